@@ -1,0 +1,69 @@
+/*
+ * body: a message body in motion: a chain of segments with one writer and any number of readers,
+ * each with a cursor of its own. One worker.
+ *
+ * Every segment but the last is full, so that segment number n begins at byte n * segment_bytes.
+ * The body holds one reference to each segment it keeps. Discarding the front never moves a
+ * reader: discard only what every cursor has passed (body_discard checks nothing but bounds).
+ */
+#pragma once
+
+#include "dataplane/base/segment.h"
+
+struct body {
+    struct segment *first;  /* NULL when nothing is kept */
+    struct segment *last;
+    uint64_t kept_from;     /* position in bytes of the first kept byte; 0: whole prefix is here */
+    uint64_t written_bytes; /* position after the last byte */
+    bool ended;             /* nothing will be appended */
+};
+
+/* A reader's place. All zero is the beginning, valid while kept_from is 0. */
+struct body_cursor {
+    struct segment *segment; /* NULL: not resolved yet, see body_peek() */
+    uint32_t offset;         /* in the segment */
+    uint64_t position;       /* in the body, bytes */
+};
+
+/* Some contiguous bytes of a body. The view lives as long as the segment is referenced. */
+struct chunk {
+    struct segment *segment;
+    uint32_t offset;
+    uint32_t length;
+};
+
+void body_init(struct body *body);
+
+/*
+ * Copy bytes to the end, taking segments as needed. Returns how many were taken over: fewer than
+ * bytes.length only when the pool is empty. Programmer's error after body_end(). O(bytes).
+ */
+size_t body_append(struct body *body, struct segment_pool *pool, struct bytes bytes);
+
+/* Append a segment that is filled elsewhere; the body takes over the caller's reference. */
+void body_adopt(struct body *body, struct segment *segment);
+
+/* The last adopted segment has grown to LENGTH bytes. */
+void body_grow(struct body *body, uint32_t length);
+
+void body_end(struct body *body);
+
+/* Let go of all segments that lie wholly before POSITION. O(segments let go). */
+void body_discard(struct body *body, uint64_t position);
+
+/* Let go of everything. The body may be initialised again. */
+void body_clear(struct body *body);
+
+/* The cursor at the beginning; the whole prefix must be kept. */
+void body_cursor_init(struct body_cursor *cursor);
+
+/* The next chunk at the cursor, at most MAX bytes; length 0 when the reader has caught up. O(1). */
+struct chunk body_peek(const struct body *body, struct body_cursor *cursor, uint32_t max);
+
+/* Move past LENGTH bytes just peeked. */
+void body_cursor_advance(struct body_cursor *cursor, uint32_t length);
+
+static inline bool body_is_read(const struct body *body, const struct body_cursor *cursor)
+{
+    return body->ended && cursor->position == body->written_bytes;
+}

@@ -1,0 +1,57 @@
+/*
+ * pool: a fixed number of objects of one size, taken from memory at start. One worker.
+ *
+ * FIFO order is for what is named in mail or timers (a slot rests as long as possible before its
+ * next life), LIFO for what never leaves its owner (cache-warm). Objects are not cleared by take.
+ * A handle names an object until it is given back; generations are never 0.
+ * With AddressSanitizer a free object is poisoned.
+ */
+#pragma once
+
+#include "dataplane/base/handle.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum pool_order {
+    POOL_LIFO, /* the last given is the next taken */
+    POOL_FIFO, /* the longest free is the next taken */
+};
+
+struct pool {
+    const char *name;
+    uint8_t *objects;
+    uint32_t *generations; /* odd: in use, even: free */
+    uint32_t *free_slots;  /* LIFO: a stack; FIFO: a ring of `count` */
+    uint32_t object_bytes; /* rounded up to whole 16 bytes; 64 when at least 64 */
+    uint32_t count;
+    uint32_t free_count;
+    uint32_t free_head; /* FIFO: next to take */
+    uint32_t low_water; /* least free_count seen */
+    enum pool_order order;
+};
+
+/* COUNT objects of BYTES each on NUMA node SOCKET_ID (-1: any). False: not enough memory. */
+bool pool_init(struct pool *pool, const char *name, enum pool_order order, uint32_t count,
+               size_t object_bytes, int socket_id);
+
+/* An object, contents undefined, or NULL when all are in use. O(1). */
+void *pool_take(struct pool *pool);
+
+/* Give back an object that pool_take() returned. Giving twice stops the process. O(1). */
+void pool_give(struct pool *pool, void *object);
+
+uint32_t pool_index(const struct pool *pool, const void *object);
+handle pool_handle(const struct pool *pool, const void *object);
+
+/* The object, or NULL when it has been given back (or the handle is none or nonsense). O(1). */
+void *pool_get(const struct pool *pool, handle h);
+
+/* The object in slot INDEX if it is in use, else NULL: to walk all objects. */
+void *pool_at(const struct pool *pool, uint32_t index);
+
+static inline uint32_t pool_used(const struct pool *pool)
+{
+    return pool->count - pool->free_count;
+}

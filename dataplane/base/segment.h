@@ -1,0 +1,56 @@
+/*
+ * segment: a refcounted piece of payload, written once and sent many times.
+ *
+ * Segments come from the owner worker's segment_pool. Every reference is held on one worker, so the
+ * count is not atomic; what another worker lends is represented here by a segment object of our own
+ * whose `data` points into the lender's memory and whose source tells the lender when the last
+ * reference has gone. One writer appends; readers look only at bytes that are already there.
+ */
+#pragma once
+
+#include "dataplane/base/bytes.h"
+#include "dataplane/base/pool.h"
+
+struct segment;
+
+/* Who gets a segment back when nobody refers to it any more. */
+struct segment_source {
+    void (*released)(struct segment_source *source, struct segment *segment);
+};
+
+struct segment {
+    uint8_t *data;
+    uint32_t length;   /* bytes written, 0..capacity */
+    uint32_t capacity; /* bytes */
+    uint32_t references;
+    struct segment *next; /* the following piece of the same body */
+    struct segment_source *source;
+};
+
+/* Payload memory of one worker. Owner: the worker. */
+struct segment_pool {
+    struct segment_source source; /* first: a segment finds its pool through it */
+    struct pool segments;         /* POOL_LIFO */
+    uint8_t *data;
+    uint32_t segment_bytes;
+};
+
+/* COUNT segments of SEGMENT_BYTES each. False: not enough memory. At start. */
+bool segment_pool_init(struct segment_pool *pool, const char *name, uint32_t count,
+                       uint32_t segment_bytes, int socket_id);
+
+/* An empty segment with one reference, or NULL when payload memory is used up. O(1). */
+struct segment *segment_take(struct segment_pool *pool);
+
+static inline struct segment *segment_hold(struct segment *segment)
+{
+    segment->references++;
+    return segment;
+}
+
+/* Give one reference back; the last one returns the segment to its source. O(1). */
+static inline void segment_drop(struct segment *segment)
+{
+    if (--segment->references == 0)
+        segment->source->released(segment->source, segment);
+}

@@ -1,0 +1,52 @@
+/*
+ * timer_wheel: hierarchical timing wheel (Varghese, Lauck 1987), one per worker, 128 us a tick.
+ *
+ * A timer is embedded in its object and fires at or after its time, never before, at most one tick
+ * late when the wheel is advanced often enough. Arming and cancelling are O(1). A firing timer is
+ * already disarmed: its function may arm it again, cancel others or give its object back.
+ */
+#pragma once
+
+#include "dataplane/base/list.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define TIMER_WHEEL_TICK_SHIFT 17 /* 2^17 ns = 131 us a tick */
+#define TIMER_WHEEL_SLOTS      256
+#define TIMER_WHEEL_LEVELS     4
+
+struct timer;
+
+typedef void timer_fire(struct timer *timer, void *context, uint64_t now);
+
+struct timer {
+    struct list link;
+    uint64_t due_at_ns;
+    timer_fire *fire;
+    void *context; /* handed to fire */
+};
+
+struct timer_wheel {
+    struct list slots[TIMER_WHEEL_LEVELS][TIMER_WHEEL_SLOTS];
+    struct list due;       /* expired, not fired yet because of the cap */
+    uint64_t current_tick; /* all earlier ticks are done */
+    uint32_t armed_count;
+};
+
+void timer_wheel_init(struct timer_wheel *wheel, uint64_t now);
+void timer_init(struct timer *timer, timer_fire *fire, void *context);
+
+/* Arm, or move if armed. A due time in the past fires at the next advance. */
+void timer_arm(struct timer_wheel *wheel, struct timer *timer, uint64_t due_at_ns);
+void timer_cancel(struct timer_wheel *wheel, struct timer *timer);
+bool timer_is_armed(const struct timer *timer);
+
+/*
+ * Fire what is due at NOW, at most MAX of them, so that a flood of expiries cannot starve
+ * receiving. Returns how many fired; MAX means there may be more.
+ */
+uint32_t timer_wheel_advance(struct timer_wheel *wheel, uint64_t now, uint32_t max);
+
+/* The earliest time at which advance could have work (may be early), or CLOCK_NEVER. O(slots). */
+uint64_t timer_wheel_next_ns(const struct timer_wheel *wheel);

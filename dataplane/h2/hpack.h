@@ -1,0 +1,73 @@
+/*
+ * hpack: header compression for HTTP/2 (RFC 7541), decoder and encoder, one of each a connection.
+ *
+ * Both keep a dynamic table in a block of memory taken from a pool only when the table first gets
+ * an entry, so that an idle connection costs none. A decoding error is a connection error
+ * (COMPRESSION_ERROR): the table may be out of step and the connection must be closed.
+ */
+#pragma once
+
+#include "dataplane/base/pool.h"
+#include "dataplane/base/reader.h"
+#include "dataplane/base/writer.h"
+#include "dataplane/h2/fields.h"
+
+#define HPACK_TABLE_BYTES 4096 /* RFC 9113 6.5.2 SETTINGS_HEADER_TABLE_SIZE: default, our bound */
+
+struct hpack_table;
+
+enum hpack_result {
+    HPACK_OK,
+    HPACK_BAD_INTEGER,     /* longer than 5 octets or above 2^32 */
+    HPACK_BAD_INDEX,       /* 0 or beyond both tables */
+    HPACK_BAD_HUFFMAN,     /* padding not all ones, longer than 7 bits, or EOS inside */
+    HPACK_BAD_TABLE_SIZE,  /* size update above the announced limit, not at the start, or missing */
+    HPACK_TRUNCATED,       /* the block ends inside a field */
+    HPACK_NO_MEMORY,       /* no table left in the pool: shed the connection */
+};
+
+/* Memory for tables, one pool a worker; each object serves one direction of one connection. */
+bool hpack_pool_init(struct pool *pool, uint32_t count, int socket_id);
+
+struct hpack_decoder {
+    struct pool *tables;
+    struct hpack_table *table; /* NULL until first used */
+    uint32_t limit_bytes;      /* what our SETTINGS announced */
+    uint32_t size_bytes;       /* what the peer's encoder chose */
+    bool must_shrink;          /* our limit was lowered: the next block has to begin with an update */
+};
+
+struct hpack_encoder {
+    struct pool *tables;
+    struct hpack_table *table; /* NULL until first used */
+    uint32_t limit_bytes;      /* the peer's SETTINGS, at most HPACK_TABLE_BYTES is used */
+    uint32_t lowest_bytes;     /* lowest limit since the last block (RFC 7541 4.2) */
+    bool announce;             /* the next block begins with size updates */
+};
+
+void hpack_decoder_init(struct hpack_decoder *decoder, struct pool *tables);
+void hpack_decoder_close(struct hpack_decoder *decoder);
+
+/*
+ * Decode one whole header block, appending to OUT.
+ *
+ * When OUT is too small, decoding goes on (the dynamic table must stay in step), out->overflow is
+ * set, and the result is still HPACK_OK: the stream is refused, not the connection.
+ * time O(block)   memory: at most one table   spec RFC 7541 3, 5, 6
+ */
+enum hpack_result hpack_decode(struct hpack_decoder *decoder, struct bytes block,
+                               struct fields *out);
+
+void hpack_encoder_init(struct hpack_encoder *encoder, struct pool *tables);
+void hpack_encoder_close(struct hpack_encoder *encoder);
+
+/* The peer announced SETTINGS_HEADER_TABLE_SIZE. RFC 7541 4.2 */
+void hpack_encoder_limit(struct hpack_encoder *encoder, uint32_t limit_bytes);
+
+/*
+ * Encode one whole header block. Never indexed: fields marked never_index, authorization, cookie,
+ * set-cookie, proxy-authorization. Not entered into the table: :path, content-length, and values
+ * that change with every message. Without memory for a table, literals are sent.
+ * Returns false when OUT is too small; the encoder's table is then out of step: close it.
+ */
+bool hpack_encode(struct hpack_encoder *encoder, const struct fields *fields, struct writer *out);
