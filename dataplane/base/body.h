@@ -11,7 +11,7 @@
 #include "dataplane/base/segment.h"
 
 struct body {
-    struct segment *first;  /* NULL when nothing is kept */
+    struct segment *first; /* NULL when nothing is kept */
     struct segment *last;
     uint64_t kept_from;     /* position in bytes of the first kept byte; 0: whole prefix is here */
     uint64_t written_bytes; /* position after the last byte */

@@ -38,7 +38,8 @@ static inline bool bytes_equal_text(struct bytes a, const char *text)
 
 static inline bool bytes_start_with(struct bytes a, struct bytes prefix)
 {
-    return a.length >= prefix.length && (prefix.length == 0 || memcmp(a.data, prefix.data, prefix.length) == 0);
+    return a.length >= prefix.length &&
+           (prefix.length == 0 || memcmp(a.data, prefix.data, prefix.length) == 0);
 }
 
 /* What is left of A after its first COUNT bytes; COUNT is at most a.length. */

@@ -10,11 +10,11 @@
 
 _Noreturn void check_failed(const char *what, const char *file, int line);
 
-#define check(condition) \
+#define check(condition)                                                                           \
     (__builtin_expect(!(condition), 0) ? check_failed(#condition, __FILE__, __LINE__) : (void)0)
 
 /* The object of TYPE whose MEMBER is at POINTER. */
-#define container_of(pointer, type, member) \
+#define container_of(pointer, type, member)                                                        \
     ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 #define array_count(array) (sizeof(array) / sizeof((array)[0]))

@@ -66,9 +66,21 @@ static inline struct list *list_pop_front(struct list *list)
     return first;
 }
 
+/* Move everything in FROM behind what is in LIST; FROM is empty afterwards. O(1). */
+static inline void list_append_all(struct list *list, struct list *from)
+{
+    if (list_is_empty(from))
+        return;
+    from->next->previous = list->previous;
+    list->previous->next = from->next;
+    from->previous->next = list;
+    list->previous = from->previous;
+    list_init(from);
+}
+
 #define list_entry(link, type, member) container_of(link, type, member)
 
 /* Walk; the current object may be removed during its turn, no other one. */
-#define list_for_each(link, next_link, list)                                                      \
-    for (struct list *link = (list)->next, *next_link = link->next; link != (list);              \
+#define list_for_each(link, next_link, list)                                                       \
+    for (struct list *link = (list)->next, *next_link = link->next; link != (list);                \
          link = next_link, next_link = link->next)

@@ -8,13 +8,23 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
+
+/* Where memory comes from. */
+enum memory_kind {
+    MEMORY_HEAP,      /* the C library: tests and tools without an EAL. The default */
+    MEMORY_HUGEPAGES, /* rte_malloc: needs an initialised EAL */
+};
+
+/* Choose where later takes come from. Launch does it once, after rte_eal_init(). */
+void memory_use(enum memory_kind kind);
 
 /*
  * Zeroed memory for NAME (a text that lives on), or NULL when there is not enough.
  *
  * bytes      1..; rounded up to whole cache lines, which it starts on
- * socket_id  NUMA node, or -1 for any
+ * socket_id  NUMA node, or -1 for any; the heap has no nodes and ignores it
  */
 void *memory_take(const char *name, size_t bytes, int socket_id);
 
@@ -27,5 +37,11 @@ void memory_print(FILE *out);
 /* From here on memory_take() stops the process. */
 void memory_seal(void);
 
-/* Give everything back and open again. Tests only. */
+/* Give everything back and open again; the kind stays. Tests only. */
 void memory_reset(void);
+
+/*
+ * The take after COUNT further successful ones fails, and so do all later ones, until
+ * memory_reset(). Tests only: "the n-th allocation fails".
+ */
+void memory_fail_after(uint32_t count);

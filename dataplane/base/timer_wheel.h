@@ -29,6 +29,7 @@ struct timer {
 
 struct timer_wheel {
     struct list slots[TIMER_WHEEL_LEVELS][TIMER_WHEEL_SLOTS];
+    uint64_t occupied[TIMER_WHEEL_LEVELS][TIMER_WHEEL_SLOTS / 64]; /* a bit for each slot in use */
     struct list due;       /* expired, not fired yet because of the cap */
     uint64_t current_tick; /* all earlier ticks are done */
     uint32_t armed_count;
@@ -44,9 +45,12 @@ bool timer_is_armed(const struct timer *timer);
 
 /*
  * Fire what is due at NOW, at most MAX of them, so that a flood of expiries cannot starve
- * receiving. Returns how many fired; MAX means there may be more.
+ * receiving. Returns how many fired. There is more to do at once when timer_wheel_next_ns() is not
+ * after NOW: MAX have fired, or 16 * MAX were moved to finer slots. What a firing function arms for
+ * the past waits for the next advance. NOW may lie any distance after the last one; O(timers fired
+ * and moved). Programmer's error from within a firing function.
  */
 uint32_t timer_wheel_advance(struct timer_wheel *wheel, uint64_t now, uint32_t max);
 
-/* The earliest time at which advance could have work (may be early), or CLOCK_NEVER. O(slots). */
+/* The earliest time at which advance could have work (may be early), or CLOCK_NEVER. O(1). */
 uint64_t timer_wheel_next_ns(const struct timer_wheel *wheel);

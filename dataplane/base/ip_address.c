@@ -1,0 +1,77 @@
+#include "dataplane/base/ip_address.h"
+
+#include "dataplane/base/check.h"
+
+#include <arpa/inet.h>
+
+bool ip_address_parse(const char *text, struct ip_address *out)
+{
+    struct in_addr v4;
+    if (inet_pton(AF_INET, text, &v4) == 1) {
+        *out = ip_address_from_v4(v4.s_addr);
+        return true;
+    }
+    struct in6_addr v6;
+    if (inet_pton(AF_INET6, text, &v6) != 1)
+        return false;
+    *out = ip_address_from_v6(&v6);
+    return true;
+}
+
+const char *ip_address_format(const struct ip_address *address, char out[INET6_ADDRSTRLEN])
+{
+    const char *text = ip_address_is_v4(address)
+                           ? inet_ntop(AF_INET, address->bytes + 12, out, INET6_ADDRSTRLEN)
+                           : inet_ntop(AF_INET6, address->bytes, out, INET6_ADDRSTRLEN);
+    check(text != NULL); /* the room is enough for every address */
+    return text;
+}
+
+bool ip_prefix_contains(const struct ip_prefix *prefix, const struct ip_address *address)
+{
+    size_t whole = prefix->bits / 8;
+    if (memcmp(prefix->address.bytes, address->bytes, whole) != 0)
+        return false;
+    unsigned rest = prefix->bits % 8;
+    if (rest == 0)
+        return true;
+    uint8_t difference = prefix->address.bytes[whole] ^ address->bytes[whole];
+    return difference >> (8 - rest) == 0;
+}
+
+/* One to three digits up to MAX and nothing else; no sign, no space, no leading zero. */
+static bool parse_bits(const char *text, unsigned max, unsigned *out)
+{
+    unsigned value = 0;
+    size_t digits = strlen(text);
+    if (digits < 1 || digits > 3 || (digits > 1 && text[0] == '0'))
+        return false;
+    for (size_t i = 0; i < digits; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return false;
+        value = value * 10 + (unsigned)(text[i] - '0');
+    }
+    *out = value;
+    return value <= max;
+}
+
+bool ip_prefix_parse(const char *text, struct ip_prefix *out)
+{
+    char alone[INET6_ADDRSTRLEN];
+    size_t length = strcspn(text, "/");
+    if (length >= sizeof(alone))
+        return false;
+    memcpy(alone, text, length);
+    alone[length] = '\0';
+    struct ip_prefix prefix = {.bits = 128};
+    if (!ip_address_parse(alone, &prefix.address))
+        return false;
+    bool dotted = strchr(alone, ':') == NULL; /* "::ffff:192.0.2.0/120" counts all its bits */
+    unsigned before = dotted ? IP_ADDRESS_V4_BITS : 0;
+    unsigned bits = 128 - before;
+    if (text[length] == '/' && !parse_bits(text + length + 1, 128 - before, &bits))
+        return false;
+    prefix.bits = (uint8_t)(bits + before);
+    *out = prefix;
+    return true;
+}

@@ -1,0 +1,130 @@
+#include "dataplane/base/pool.h"
+
+#include "dataplane/base/check.h"
+#include "dataplane/base/memory.h"
+#include "dataplane/base/sanitizer.h"
+
+#define LARGEST_OBJECT_BYTES (1u << 30)
+
+static size_t rounded_up(size_t object_bytes)
+{
+    size_t unit = object_bytes >= 64 ? 64 : 16;
+    return (object_bytes + unit - 1) / unit * unit;
+}
+
+static bool pool_take_memory(struct pool *pool, int socket_id)
+{
+    size_t count =
+        pool->count > 0 ? pool->count : 1; /* an empty pool is legal, an empty take not */
+    pool->objects = memory_take(pool->name, count * pool->object_bytes, socket_id);
+    pool->generations = memory_take(pool->name, count * sizeof(uint32_t), socket_id);
+    pool->free_slots = memory_take(pool->name, count * sizeof(uint32_t), socket_id);
+    return pool->objects != NULL && pool->generations != NULL && pool->free_slots != NULL;
+}
+
+/* Lowest slot first in both orders. */
+static void pool_fill_free_slots(struct pool *pool)
+{
+    for (uint32_t i = 0; i < pool->count; i++)
+        pool->free_slots[i] = pool->order == POOL_LIFO ? pool->count - 1 - i : i;
+}
+
+bool pool_init(struct pool *pool, const char *name, enum pool_order order, uint32_t count,
+               size_t object_bytes, int socket_id)
+{
+    check(object_bytes > 0 && object_bytes <= LARGEST_OBJECT_BYTES);
+    *pool = (struct pool){
+        .name = name,
+        .order = order,
+        .count = count,
+        .object_bytes = (uint32_t)rounded_up(object_bytes),
+        .free_count = count,
+        .low_water = count,
+    };
+    if (!pool_take_memory(pool, socket_id))
+        return false;
+    pool_fill_free_slots(pool);
+    sanitizer_poison(pool->objects, (size_t)count * pool->object_bytes);
+    return true;
+}
+
+static inline void *pool_slot(const struct pool *pool, uint32_t index)
+{
+    return pool->objects + (size_t)index * pool->object_bytes;
+}
+
+static inline bool pool_slot_is_used(const struct pool *pool, uint32_t index)
+{
+    return (pool->generations[index] & 1) != 0;
+}
+
+/* The slot at the end of the stack or at the head of the ring; free_count is already one less. */
+static inline uint32_t pool_next_free(struct pool *pool)
+{
+    if (pool->order == POOL_LIFO)
+        return pool->free_slots[pool->free_count];
+    uint32_t index = pool->free_slots[pool->free_head];
+    pool->free_head = pool->free_head + 1 == pool->count ? 0 : pool->free_head + 1;
+    return index;
+}
+
+void *pool_take(struct pool *pool)
+{
+    if (pool->free_count == 0)
+        return NULL;
+    pool->free_count--;
+    if (pool->free_count < pool->low_water)
+        pool->low_water = pool->free_count;
+    uint32_t index = pool_next_free(pool);
+    pool->generations[index]++;
+    void *object = pool_slot(pool, index);
+    sanitizer_unpoison(object, pool->object_bytes);
+    return object;
+}
+
+void pool_give(struct pool *pool, void *object)
+{
+    uint32_t index = pool_index(pool, object);
+    check(pool_slot_is_used(pool, index));
+    pool->generations[index]++;
+    uint64_t at = pool->free_count;
+    if (pool->order == POOL_FIFO) {
+        at += pool->free_head;
+        at = at >= pool->count ? at - pool->count : at;
+    }
+    pool->free_slots[at] = index;
+    pool->free_count++;
+    sanitizer_poison(object, pool->object_bytes);
+}
+
+uint32_t pool_index(const struct pool *pool, const void *object)
+{
+    size_t offset = (size_t)((uintptr_t)object - (uintptr_t)pool->objects);
+    size_t index = offset / pool->object_bytes;
+    check(index < pool->count && offset % pool->object_bytes == 0);
+    return (uint32_t)index;
+}
+
+handle pool_handle(const struct pool *pool, const void *object)
+{
+    uint32_t index = pool_index(pool, object);
+    check(pool_slot_is_used(pool, index));
+    return handle_make(index, pool->generations[index]);
+}
+
+void *pool_get(const struct pool *pool, handle h)
+{
+    uint32_t index = handle_index(h);
+    if (index >= pool->count || (handle_generation(h) & 1) == 0)
+        return NULL;
+    if (pool->generations[index] != handle_generation(h))
+        return NULL;
+    return pool_slot(pool, index);
+}
+
+void *pool_at(const struct pool *pool, uint32_t index)
+{
+    if (index >= pool->count || !pool_slot_is_used(pool, index))
+        return NULL;
+    return pool_slot(pool, index);
+}

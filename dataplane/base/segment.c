@@ -1,0 +1,43 @@
+#include "dataplane/base/segment.h"
+
+#include "dataplane/base/check.h"
+#include "dataplane/base/memory.h"
+#include "dataplane/base/sanitizer.h"
+
+static void segment_give(struct segment_source *source, struct segment *segment)
+{
+    struct segment_pool *pool = container_of(source, struct segment_pool, source);
+    sanitizer_poison(segment->data, segment->capacity);
+    pool_give(&pool->segments, segment);
+}
+
+bool segment_pool_init(struct segment_pool *pool, const char *name, uint32_t count,
+                       uint32_t segment_bytes, int socket_id)
+{
+    check(count > 0 && segment_bytes > 0);
+    *pool = (struct segment_pool){
+        .source = {.released = segment_give},
+        .segment_bytes = segment_bytes,
+    };
+    size_t bytes = (size_t)count * segment_bytes;
+    pool->data = memory_take(name, bytes, socket_id);
+    if (pool->data == NULL)
+        return false;
+    sanitizer_poison(pool->data, bytes);
+    return pool_init(&pool->segments, name, POOL_LIFO, count, sizeof(struct segment), socket_id);
+}
+
+struct segment *segment_take(struct segment_pool *pool)
+{
+    struct segment *segment = pool_take(&pool->segments);
+    if (segment == NULL)
+        return NULL;
+    *segment = (struct segment){
+        .data = pool->data + (size_t)pool_index(&pool->segments, segment) * pool->segment_bytes,
+        .capacity = pool->segment_bytes,
+        .references = 1,
+        .source = &pool->source,
+    };
+    sanitizer_unpoison(segment->data, segment->capacity);
+    return segment;
+}
