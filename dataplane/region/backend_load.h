@@ -1,0 +1,31 @@
+/*
+ * backend_load: what one worker knows and reports about each backend slot. Written by its worker
+ * (relaxed, counter.h), read by the control thread, which sums the workers and looks at differences.
+ */
+#pragma once
+
+#include "dataplane/region/snapshot.h"
+
+/* Outcomes that passive health counts (failover.md, "Backend health"). */
+enum backend_outcome {
+    BACKEND_SUCCESS,         /* a complete answer that is not in the list below */
+    BACKEND_CONNECT_FAILED,  /* refused, unanswered, unreachable */
+    BACKEND_LOST_EARLY,      /* connection or stream reset before response headers */
+    BACKEND_LATE,            /* first byte later than allowed */
+    BACKEND_BAD_STATUS,      /* 502, 503, 504 */
+    BACKEND_LOST_MID_BODY,   /* reset, silence or a missing end in mid-stream */
+    BACKEND_OUTCOMES
+};
+
+struct backend_load {
+    uint64_t outcomes[BACKEND_OUTCOMES]; /* counts since the slot's generation began here */
+    uint64_t connected;          /* connects that succeeded */
+    uint64_t connect_failed_row; /* failed connects in a row; 0 after a success */
+    uint64_t in_flight;          /* attempts now */
+    uint64_t connections;        /* upstream connections now */
+    uint64_t generation;         /* of the slot that the above is about */
+};
+
+struct backend_loads {
+    struct backend_load slots[SNAPSHOT_BACKENDS_MAX];
+};

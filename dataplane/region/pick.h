@@ -1,0 +1,31 @@
+/*
+ * pick: which backend serves a flight. A pure function of snapshot, load and one random number.
+ *
+ * Regions in order of preference, each by its share; inside a region weighted power of two choices
+ * on in-flight attempts per weight. What was tried already is excluded. A region without a usable
+ * backend is detoured (failover.md, "Valves"). O(regions + backends of the service in the region).
+ */
+#pragma once
+
+#include "dataplane/base/random.h"
+#include "dataplane/region/backend_load.h"
+
+#define PICK_TRIED_MAX 4
+
+struct pick_request {
+    uint16_t service;
+    uint16_t tried_count;
+    uint32_t tried_slots[PICK_TRIED_MAX]; /* backends not to pick again */
+    int16_t avoid_region;                 /* leave this region if another one can serve; -1: none */
+};
+
+enum pick_failure {
+    PICK_OK,
+    PICK_NO_SERVICE_BACKEND, /* the service has no backend in any active region */
+    PICK_NONE_USABLE,        /* all of them are down, drained, or were tried */
+};
+
+/* On PICK_OK the index into snapshot->backends is in *out_backend. */
+enum pick_failure pick_backend(const struct snapshot *snapshot, const struct backend_loads *loads,
+                               const struct pick_request *request, struct random *random,
+                               uint32_t *out_backend);

@@ -1,0 +1,110 @@
+/*
+ * snapshot: what workers read of configuration and failover state. Immutable once published.
+ *
+ * The control thread builds one (one block of memory), publishes it with one pointer swap, and
+ * frees the old one after every worker has reported quiescence (rte_rcu_qsbr). A worker takes the
+ * pointer at the beginning of a step and keeps it no longer than the step; what lives longer copies
+ * what it needs, or holds (slot, generation) of a backend.
+ *
+ * All strings are `struct bytes` into the same block. Indices are into the arrays beside them.
+ */
+#pragma once
+
+#include "dataplane/base/bytes.h"
+#include "dataplane/base/ip_address.h"
+
+#define SNAPSHOT_LISTENERS_MAX 64
+#define SNAPSHOT_ROUTES_MAX    1024
+#define SNAPSHOT_SERVICES_MAX  256
+#define SNAPSHOT_REGIONS_MAX   32
+#define SNAPSHOT_BACKENDS_MAX  1024 /* = backend slots */
+
+struct snapshot_listener {
+    struct bytes name;
+    struct ip_address address; /* a service address (VIP) */
+    uint16_t port;
+};
+
+/* Route modes of coalescing. */
+enum coalesce_mode {
+    COALESCE_OFF,       /* every request is its own flight */
+    COALESCE_SHADOW,    /* count what would have joined, join nothing */
+    COALESCE_GET,       /* GET and HEAD */
+    COALESCE_POST_BODY, /* also POST, keyed on the whole body */
+};
+
+struct snapshot_coalesce {
+    enum coalesce_mode mode;
+    bool share_across_principals;
+    bool ignore_no_store;
+    bool ignore_set_cookie;
+    uint64_t linger_ns;           /* C12: a GET flight without subscribers goes on for so long */
+    uint32_t flight_bytes;        /* C16: segments kept, 1 MiB */
+    const struct bytes *key_headers; /* lower-case names beyond those of rule C2 */
+    uint32_t key_header_count;
+    const struct bytes *neutral_headers; /* lower-case names beyond those of rule C25 */
+    uint32_t neutral_header_count;
+    const struct bytes *principal_headers; /* lower-case names of API-key headers, C4 */
+    uint32_t principal_header_count;
+};
+
+/* The first route that matches wins; they are sorted: exact authority, wildcard, any; longest path. */
+struct snapshot_route {
+    struct bytes name;
+    struct bytes authority;    /* lower case; "" any; "*.x" any one or more labels before .x */
+    struct bytes path_prefix;  /* begins with '/'; matches at a segment border or when it ends in '/' */
+    uint16_t service;
+    bool replay_safe;          /* C14: a second attempt is allowed whatever the method */
+    uint64_t request_timeout_ns;    /* a whole exchange: 504 */
+    uint64_t first_byte_timeout_ns; /* C13: attempt without final response headers */
+    uint64_t idle_timeout_ns;       /* response without progress */
+    struct snapshot_coalesce coalesce;
+};
+
+struct snapshot_backend {
+    struct bytes name;
+    uint32_t slot;        /* 0..SNAPSHOT_BACKENDS_MAX-1; keeps its meaning over snapshots ... */
+    uint32_t generation;  /* ... as long as the generation is the same */
+    uint16_t region;
+    uint16_t service;
+    struct ip_address address;
+    uint16_t port;
+    uint32_t weight;      /* 1..1000 */
+    bool usable;          /* health: probe up, not ejected */
+    bool drained;         /* by an operator: no new flights */
+};
+
+struct snapshot_region {
+    struct bytes name;
+    bool active;            /* agreed: takes new flights */
+    bool suspect;           /* retries prefer other regions */
+    uint16_t share_permille;/* 1000: full share; less while recovering */
+};
+
+/* A service's backends in a region: backends[first .. first+count-1]. */
+struct snapshot_group {
+    uint16_t first;
+    uint16_t count;
+};
+
+struct snapshot_service {
+    struct bytes name;
+    struct bytes authority; /* what backends are told as :authority; "" keeps the client's */
+    const struct snapshot_group *groups; /* region_count of them, by region */
+};
+
+struct snapshot {
+    uint64_t generation; /* 1, 2, 3 ... */
+    bool draining;       /* no new connections, GOAWAY on the existing ones */
+    struct bytes node;   /* this node's name */
+    const struct snapshot_listener *listeners;
+    uint32_t listener_count;
+    const struct snapshot_route *routes;
+    uint32_t route_count;
+    const struct snapshot_service *services;
+    uint32_t service_count;
+    const struct snapshot_region *regions; /* in order of preference */
+    uint32_t region_count;
+    const struct snapshot_backend *backends; /* by service, then region */
+    uint32_t backend_count;
+};

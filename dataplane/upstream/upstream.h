@@ -1,0 +1,153 @@
+/*
+ * upstream: connections to backends, and attempts on them. One struct upstream a worker.
+ *
+ * For each backend slot a pool of HTTP/2 connections, opened by need up to a bound. An attempt is
+ * one try of a request at one backend: it waits for a connection, becomes a stream, and ends in
+ * exactly one of done(), failed() or attempt_cancel().
+ */
+#pragma once
+
+#include "dataplane/h2/h2.h"
+#include "dataplane/region/backend_load.h"
+#include "dataplane/tcp/tcp.h"
+
+#define COUNTERS_STRUCT upstream_counters
+#define COUNTERS_DEF    "dataplane/upstream/upstream_counters.def"
+#include "dataplane/base/counter_struct.h"
+
+struct upstream;
+struct attempt;
+
+enum attempt_failure {
+    ATTEMPT_CONNECT_REFUSED,  /* not begun: costs neither attempt nor budget (C14a) */
+    ATTEMPT_CONNECT_TIMEOUT,  /* not begun */
+    ATTEMPT_UNREACHABLE,      /* not begun */
+    ATTEMPT_NO_ROOM,          /* not begun: connection, stream or waiting places are used up here */
+    ATTEMPT_UNPROCESSED,      /* REFUSED_STREAM, or GOAWAY proves it was not acted upon */
+    ATTEMPT_CONNECTION_LOST,  /* reset, closed, or silent underneath */
+    ATTEMPT_RESET,            /* RST_STREAM by the backend, any other code */
+    ATTEMPT_MALFORMED,        /* the response broke the protocol */
+    ATTEMPT_FAILURES
+};
+
+struct attempt_handler {
+    /* The request, piece by piece (as h2_handler.supply). Restarts from its beginning. */
+    struct h2_supply (*supply)(struct attempt *attempt, uint32_t max, uint64_t now);
+    /* Response: interim (any number), headers, [data], [trailers]; `end` with the last piece. */
+    void (*headers)(struct attempt *attempt, const struct fields *fields, enum h2_section section,
+                    bool end, uint64_t now);
+    void (*data)(struct attempt *attempt, struct bytes bytes, bool end, uint64_t now);
+    /* Response and request are both complete. The attempt is idle again. */
+    void (*done)(struct attempt *attempt, uint64_t now);
+    /* The attempt is over, and idle again. After this call it may be started anew. */
+    void (*failed)(struct attempt *attempt, enum attempt_failure why, uint64_t now);
+};
+
+enum attempt_state {
+    ATTEMPT_IDLE,    /* not started, or over */
+    ATTEMPT_WAITING, /* for a connection to its backend */
+    ATTEMPT_OPEN,    /* has a stream */
+};
+
+/* Embedded in its owner (a flight), who initialises it with attempt_init(). */
+struct attempt {
+    const struct attempt_handler *handler;
+    struct upstream *upstream;
+    enum attempt_state state;
+    bool began;            /* request bytes went into an established connection */
+    bool answered;         /* final response headers arrived */
+    uint32_t slot;         /* backend */
+    struct list link;      /* among those waiting for the backend's connections */
+    struct h2_stream *stream;
+};
+
+struct upstream_config {
+    struct tcp *tcp;
+    struct h2 *h2;
+    struct backend_loads *loads;
+    struct timer_wheel *wheel;
+    struct random *random;
+    uint32_t connections_max;     /* all backends together */
+    uint32_t backend_connections; /* per backend on this worker, 1..: 8 */
+    uint32_t waiting_max;         /* attempts waiting per backend */
+    uint64_t ping_timeout_ns;     /* liveness PING while attempts are open and nothing arrives */
+    int socket_id;
+};
+
+struct upstream *upstream_create(const struct upstream_config *config);
+struct upstream_counters *upstream_counters(struct upstream *upstream);
+
+/* A new snapshot: connections of slots that went away or changed generation are drained. */
+void upstream_apply(struct upstream *upstream, const struct snapshot *snapshot, uint64_t now);
+
+/* Graceful: connections without attempts are closed, the rest after their last attempt. */
+void upstream_drain(struct upstream *upstream, uint64_t now);
+
+void attempt_init(struct attempt *attempt, struct upstream *upstream,
+                  const struct attempt_handler *handler);
+
+/*
+ * Try the backend. Results come by callback, never from inside this call. The attempt is idle
+ * before. Returns false (ATTEMPT_NO_ROOM, counted, still idle) when no place is left.
+ */
+bool attempt_start(struct attempt *attempt, const struct snapshot_backend *backend, uint64_t now);
+
+/* The request has more for supply(). */
+void attempt_ready(struct attempt *attempt);
+
+/* COUNT response bytes are done with: the stream's window reopens. */
+void attempt_consumed(struct attempt *attempt, uint32_t count);
+
+/* End it from our side: RST_STREAM(CANCEL) when open. No callback follows; idle when it returns. */
+void attempt_cancel(struct attempt *attempt, uint64_t now);
+
+/* One probe (failover.md, "Backend health"), over a connection of its own. */
+enum probe_kind {
+    PROBE_TCP,   /* connect */
+    PROBE_HTTP2, /* GET path, any 2xx */
+};
+
+enum probe_outcome {
+    PROBE_OK,
+    PROBE_CONNECT_FAILED,
+    PROBE_TIMEOUT,
+    PROBE_RESET,
+    PROBE_BAD_STATUS,
+    PROBE_NO_ROOM,
+};
+
+#define PROBE_PATH_MAX 40
+
+struct probe_order {
+    uint32_t slot;
+    uint32_t generation;
+    uint64_t timeout_ns;
+    uint8_t kind; /* enum probe_kind */
+    char path[PROBE_PATH_MAX]; /* NUL-terminated; PROBE_HTTP2 */
+};
+
+struct probe_result {
+    uint32_t slot;
+    uint32_t generation;
+    uint8_t outcome; /* enum probe_outcome */
+    uint16_t status; /* PROBE_HTTP2: HTTP status, 0 when none came */
+    uint64_t took_ns;
+};
+
+struct prober;
+
+struct prober_config {
+    struct tcp *tcp;
+    struct h2 *h2;
+    struct timer_wheel *wheel;
+    uint32_t probes_max; /* at the same time */
+    void (*result)(void *context, const struct probe_result *result);
+    void *context;
+    int socket_id;
+};
+
+struct prober *prober_create(const struct prober_config *config);
+
+/* Probe a backend of the snapshot; the result always comes, also when there is no room. */
+void prober_start(struct prober *prober, const struct snapshot *snapshot,
+                  const struct probe_order *order, uint64_t now);
