@@ -1,0 +1,103 @@
+/*
+ * failover: health of backends, verdict and agreed state of regions (the three layers of
+ * docs/failover.md), on the control thread.
+ *
+ * It is told what happens (probe results, passive counts, operator commands, store events) and the
+ * time; it orders probes and says when a new snapshot is due. The rules are pure functions of
+ * (state, votes, now) in files of their own; the store is behind store.h.
+ */
+#pragma once
+
+#include "control/config.h"
+#include "control/loop.h"
+#include "dataplane/region/backend_load.h"
+#include "dataplane/upstream/upstream.h"
+
+struct failover;
+
+struct failover_host {
+    /* Ask some worker to probe. False: not possible now (asked again later). */
+    bool (*probe)(void *context, const struct probe_order *order);
+    /* Health or region state changed in a way that workers must see: publish a snapshot. */
+    void (*changed)(void *context);
+    /* One line for the log: an event worth an operator's attention. */
+    void (*event)(void *context, const char *text);
+    void *context;
+};
+
+/* NULL with MESSAGE when the store's settings cannot be used. Starts timers on LOOP. */
+struct failover *failover_create(struct loop *loop, const struct config *config,
+                                 const struct failover_host *host, char *message,
+                                 size_t message_size);
+void failover_destroy(struct failover *failover);
+
+/* The configuration was replaced: backends keep their health by (slot, generation). */
+void failover_apply(struct failover *failover, const struct config *config);
+
+void failover_probed(struct failover *failover, const struct probe_result *result);
+
+/* Passive observation: the sums over all workers, some times a second. */
+void failover_observe(struct failover *failover, const struct backend_loads *sums);
+
+/* What the next snapshot says. */
+bool failover_backend_usable(const struct failover *failover, uint32_t slot);
+bool failover_region_active(const struct failover *failover, uint32_t region);
+bool failover_region_suspect(const struct failover *failover, uint32_t region);
+uint16_t failover_region_share(const struct failover *failover, uint32_t region);
+
+/* What operators see; indices as in the configuration. */
+struct failover_region_view {
+    const char *name;
+    const char *automatic; /* up, degraded, suspect, down, recovering */
+    const char *override;  /* none, drain, force_up, force_down */
+    const char *effective;
+    bool active;
+    uint16_t share_permille;
+    uint64_t since_ms;     /* unix time of the last change of automatic */
+    uint64_t epoch;
+    double availability;   /* this node's, 0..1 */
+    uint32_t usable_backends;
+    uint32_t backends;
+    uint64_t hold_down_left_ms;
+    uint32_t votes_fresh;
+    uint32_t votes_agreeing;
+    char reason[128];
+};
+
+struct failover_view {
+    const char *store;   /* memory, redis */
+    const char *store_state; /* connected, connecting, lost */
+    bool frozen;
+    char frozen_reason[128];
+    uint64_t epoch;
+    uint32_t nodes_live;
+};
+
+struct failover_backend_view {
+    const char *state;     /* up, doubt, down */
+    bool ejected;
+    uint64_t ejected_left_ms;
+    char last_probe[64];   /* ok, connect failed, timeout, status 503 ... */
+    uint64_t last_probe_took_ns;
+    uint64_t since_ms;     /* unix time of the last change */
+};
+
+void failover_region_view(const struct failover *failover, uint32_t region,
+                          struct failover_region_view *out);
+void failover_backend_view(const struct failover *failover, uint32_t slot,
+                           struct failover_backend_view *out);
+void failover_view(const struct failover *failover, struct failover_view *out);
+
+/*
+ * Operator commands on a region; BY says who (peer credentials), for the audit. The result comes by
+ * DONE, after the store has decided: ok, or the reason in TEXT. ttl_ms 0: until undone.
+ */
+enum failover_command {
+    FAILOVER_DRAIN,
+    FAILOVER_UNDRAIN,
+};
+
+typedef void failover_done(void *context, bool ok, const char *text);
+
+void failover_command(struct failover *failover, enum failover_command command, uint32_t region,
+                      uint64_t ttl_ms, const char *by, failover_done *done, void *context);

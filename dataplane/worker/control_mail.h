@@ -1,0 +1,59 @@
+/*
+ * control_mail: what the control thread and a worker tell each other. Two single-producer rings a
+ * worker; 64-byte messages; nobody waits. Orders go down, facts come up.
+ */
+#pragma once
+
+#include "dataplane/base/ip_address.h"
+#include "dataplane/upstream/upstream.h"
+
+enum order_kind {
+    ORDER_PROBE,       /* probe a backend of the current snapshot: FACT_PROBED answers */
+    ORDER_FLIGHT_LIST, /* answer with a FACT_FLIGHT each (at most 256), then FACT_FLIGHT_END */
+    ORDER_STOP,        /* close what is left and end the worker's loop */
+};
+
+struct order {
+    uint8_t kind; /* enum order_kind */
+    uint8_t pad[3];
+    uint32_t token; /* handed back in the answer */
+    union {
+        struct probe_order probe;
+    };
+};
+
+enum fact_kind {
+    FACT_PROBED,
+    FACT_FLIGHT,
+    FACT_FLIGHT_END,
+    FACT_DRAINED, /* snapshot->draining was seen, and the last client connection has gone */
+    FACT_STOPPED, /* the loop has ended */
+};
+
+/* One flight, as flight.list shows it. */
+struct fact_flight {
+    uint64_t handle;
+    uint64_t age_ns;
+    uint64_t body_bytes;
+    uint32_t subscribers;
+    uint32_t backend_slot;
+    uint16_t route;
+    uint8_t attempt; /* 1, 2; 0: none yet */
+    uint8_t state;   /* enum flight_state */
+    uint8_t coalesced; /* 1: in the table, others may join */
+    uint8_t pad[3];
+};
+
+struct fact {
+    uint8_t kind; /* enum fact_kind */
+    uint8_t pad;
+    uint16_t worker;
+    uint32_t token;
+    union {
+        struct probe_result probed;
+        struct fact_flight flight;
+    };
+};
+
+_Static_assert(sizeof(struct order) <= 80, "small");
+_Static_assert(sizeof(struct fact) <= 64, "one cache line");

@@ -1,0 +1,86 @@
+/*
+ * worker: one lcore's whole program. worker_step() is the data path from receive to transmit.
+ *
+ * Created and wired by the main thread at start; stepped by its own lcore, by a test or by the
+ * simulation. What it shares with others: its snapshot pointer, its mail rings, its counters, and
+ * the coalescing table.
+ */
+#pragma once
+
+#include "dataplane/base/ring_spsc.h"
+#include "dataplane/coalesce/coalesce.h"
+#include "dataplane/net/net.h"
+#include "dataplane/request/request.h"
+#include "dataplane/worker/control_mail.h"
+#include "dataplane/worker/counters.h"
+
+struct rte_rcu_qsbr;
+struct worker;
+
+/* What the workers of a process share. Owner: the main thread. */
+struct worker_shared {
+    uint16_t workers;
+    const struct snapshot *_Atomic snapshot; /* written by control (release), read by workers */
+    struct rte_rcu_qsbr *quiescence;         /* thread id = worker index */
+    struct coalesce_table *table;
+    struct worker *members[NET_WORKERS_MAX];
+};
+
+enum worker_idle {
+    WORKER_IDLE_POLL,     /* the core spins */
+    WORKER_IDLE_ADAPTIVE, /* after some empty turns the worker sleeps up to 100 us */
+};
+
+/* Sizes, all per worker; the configuration's `limits` (docs/configuration.md). */
+struct worker_limits {
+    uint32_t client_connections;
+    uint32_t streams;              /* HTTP/2 streams, both sides */
+    uint32_t upstream_connections;
+    uint32_t backend_connections;
+    uint32_t flights;
+    uint32_t exchanges;
+    uint32_t segments;             /* payload segments */
+    uint32_t segment_bytes;
+    uint32_t time_wait;
+    uint32_t neighbours;
+    uint32_t header_bytes;         /* a header section we accept, decoded */
+};
+
+struct worker_config {
+    uint16_t index;
+    struct worker_shared *shared;
+    uint8_t queue_count;
+    struct port_queue *queues[NET_INTERFACES_MAX];
+    uint8_t interface_count;
+    struct net_interface interfaces[NET_INTERFACES_MAX];
+    struct worker_limits limits;
+    enum worker_idle idle;
+    uint64_t random_seed;
+    int socket_id;
+    uint64_t now; /* at creation */
+};
+
+/* Everything is allocated here; false result: NULL, memory was short. */
+struct worker *worker_create(const struct worker_config *config);
+
+/* Join the mail rings of all workers; after all are created, before the first step. */
+bool worker_connect(struct worker_shared *shared, int socket_id);
+
+/*
+ * One turn. Returns true when there was something to do. NOW is monotonic, nanoseconds, and never
+ * smaller than at the turn before.
+ */
+bool worker_step(struct worker *worker, uint64_t now);
+
+/* Step with the real clock until ORDER_STOP. The lcore's main function. Returns 0. */
+int worker_run(void *worker);
+
+/* Control thread: give an order; false: ring full. */
+bool worker_order(struct worker *worker, const struct order *order);
+
+/* Control thread: the next fact; false: none. */
+bool worker_fact(struct worker *worker, struct fact *out);
+
+/* Any thread, relaxed reads. */
+const struct worker_counters *worker_counters(const struct worker *worker);
+const struct backend_loads *worker_backend_loads(const struct worker *worker);
