@@ -1,0 +1,240 @@
+/*
+ * config: one JSON file, checked completely before anything starts, as C structs.
+ *
+ * docs/configuration.md is the manual; control/config_keys.* hold the keys as one table from which
+ * parsing, checking, defaults and the manual are derived. A config is immutable once read; every
+ * string lives in it. Control thread (and the main thread at start).
+ */
+#pragma once
+
+#include "dataplane/region/snapshot.h"
+
+#include <stddef.h>
+
+struct json_t;
+
+#define CONFIG_NAME_MAX 64
+
+enum config_idle {
+    CONFIG_IDLE_POLL,
+    CONFIG_IDLE_ADAPTIVE,
+};
+
+enum config_store_kind {
+    CONFIG_STORE_MEMORY,
+    CONFIG_STORE_REDIS,
+};
+
+enum config_probe {
+    CONFIG_PROBE_TCP,
+    CONFIG_PROBE_HTTP2,
+};
+
+struct config_port_interface {
+    uint16_t vlan; /* 0: untagged */
+    struct ip_prefix addresses[8];
+    uint32_t address_count;
+    bool has_gateway_v4;
+    bool has_gateway_v6;
+    struct ip_address gateway_v4;
+    struct ip_address gateway_v6;
+};
+
+struct config_port {
+    char name[CONFIG_NAME_MAX];
+    char device[256]; /* DPDK devargs, or a PCI address */
+    char steer_interface[32]; /* net_af_xdp: the kernel interface (iface=), else "" */
+    uint16_t mtu;
+    uint32_t mbufs;   /* a queue */
+    struct config_port_interface interfaces[8];
+    uint32_t interface_count;
+};
+
+struct config_listener {
+    char name[CONFIG_NAME_MAX];
+    struct ip_address address;
+    uint16_t port;
+};
+
+struct config_region {
+    char name[CONFIG_NAME_MAX];
+};
+
+struct config_backend {
+    char name[CONFIG_NAME_MAX];
+    struct ip_address address;
+    uint16_t port;
+    uint32_t weight;
+    uint16_t region;  /* index into regions */
+    uint16_t service; /* index into services */
+    uint32_t slot;    /* assigned: the same (service, region, address, port) keeps slot and ... */
+    uint32_t generation; /* ... generation over config.apply */
+};
+
+struct config_health {
+    enum config_probe probe;
+    char path[40]; /* http2 */
+    uint64_t interval_up_ns;     /* 2 s */
+    uint64_t interval_doubt_ns;  /* 0.5 s */
+    uint64_t interval_down_ns;   /* 5 s */
+    uint32_t jitter_percent;     /* 20 */
+    uint64_t timeout_ns;         /* 1 s */
+    uint32_t fall;               /* 3 */
+    uint32_t rise;               /* 3 */
+    uint32_t connect_failures;   /* 3 in a row: down */
+    uint32_t eject_failures;     /* 5 in a row */
+    uint64_t eject_ns;           /* 30 s */
+    uint64_t eject_max_ns;       /* 300 s */
+    uint32_t eject_region_percent; /* 30 */
+};
+
+struct config_service {
+    char name[CONFIG_NAME_MAX];
+    char authority[256];
+    struct config_health health;
+};
+
+struct config_coalesce {
+    enum coalesce_mode mode;
+    bool share_across_principals;
+    bool i_know_responses_are_public;
+    bool ignore_no_store;
+    bool ignore_set_cookie;
+    uint64_t linger_ns;
+    uint32_t flight_bytes;
+    char (*key_headers)[CONFIG_NAME_MAX];
+    uint32_t key_header_count;
+    char (*neutral_headers)[CONFIG_NAME_MAX];
+    uint32_t neutral_header_count;
+    char (*principal_headers)[CONFIG_NAME_MAX];
+    uint32_t principal_header_count;
+};
+
+struct config_route {
+    char name[CONFIG_NAME_MAX];
+    char authority[256];
+    char path_prefix[256];
+    uint16_t service;
+    bool replay_safe;
+    uint64_t request_timeout_ns;
+    uint64_t first_byte_timeout_ns;
+    uint64_t idle_timeout_ns;
+    struct config_coalesce coalesce; /* defaults come from the top-level `coalesce` */
+};
+
+/* failover.md; every number there is a key, with its default. */
+struct config_failover {
+    uint64_t hard_failure_ns;     /* 3 s */
+    uint64_t down_dwell_ns;       /* 6 s */
+    uint64_t degraded_dwell_ns;   /* 6 s */
+    uint64_t up_dwell_ns;         /* 30 s: DEGRADED to UP */
+    uint64_t suspect_clear_ns;    /* 5 s */
+    uint64_t hold_down_ns;        /* 60 s */
+    uint64_t hold_down_max_ns;    /* 900 s */
+    uint64_t recover_dwell_ns;    /* 60 s: DOWN to RECOVERING */
+    uint64_t ramp_step_ns;        /* 60 s */
+    uint32_t ramp_permille[8];    /* 50, 100, 250, 500, 1000 */
+    uint32_t ramp_steps;
+    uint32_t min_active_regions;  /* 1 */
+    uint64_t down_interval_ns;    /* 60 s: rule S2 */
+    uint64_t correlated_ns;       /* 10 s: rule S3 */
+    uint64_t freeze_ns;           /* 60 s: rule S3 */
+    uint64_t store_lost_ns;       /* 6 s: FROZEN */
+    uint64_t vote_interval_ns;    /* 1 s */
+    uint64_t vote_fresh_ns;       /* 3 s */
+    uint64_t vote_gone_ns;        /* 6 s */
+    bool single_node;
+    char (*nodes)[CONFIG_NAME_MAX]; /* the roster */
+    uint32_t node_count;
+};
+
+struct config_store {
+    enum config_store_kind kind;
+    char address[256];   /* host:port, [v6]:port, or unix:/path */
+    char cluster[CONFIG_NAME_MAX];
+    char user[CONFIG_NAME_MAX];
+    char password_file[256];
+    uint64_t connect_timeout_ns; /* 200 ms */
+    uint64_t command_timeout_ns; /* 200 ms */
+};
+
+struct config_control {
+    char socket[108]; /* path */
+    uint32_t mode;    /* file mode, 0600 */
+};
+
+struct config_metrics {
+    bool enabled;
+    struct ip_address address;
+    uint16_t port;
+};
+
+struct config_limits {
+    uint32_t client_connections;
+    uint32_t streams;
+    uint32_t upstream_connections;
+    uint32_t backend_connections;
+    uint32_t flights;
+    uint32_t exchanges;
+    uint64_t payload_bytes;  /* a worker */
+    uint32_t segment_bytes;
+    uint32_t time_wait;
+    uint32_t neighbours;
+    uint32_t header_bytes;
+    uint32_t coalesce_keys;  /* all workers together */
+    uint64_t drain_timeout_ns; /* SIGTERM, 30 s */
+};
+
+struct config {
+    char node[CONFIG_NAME_MAX];
+    char state_dir[256];
+    char log_file[256];       /* "": standard error */
+    char **eal;               /* arguments for the EAL, as given */
+    uint32_t eal_count;
+    uint32_t workers;
+    enum config_idle idle;
+    struct config_port *ports;
+    uint32_t port_count;
+    struct config_listener *listeners;
+    uint32_t listener_count;
+    struct config_region *regions; /* in order of preference */
+    uint32_t region_count;
+    struct config_service *services;
+    uint32_t service_count;
+    struct config_backend *backends; /* by service, then region */
+    uint32_t backend_count;
+    struct config_route *routes;     /* sorted as snapshot_route says */
+    uint32_t route_count;
+    struct ip_prefix *deny;          /* sources that get nothing */
+    uint32_t deny_count;
+    struct config_failover failover;
+    struct config_store store;
+    struct config_control control;
+    struct config_metrics metrics;
+    struct config_limits limits;
+    struct json_t *source; /* the document as given, for config.get */
+};
+
+/* What is wrong: one line a finding, "path: what was found; what would be right". */
+struct config_findings {
+    char **lines;
+    uint32_t count;
+};
+
+/*
+ * Read and check. NULL when there are findings (all of them are listed, not only the first).
+ * PREVIOUS (may be NULL) lends slots and generations to backends that stay.
+ */
+struct config *config_read_file(const char *path, const struct config *previous,
+                                struct config_findings *findings);
+struct config *config_read_json(const struct json_t *document, const struct config *previous,
+                                struct config_findings *findings);
+void config_free(struct config *config);
+void config_findings_free(struct config_findings *findings);
+
+/*
+ * What config.apply may not change while running (node, eal, workers, ports, pool limits, store
+ * kind): the paths that differ, as findings; count 0 when all can be applied.
+ */
+void config_needs_restart(const struct config *running, const struct config *wanted,
+                          struct config_findings *out_paths);
