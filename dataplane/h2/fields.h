@@ -8,6 +8,7 @@
 #pragma once
 
 #include "dataplane/base/bytes.h"
+#include "dataplane/base/writer.h"
 
 enum field_token {
     FIELD_OTHER, /* any name not listed */
@@ -32,10 +33,28 @@ struct field {
     struct bytes value;
 };
 
+/*
+ * Bytes a field takes in the block beside its value, and its name when that is FIELD_OTHER. Less
+ * than RFC 9113 6.5.2 counts (name + value + 32): a header list whose size is at most N always fits
+ * into a block of N bytes.
+ */
+#define FIELD_HEAD_BYTES 8
+
 void fields_init(struct fields *fields, void *data, uint32_t capacity);
 
-/* Append; sets `overflow` when it does not fit (name at most 64 KiB). Copies name and value. */
+/*
+ * Append; sets `overflow` when it does not fit (name at most 64 KiB), and from then on adds nothing
+ * more. Copies name and value; they may lie in fields_room(), or outside of the block.
+ * `field.token` has to be field_token_of(field.name): the name of a token is not looked at.
+ */
 void fields_add(struct fields *fields, struct field field);
+
+/*
+ * The free memory in which the texts of the next field end up: its name when it is FIELD_OTHER, then
+ * its value. What makes texts can make them here, and fields_add() need not copy. The writer has
+ * failed already when no field can be added.
+ */
+struct writer fields_room(const struct fields *fields);
 
 /* Append by token (not FIELD_OTHER); the name comes from the table. */
 void fields_add_token(struct fields *fields, enum field_token token, struct bytes value);

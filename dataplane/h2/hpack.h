@@ -18,10 +18,10 @@ struct hpack_table;
 
 enum hpack_result {
     HPACK_OK,
-    HPACK_BAD_INTEGER,     /* longer than 5 octets or above 2^32 */
+    HPACK_BAD_INTEGER,     /* more than 5 octets behind the prefix, or 2^32 and above */
     HPACK_BAD_INDEX,       /* 0 or beyond both tables */
     HPACK_BAD_HUFFMAN,     /* padding not all ones, longer than 7 bits, or EOS inside */
-    HPACK_BAD_TABLE_SIZE,  /* size update above the announced limit, not at the start, or missing */
+    HPACK_BAD_TABLE_SIZE,  /* size update above our limit, not at the start, a third, or missing */
     HPACK_TRUNCATED,       /* the block ends inside a field */
     HPACK_NO_MEMORY,       /* no table left in the pool: shed the connection */
 };
@@ -29,6 +29,10 @@ enum hpack_result {
 /* Memory for tables, one pool a worker; each object serves one direction of one connection. */
 bool hpack_pool_init(struct pool *pool, uint32_t count, int socket_id);
 
+/*
+ * The owner lowers `limit_bytes` (never above HPACK_TABLE_BYTES) and sets `must_shrink` when the
+ * peer acknowledged SETTINGS with a smaller SETTINGS_HEADER_TABLE_SIZE; hpack_decode() clears it.
+ */
 struct hpack_decoder {
     struct pool *tables;
     struct hpack_table *table; /* NULL until first used */
@@ -65,9 +69,10 @@ void hpack_encoder_close(struct hpack_encoder *encoder);
 void hpack_encoder_limit(struct hpack_encoder *encoder, uint32_t limit_bytes);
 
 /*
- * Encode one whole header block. Never indexed: fields marked never_index, authorization, cookie,
- * set-cookie, proxy-authorization. Not entered into the table: :path, content-length, and values
- * that change with every message. Without memory for a table, literals are sent.
+ * Encode one whole header block. Never indexed: fields marked never_index and credentials
+ * (authorization, proxy-authorization, cookie, set-cookie, api-key, x-api-key). Not entered into the
+ * table: :path, content-length, values that change with every message or client, and fields larger
+ * than half the table. Without memory for a table, literals are sent.
  * Returns false when OUT is too small; the encoder's table is then out of step: close it.
  */
 bool hpack_encode(struct hpack_encoder *encoder, const struct fields *fields, struct writer *out);

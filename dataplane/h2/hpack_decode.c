@@ -1,0 +1,256 @@
+#include "dataplane/base/check.h"
+#include "dataplane/h2/hpack.h"
+#include "dataplane/h2/hpack_huffman.h"
+#include "dataplane/h2/hpack_static.h"
+#include "dataplane/h2/hpack_table.h"
+
+#define UPDATES_MAX    2 /* RFC 7541 4.2: the lowest size since the last block, then the new one */
+#define INTEGER_OCTETS 5 /* behind the prefix: 35 bits */
+
+void hpack_decoder_init(struct hpack_decoder *decoder, struct pool *tables)
+{
+    *decoder = (struct hpack_decoder){
+        .tables = tables,
+        .limit_bytes = HPACK_TABLE_BYTES,
+        .size_bytes = HPACK_TABLE_BYTES,
+    };
+}
+
+void hpack_decoder_close(struct hpack_decoder *decoder)
+{
+    if (decoder->table != NULL)
+        pool_give(decoder->tables, decoder->table);
+    decoder->table = NULL;
+}
+
+/* RFC 7541 5.1, for a prefix that ends its octet. The octet with the prefix is there. */
+static enum hpack_result read_integer(struct reader *in, uint32_t prefix_bits, uint32_t *out)
+{
+    uint32_t prefix_max = (1U << prefix_bits) - 1;
+    uint64_t value = reader_u8(in) & prefix_max;
+    *out = (uint32_t)value;
+    if (value < prefix_max)
+        return HPACK_OK;
+    for (uint32_t i = 0; i < INTEGER_OCTETS; i++) {
+        if (reader_left(in) == 0)
+            return HPACK_TRUNCATED;
+        uint8_t octet = reader_u8(in);
+        value += (uint64_t)(octet & 0x7f) << (7 * i);
+        if (value > UINT32_MAX)
+            return HPACK_BAD_INTEGER;
+        *out = (uint32_t)value;
+        if ((octet & 0x80) == 0)
+            return HPACK_OK;
+    }
+    return HPACK_BAD_INTEGER;
+}
+
+/* RFC 7541 5.2. The text is made in ROOM, or ROOM fails. */
+static enum hpack_result read_string(struct reader *in, struct writer *room, struct bytes *text)
+{
+    if (reader_left(in) == 0)
+        return HPACK_TRUNCATED;
+    bool huffman = (*in->at & 0x80) != 0;
+    uint32_t length;
+    enum hpack_result result = read_integer(in, 7, &length);
+    if (result != HPACK_OK)
+        return result;
+    struct bytes coded = reader_bytes(in, length);
+    if (in->failed)
+        return HPACK_TRUNCATED;
+    const uint8_t *start = room->at;
+    if (!huffman)
+        writer_bytes(room, coded);
+    else if (!hpack_huffman_decode(coded, room))
+        return HPACK_BAD_HUFFMAN;
+    *text = bytes_of(start, (size_t)(room->at - start));
+    return HPACK_OK;
+}
+
+/* A name in full. That of a listed field is not kept in ROOM. */
+static enum hpack_result read_name(struct reader *in, struct writer *room, struct field *field)
+{
+    uint8_t *start = room->at;
+    enum hpack_result result = read_string(in, room, &field->name);
+    if (result != HPACK_OK || room->failed)
+        return result;
+    field->token = field_token_of(field->name);
+    if (field->token == FIELD_OTHER)
+        return HPACK_OK;
+    field->name = field_name(field->token);
+    room->at = start;
+    return HPACK_OK;
+}
+
+/* RFC 7541 2.3.3. False: no entry has this index. */
+static bool name_at_index(const struct hpack_decoder *decoder, uint32_t index, struct writer *room,
+                          struct field *field)
+{
+    if (index <= HPACK_STATIC_ENTRIES) {
+        field->token = hpack_static_table[index].token;
+        field->name = field_name(field->token);
+        return true;
+    }
+    index -= HPACK_STATIC_ENTRIES + 1;
+    if (decoder->table == NULL || index >= decoder->table->count)
+        return false;
+    hpack_table_name(decoder->table, index, room, field);
+    return true;
+}
+
+/*
+ * RFC 7541 6.1. A field that no longer fits is not even copied, so that a block of references to
+ * one large entry costs no more than its own length and OUT.
+ */
+static enum hpack_result decode_indexed(const struct hpack_decoder *decoder, struct reader *in,
+                                        struct fields *out)
+{
+    uint32_t index;
+    enum hpack_result result = read_integer(in, 7, &index);
+    if (result != HPACK_OK)
+        return result;
+    if (index == 0)
+        return HPACK_BAD_INDEX;
+    if (index <= HPACK_STATIC_ENTRIES) {
+        const struct hpack_static_entry *entry = &hpack_static_table[index];
+        fields_add_token(out, entry->token, entry->value);
+        return HPACK_OK;
+    }
+    index -= HPACK_STATIC_ENTRIES + 1;
+    if (decoder->table == NULL || index >= decoder->table->count)
+        return HPACK_BAD_INDEX;
+    struct writer room = fields_room(out);
+    struct field field = {.token = FIELD_OTHER};
+    if (!room.failed)
+        hpack_table_field(decoder->table, index, &room, &field);
+    out->overflow = out->overflow || room.failed;
+    if (!out->overflow)
+        fields_add(out, field);
+    return HPACK_OK;
+}
+
+/* RFC 7541 6.2 after the choice of representation: an index or a name, and a value. */
+static enum hpack_result read_literal(const struct hpack_decoder *decoder, struct reader *in,
+                                      uint32_t prefix_bits, struct writer *room,
+                                      struct field *field)
+{
+    uint32_t index;
+    enum hpack_result result = read_integer(in, prefix_bits, &index);
+    if (result != HPACK_OK)
+        return result;
+    if (index == 0)
+        result = read_name(in, room, field);
+    else if (!name_at_index(decoder, index, room, field))
+        result = HPACK_BAD_INDEX;
+    return result == HPACK_OK ? read_string(in, room, &field->value) : result;
+}
+
+static void clear_table(struct hpack_decoder *decoder)
+{
+    if (decoder->table != NULL)
+        hpack_table_evict(decoder->table, 0);
+}
+
+/* RFC 7541 4.4: an entry larger than the table leaves it empty, which is no error. */
+static enum hpack_result enter_table(struct hpack_decoder *decoder, const struct field *field)
+{
+    if (hpack_entry_bytes(field) > decoder->size_bytes) {
+        clear_table(decoder);
+        return HPACK_OK;
+    }
+    if (decoder->table == NULL)
+        decoder->table = hpack_table_take(decoder->tables);
+    if (decoder->table == NULL)
+        return HPACK_NO_MEMORY;
+    hpack_table_add(decoder->table, decoder->size_bytes, field, (struct hpack_key){0});
+    return HPACK_OK;
+}
+
+/*
+ * A literal that does not fit into the caller's fields: it is checked, and entered into the table
+ * if it is to be. What does not fit into the largest table's bytes clears any table.
+ */
+static __attribute__((noinline)) enum hpack_result
+decode_unwanted(struct hpack_decoder *decoder, struct reader *in, uint32_t prefix_bits, bool enter)
+{
+    uint8_t text[HPACK_TABLE_BYTES];
+    struct writer room = writer_over(text, sizeof(text));
+    struct field field = {.token = FIELD_OTHER};
+    enum hpack_result result = read_literal(decoder, in, prefix_bits, &room, &field);
+    if (result != HPACK_OK || !enter)
+        return result;
+    if (!room.failed)
+        return enter_table(decoder, &field);
+    clear_table(decoder);
+    return HPACK_OK;
+}
+
+static enum hpack_result decode_literal(struct hpack_decoder *decoder, struct reader *in,
+                                        struct fields *out)
+{
+    bool enter = (*in->at & 0x40) != 0;
+    uint32_t prefix_bits = enter ? 6 : 4;
+    struct writer room = fields_room(out);
+    if (room.failed) {
+        out->overflow = true;
+        return decode_unwanted(decoder, in, prefix_bits, enter);
+    }
+    struct reader start = *in;
+    struct field field = {
+        .token = FIELD_OTHER,
+        .never_index = !enter && (*in->at & 0x10) != 0,
+    };
+    enum hpack_result result = read_literal(decoder, in, prefix_bits, &room, &field);
+    if (result != HPACK_OK)
+        return result;
+    if (room.failed) {
+        *in = start;
+        out->overflow = true;
+        return decode_unwanted(decoder, in, prefix_bits, enter);
+    }
+    fields_add(out, field);
+    return enter ? enter_table(decoder, &field) : HPACK_OK;
+}
+
+/* One octet at least is there. */
+static enum hpack_result decode_field(struct hpack_decoder *decoder, struct reader *in,
+                                      struct fields *out)
+{
+    uint8_t first = *in->at;
+    if ((first & 0x80) != 0)
+        return decode_indexed(decoder, in, out);
+    if ((first & 0xe0) == 0x20) /* a size update, but not at the start */
+        return HPACK_BAD_TABLE_SIZE;
+    return decode_literal(decoder, in, out);
+}
+
+/* RFC 7541 4.2, 6.3 */
+static enum hpack_result read_size_updates(struct hpack_decoder *decoder, struct reader *in)
+{
+    for (uint32_t i = 0; i < UPDATES_MAX; i++) {
+        if (reader_left(in) == 0 || (*in->at & 0xe0) != 0x20)
+            break;
+        uint32_t size_bytes;
+        enum hpack_result result = read_integer(in, 5, &size_bytes);
+        if (result != HPACK_OK)
+            return result;
+        if (size_bytes > decoder->limit_bytes)
+            return HPACK_BAD_TABLE_SIZE;
+        decoder->size_bytes = size_bytes;
+        decoder->must_shrink = false;
+        if (decoder->table != NULL)
+            hpack_table_evict(decoder->table, size_bytes);
+    }
+    return decoder->must_shrink ? HPACK_BAD_TABLE_SIZE : HPACK_OK;
+}
+
+enum hpack_result hpack_decode(struct hpack_decoder *decoder, struct bytes block,
+                               struct fields *out)
+{
+    check(decoder->limit_bytes <= HPACK_TABLE_BYTES);
+    struct reader in = reader_over(block);
+    enum hpack_result result = read_size_updates(decoder, &in);
+    while (result == HPACK_OK && reader_left(&in) > 0)
+        result = decode_field(decoder, &in, out);
+    return result;
+}

@@ -1,0 +1,140 @@
+/*
+ * The decoder keeps the next 56 or more bits in a register. The next HUFFMAN_PAIR_BITS of them
+ * select a row that holds up to two whole symbols: texts of headers have codes of 5 to 7 bits.
+ * Longer codes are found by their length, since the code is canonical: they are ordered by length.
+ */
+#include "dataplane/h2/hpack_huffman.h"
+
+#include "dataplane/h2/hpack_huffman_table.h"
+
+#include <endian.h>
+
+#define LOOKUPS_PER_REFILL 4 /* 4 * 11 bits of at least 56 */
+
+struct bit_reader {
+    uint64_t window; /* the next bits, the first one topmost */
+    uint32_t count;  /* bits in it that are accounted for */
+    const uint8_t *at;
+    const uint8_t *end;
+};
+
+/*
+ * At least 56 bits afterwards, unless the text ends. The wide load also brings bits that are not
+ * yet accounted for; they are the right ones, and are brought again by the next load.
+ */
+static inline void refill(struct bit_reader *in)
+{
+    if (in->end - in->at >= 8) {
+        uint64_t next;
+        memcpy(&next, in->at, sizeof(next));
+        in->window |= be64toh(next) >> in->count;
+        uint32_t bytes = (63 - in->count) / 8;
+        in->at += bytes;
+        in->count += bytes * 8;
+        return;
+    }
+    while (in->count < 56 && in->at < in->end) {
+        in->window |= (uint64_t)*in->at++ << (56 - in->count);
+        in->count += 8;
+    }
+}
+
+static inline void consume(struct bit_reader *in, uint32_t bits)
+{
+    in->window <<= bits;
+    in->count -= bits;
+}
+
+/* The first symbol in the window, which holds 30 bits, and its code's length. */
+static uint32_t first_symbol(uint64_t window, uint32_t *length)
+{
+    const struct huffman_pair *pair = &huffman_pairs[window >> (64 - HUFFMAN_PAIR_BITS)];
+    if (pair->count > 0) {
+        *length = huffman_codes[pair->symbols[0]].length;
+        return pair->symbols[0];
+    }
+    const struct huffman_long *row = huffman_longs;
+    while ((uint32_t)(window >> 34) >=
+           row->end) /* the last row's end is above all 30 bit numbers */
+        row++;
+    *length = row->length;
+    uint32_t code = (uint32_t)(window >> (64 - row->length));
+    return huffman_symbols[row->first_symbol + (code - row->first_code)];
+}
+
+/* Pairs of symbols, as long as whole words can be read and every store stays inside OUT. */
+static bool decode_words(struct bit_reader *in, struct writer *out)
+{
+    while (in->end - in->at >= 8 && writer_room(out) >= 2 * LOOKUPS_PER_REFILL) {
+        refill(in);
+        for (int i = 0; i < LOOKUPS_PER_REFILL; i++) {
+            const struct huffman_pair *pair =
+                &huffman_pairs[in->window >> (64 - HUFFMAN_PAIR_BITS)];
+            memcpy(out->at, pair->symbols, 2);
+            out->at += pair->count;
+            consume(in, pair->length); /* both 0 when the code is longer */
+        }
+        if (huffman_pairs[in->window >> (64 - HUFFMAN_PAIR_BITS)].count > 0 || in->count < 30)
+            continue;
+        uint32_t length;
+        uint32_t symbol = first_symbol(in->window, &length);
+        if (symbol == HUFFMAN_EOS)
+            return false;
+        writer_u8(out, (uint8_t)symbol);
+        consume(in, length);
+    }
+    return true;
+}
+
+/* RFC 7541 5.2: at most 7 bits, the first of EOS, that is, ones. */
+static bool is_padding(const struct bit_reader *in)
+{
+    return in->count < 8 && (in->count == 0 || ~in->window >> (64 - in->count) == 0);
+}
+
+bool hpack_huffman_decode(struct bytes text, struct writer *out)
+{
+    struct bit_reader in = {.at = text.data, .end = text.data + text.length};
+    if (!out->failed && !decode_words(&in, out))
+        return false;
+    for (;;) {
+        uint32_t length;
+        refill(&in);
+        uint32_t symbol = first_symbol(in.window, &length);
+        if (length > in.count)
+            return is_padding(&in);
+        if (symbol == HUFFMAN_EOS)
+            return false;
+        writer_u8(out, (uint8_t)symbol);
+        consume(&in, length);
+    }
+}
+
+size_t hpack_huffman_length(struct bytes text)
+{
+    size_t bits = 0;
+    for (size_t i = 0; i < text.length; i++)
+        bits += huffman_codes[text.data[i]].length;
+    return (bits + 7) / 8;
+}
+
+void hpack_huffman_encode(struct bytes text, uint8_t *out)
+{
+    uint64_t pending = 0; /* its low `count` bits are still to be written, fewer than 32 */
+    uint32_t count = 0;
+    for (size_t i = 0; i < text.length; i++) {
+        const struct huffman_code *code = &huffman_codes[text.data[i]];
+        pending = pending << code->length | code->bits;
+        count += code->length;
+        if (count < 32)
+            continue;
+        count -= 32;
+        uint32_t word = htobe32((uint32_t)(pending >> count));
+        memcpy(out, &word, sizeof(word));
+        out += sizeof(word);
+    }
+    uint32_t padding = -count & 7;
+    pending = pending << padding | ((1U << padding) - 1);
+    for (count += padding; count > 0; count -= 8)
+        *out++ = (uint8_t)(pending >> (count - 8));
+}

@@ -1,0 +1,82 @@
+/*
+ * hpack_table: the dynamic table (RFC 7541 2.3.2, 4), one object of the tables pool for one
+ * direction of one connection.
+ *
+ * Texts lie in a byte ring, entries in a ring of slots; both are as large as HPACK_TABLE_BYTES can
+ * ever need, since every entry counts 32 bytes more than its texts. The name of a listed field is
+ * not stored, its token says it. An entry is found through one of a few chains, selected by the
+ * hash of its name, from the newest to the oldest.
+ *
+ * Life: hpack_table_take(), then add and evict in any order, then pool_give(). One worker.
+ */
+#pragma once
+
+#include "dataplane/base/writer.h"
+#include "dataplane/h2/fields.h"
+#include "dataplane/h2/hpack.h"
+
+#define HPACK_ENTRY_BYTES   32 /* RFC 7541 4.1: what an entry counts beside its texts */
+#define HPACK_TABLE_ENTRIES (HPACK_TABLE_BYTES / HPACK_ENTRY_BYTES)
+#define HPACK_TABLE_CHAINS  64
+
+struct hpack_entry {
+    uint32_t hash; /* of name and value */
+    uint16_t text_at;
+    uint16_t name_bytes; /* 0 when the token tells the name */
+    uint16_t value_bytes;
+    uint8_t token;
+    uint8_t older; /* slot of the next one in its chain */
+};
+
+struct hpack_table {
+    uint32_t used_bytes; /* as RFC 7541 4.1 counts */
+    uint16_t text_end;   /* where the next text goes */
+    uint8_t count;
+    uint8_t next_slot;
+    uint8_t newest[HPACK_TABLE_CHAINS]; /* slot; says nothing when that entry is gone */
+    struct hpack_entry entries[HPACK_TABLE_ENTRIES];
+    uint8_t text[HPACK_TABLE_BYTES];
+};
+
+/* Where an entry would be found. The decoder never searches and uses the zero key. */
+struct hpack_key {
+    uint32_t hash;
+    uint8_t chain;
+};
+
+/* Positions counted from the newest entry, 0; -1: none. */
+struct hpack_found {
+    int32_t field; /* same name and value */
+    int32_t name;  /* same name */
+};
+
+/* An empty table, or NULL when the pool is empty. */
+struct hpack_table *hpack_table_take(struct pool *tables);
+
+/* The size of a field as an entry. RFC 7541 4.1 */
+size_t hpack_entry_bytes(const struct field *field);
+
+/* Evict the oldest entries until at most LIMIT_BYTES are used. RFC 7541 4.3 */
+void hpack_table_evict(struct hpack_table *table, uint32_t limit_bytes);
+
+/*
+ * Enter a field as the newest entry, evicting what is necessary. Its size is at most LIMIT_BYTES,
+ * which is at most HPACK_TABLE_BYTES. Its texts are not part of the table. RFC 7541 4.4
+ */
+void hpack_table_add(struct hpack_table *table, uint32_t limit_bytes, const struct field *field,
+                     struct hpack_key key);
+
+/*
+ * The name, or name and value, of the entry at POSITION (below table->count), copied to ROOM. A
+ * name that its token tells is not copied. ROOM fails when it is too small.
+ */
+void hpack_table_name(const struct hpack_table *table, uint32_t position, struct writer *room,
+                      struct field *out);
+void hpack_table_field(const struct hpack_table *table, uint32_t position, struct writer *room,
+                       struct field *out);
+
+struct hpack_key hpack_key_of(const struct field *field);
+
+/* O(entries in one chain), at most HPACK_TABLE_ENTRIES. */
+struct hpack_found hpack_table_find(const struct hpack_table *table, const struct field *field,
+                                    struct hpack_key key);
