@@ -1,0 +1,203 @@
+/*
+ * coalesce: flights and who shares them. One struct coalesce a worker, one table for all workers.
+ *
+ * Every exchange runs on a flight, coalesced or not. The exchange embeds a subscriber and says
+ * coalesce_subscribe(); what comes back is read from subscriber->feed whenever news() was called:
+ *
+ *   feed       what a worker's subscribers see of one flight: head, body, trailers, how it ended.
+ *   flight     one upstream request, its attempts and its feed. Belongs to the worker that led it.
+ *   relay      another worker's replica of a flight's feed; holds one reference for all of that
+ *              worker's subscribers and gives it back by mail.
+ *   table      lock-free, fixed size: key to (owner, flight). Join-or-lead is one look-up with at
+ *              most one compare-and-swap; the owner confirms a join by mail, or refuses it.
+ *
+ * A subscriber never sees which of these serves it. Rules: docs/coalescing.md.
+ */
+#pragma once
+
+#include "dataplane/base/body.h"
+#include "dataplane/base/mail.h"
+#include "dataplane/region/pick.h"
+#include "dataplane/upstream/upstream.h"
+
+#define COUNTERS_STRUCT coalesce_counters
+#define COUNTERS_DEF    "dataplane/coalesce/coalesce_counters.def"
+#include "dataplane/base/counter_struct.h"
+
+struct coalesce;
+struct coalesce_table;
+struct subscriber;
+struct rte_rcu_qsbr;
+struct fact_flight;
+
+/* Why a flight ended without a complete answer. The text and status are in flight_failures. */
+enum flight_failure {
+    FLIGHT_OK,
+    FLIGHT_NO_BACKEND,       /* 503: no usable backend in an active region */
+    FLIGHT_CONNECT_FAILED,   /* 502: no backend took the connection */
+    FLIGHT_CONNECTION_LOST,  /* 502 before headers; after them a reset */
+    FLIGHT_BACKEND_RESET,    /* 502: the backend reset the stream */
+    FLIGHT_BAD_RESPONSE,     /* 502: the response broke the protocol */
+    FLIGHT_TIMEOUT,          /* 504: deadline, or first byte too late */
+    FLIGHT_NO_MEMORY,        /* 503: a pool was empty */
+    FLIGHT_CANCELLED,        /* nobody waits any more, or an operator ended it */
+    FLIGHT_FAILURES
+};
+
+struct flight_failure_answer {
+    uint16_t status;
+    const char *reason; /* short, in the answer's body and the access record */
+};
+
+const struct flight_failure_answer *flight_failure_answer(enum flight_failure failure);
+
+enum feed_state {
+    FEED_WAITING, /* no final response headers yet */
+    FEED_HEAD,    /* `head` is complete; the body grows */
+    FEED_ENDED,   /* the answer is complete: body.ended, trailers if has_trailers */
+    FEED_FAILED,  /* `failure` says why; when before_head nothing of it may have been forwarded */
+};
+
+/* Read-only for subscribers. */
+struct feed {
+    enum feed_state state;
+    bool has_trailers;
+    bool before_head;          /* FEED_FAILED: failed before final headers: answer with a status */
+    enum flight_failure failure;
+    struct fields head;        /* final response header section, hop-by-hop fields removed */
+    struct fields trailers;
+    struct body body;
+    struct list subscribers;
+    uint32_t subscriber_count;
+};
+
+struct subscriber_ops {
+    /* The feed has more to see, or another state. Not called from inside coalesce_subscribe(). */
+    void (*news)(struct subscriber *subscriber, uint64_t now);
+    /* COUNT request body bytes left through the flight: credit for the client. Leader only. */
+    void (*request_sent)(struct subscriber *subscriber, uint32_t count, uint64_t now);
+    /*
+     * A pending join was refused by the flight's owner: subscribe again without a key, from inside
+     * this call or later. The subscriber is detached.
+     */
+    void (*refused)(struct subscriber *subscriber, uint64_t now);
+};
+
+enum subscriber_role {
+    SUBSCRIBER_NONE,    /* on no flight */
+    SUBSCRIBER_LED,     /* it started the flight */
+    SUBSCRIBER_JOINED,
+    SUBSCRIBER_PENDING, /* waiting for another worker's word; feed is NULL */
+};
+
+/* Embedded in an exchange, which owns it. Zero it before first use. */
+struct subscriber {
+    const struct subscriber_ops *ops;
+    struct list link;            /* in its feed */
+    struct feed *feed;
+    struct body_cursor cursor;   /* the exchange advances it as it sends */
+    enum subscriber_role role;
+    uint64_t joined_at_bytes;    /* body position of the flight when it joined */
+};
+
+/* What a flight needs to know. Copied; nothing is kept after the call. */
+struct flight_request {
+    const struct fields *fields;      /* the request header section as forwarded */
+    const struct snapshot *snapshot;
+    uint16_t route;                   /* index into snapshot->routes */
+    bool has_body;                    /* body follows by coalesce_request_body() */
+    bool idempotent;                  /* RFC 9110 9.2.2 */
+    struct bytes key;                 /* coalesce_key(): empty: own flight */
+    uint64_t deadline_ns;
+};
+
+enum subscribe_result {
+    SUBSCRIBE_OK,        /* role says how */
+    SUBSCRIBE_NO_MEMORY, /* shed: 503 */
+};
+
+struct coalesce_config {
+    uint16_t self;
+    uint16_t workers;
+    struct coalesce_table *table;
+    struct postman *postman;
+    struct upstream *upstream;
+    struct backend_loads *loads;
+    struct timer_wheel *wheel;
+    struct random *random;
+    struct rte_rcu_qsbr *quiescence; /* NULL with one worker in tests: everything is quiescent */
+    uint32_t flights_max;
+    uint32_t header_bytes;           /* largest header section kept */
+    uint32_t segments;
+    uint32_t segment_bytes;
+    int socket_id;
+};
+
+/* Room for KEYS live keys; in hugepages. NULL: not enough memory. Main thread, at start. */
+struct coalesce_table *coalesce_table_create(uint32_t keys, uint64_t secret0, uint64_t secret1,
+                                             int socket_id);
+
+struct coalesce *coalesce_create(const struct coalesce_config *config);
+struct coalesce_counters *coalesce_counters(struct coalesce *coalesce);
+
+/* The snapshot of this step; valid until the next call. Before anything else in a step. */
+void coalesce_begin_step(struct coalesce *coalesce, const struct snapshot *snapshot);
+
+/* Mail of the kinds MAIL_JOIN .. MAIL_LEFT. */
+void coalesce_mail(struct coalesce *coalesce, const struct mail *mail, uint64_t now);
+
+/* Once a step: progress to relays, retired keys whose readers have passed. Bounded work. */
+void coalesce_tick(struct coalesce *coalesce, uint64_t now);
+
+/* Why a request is not eligible to share (rules C1, C5, C25), for counters and cache-status. */
+enum key_verdict {
+    KEY_OK,
+    KEY_ROUTE_OFF,       /* mode off */
+    KEY_SHADOW,          /* eligible, but the route only counts */
+    KEY_METHOD,
+    KEY_HAS_BODY,
+    KEY_EXPECT_OR_UPGRADE,
+    KEY_CLIENT_OPTED_OUT, /* cache-control, pragma, x-no-coalesce */
+    KEY_UNKEYED_HEADER,   /* a forwarded header that is neither keyed nor neutral */
+    KEY_TOO_LONG,         /* COALESCE_KEY_BYTES */
+    KEY_VERDICTS
+};
+
+#define COALESCE_KEY_BYTES 4096
+
+/*
+ * Build the key of a request (rules C2, C4, C25) into OUT of COALESCE_KEY_BYTES.
+ *
+ * fields        the request as it will be forwarded
+ * out_key       set on KEY_OK and KEY_SHADOW
+ * out_detail    the offending header's name on KEY_UNKEYED_HEADER (a view into fields)
+ */
+enum key_verdict coalesce_key(const struct snapshot_route *route, uint16_t route_index,
+                              const struct fields *fields, bool has_body, uint8_t *out,
+                              struct bytes *out_key, struct bytes *out_detail);
+
+/*
+ * Put the subscriber on a flight: join one with the same key, or lead a new one. With an empty key
+ * always a new one. thread owner   cost one table look-up, at most one compare-and-swap
+ */
+enum subscribe_result coalesce_subscribe(struct coalesce *coalesce, struct subscriber *subscriber,
+                                         const struct flight_request *request, uint64_t now);
+
+/*
+ * Push request body bytes to the flight that this subscriber leads; all are taken over unless
+ * payload memory is used up (false: answer 503). END with the last. TRAILERS may be NULL.
+ */
+bool coalesce_request_body(struct subscriber *subscriber, struct bytes bytes, bool end,
+                           const struct fields *trailers, uint64_t now);
+
+/* The subscriber has sent bytes and moved its cursor: memory and windows may move on. */
+void coalesce_advanced(struct subscriber *subscriber, uint64_t now);
+
+/* Leave the flight (rule C12). Harmless without one. The subscriber may subscribe again. */
+void coalesce_leave(struct subscriber *subscriber, uint64_t now);
+
+/* For flight.list: call SHOW for each flight led here, at most MAX. */
+void coalesce_list(struct coalesce *coalesce, uint32_t max, uint64_t now,
+                   void (*show)(void *context, const struct fact_flight *flight), void *context);
+
+uint32_t coalesce_flight_count(const struct coalesce *coalesce);

@@ -1,0 +1,45 @@
+/*
+ * request: the client side of one exchange: validate, route, key, subscribe, answer. One struct
+ * request_engine a worker; it is the HTTP/2 handler of every client connection.
+ *
+ * Life of an exchange: from a stream's first header section until the stream has ended. It holds
+ * one subscriber; the answer is pulled from the subscriber's feed as the stream's windows allow, or
+ * is a local answer (an error, with a reason in its body and `cache-status`).
+ */
+#pragma once
+
+#include "dataplane/coalesce/coalesce.h"
+#include "dataplane/h2/h2.h"
+
+#define COUNTERS_STRUCT request_counters
+#define COUNTERS_DEF    "dataplane/request/request_counters.def"
+#include "dataplane/base/counter_struct.h"
+
+struct request_engine;
+
+struct request_config {
+    struct coalesce *coalesce;
+    struct h2 *h2;
+    struct timer_wheel *wheel;
+    struct random *random;
+    uint32_t exchanges_max;
+    uint32_t header_bytes; /* largest request header section */
+    int socket_id;
+};
+
+struct request_engine *request_create(const struct request_config *config);
+struct request_counters *request_counters(struct request_engine *engine);
+
+/* The snapshot of this step; valid until the next call. */
+void request_begin_step(struct request_engine *engine, const struct snapshot *snapshot);
+
+/* An accepted client connection on a transport. Takes the transport over. False: shed, counted. */
+bool request_accept(struct request_engine *engine, struct transport transport,
+                    const struct ip_address *client, struct h2_conn **out_conn, uint64_t now);
+
+/* Shut all client connections down gracefully (GOAWAY); idempotent. */
+void request_drain(struct request_engine *engine, uint64_t now);
+
+/* Client connections and exchanges in progress. */
+uint32_t request_connection_count(const struct request_engine *engine);
+uint32_t request_exchange_count(const struct request_engine *engine);
