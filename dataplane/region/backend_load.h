@@ -23,6 +23,7 @@ struct backend_load {
     uint64_t connect_failed_row; /* failed connects in a row; 0 after a success */
     uint64_t in_flight;          /* attempts now */
     uint64_t connections;        /* upstream connections now */
+    uint64_t suspected;          /* times a path fell silent (failover.md, "Suspicion") */
     uint64_t generation;         /* of the slot that the above is about */
 };
 

@@ -3,7 +3,12 @@
  *
  * For each backend slot a pool of HTTP/2 connections, opened by need up to a bound. An attempt is
  * one try of a request at one backend: it waits for a connection, becomes a stream, and ends in
- * exactly one of done(), failed() or attempt_cancel().
+ * exactly one of done(), failed(), attempt_cancel() or a supply() that answers H2_SUPPLY_RESET.
+ *
+ * Order of calls in a turn: tcp_in(), timer_wheel_advance(), tcp_dispatch(), [above],
+ * upstream_tick(), h2_flush(), tcp_out(). Connections are opened and given back, waiting attempts
+ * are served and failed() is told for what never became a stream in upstream_tick() only; so
+ * callbacks may start and cancel any attempts.
  */
 #pragma once
 
@@ -16,6 +21,7 @@
 #include "dataplane/base/counter_struct.h"
 
 struct upstream;
+struct upstream_conn;
 struct attempt;
 
 enum attempt_failure {
@@ -31,16 +37,27 @@ enum attempt_failure {
 };
 
 struct attempt_handler {
-    /* The request, piece by piece (as h2_handler.supply). Restarts from its beginning. */
+    /*
+     * The request, piece by piece (as h2_handler.supply). Restarts from its beginning. Must not
+     * cancel this attempt; to give it up, answer H2_SUPPLY_RESET: it is idle then.
+     */
     struct h2_supply (*supply)(struct attempt *attempt, uint32_t max, uint64_t now);
     /* Response: interim (any number), headers, [data], [trailers]; `end` with the last piece. */
     void (*headers)(struct attempt *attempt, const struct fields *fields, enum h2_section section,
                     bool end, uint64_t now);
     void (*data)(struct attempt *attempt, struct bytes bytes, bool end, uint64_t now);
-    /* Response and request are both complete. The attempt is idle again. */
+    /*
+     * The response is complete, and the request too, or the backend ended the stream after its
+     * complete response without wanting the rest (RFC 9113 8.1). The attempt is idle again.
+     */
     void (*done)(struct attempt *attempt, uint64_t now);
     /* The attempt is over, and idle again. After this call it may be started anew. */
     void (*failed)(struct attempt *attempt, enum attempt_failure why, uint64_t now);
+    /*
+     * The path under an open attempt is silent (failover.md, "Suspicion"). It goes on if nothing is
+     * done; one that may be retried can be cancelled and tried elsewhere. May be NULL.
+     */
+    void (*suspected)(struct attempt *attempt, uint64_t now);
 };
 
 enum attempt_state {
@@ -57,8 +74,15 @@ struct attempt {
     bool began;            /* request bytes went into an established connection */
     bool answered;         /* final response headers arrived */
     uint32_t slot;         /* backend */
-    struct list link;      /* among those waiting for the backend's connections */
+    /* Private to upstream. */
+    uint32_t generation;   /* of the slot */
+    struct list link;      /* among those waiting, those to be told their failure, or conn's */
+    struct upstream_conn *conn;
     struct h2_stream *stream;
+    enum attempt_failure failure; /* to be told; ATTEMPT_FAILURES: none */
+    bool reported;       /* an outcome has been counted */
+    bool response_ended; /* END_STREAM arrived */
+    bool wants_grpc_status;
 };
 
 struct upstream_config {
@@ -77,11 +101,24 @@ struct upstream_config {
 struct upstream *upstream_create(const struct upstream_config *config);
 struct upstream_counters *upstream_counters(struct upstream *upstream);
 
-/* A new snapshot: connections of slots that went away or changed generation are drained. */
+/*
+ * A new snapshot: connections of slots that went away or changed generation are drained, attempts
+ * that wait for them fail (ATTEMPT_UNREACHABLE). O(backend slots).
+ */
 void upstream_apply(struct upstream *upstream, const struct snapshot *snapshot, uint64_t now);
 
-/* Graceful: connections without attempts are closed, the rest after their last attempt. */
+/*
+ * Graceful: connections without attempts are closed, the rest after their last attempt. What is
+ * still under way may go on to start attempts.
+ */
 void upstream_drain(struct upstream *upstream, uint64_t now);
+
+/* Once a turn, see above. True when there was something to do. O(what happened since). */
+bool upstream_tick(struct upstream *upstream, uint64_t now);
+
+/* The connections in use, and the attempts that wait. */
+uint32_t upstream_connection_count(const struct upstream *upstream);
+uint32_t upstream_waiting_count(const struct upstream *upstream);
 
 void attempt_init(struct attempt *attempt, struct upstream *upstream,
                   const struct attempt_handler *handler);
@@ -97,6 +134,13 @@ void attempt_ready(struct attempt *attempt);
 
 /* COUNT response bytes are done with: the stream's window reopens. */
 void attempt_consumed(struct attempt *attempt, uint32_t count);
+
+/*
+ * The owner found it too slow: no first byte in time, or silence in mid-body. Counts against the
+ * backend (BACKEND_LATE, BACKEND_LOST_MID_BODY) if it has a stream; attempt_cancel() usually
+ * follows.
+ */
+void attempt_report_late(struct attempt *attempt);
 
 /* End it from our side: RST_STREAM(CANCEL) when open. No callback follows; idle when it returns. */
 void attempt_cancel(struct attempt *attempt, uint64_t now);
@@ -148,6 +192,9 @@ struct prober_config {
 
 struct prober *prober_create(const struct prober_config *config);
 
-/* Probe a backend of the snapshot; the result always comes, also when there is no room. */
+/*
+ * Probe a backend of the snapshot. The result always comes; when there is no room, or the snapshot
+ * has no such backend, PROBE_NO_ROOM comes before this returns.
+ */
 void prober_start(struct prober *prober, const struct snapshot *snapshot,
                   const struct probe_order *order, uint64_t now);
