@@ -1,0 +1,102 @@
+/*
+ * listeners: what this worker accepts, and how an accepted connection becomes HTTP/2.
+ */
+#include "dataplane/worker/worker_internal.h"
+
+#include "dataplane/tls/transport.h"
+
+/* Events of a client connection go to its HTTP/2 connection. */
+static void client_event(void *app, struct tcp_conn *conn, uint32_t events, uint64_t now)
+{
+    struct h2_conn *h2 = app;
+    if (events & TCP_WRITABLE)
+        h2_writable(h2);
+    if (events & TCP_FAILED)
+        h2_transport_ended(h2, true, now);
+    else if (events & TCP_EOF)
+        h2_transport_ended(h2, false, now);
+    else if (events & TCP_READABLE)
+        h2_in(h2, now);
+}
+
+static const struct tcp_app client_app = {.event = client_event};
+
+static void accept_event(void *app, struct tcp_conn *conn, uint32_t events, uint64_t now)
+{
+    struct worker *worker = app;
+    if (events & TCP_FAILED) {
+        tcp_abort(conn);
+        return;
+    }
+    struct tcp_info info;
+    tcp_info(conn, now, &info);
+    struct h2_conn *h2 = NULL;
+    if (!request_accept(worker->requests, transport_tcp(conn), &info.tuple.remote, &h2, now)) {
+        counter_add(&worker->counters.loop.connections_shed, 1);
+        return;
+    }
+    tcp_set_app(conn, &client_app, h2);
+    if (events & ~(uint32_t)TCP_OPENED)
+        client_event(h2, conn, events & ~(uint32_t)TCP_OPENED, now);
+}
+
+static const struct tcp_app accept_app = {.event = accept_event};
+
+static bool snapshot_has(const struct snapshot *snapshot, const struct worker_listener *listener)
+{
+    for (uint32_t i = 0; i < snapshot->listener_count; i++)
+        if (snapshot->listeners[i].port == listener->port &&
+            ip_address_equal(&snapshot->listeners[i].address, &listener->address))
+            return true;
+    return false;
+}
+
+static void close_dropped(struct worker *worker, const struct snapshot *snapshot)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < worker->listener_count; i++) {
+        struct worker_listener *listener = &worker->listeners[i];
+        if (!snapshot->draining && snapshot_has(snapshot, listener))
+            worker->listeners[kept++] = *listener;
+        else
+            tcp_unlisten(worker->tcp, &listener->address, listener->port);
+    }
+    worker->listener_count = kept;
+}
+
+static bool is_listening(const struct worker *worker, const struct snapshot_listener *wanted)
+{
+    for (uint32_t i = 0; i < worker->listener_count; i++)
+        if (worker->listeners[i].port == wanted->port &&
+            ip_address_equal(&worker->listeners[i].address, &wanted->address))
+            return true;
+    return false;
+}
+
+static void open_new(struct worker *worker, const struct snapshot *snapshot)
+{
+    for (uint32_t i = 0; i < snapshot->listener_count; i++) {
+        const struct snapshot_listener *wanted = &snapshot->listeners[i];
+        if (is_listening(worker, wanted))
+            continue;
+        if (worker->listener_count == SNAPSHOT_LISTENERS_MAX ||
+            !tcp_listen(worker->tcp, &wanted->address, wanted->port, &accept_app, worker)) {
+            counter_add(&worker->counters.loop.listen_failed, 1);
+            continue;
+        }
+        worker->listeners[worker->listener_count++] =
+            (struct worker_listener){wanted->address, wanted->port};
+    }
+}
+
+void worker_listeners_apply(struct worker *worker, const struct snapshot *snapshot)
+{
+    struct ip_address vips[SNAPSHOT_LISTENERS_MAX];
+    for (uint32_t i = 0; i < snapshot->listener_count; i++)
+        vips[i] = snapshot->listeners[i].address;
+    /* Addresses stay ours while draining: connections go on. */
+    net_set_vips(worker->net, vips, snapshot->listener_count);
+    close_dropped(worker, snapshot);
+    if (!snapshot->draining)
+        open_new(worker, snapshot);
+}

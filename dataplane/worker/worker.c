@@ -1,0 +1,151 @@
+/*
+ * worker: creation and the loop. worker_step() reads as the path of a packet through the layers.
+ */
+#include "dataplane/worker/worker.h"
+
+#include "dataplane/base/clock.h"
+#include "dataplane/base/memory.h"
+#include "dataplane/worker/mail.h"
+#include "dataplane/worker/worker_internal.h"
+
+#include <rte_rcu_qsbr.h>
+#include <time.h>
+
+#define EMPTY_TURNS_BEFORE_SLEEP 32
+#define SLEEP_MAX_NS             (100 * CLOCK_US)
+
+const struct worker_counters *worker_counters(const struct worker *worker)
+{
+    return &worker->counters;
+}
+
+const struct backend_loads *worker_backend_loads(const struct worker *worker)
+{
+    return worker->loads;
+}
+
+/* Pick up a new snapshot: listeners, upstream connections, drain. */
+static void take_snapshot(struct worker *worker, uint64_t now)
+{
+    const struct snapshot *snapshot =
+        atomic_load_explicit(&worker->shared->snapshot, memory_order_acquire);
+    worker->snapshot = snapshot;
+    coalesce_begin_step(worker->coalesce, snapshot);
+    request_begin_step(worker->requests, snapshot);
+    if (snapshot->generation == worker->snapshot_generation)
+        return;
+    worker->snapshot_generation = snapshot->generation;
+    worker_listeners_apply(worker, snapshot);
+    upstream_apply(worker->upstream, snapshot, now);
+    if (snapshot->draining)
+        request_drain(worker->requests, now);
+    counter_add(&worker->counters.loop.snapshots_applied, 1);
+}
+
+static bool receive(struct worker *worker, uint64_t now)
+{
+    uint32_t received = 0;
+    for (uint8_t q = 0; q < worker->queue_count; q++) {
+        struct rte_mbuf *packets[NET_BURST];
+        struct net_arrivals arrivals;
+        uint16_t count = worker->queues[q]->receive(worker->queues[q], packets, NET_BURST);
+        if (count == 0)
+            continue;
+        net_in(worker->net, q, packets, count, now, &arrivals);
+        tcp_in(worker->tcp, arrivals.own, arrivals.own_count, now);
+        mail_hand_over(worker, &arrivals);
+        received += count;
+    }
+    counter_add(&worker->counters.loop.received_packets, received);
+    return received > 0;
+}
+
+/* Tell the control thread once when draining has come to its end. */
+static void report_drained(struct worker *worker)
+{
+    if (!worker->snapshot->draining || worker->drained ||
+        request_connection_count(worker->requests) > 0)
+        return;
+    worker->drained = true;
+    struct fact fact = {.kind = FACT_DRAINED, .worker = worker->index};
+    worker_tell(worker, &fact);
+}
+
+bool worker_step(struct worker *worker, uint64_t now)
+{
+    bool busy = false;
+    take_snapshot(worker, now);
+    busy |= worker_take_orders(worker, now);
+    busy |= mail_take(worker, now);
+    busy |= receive(worker, now);
+    busy |= timer_wheel_advance(&worker->wheel, now, WORKER_TIMERS_A_TURN) > 0;
+    busy |= tcp_dispatch(worker->tcp, WORKER_EVENTS_A_TURN, now) > 0;
+    coalesce_tick(worker->coalesce, now);
+    h2_flush(worker->h2, now);
+    tcp_out(worker->tcp, now);
+    net_flush(worker->net);
+    report_drained(worker);
+    counter_add(&worker->counters.loop.turns, 1);
+    if (busy)
+        counter_add(&worker->counters.loop.busy_turns, 1);
+    if (worker->shared->quiescence != NULL)
+        rte_rcu_qsbr_quiescent(worker->shared->quiescence, worker->index);
+    return busy;
+}
+
+static uint64_t sleep_length(const struct worker *worker, uint64_t now)
+{
+    uint64_t next = timer_wheel_next_ns(&worker->wheel);
+    if (next <= now)
+        return 0;
+    return next - now < SLEEP_MAX_NS ? next - now : SLEEP_MAX_NS;
+}
+
+/* Nothing to do: spin, or after some empty turns sleep, offline in the quiescence scheme. */
+static void rest(struct worker *worker, uint64_t now)
+{
+    if (worker->idle == WORKER_IDLE_POLL || ++worker->empty_turns < EMPTY_TURNS_BEFORE_SLEEP)
+        return;
+    uint64_t length = sleep_length(worker, now);
+    if (length == 0)
+        return;
+    struct rte_rcu_qsbr *quiescence = worker->shared->quiescence;
+    struct timespec pause = {0, (long)length};
+    rte_rcu_qsbr_thread_offline(quiescence, worker->index);
+    nanosleep(&pause, NULL);
+    rte_rcu_qsbr_thread_online(quiescence, worker->index);
+    counter_add(&worker->counters.loop.sleeps, 1);
+}
+
+static void account(struct worker *worker, bool busy, uint64_t cycles)
+{
+    struct loop_counters *loop = &worker->counters.loop;
+    counter_add(busy ? &loop->busy_cycles : &loop->idle_cycles, cycles);
+    if (busy && cycles > loop->turn_max_cycles)
+        counter_set(&loop->turn_max_cycles, cycles);
+}
+
+int worker_run(void *context)
+{
+    struct worker *worker = context;
+    struct rte_rcu_qsbr *quiescence = worker->shared->quiescence;
+    rte_rcu_qsbr_thread_register(quiescence, worker->index);
+    rte_rcu_qsbr_thread_online(quiescence, worker->index);
+    uint64_t turn_began = clock_cycles();
+    while (!worker->stopping) {
+        uint64_t now = clock_now_ns();
+        bool busy = worker_step(worker, now);
+        if (busy)
+            worker->empty_turns = 0;
+        else
+            rest(worker, now);
+        uint64_t turn_ended = clock_cycles();
+        account(worker, busy, turn_ended - turn_began);
+        turn_began = turn_ended;
+    }
+    rte_rcu_qsbr_thread_offline(quiescence, worker->index);
+    rte_rcu_qsbr_thread_unregister(quiescence, worker->index);
+    struct fact fact = {.kind = FACT_STOPPED, .worker = worker->index};
+    worker_tell(worker, &fact);
+    return 0;
+}

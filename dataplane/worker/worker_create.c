@@ -1,0 +1,214 @@
+/*
+ * worker_create: every layer of one worker is created here, bottom up, from one set of limits. The
+ * sums that size a pool are written out: one term a holder.
+ */
+#include "dataplane/base/clock.h"
+#include "dataplane/base/memory.h"
+#include "dataplane/worker/mail.h"
+#include "dataplane/worker/worker_internal.h"
+
+#define RECEIVE_WINDOW_BYTES    (256 * 1024)
+#define SEND_QUEUE_BYTES        (256 * 1024)
+#define SPANS_PER_CONNECTION    8
+#define PROBES_MAX              256
+#define WAITING_PER_BACKEND     4096
+#define HEADER_BLOCKS           256
+#define STREAM_WINDOW_BYTES     (256 * 1024)
+#define CONNECTION_WINDOW_BYTES (1024 * 1024)
+
+static struct net *create_net(struct worker *worker, const struct worker_config *config)
+{
+    struct net_config net = {
+        .self = config->index,
+        .workers = worker->workers,
+        .queue_count = config->queue_count,
+        .interface_count = config->interface_count,
+        .neighbours_max = config->limits.neighbours,
+        .wheel = &worker->wheel,
+        .random = &worker->random,
+        .postman = &worker->postman,
+        .socket_id = config->socket_id,
+    };
+    for (uint8_t i = 0; i < config->queue_count; i++)
+        net.queues[i] = config->queues[i];
+    for (uint8_t i = 0; i < config->interface_count; i++)
+        net.interfaces[i] = config->interfaces[i];
+    return net_create(&net);
+}
+
+static uint32_t connections_of(const struct worker_limits *limits)
+{
+    return limits->client_connections + limits->upstream_connections + PROBES_MAX;
+}
+
+static struct tcp *create_tcp(struct worker *worker, const struct worker_config *config)
+{
+    const struct worker_limits *limits = &config->limits;
+    uint32_t connections = connections_of(limits);
+    struct tcp_config tcp = {
+        .net = worker->net,
+        .wheel = &worker->wheel,
+        .random = &worker->random,
+        .self = config->index,
+        .workers = worker->workers,
+        .connections_max = connections,
+        .time_wait_max = limits->time_wait,
+        .spans_max = connections * SPANS_PER_CONNECTION + limits->segments * 2,
+        .blocks_max = connections + 4096,
+        .reassembly_max = 4096,
+        .receive_window_bytes = RECEIVE_WINDOW_BYTES,
+        .send_queue_bytes = SEND_QUEUE_BYTES,
+        .listeners_max = SNAPSHOT_LISTENERS_MAX,
+        .connect_timeout_ns = 3 * CLOCK_S,
+        .user_timeout_ns = 30 * CLOCK_S,
+        .keepalive_idle_ns = 60 * CLOCK_S,
+        .time_wait_ns = 30 * CLOCK_S,
+        .socket_id = config->socket_id,
+    };
+    return tcp_create(&tcp);
+}
+
+static struct h2 *create_h2(struct worker *worker, const struct worker_config *config)
+{
+    const struct worker_limits *limits = &config->limits;
+    uint32_t connections = connections_of(limits);
+    struct h2_config h2 = {
+        .wheel = &worker->wheel,
+        .random = &worker->random,
+        .connections_max = connections,
+        .streams_max = limits->streams,
+        .header_blocks_max = HEADER_BLOCKS,
+        .hpack_tables_max = 2 * connections, /* one a direction */
+        .server_concurrent_streams = 100,
+        .stream_window_bytes = STREAM_WINDOW_BYTES,
+        .connection_window_bytes = CONNECTION_WINDOW_BYTES,
+        .header_list_bytes = limits->header_bytes,
+        .settings_timeout_ns = 10 * CLOCK_S,
+        .idle_timeout_ns = 300 * CLOCK_S,
+        .preface_timeout_ns = 10 * CLOCK_S,
+        .socket_id = config->socket_id,
+    };
+    return h2_create(&h2);
+}
+
+static struct upstream *create_upstream(struct worker *worker, const struct worker_config *config)
+{
+    struct upstream_config upstream = {
+        .tcp = worker->tcp,
+        .h2 = worker->h2,
+        .loads = worker->loads,
+        .wheel = &worker->wheel,
+        .random = &worker->random,
+        .connections_max = config->limits.upstream_connections,
+        .backend_connections = config->limits.backend_connections,
+        .waiting_max = WAITING_PER_BACKEND,
+        .ping_timeout_ns = 5 * CLOCK_S,
+        .socket_id = config->socket_id,
+    };
+    return upstream_create(&upstream);
+}
+
+static struct prober *create_prober(struct worker *worker, const struct worker_config *config)
+{
+    struct prober_config prober = {
+        .tcp = worker->tcp,
+        .h2 = worker->h2,
+        .wheel = &worker->wheel,
+        .probes_max = PROBES_MAX,
+        .result = worker_probed,
+        .context = worker,
+        .socket_id = config->socket_id,
+    };
+    return prober_create(&prober);
+}
+
+static struct coalesce *create_coalesce(struct worker *worker, const struct worker_config *config)
+{
+    struct coalesce_config coalesce = {
+        .self = config->index,
+        .workers = worker->workers,
+        .table = worker->shared->table,
+        .postman = &worker->postman,
+        .upstream = worker->upstream,
+        .loads = worker->loads,
+        .wheel = &worker->wheel,
+        .random = &worker->random,
+        .quiescence = worker->shared->quiescence,
+        .flights_max = config->limits.flights,
+        .header_bytes = config->limits.header_bytes,
+        .segments = config->limits.segments,
+        .segment_bytes = config->limits.segment_bytes,
+        .socket_id = config->socket_id,
+    };
+    return coalesce_create(&coalesce);
+}
+
+static struct request_engine *create_requests(struct worker *worker,
+                                              const struct worker_config *config)
+{
+    struct request_config requests = {
+        .coalesce = worker->coalesce,
+        .h2 = worker->h2,
+        .wheel = &worker->wheel,
+        .random = &worker->random,
+        .exchanges_max = config->limits.exchanges,
+        .header_bytes = config->limits.header_bytes,
+        .socket_id = config->socket_id,
+    };
+    return request_create(&requests);
+}
+
+static bool create_layers(struct worker *worker, const struct worker_config *config)
+{
+    worker->loads = memory_take("backend loads", sizeof(*worker->loads), config->socket_id);
+    return worker->loads != NULL && (worker->net = create_net(worker, config)) != NULL &&
+           (worker->tcp = create_tcp(worker, config)) != NULL &&
+           (worker->h2 = create_h2(worker, config)) != NULL &&
+           (worker->upstream = create_upstream(worker, config)) != NULL &&
+           (worker->prober = create_prober(worker, config)) != NULL &&
+           (worker->coalesce = create_coalesce(worker, config)) != NULL &&
+           (worker->requests = create_requests(worker, config)) != NULL;
+}
+
+static void collect_counters(struct worker *worker)
+{
+    const void **layers = worker->counters.layers;
+    layers[COUNTER_LAYER_WORKER] = &worker->counters.loop;
+    layers[COUNTER_LAYER_NET] = net_counters(worker->net);
+    layers[COUNTER_LAYER_TCP] = tcp_counters(worker->tcp);
+    layers[COUNTER_LAYER_H2] = h2_counters(worker->h2);
+    layers[COUNTER_LAYER_UPSTREAM] = upstream_counters(worker->upstream);
+    layers[COUNTER_LAYER_COALESCE] = coalesce_counters(worker->coalesce);
+    layers[COUNTER_LAYER_REQUEST] = request_counters(worker->requests);
+}
+
+static bool create_rings(struct worker *worker, int socket_id)
+{
+    return ring_spsc_init(&worker->orders, "worker orders", WORKER_ORDER_RING,
+                          sizeof(struct order), socket_id) &&
+           ring_spsc_init(&worker->facts, "worker facts", WORKER_FACT_RING, sizeof(struct fact),
+                          socket_id);
+}
+
+struct worker *worker_create(const struct worker_config *config)
+{
+    struct worker *worker = memory_take("workers", sizeof(*worker), config->socket_id);
+    if (worker == NULL)
+        return NULL;
+    worker->index = config->index;
+    worker->workers = config->shared->workers;
+    worker->shared = config->shared;
+    worker->idle = config->idle;
+    worker->queue_count = config->queue_count;
+    for (uint8_t i = 0; i < config->queue_count; i++)
+        worker->queues[i] = config->queues[i];
+    random_seed(&worker->random, config->random_seed);
+    timer_wheel_init(&worker->wheel, config->now);
+    mail_init(worker);
+    if (!create_rings(worker, config->socket_id) || !create_layers(worker, config))
+        return NULL;
+    collect_counters(worker);
+    if (config->index == 0)
+        net_announce(worker->net, config->now);
+    return worker;
+}

@@ -1,0 +1,70 @@
+/* The worker's own layout. Private to dataplane/worker. */
+#pragma once
+
+#include "dataplane/worker/worker.h"
+
+#include <stdatomic.h>
+
+#define WORKER_MAILS_A_TURN   256  /* from each other worker */
+#define WORKER_ORDERS_A_TURN  16
+#define WORKER_TIMERS_A_TURN  1024
+#define WORKER_EVENTS_A_TURN  1024 /* connections dispatched */
+#define WORKER_MAIL_RING      4096
+#define WORKER_HAND_OVER_RING 2048
+#define WORKER_ORDER_RING     1024
+#define WORKER_FACT_RING      4096
+
+/* From one worker to another. Owner of the memory: the sender's shared state, for ever. */
+struct worker_lane {
+    struct ring_spsc mails;      /* struct mail */
+    struct ring_spsc hand_overs; /* struct rte_mbuf * */
+};
+
+struct worker {
+    uint16_t index;
+    uint16_t workers;
+    uint8_t queue_count;
+    bool stopping;
+    bool drained;
+    enum worker_idle idle;
+    uint32_t empty_turns;
+    struct worker_shared *shared;
+    struct port_queue *queues[NET_INTERFACES_MAX];
+    struct postman postman;
+    struct random random;
+    struct timer_wheel wheel;
+
+    const struct snapshot *snapshot; /* of this step */
+    uint64_t snapshot_generation;    /* last applied */
+
+    struct net *net;
+    struct tcp *tcp;
+    struct h2 *h2;
+    struct upstream *upstream;
+    struct prober *prober;
+    struct coalesce *coalesce;
+    struct request_engine *requests;
+    struct backend_loads *loads;
+
+    struct worker_lane *lanes_out[NET_WORKERS_MAX]; /* to worker i; NULL for itself */
+    struct worker_lane *lanes_in[NET_WORKERS_MAX];  /* from worker i */
+    struct ring_spsc orders;                        /* struct order, from control */
+    struct ring_spsc facts;                         /* struct fact, to control */
+
+    /* What is listened to now, to compare a new snapshot with. */
+    uint32_t listener_count;
+    struct worker_listener {
+        struct ip_address address;
+        uint16_t port;
+    } listeners[SNAPSHOT_LISTENERS_MAX];
+
+    struct worker_counters counters;
+};
+
+/* listeners.c: make TCP listen to what the snapshot says (nothing while draining). */
+void worker_listeners_apply(struct worker *worker, const struct snapshot *snapshot);
+
+/* orders.c: take orders of the control thread, answer with facts. */
+bool worker_take_orders(struct worker *worker, uint64_t now);
+void worker_tell(struct worker *worker, const struct fact *fact);
+void worker_probed(void *context, const struct probe_result *result);
