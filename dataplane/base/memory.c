@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LINE_BYTES 64
+#define LINE_BYTES          64
+#define LARGEST_PIECE_BYTES (1ull << 39) /* more than any node has; no sum of sizes overflows */
 
 /* The cache line before each piece. */
 struct piece {
@@ -89,7 +90,7 @@ static void piece_give(struct piece *piece)
 
 static bool take_is_allowed(size_t bytes)
 {
-    if (bytes > SIZE_MAX - 4 * LINE_BYTES || memory.takes_left == 0)
+    if (bytes > LARGEST_PIECE_BYTES || memory.takes_left == 0)
         return false;
     if (memory.takes_left != UINT32_MAX)
         memory.takes_left--;
