@@ -11,7 +11,7 @@
 #include "control/config.h"
 #include "control/loop.h"
 #include "dataplane/region/backend_load.h"
-#include "dataplane/upstream/upstream.h"
+#include "dataplane/worker/control_mail.h"
 
 struct failover;
 
