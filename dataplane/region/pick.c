@@ -1,0 +1,142 @@
+#include "dataplane/region/pick.h"
+
+#include "dataplane/base/check.h"
+#include "dataplane/base/counter.h"
+
+/* The share that takes every new flight. */
+#define SHARE_FULL 1000u
+
+/* What speaks against a region that could serve. The least sum wins, then the region's order. */
+#define AGAINST_SHARE   1u /* the dice gave this flight to the others */
+#define AGAINST_SUSPECT 2u /* a retry goes elsewhere if it can */
+#define AGAINST_AVOID   4u /* the flight was just lost there */
+#define AGAINST_MORE    8u
+
+/* The backends of one service in one region, as this request sees them. */
+struct candidates {
+    const struct snapshot *snapshot;
+    const struct pick_request *request;
+    struct snapshot_group group;
+};
+
+static bool was_tried(const struct pick_request *request, uint32_t slot)
+{
+    for (uint16_t i = 0; i < request->tried_count; i++)
+        if (request->tried_slots[i] == slot)
+            return true;
+    return false;
+}
+
+/* The weight of backend INDEX of the group, 0 when it may not be picked. */
+static uint32_t weight_of(const struct candidates *candidates, uint32_t index)
+{
+    const struct snapshot_backend *backend =
+        &candidates->snapshot->backends[candidates->group.first + index];
+    bool pickable =
+        backend->usable && !backend->drained && !was_tried(candidates->request, backend->slot);
+    return pickable ? backend->weight : 0;
+}
+
+static uint32_t weight_sum(const struct candidates *candidates)
+{
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < candidates->group.count; i++)
+        sum += weight_of(candidates, i);
+    return sum;
+}
+
+/* A region's share, by dice. Regions that need no dice draw no number. */
+static bool has_share(const struct snapshot_region *region, struct random *random)
+{
+    if (region->share_permille == 0)
+        return false;
+    return region->share_permille >= SHARE_FULL ||
+           random_below(random, SHARE_FULL) < region->share_permille;
+}
+
+static unsigned against_region(const struct snapshot_region *region, uint32_t index,
+                               const struct pick_request *request, struct random *random)
+{
+    unsigned against = has_share(region, random) ? 0 : AGAINST_SHARE;
+    if (region->suspect && request->tried_count > 0)
+        against |= AGAINST_SUSPECT;
+    if (request->avoid_region >= 0 && (uint32_t)request->avoid_region == index)
+        against |= AGAINST_AVOID;
+    return against;
+}
+
+/* The best region's candidates. *SERVED: whether an active region has any of its backends. */
+static bool find_region(const struct snapshot *snapshot, const struct pick_request *request,
+                        struct random *random, struct candidates *best, bool *served)
+{
+    const struct snapshot_group *groups = snapshot->services[request->service].groups;
+    unsigned best_against = AGAINST_MORE;
+    *served = false;
+    for (uint32_t i = 0; i < snapshot->region_count && best_against > 0; i++) {
+        struct candidates here = {snapshot, request, groups[i]};
+        if (!snapshot->regions[i].active || here.group.count == 0)
+            continue;
+        *served = true;
+        if (weight_sum(&here) == 0)
+            continue;
+        unsigned against = against_region(&snapshot->regions[i], i, request, random);
+        if (against < best_against) {
+            best_against = against;
+            *best = here;
+        }
+    }
+    return best_against < AGAINST_MORE;
+}
+
+/* The backend whose part of the sum of weights, without EXCEPT's, holds POINT. */
+static uint32_t backend_at(const struct candidates *candidates, uint32_t point, uint32_t except)
+{
+    uint32_t i = 0;
+    for (;; i++) {
+        check(i < candidates->group.count);
+        uint32_t weight = i == except ? 0 : weight_of(candidates, i);
+        if (point < weight)
+            return i;
+        point -= weight;
+    }
+}
+
+/* Attempts in flight at a backend. What is counted for an earlier generation is none of its own. */
+static uint64_t in_flight(const struct snapshot_backend *backend, const struct backend_loads *loads)
+{
+    const struct backend_load *load = &loads->slots[backend->slot];
+    if (counter_read(&load->generation) != backend->generation)
+        return 0;
+    return counter_read(&load->in_flight);
+}
+
+/* Two different backends drawn by weight; the one with less in flight per weight, or the first. */
+static uint32_t pick_of_two(const struct candidates *candidates, const struct backend_loads *loads,
+                            struct random *random)
+{
+    const struct snapshot_backend *backends =
+        candidates->snapshot->backends + candidates->group.first;
+    uint32_t sum = weight_sum(candidates);
+    uint32_t a = backend_at(candidates, random_below(random, sum), candidates->group.count);
+    uint32_t rest = sum - backends[a].weight;
+    if (rest == 0)
+        return a;
+    uint32_t b = backend_at(candidates, random_below(random, rest), a);
+    uint64_t load_a = in_flight(&backends[a], loads) * backends[b].weight;
+    uint64_t load_b = in_flight(&backends[b], loads) * backends[a].weight;
+    return load_b < load_a ? b : a;
+}
+
+enum pick_failure pick_backend(const struct snapshot *snapshot, const struct backend_loads *loads,
+                               const struct pick_request *request, struct random *random,
+                               uint32_t *out_backend)
+{
+    check(request->service < snapshot->service_count);
+    check(request->tried_count <= PICK_TRIED_MAX);
+    struct candidates best;
+    bool served;
+    if (!find_region(snapshot, request, random, &best, &served))
+        return served ? PICK_NONE_USABLE : PICK_NO_SERVICE_BACKEND;
+    *out_backend = best.group.first + pick_of_two(&best, loads, random);
+    return PICK_OK;
+}
