@@ -1,0 +1,86 @@
+"""Somebody goes away in the middle: it is noticed, honest, and hurts nobody else."""
+from case import all_ok, case, equal, expect
+from edge_site import URL4, wait_until
+
+
+def backends_idle(site):
+    """The backends have no request of ours left: cancellations arrived there."""
+    wait_until(lambda: site.open_requests() == 0, 20, "cancelled requests to end at the backends")
+
+
+@case()
+def a_client_that_resets_a_download_frees_the_backend(site):
+    for after in (0, 1, 100_000):
+        report = site.client(URL4 + "/bytes?n=50000000", count=10, abort_after=after,
+                             expect_abort=True, abort_how="rst", window=200_000)
+        all_ok(report, 10)
+    backends_idle(site)
+    all_ok(site.client(URL4 + "/", count=10), 10)
+
+
+@case()
+def a_client_that_disconnects_during_a_download_frees_the_backend(site):
+    for after in (0, 1, 100_000):
+        report = site.client(URL4 + "/bytes?n=50000000", count=5, connections=5, abort_after=after,
+                             expect_abort=True, abort_how="close", window=200_000)
+        all_ok(report, 5)
+    backends_idle(site)
+    all_ok(site.client(URL4 + "/", count=10), 10)
+
+
+@case()
+def a_client_that_gives_up_an_upload_frees_the_backend(site):
+    for how in ("rst", "close"):
+        report = site.client(URL4 + "/echo", method="POST", body_size=20_000_000, count=5,
+                             connections=5, abort_upload=500_000, abort_how=how, expect_abort=True)
+        all_ok(report, 5)
+    backends_idle(site)
+    all_ok(site.client(URL4 + "/", count=10), 10)
+
+
+@case()
+def an_answer_the_backend_breaks_is_never_sold_as_complete(site):
+    for how in ("rst", "close"):
+        for after in (1, 1000, 200_000):
+            report = site.client(f"{URL4}/abort?after={after}&how={how}", count=3,
+                                 expect_abort=True)
+            all_ok(report, 3)
+            expect(report["bytes"] <= 3 * after, f"{report['bytes']} bytes of 3 x {after}")
+    all_ok(site.client(URL4 + "/", count=10), 10)
+
+
+@case()
+def a_refused_stream_is_tried_at_most_twice(site):
+    """REFUSED_STREAM proves nothing was processed: one other attempt, then an honest error."""
+    report = site.client(URL4 + "/refuse", expect_status=503)
+    expect(report["total"] == 1 and report["statuses"].get("200") is None,
+           f"refused everywhere, and yet: {report}")
+    seen = site.counted("/refuse")
+    expect(1 <= seen <= 2, f"{seen} attempts at the backends")
+
+
+@case()
+def a_goaway_from_the_backends_costs_nothing(site):
+    load = site.h2load_in_background("load", "-n", "3000", "-c", "4", "-m", "4", "--rps=250",
+                                     URL4 + "/")
+    wait_until(lambda: site.counted("/") > 300, 20, "some requests")
+    for backend in site.backends.values():
+        backend.goaway()
+    wait_until(lambda: not load.alive(), 40, "h2load to end")
+    expect(" 3000 succeeded, 0 failed" in load.log(), load.log())
+
+
+@case(needs=("hang",), timeout_s=150)
+def a_backend_that_hangs_ends_in_504(site):
+    report = site.client(URL4 + "/hang", expect_status=504, timeout=90)
+    equal(report["statuses"], {"504": 1}, "statuses")
+    backends_idle(site)
+
+
+@case()
+def other_requests_pass_a_hanging_one(site):
+    hanging = site.client_in_background(URL4 + "/hang", "hanging", count=5)
+    wait_until(lambda: site.counted("/hang") >= 5, 10, "requests to hang")
+    all_ok(site.client(URL4 + "/", count=500, connections=2, concurrency=20), 500)
+    hanging.kill()
+    backends_idle(site)

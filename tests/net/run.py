@@ -1,0 +1,162 @@
+#!/usr/bin/python3
+"""Runs the cases of tests/net against a proxy in network namespaces. Needs root.
+
+    run.py [--workers 1,2,4] [--proxy weir|nghttpx] [--list] [PATTERN ...]
+
+A PATTERN selects cases whose "group.name" contains it. The last line counts what happened.
+Environment: WEIR_BUILD (the build directory), WEIR_SANITIZED (more patience).
+"""
+import argparse
+import importlib
+import os
+import signal
+import sys
+import time
+import traceback
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from case import CASES, Failed, Skip                                       # noqa: E402
+from netlab import LabError                                                # noqa: E402
+from edge_site import Site                                                    # noqa: E402
+
+GROUPS = ("basic", "bodies", "aborts", "load", "host", "coalesce", "failover", "store", "drain")
+
+
+class TookTooLong(Exception):
+    pass
+
+
+def proxy_class(name):
+    module = importlib.import_module(name)
+    return getattr(module, name.capitalize())
+
+
+class Runner:
+    def __init__(self, options):
+        self.options = options
+        self.proxy_class = proxy_class(options.proxy)
+        self.passed, self.failed, self.skipped = 0, [], 0
+        signal.signal(signal.SIGALRM, self.on_alarm)
+
+    @staticmethod
+    def on_alarm(signum, frame):
+        raise TookTooLong
+
+    def selected(self, workers):
+        patterns = self.options.patterns
+        for case in CASES:
+            title = f"{case.group}.{case.name}"
+            if workers in case.workers and (not patterns or any(p in title for p in patterns)):
+                yield case
+
+    def run(self):
+        for workers in self.options.workers:
+            cases = list(self.selected(workers))
+            if cases:
+                self.run_with(workers, cases)
+        for title in self.failed:
+            print(f"failed: {title}")
+        print(f"{self.passed} passed, {len(self.failed)} failed, {self.skipped} skipped",
+              flush=True)
+        return not self.failed and self.passed > 0
+
+    def run_with(self, workers, cases):
+        try:
+            with Site(self.proxy_class, workers) as site:
+                for case in cases:
+                    self.run_one(site, case)
+        except LabError as error:
+            self.report("FAIL", f"site [{workers} workers]", 0, str(error))
+
+    def run_one(self, site, case):
+        title = f"{case.group}.{case.name} [{site.workers} workers]"
+        missing = case.needs - site.proxy.features
+        if missing:
+            self.report("skip", title, 0, f"{site.proxy.name} has no {', '.join(sorted(missing))}")
+            return
+        started = time.monotonic()
+        verdict, text = self.attempt(site, case)
+        complaints = site.proxy.complaints()
+        if complaints and verdict == "ok":
+            verdict, text = "FAIL", complaints
+        if verdict == "FAIL":
+            text += self.evidence(site)
+        self.report(verdict, title, time.monotonic() - started, text)
+        if verdict == "FAIL":
+            self.recover(site)
+
+    def attempt(self, site, case):
+        """One case with the site whole before it; a proxy that died during it fails it."""
+        signal.alarm(case.timeout_s * site.slowness())
+        try:
+            site.fresh() if case.fresh else site.start_all()
+            site.reset_counts()
+            case.run(site)
+            if case.fresh:
+                site.fresh()
+            elif not site.proxy.alive():
+                raise Failed(f"{site.proxy.name} ended with {site.proxy.process.popen.returncode}")
+            return "ok", ""
+        except Skip as reason:
+            return "skip", str(reason)
+        except (Failed, LabError) as error:
+            return "FAIL", str(error)
+        except TookTooLong:
+            return "FAIL", f"no end after {case.timeout_s} s\n{traceback.format_exc(limit=-4)}"
+        except Exception:                 # a mistake in the case: this one fails, others go on
+            return "FAIL", traceback.format_exc()
+        finally:
+            signal.alarm(0)
+
+    @staticmethod
+    def evidence(site):
+        if site.proxy.process is None:
+            return ""
+        return f"\n--- last words of {site.proxy.name}\n{site.proxy.process.log_tail(25)}"
+
+    def recover(self, site):
+        """After a failure the next case starts with a new proxy."""
+        try:
+            site.fresh()
+        except LabError as error:
+            print(f"     the site does not come back: {error}", flush=True)
+
+    def report(self, verdict, title, seconds, text):
+        if verdict == "ok":
+            self.passed += 1
+        elif verdict == "skip":
+            self.skipped += 1
+        else:
+            self.failed.append(title)
+        print(f"{verdict:4} {title} ({seconds:.1f} s)", flush=True)
+        for line in text.splitlines():
+            print(f"     {line}", flush=True)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--workers", default="1,2,4",
+                        type=lambda text: [int(part) for part in text.split(",")])
+    parser.add_argument("--proxy", choices=("weir", "nghttpx"), default="weir")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("patterns", nargs="*")
+    return parser.parse_args()
+
+
+def main():
+    options = arguments()
+    for group in GROUPS:
+        importlib.import_module(f"cases.{group}")
+    if options.list:
+        for case in CASES:
+            print(f"{case.group}.{case.name}")
+        return 0
+    if os.geteuid() != 0:
+        sys.exit("run.py makes network namespaces and needs root")
+    # A terminated run takes its namespaces along; a killed one leaves them to the next run.
+    signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(143))
+    return 0 if Runner(options).run() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""Weir as the proxy under test: its configuration, its process, its control socket.
+
+Everything tests, demonstration and benchmark know about the daemon is in this file and in
+scripts/demo/weir.json, from which the configurations are made.
+"""
+import copy
+import json
+import os
+import signal
+
+from netlab import LabError
+
+TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+DEMO_CONFIG = os.path.join(TREE, "scripts", "demo", "weir.json")
+BUILD = os.environ.get("WEIR_BUILD", os.path.join(TREE, "build"))
+SANITIZER_WORDS = ("ERROR: AddressSanitizer", "runtime error:", "ERROR: LeakSanitizer")
+
+
+def read_demo_config():
+    with open(DEMO_CONFIG, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def with_workers(config, workers):
+    """The same with another number of workers, each with a queue of every AF_XDP port."""
+    config = copy.deepcopy(config)
+    config["workers"] = workers
+    for port in config["ports"]:
+        parts = [part for part in port["device"].split(",")
+                 if not part.startswith("queue_count=")]
+        port["device"] = ",".join([*parts, f"queue_count={workers}"])
+    return config
+
+
+class Weir:
+    name = "weir"
+    features = frozenset({"coalesce", "failover", "store", "drain", "hang"})
+    drain_signal = signal.SIGTERM
+
+    def __init__(self, site, workers):
+        self.site, self.workers = site, workers
+        self.config = with_workers(read_demo_config(), workers)
+        self.process = None
+        self.starts = 0
+
+    def prepare(self):
+        """Writes the configuration with the lab's own paths in it."""
+        directory = self.site.lab.directory
+        self.config["state_dir"] = os.path.join(directory, "state")
+        self.config["control"]["socket"] = os.path.join(directory, "control.sock")
+        os.makedirs(self.config["state_dir"], exist_ok=True)
+        path = os.path.join(directory, "weir.json")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(self.config, file, indent=2)
+        return path
+
+    def start(self, cpu=None):
+        path = self.prepare()
+        self.starts += 1
+        self.process = self.site.lab.spawn(
+            "edge", [os.path.join(BUILD, "control", "weir"), "--config", path],
+            f"weir-{self.starts}", cpu=cpu)
+
+    def alive(self):
+        return self.process is not None and self.process.alive()
+
+    def stop(self):
+        if self.alive():
+            self.process.stop(40)
+
+    def forget(self):
+        """Removes what the next start would remember."""
+        state_dir = os.path.join(self.site.lab.directory, "state")
+        for name in os.listdir(state_dir) if os.path.isdir(state_dir) else ():
+            os.unlink(os.path.join(state_dir, name))
+
+    def complaints(self):
+        """What sanitizers said in any start so far; "" when nothing."""
+        for number in range(1, self.starts + 1):
+            with open(self.site.lab.path(f"weir-{number}.log"), encoding="utf-8",
+                      errors="replace") as file:
+                text = file.read()
+            at = min((text.find(word) for word in SANITIZER_WORDS if word in text), default=-1)
+            if at >= 0:
+                return text[at:at + 4000]
+        return ""
+
+    # weirctl
+    def ctl_text(self, *arguments, check=True):
+        argv = [os.path.join(BUILD, "control", "weirctl", "weirctl"), "--socket",
+                self.config["control"]["socket"], *arguments]
+        return self.site.lab.run("edge", argv, check=check, timeout_s=20).stdout.decode()
+
+    def ctl(self, *arguments):
+        text = self.ctl_text("--json", *arguments)
+        try:
+            return json.loads(text) if text.strip() else None
+        except ValueError:
+            raise LabError(f"weirctl {' '.join(arguments)} gave no JSON: {text[:500]}") from None
+
+    def region(self, name):
+        """{"name", "active", "automatic", ...} as `weirctl region list` has it."""
+        return next(entry for entry in self.ctl("region", "list")["regions"]
+                    if entry["name"] == name)
+
+    def backend(self, name):
+        return next(entry for entry in self.ctl("backend", "list")["backends"]
+                    if entry["name"] == name)
+
+    def store_connected(self):
+        return self.ctl("status")["store"]["state"] == "connected"
