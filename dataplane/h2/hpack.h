@@ -29,10 +29,6 @@ enum hpack_result {
 /* Memory for tables, one pool a worker; each object serves one direction of one connection. */
 bool hpack_pool_init(struct pool *pool, uint32_t count, int socket_id);
 
-/*
- * The owner lowers `limit_bytes` (never above HPACK_TABLE_BYTES) and sets `must_shrink` when the
- * peer acknowledged SETTINGS with a smaller SETTINGS_HEADER_TABLE_SIZE; hpack_decode() clears it.
- */
 struct hpack_decoder {
     struct pool *tables;
     struct hpack_table *table; /* NULL until first used */
@@ -51,6 +47,12 @@ struct hpack_encoder {
 
 void hpack_decoder_init(struct hpack_decoder *decoder, struct pool *tables);
 void hpack_decoder_close(struct hpack_decoder *decoder);
+
+/*
+ * The peer acknowledged our SETTINGS_HEADER_TABLE_SIZE (0..HPACK_TABLE_BYTES). Its next block has to
+ * begin with a size update when its table is larger. RFC 7541 4.2
+ */
+void hpack_decoder_limit(struct hpack_decoder *decoder, uint32_t limit_bytes);
 
 /*
  * Decode one whole header block, appending to OUT.

@@ -23,6 +23,13 @@ void hpack_decoder_close(struct hpack_decoder *decoder)
     decoder->table = NULL;
 }
 
+void hpack_decoder_limit(struct hpack_decoder *decoder, uint32_t limit_bytes)
+{
+    check(limit_bytes <= HPACK_TABLE_BYTES);
+    decoder->limit_bytes = limit_bytes;
+    decoder->must_shrink = decoder->must_shrink || decoder->size_bytes > limit_bytes;
+}
+
 /* RFC 7541 5.1, for a prefix that ends its octet. The octet with the prefix is there. */
 static enum hpack_result read_integer(struct reader *in, uint32_t prefix_bits, uint32_t *out)
 {

@@ -81,6 +81,8 @@ static void get_text(const struct hpack_table *table, uint32_t at, size_t length
 
 static bool text_equals(const struct hpack_table *table, uint32_t at, struct bytes text)
 {
+    if (text.length == 0)
+        return true;
     struct bytes first = bytes_first(text, HPACK_TABLE_BYTES - at);
     struct bytes rest = bytes_of(first.data + first.length, text.length - first.length);
     return bytes_equal(bytes_of(table->text + at, first.length), first) &&

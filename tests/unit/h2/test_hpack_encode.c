@@ -1,0 +1,288 @@
+#include "tests/support/hpack_fixture.h"
+
+#include <stdlib.h>
+
+#include "dataplane/base/check.h"
+
+static uint8_t block_bytes[FIXTURE_BYTES];
+
+/* One field, encoded alone. */
+static struct bytes encode_one(struct hpack_encoder *encoder, struct field field)
+{
+    static uint8_t text[FIXTURE_BYTES];
+    struct fields fields;
+    struct writer out = writer_over(block_bytes, sizeof(block_bytes));
+    fields_init(&fields, text, sizeof(text));
+    fields_add(&fields, field);
+    assert_true(hpack_encode(encoder, &fields, &out));
+    return writer_written(&out);
+}
+
+static struct bytes encode_none(struct hpack_encoder *encoder)
+{
+    struct fields fields;
+    struct writer out = writer_over(block_bytes, sizeof(block_bytes));
+    fields_init(&fields, NULL, 0);
+    assert_true(hpack_encode(encoder, &fields, &out));
+    return writer_written(&out);
+}
+
+static void check_hex(struct bytes got, const char *want)
+{
+    static uint8_t bytes[FIXTURE_BYTES];
+    if (!bytes_equal(got, fixture_hex(want, bytes, sizeof(bytes))))
+        fail_msg("not %s", want);
+}
+
+enum seen {
+    SEEN_INDEXED,
+    SEEN_ENTERED,
+    SEEN_PLAIN,
+    SEEN_NEVER,
+    SEEN_UPDATE,
+};
+
+static enum seen seen(struct bytes block)
+{
+    assert_true(block.length > 0);
+    uint8_t first = block.data[0];
+    if (first & 0x80)
+        return SEEN_INDEXED;
+    if (first & 0x40)
+        return SEEN_ENTERED;
+    if (first & 0x20)
+        return SEEN_UPDATE;
+    return first & 0x10 ? SEEN_NEVER : SEEN_PLAIN;
+}
+
+static void fields_get_their_representation(void **state)
+{
+    static const struct {
+        const char *name, *value;
+        enum seen first, again;
+    } cases[] = {
+        {":method", "GET", SEEN_INDEXED, SEEN_INDEXED},
+        {":method", "PATCH", SEEN_ENTERED, SEEN_INDEXED},
+        {":path", "/", SEEN_INDEXED, SEEN_INDEXED},
+        {":path", "/v1/chat/completions", SEEN_PLAIN, SEEN_PLAIN},
+        {":authority", "a.example", SEEN_ENTERED, SEEN_INDEXED},
+        {":status", "404", SEEN_INDEXED, SEEN_INDEXED},
+        {":status", "418", SEEN_ENTERED, SEEN_INDEXED},
+        {"accept", "", SEEN_INDEXED, SEEN_INDEXED},
+        {"accept-encoding", "gzip, deflate", SEEN_INDEXED, SEEN_INDEXED},
+        {"x-anything", "value", SEEN_ENTERED, SEEN_INDEXED},
+        {"", "", SEEN_ENTERED, SEEN_INDEXED},
+        {"user-agent", "curl/7.88.1", SEEN_ENTERED, SEEN_INDEXED},
+        {"content-length", "17", SEEN_PLAIN, SEEN_PLAIN},
+        {"date", "Mon, 21 Oct 2013 20:13:22 GMT", SEEN_PLAIN, SEEN_PLAIN},
+        {"etag", "\"1\"", SEEN_PLAIN, SEEN_PLAIN},
+        {"x-request-id", "0af7", SEEN_PLAIN, SEEN_PLAIN},
+        {"traceparent", "00-1-1-1", SEEN_PLAIN, SEEN_PLAIN},
+        {"grpc-timeout", "1S", SEEN_PLAIN, SEEN_PLAIN},
+        {"if-match", "1", SEEN_PLAIN, SEEN_PLAIN},
+        {"if-none-match", "1", SEEN_PLAIN, SEEN_PLAIN},
+        {"if-modified-since", "1", SEEN_PLAIN, SEEN_PLAIN},
+        {"if-unmodified-since", "1", SEEN_PLAIN, SEEN_PLAIN},
+        {"if-range", "1", SEEN_PLAIN, SEEN_PLAIN},
+        {"range", "bytes=0-1", SEEN_PLAIN, SEEN_PLAIN},
+        {"location", "/a", SEEN_PLAIN, SEEN_PLAIN},
+        {"last-modified", "1", SEEN_PLAIN, SEEN_PLAIN},
+        {"cache-status", "1", SEEN_PLAIN, SEEN_PLAIN},
+        {"retry-after", "1", SEEN_PLAIN, SEEN_PLAIN},
+        {"authorization", "Bearer 1", SEEN_NEVER, SEEN_NEVER},
+        {"authorization", "", SEEN_NEVER, SEEN_NEVER},
+        {"proxy-authorization", "Basic 1", SEEN_NEVER, SEEN_NEVER},
+        {"cookie", "a=b", SEEN_NEVER, SEEN_NEVER},
+        {"set-cookie", "a=b", SEEN_NEVER, SEEN_NEVER},
+        {"api-key", "secret", SEEN_NEVER, SEEN_NEVER},
+        {"x-api-key", "secret", SEEN_NEVER, SEEN_NEVER},
+    };
+    for (size_t i = 0; i < array_count(cases); i++) {
+        struct hpack_encoder encoder;
+        struct field field = fixture_field(cases[i].name, cases[i].value);
+        hpack_encoder_init(&encoder, &fixture_tables);
+        enum seen first = seen(encode_one(&encoder, field));
+        enum seen again = seen(encode_one(&encoder, field));
+        if (first != cases[i].first || again != cases[i].again)
+            fail_msg("%s: %s: %d, then %d", cases[i].name, cases[i].value, first, again);
+        field.never_index = true;
+        assert_int_equal(seen(encode_one(&encoder, field)), SEEN_NEVER);
+        hpack_encoder_close(&encoder);
+    }
+}
+
+static void a_known_name_is_sent_as_its_index(void **state)
+{
+    struct hpack_encoder encoder;
+    hpack_encoder_init(&encoder, &fixture_tables);
+    check_hex(encode_one(&encoder, fixture_field("server", "\\")), "76 015c");
+    check_hex(encode_one(&encoder, fixture_field("~~", "\\")), "40 027e7e 015c");
+    check_hex(encode_one(&encoder, fixture_field("~~", "^")), "7e 015e");
+    struct field secret = fixture_field("~~", "^");
+    secret.never_index = true;
+    check_hex(encode_one(&encoder, secret), "1f2f 015e");
+    check_hex(encode_one(&encoder, fixture_field("date", "\\")), "0f12 015c");
+    hpack_encoder_close(&encoder);
+}
+
+/* RFC 7541 4.2, 6.3 */
+static void limits_are_announced(void **state)
+{
+    static const struct {
+        uint32_t limits[3];
+        uint32_t count;
+        const char *block;
+    } cases[] = {
+        {{4096}, 1, ""},
+        {{65536}, 1, ""},
+        {{0}, 1, "20"},
+        {{100}, 1, "3f45"},
+        {{0, 4096}, 2, "203fe11f"},
+        {{100, 65536}, 2, "3f453fe11f"},
+        {{100, 50, 70}, 3, "3f13 3f27"},
+        {{100, 70, 50}, 3, "3f13"},
+    };
+    for (size_t i = 0; i < array_count(cases); i++) {
+        struct hpack_encoder encoder;
+        hpack_encoder_init(&encoder, &fixture_tables);
+        for (uint32_t k = 0; k < cases[i].count; k++)
+            hpack_encoder_limit(&encoder, cases[i].limits[k]);
+        check_hex(encode_none(&encoder), cases[i].block);
+        check_hex(encode_none(&encoder), "");
+        hpack_encoder_close(&encoder);
+    }
+}
+
+static void a_table_between_two_limits_is_emptied(void **state)
+{
+    struct hpack_encoder encoder;
+    hpack_encoder_init(&encoder, &fixture_tables);
+    assert_int_equal(seen(encode_one(&encoder, fixture_field("x-a", "1"))), SEEN_ENTERED);
+    hpack_encoder_limit(&encoder, 0);
+    hpack_encoder_limit(&encoder, 4096);
+    assert_int_equal(seen(encode_none(&encoder)), SEEN_UPDATE);
+    assert_int_equal(seen(encode_one(&encoder, fixture_field("x-a", "1"))), SEEN_ENTERED);
+    hpack_encoder_close(&encoder);
+}
+
+static void a_limit_of_zero_takes_no_table(void **state)
+{
+    struct hpack_encoder encoder;
+    hpack_encoder_init(&encoder, &fixture_tables);
+    hpack_encoder_limit(&encoder, 0);
+    (void)encode_none(&encoder);
+    assert_int_equal(seen(encode_one(&encoder, fixture_field("x-a", "1"))), SEEN_PLAIN);
+    assert_null(encoder.table);
+    hpack_encoder_close(&encoder);
+}
+
+static void without_a_table_literals_are_sent(void **state)
+{
+    struct hpack_table *taken[FIXTURE_TABLES];
+    struct hpack_encoder encoder;
+    for (size_t i = 0; i < FIXTURE_TABLES; i++)
+        taken[i] = hpack_table_take(&fixture_tables);
+    hpack_encoder_init(&encoder, &fixture_tables);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(seen(encode_one(&encoder, fixture_field("x-a", "1"))), SEEN_PLAIN);
+    for (size_t i = 0; i < FIXTURE_TABLES; i++)
+        pool_give(&fixture_tables, taken[i]);
+    assert_int_equal(seen(encode_one(&encoder, fixture_field("x-a", "1"))), SEEN_ENTERED);
+    hpack_encoder_close(&encoder);
+}
+
+static void a_field_of_more_than_half_the_table_is_not_entered(void **state)
+{
+    static uint8_t value[HPACK_TABLE_BYTES];
+    struct hpack_encoder encoder;
+    memset(value, 'v', sizeof(value));
+    struct field field = fixture_field("x-large", "");
+    hpack_encoder_init(&encoder, &fixture_tables);
+    field.value = bytes_of(value, HPACK_TABLE_BYTES / 2 - 32 - 7 + 1);
+    assert_int_equal(seen(encode_one(&encoder, field)), SEEN_PLAIN);
+    field.value = bytes_of(value, HPACK_TABLE_BYTES / 2 - 32 - 7);
+    assert_int_equal(seen(encode_one(&encoder, field)), SEEN_ENTERED);
+    hpack_encoder_close(&encoder);
+}
+
+static void an_output_too_small_is_told(void **state)
+{
+    static uint8_t text[512];
+    struct fields fields;
+    fields_init(&fields, text, sizeof(text));
+    fields_add(&fields, fixture_field(":method", "GET"));
+    fields_add(&fields, fixture_field("x-name", "some value"));
+    fields_add(&fields, fixture_field("cookie", "\\\\\\\\"));
+    size_t whole = 0;
+    for (size_t capacity = 0; whole == 0 && capacity < 200; capacity++) {
+        struct hpack_encoder encoder;
+        uint8_t *block = malloc(capacity + 1);
+        struct writer out = writer_over(block + 1, capacity);
+        hpack_encoder_init(&encoder, &fixture_tables);
+        if (hpack_encode(&encoder, &fields, &out)) {
+            assert_int_equal(writer_length(&out), capacity);
+            whole = capacity;
+        }
+        hpack_encoder_close(&encoder);
+        free(block);
+    }
+    assert_true(whole > 20);
+}
+
+/* What is encoded decodes to the same, the tables agree, and limits come and go. */
+static void random_fields_come_back(void **state)
+{
+    static uint8_t text[FIXTURE_BYTES], decoded_text[FIXTURE_BYTES];
+    for (uint32_t seed = 1; seed <= 40; seed++) {
+        struct hpack_encoder encoder;
+        struct hpack_decoder decoder;
+        struct random random;
+        random_seed(&random, seed);
+        hpack_encoder_init(&encoder, &fixture_tables);
+        hpack_decoder_init(&decoder, &fixture_tables);
+        for (uint32_t i = 0; i < 100; i++) {
+            struct fields fields, decoded;
+            fields_init(&fields, text, sizeof(text));
+            fields_init(&decoded, decoded_text, sizeof(decoded_text));
+            uint32_t count = random_below(&random, 20);
+            for (uint32_t k = 0; k < count; k++)
+                fixture_add_random(&random, &fields);
+            for (uint32_t k = random_below(&random, 24); k > 20; k--) {
+                uint32_t limit = random_below(&random, HPACK_TABLE_BYTES + 1);
+                hpack_encoder_limit(&encoder, limit);
+                hpack_decoder_limit(&decoder, limit);
+            }
+            struct writer out = writer_over(block_bytes, sizeof(block_bytes));
+            assert_true(hpack_encode(&encoder, &fields, &out));
+            assert_int_equal(hpack_decode(&decoder, writer_written(&out), &decoded), HPACK_OK);
+            assert_int_equal(decoded.count, fields.count);
+            assert_true(fixture_tables_equal(encoder.table, decoder.table));
+            struct field sent, got;
+            uint32_t sent_at = 0, got_at = 0;
+            while (fields_next(&fields, &sent_at, &sent)) {
+                assert_true(fields_next(&decoded, &got_at, &got));
+                assert_true(got.never_index || !sent.never_index);
+                sent.never_index = got.never_index; /* the encoder marks credentials itself */
+                assert_true(fixture_field_equal(&sent, &got));
+            }
+        }
+        hpack_encoder_close(&encoder);
+        hpack_decoder_close(&decoder);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fields_get_their_representation),
+        cmocka_unit_test(a_known_name_is_sent_as_its_index),
+        cmocka_unit_test(limits_are_announced),
+        cmocka_unit_test(a_table_between_two_limits_is_emptied),
+        cmocka_unit_test(a_limit_of_zero_takes_no_table),
+        cmocka_unit_test(without_a_table_literals_are_sent),
+        cmocka_unit_test(a_field_of_more_than_half_the_table_is_not_entered),
+        cmocka_unit_test(an_output_too_small_is_told),
+        cmocka_unit_test(random_fields_come_back),
+    };
+    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
+}
