@@ -22,6 +22,7 @@ struct request_config {
     struct h2 *h2;
     struct timer_wheel *wheel;
     struct random *random;
+    uint32_t connections_max;
     uint32_t exchanges_max;
     uint32_t header_bytes; /* largest request header section */
     int socket_id;

@@ -1,0 +1,174 @@
+/*
+ * answer: the client's side of an answer, pulled piece by piece by HTTP/2: from the feed of the
+ * flight, or a local one. A client never sees a good end of an answer that was not complete: after
+ * headers were sent, whatever breaks is RST_STREAM(INTERNAL_ERROR) (rule C11).
+ */
+#include "dataplane/request/exchange.h"
+
+#include "dataplane/base/check.h"
+#include "dataplane/base/counter.h"
+
+static const struct h2_supply nothing = {.kind = H2_SUPPLY_NONE};
+
+static void count_status(struct request_engine *engine, uint8_t hundreds)
+{
+    struct request_counters *counters = &engine->counters;
+    uint64_t *const classes[] = {&counters->answered_1xx, &counters->answered_2xx,
+                                 &counters->answered_3xx, &counters->answered_4xx,
+                                 &counters->answered_5xx};
+    if (hundreds >= 1 && hundreds <= 5)
+        counter_add(classes[hundreds - 1], 1);
+}
+
+/* RFC 9211: how this answer came about (rule C24). */
+static const char *cache_status(const struct exchange *exchange)
+{
+    if (exchange->local != LOCAL_NONE)
+        return "weir; fwd=bypass; detail=local";
+    if (exchange->subscriber.role == SUBSCRIBER_JOINED)
+        return "weir; fwd=miss; collapsed";
+    switch (exchange->verdict) {
+    case KEY_OK:
+        return "weir; fwd=miss";
+    case KEY_ROUTE_OFF:
+    case KEY_SHADOW:
+        return "weir; fwd=bypass; detail=route-off";
+    case KEY_METHOD:
+        return "weir; fwd=bypass; detail=method";
+    case KEY_HAS_BODY:
+        return "weir; fwd=bypass; detail=body";
+    case KEY_EXPECT_OR_UPGRADE:
+        return "weir; fwd=bypass; detail=expect";
+    case KEY_CLIENT_OPTED_OUT:
+        return "weir; fwd=bypass; detail=client";
+    case KEY_UNKEYED_HEADER:
+        return "weir; fwd=bypass; detail=unkeyed-header";
+    case KEY_TOO_LONG:
+        return "weir; fwd=bypass; detail=key-length";
+    case KEY_VERDICTS:
+        break;
+    }
+    return "weir; fwd=bypass";
+}
+
+static struct h2_supply broken(struct exchange *exchange, uint64_t now)
+{
+    struct request_engine *engine = exchange->engine;
+    counter_add(&engine->counters.broken, 1);
+    exchange_end(exchange, now);
+    return (struct h2_supply){.kind = H2_SUPPLY_RESET, .code = H2_INTERNAL_ERROR};
+}
+
+/* 1 to 3 seconds, so that shed clients do not come back all at once. */
+static struct bytes retry_after(struct request_engine *engine)
+{
+    static const uint8_t seconds[] = "123";
+    return bytes_of(&seconds[random_below(engine->config.random, 3)], 1);
+}
+
+static struct h2_supply local_head(struct exchange *exchange)
+{
+    struct fields *head = &exchange->engine->scratch;
+    uint16_t status = local_answer_status(exchange);
+    uint8_t digits[3] = {(uint8_t)('0' + status / 100), (uint8_t)('0' + status / 10 % 10),
+                         (uint8_t)('0' + status % 10)};
+    fields_init(head, head->data, head->capacity);
+    fields_add_token(head, FIELD_STATUS, bytes_of(digits, sizeof(digits)));
+    fields_add_token(head, FIELD_CONTENT_TYPE, bytes_text("text/plain"));
+    fields_add_token(head, FIELD_CACHE_STATUS, bytes_text(cache_status(exchange)));
+    if (local_answer_retry_after(exchange))
+        fields_add_token(head, FIELD_RETRY_AFTER,
+                         retry_after(exchange->engine));
+    count_status(exchange->engine, (uint8_t)(status / 100));
+    local_answer_count(exchange);
+    exchange->head_sent = true;
+    return (struct h2_supply){.kind = H2_SUPPLY_HEADERS, .fields = head, .end = exchange->is_head};
+}
+
+static struct h2_supply local_supply(struct exchange *exchange, uint32_t max)
+{
+    if (!exchange->head_sent)
+        return local_head(exchange);
+    struct chunk text = local_answer_text(exchange);
+    if (max < text.length)
+        return nothing;
+    return (struct h2_supply){.kind = H2_SUPPLY_DATA, .chunk = text, .end = true};
+}
+
+void exchange_answer_locally(struct exchange *exchange, enum local_answer local, uint64_t now)
+{
+    coalesce_leave(&exchange->subscriber, now);
+    exchange->local = local;
+    timer_cancel(exchange->engine->config.wheel, &exchange->deadline);
+    h2_stream_ready(exchange->stream);
+}
+
+static struct h2_supply feed_head(struct exchange *exchange, const struct feed *feed)
+{
+    struct fields *head = &exchange->engine->scratch;
+    struct bytes status = BYTES_NONE;
+    fields_init(head, head->data, head->capacity);
+    fields_copy(head, &feed->head);
+    fields_add_token(head, FIELD_CACHE_STATUS, bytes_text(cache_status(exchange)));
+    if (fields_find(head, FIELD_STATUS, &status) && status.length == 3)
+        count_status(exchange->engine, (uint8_t)(status.data[0] - '0'));
+    bool bare = feed->state == FEED_ENDED && feed->body.written_bytes == 0 && !feed->has_trailers;
+    exchange->head_sent = true;
+    return (struct h2_supply){.kind = H2_SUPPLY_HEADERS, .fields = head, .end = bare};
+}
+
+static struct h2_supply feed_data(struct exchange *exchange, const struct feed *feed,
+                                  struct chunk chunk)
+{
+    struct body_cursor *cursor = &exchange->subscriber.cursor;
+    body_cursor_advance(cursor, chunk.length);
+    counter_add(&exchange->engine->counters.response_bytes, chunk.length);
+    bool end = feed->state == FEED_ENDED && !feed->has_trailers && body_is_read(&feed->body, cursor);
+    return (struct h2_supply){.kind = H2_SUPPLY_DATA, .chunk = chunk, .end = end};
+}
+
+static struct h2_supply feed_body(struct exchange *exchange, const struct feed *feed, uint32_t max)
+{
+    struct body_cursor *cursor = &exchange->subscriber.cursor;
+    struct chunk chunk = body_peek(&feed->body, cursor, max);
+    if (chunk.length > 0)
+        return feed_data(exchange, feed, chunk);
+    if (feed->state != FEED_ENDED || !body_is_read(&feed->body, cursor))
+        return nothing;
+    if (feed->has_trailers)
+        return (struct h2_supply){.kind = H2_SUPPLY_TRAILERS, .fields = &feed->trailers, .end = true};
+    return (struct h2_supply){.kind = H2_SUPPLY_DATA, .end = true};
+}
+
+/* The flight failed: an honest answer if none has begun, else a reset. */
+static struct h2_supply feed_failed(struct exchange *exchange, const struct feed *feed, uint32_t max,
+                                    uint64_t now)
+{
+    if (exchange->head_sent)
+        return broken(exchange, now);
+    exchange->failure = feed->failure;
+    exchange_answer_locally(exchange, LOCAL_FLIGHT, now);
+    return local_supply(exchange, max);
+}
+
+struct h2_supply exchange_supply(struct exchange *exchange, uint32_t max, uint64_t now)
+{
+    if (exchange->local != LOCAL_NONE)
+        return local_supply(exchange, max);
+    const struct feed *feed = exchange->subscriber.feed;
+    if (feed == NULL)
+        return nothing;
+    /* What the last call handed out is held by HTTP/2 now: the flight may let go of it. */
+    if (exchange->subscriber.cursor.position > 0)
+        coalesce_advanced(&exchange->subscriber, now);
+    switch (feed->state) {
+    case FEED_WAITING:
+        return nothing;
+    case FEED_HEAD:
+    case FEED_ENDED:
+        return exchange->head_sent ? feed_body(exchange, feed, max) : feed_head(exchange, feed);
+    case FEED_FAILED:
+        return feed_failed(exchange, feed, max, now);
+    }
+    check(!"a feed state");
+}

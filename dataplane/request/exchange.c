@@ -1,0 +1,172 @@
+/*
+ * exchange: from a request's header section to a subscriber of a flight, and to its end.
+ */
+#include "dataplane/request/exchange.h"
+
+#include "dataplane/base/counter.h"
+
+static struct exchange *exchange_of(struct subscriber *subscriber)
+{
+    return container_of(subscriber, struct exchange, subscriber);
+}
+
+static void subscriber_news(struct subscriber *subscriber, uint64_t now)
+{
+    h2_stream_ready(exchange_of(subscriber)->stream);
+}
+
+static void subscriber_request_sent(struct subscriber *subscriber, uint32_t count, uint64_t now)
+{
+    h2_stream_consumed(exchange_of(subscriber)->stream, count);
+}
+
+static void subscribe(struct exchange *exchange, const struct snapshot_route *route,
+                      struct bytes key, uint64_t now)
+{
+    struct request_engine *engine = exchange->engine;
+    struct flight_request request = {
+        .fields = &exchange->forwarded,
+        .snapshot = engine->snapshot,
+        .route = (uint16_t)(route - engine->snapshot->routes),
+        .has_body = exchange->has_body,
+        .idempotent = exchange->idempotent,
+        .key = key,
+        .deadline_ns = exchange->deadline_ns,
+    };
+    if (coalesce_subscribe(engine->config.coalesce, &exchange->subscriber, &request, now) !=
+        SUBSCRIBE_OK)
+        exchange_answer_locally(exchange, LOCAL_NO_MEMORY, now);
+}
+
+/* A flight of our own, with whatever routes are valid now. */
+static void subscriber_refused(struct subscriber *subscriber, uint64_t now)
+{
+    struct exchange *exchange = exchange_of(subscriber);
+    struct bytes authority = BYTES_NONE;
+    struct bytes path = BYTES_NONE;
+    fields_find(&exchange->forwarded, FIELD_AUTHORITY, &authority);
+    fields_find(&exchange->forwarded, FIELD_PATH, &path);
+    const struct snapshot_route *route = route_match(exchange->engine->snapshot, authority, path);
+    counter_add(&exchange->engine->counters.resubscribed, 1);
+    if (route == NULL)
+        exchange_answer_locally(exchange, LOCAL_NO_ROUTE, now);
+    else
+        subscribe(exchange, route, BYTES_NONE, now);
+}
+
+static const struct subscriber_ops subscriber_ops = {
+    .news = subscriber_news,
+    .request_sent = subscriber_request_sent,
+    .refused = subscriber_refused,
+};
+
+/* The route's time for the whole request is over. */
+static void deadline_passed(struct timer *timer, void *context, uint64_t now)
+{
+    struct exchange *exchange = context;
+    if (!exchange->head_sent) {
+        exchange_answer_locally(exchange, LOCAL_TIMEOUT, now);
+        return;
+    }
+    struct h2_stream *stream = exchange->stream;
+    counter_add(&exchange->engine->counters.broken, 1);
+    exchange_end(exchange, now);
+    h2_stream_reset(stream, H2_INTERNAL_ERROR);
+}
+
+/* RFC 9110 9.2.2 */
+static bool method_is_idempotent(struct bytes method)
+{
+    static const char *const methods[] = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"};
+    for (size_t i = 0; i < array_count(methods); i++)
+        if (bytes_equal_text(method, methods[i]))
+            return true;
+    return false;
+}
+
+static struct exchange *take(struct client *client, struct h2_stream *stream, bool end)
+{
+    struct request_engine *engine = client->engine;
+    struct exchange *exchange = pool_take(&engine->exchanges);
+    if (exchange == NULL) {
+        counter_add(&engine->counters.exchanges_shed, 1);
+        return NULL;
+    }
+    *exchange = (struct exchange){.engine = engine, .stream = stream, .has_body = !end};
+    exchange->subscriber.ops = &subscriber_ops;
+    timer_init(&exchange->deadline, deadline_passed, exchange);
+    h2_stream_set_owner(stream, exchange);
+    counter_add(&engine->counters.exchanges, 1);
+    return exchange;
+}
+
+/* Route, key, keep what is forwarded, subscribe. Anything but LOCAL_NONE is the answer. */
+static enum local_answer forward(struct exchange *exchange, const struct client *client,
+                                 const struct fields *fields, uint64_t now)
+{
+    struct request_engine *engine = exchange->engine;
+    struct fields *scratch = &engine->scratch;
+    const struct snapshot_route *route = NULL;
+    fields_init(scratch, scratch->data, scratch->capacity);
+    enum local_answer refusal = request_rules(engine->snapshot, fields, scratch, &route);
+    if (refusal != LOCAL_NONE)
+        return refusal;
+    struct bytes method = BYTES_NONE;
+    struct bytes key = BYTES_NONE;
+    struct bytes detail = BYTES_NONE;
+    fields_find(scratch, FIELD_METHOD, &method);
+    exchange->idempotent = method_is_idempotent(method);
+    exchange->verdict =
+        coalesce_key(route, (uint16_t)(route - engine->snapshot->routes), scratch,
+                     exchange->has_body, engine->key, &key, &detail);
+    request_rules_hop(client, engine->snapshot, scratch);
+    if (scratch->overflow)
+        return LOCAL_HEADER_SIZE;
+    if (!section_copy(&engine->sections, scratch, &exchange->forwarded))
+        return LOCAL_NO_MEMORY;
+    exchange->deadline_ns = now + route->request_timeout_ns;
+    timer_arm(engine->config.wheel, &exchange->deadline, exchange->deadline_ns);
+    subscribe(exchange, route, exchange->verdict == KEY_OK ? key : BYTES_NONE, now);
+    return LOCAL_NONE;
+}
+
+void exchange_begin(struct client *client, struct h2_stream *stream, const struct fields *fields,
+                    bool end, uint64_t now)
+{
+    struct exchange *exchange = take(client, stream, end);
+    if (exchange == NULL) {
+        h2_stream_reset(stream, H2_REFUSED_STREAM);
+        return;
+    }
+    struct bytes method = BYTES_NONE;
+    fields_find(fields, FIELD_METHOD, &method);
+    exchange->is_head = bytes_equal_text(method, "HEAD");
+    enum local_answer refusal = forward(exchange, client, fields, now);
+    if (refusal != LOCAL_NONE)
+        exchange_answer_locally(exchange, refusal, now);
+    else if (exchange->local == LOCAL_NONE)
+        h2_stream_ready(stream);
+}
+
+void exchange_body(struct exchange *exchange, struct bytes bytes, bool end,
+                   const struct fields *trailers, uint64_t now)
+{
+    counter_add(&exchange->engine->counters.request_bytes, bytes.length);
+    if (exchange->local != LOCAL_NONE || exchange->subscriber.feed == NULL) {
+        /* Nobody reads it any more: the window stays open so that the client can finish. */
+        h2_stream_consumed(exchange->stream, (uint32_t)bytes.length);
+        return;
+    }
+    if (!coalesce_request_body(&exchange->subscriber, bytes, end, trailers, now) &&
+        !exchange->head_sent)
+        exchange_answer_locally(exchange, LOCAL_NO_MEMORY, now);
+}
+
+void exchange_end(struct exchange *exchange, uint64_t now)
+{
+    struct request_engine *engine = exchange->engine;
+    coalesce_leave(&exchange->subscriber, now);
+    timer_cancel(engine->config.wheel, &exchange->deadline);
+    section_give(&engine->sections, &exchange->forwarded);
+    pool_give(&engine->exchanges, exchange);
+}

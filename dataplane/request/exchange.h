@@ -1,0 +1,95 @@
+/*
+ * exchange: one request of a client and its answer. Private to dataplane/request.
+ *
+ * Owner of an exchange: its stream. It holds one subscriber of a flight until the stream ends or
+ * the answer becomes a local one. Timers: `deadline` (the route's request_timeout).
+ */
+#pragma once
+
+#include "dataplane/h2/section.h"
+#include "dataplane/request/request.h"
+
+#define CLIENT_ADDRESS_TEXT 48
+
+/* One client connection: what its requests need to know of it. */
+struct client {
+    struct list link; /* among the engine's clients */
+    struct request_engine *engine;
+    struct h2_conn *conn;
+    uint8_t address_length;
+    char address[CLIENT_ADDRESS_TEXT]; /* for x-forwarded-for */
+};
+
+/* Answers that Weir gives itself. The table is in local_answer.c. */
+enum local_answer {
+    LOCAL_NONE,
+    LOCAL_BAD_REQUEST,
+    LOCAL_NO_ROUTE,
+    LOCAL_METHOD,
+    LOCAL_HEADER_SIZE,
+    LOCAL_NO_MEMORY,
+    LOCAL_TIMEOUT,
+    LOCAL_FLIGHT, /* as the flight's failure says */
+    LOCAL_ANSWERS
+};
+
+struct exchange {
+    struct subscriber subscriber;
+    struct request_engine *engine;
+    struct h2_stream *stream;
+    struct timer deadline;
+    struct fields forwarded;      /* the request as forwarded; kept while it may be sent again */
+    enum local_answer local;      /* LOCAL_NONE: the answer comes from the feed */
+    enum flight_failure failure;  /* with LOCAL_FLIGHT */
+    enum key_verdict verdict;     /* why it could share, or not */
+    bool head_sent;
+    bool has_body;
+    bool is_head;                 /* method HEAD */
+    bool idempotent;
+    uint64_t deadline_ns;
+};
+
+struct request_engine {
+    struct request_config config;
+    struct request_counters counters;
+    const struct snapshot *snapshot; /* of this step */
+    struct pool clients;             /* POOL_LIFO */
+    struct pool exchanges;           /* POOL_FIFO: timers and flights name them */
+    struct section_pools sections;
+    struct list client_list;
+    struct fields scratch;           /* a section being built or sent */
+    uint8_t key[COALESCE_KEY_BYTES];
+    struct segment *answer_texts;    /* one per status text, never released */
+    bool draining;
+};
+
+/* exchange.c */
+void exchange_begin(struct client *client, struct h2_stream *stream, const struct fields *fields,
+                    bool end, uint64_t now);
+void exchange_body(struct exchange *exchange, struct bytes bytes, bool end,
+                   const struct fields *trailers, uint64_t now);
+void exchange_end(struct exchange *exchange, uint64_t now);
+
+/* answer.c: the next piece of the answer. */
+struct h2_supply exchange_supply(struct exchange *exchange, uint32_t max, uint64_t now);
+
+/* Give up on the feed: answer by ourselves, or reset when an answer has begun. */
+void exchange_answer_locally(struct exchange *exchange, enum local_answer local, uint64_t now);
+
+/* local_answer.c */
+bool local_answers_init(struct request_engine *engine, int socket_id);
+uint16_t local_answer_status(const struct exchange *exchange);
+struct chunk local_answer_text(const struct exchange *exchange);
+bool local_answer_retry_after(const struct exchange *exchange);
+void local_answer_count(struct exchange *exchange);
+
+/* route.c: the route of a request, or NULL. Pure. O(routes). */
+const struct snapshot_route *route_match(const struct snapshot *snapshot, struct bytes authority,
+                                         struct bytes path);
+
+/* header_rules.c */
+enum local_answer request_rules(const struct snapshot *snapshot, const struct fields *request,
+                                struct fields *out_forwarded,
+                                const struct snapshot_route **out_route);
+void request_rules_hop(const struct client *client, const struct snapshot *snapshot,
+                       struct fields *forwarded);
