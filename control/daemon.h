@@ -1,0 +1,61 @@
+/*
+ * daemon: the running process, as the control socket sees it. Control thread only.
+ *
+ * It owns ports, workers, the published snapshot, the failover logic and the socket; it passes
+ * facts of the workers on and orders down.
+ */
+#pragma once
+
+#include "control/config.h"
+#include "control/failover.h"
+#include "control/loop.h"
+#include "dataplane/net/port_setup.h"
+#include "dataplane/worker/worker.h"
+
+struct daemon;
+
+struct daemon_options {
+    struct config *config; /* taken over */
+    const char *config_path;
+};
+
+/*
+ * Start everything and run until SIGTERM or SIGINT has drained it. Returns the exit status: 0 after
+ * a clean end, 1 when something could not be started (said on standard error).
+ */
+int daemon_run(const struct daemon_options *options);
+
+const struct config *daemon_config(const struct daemon *daemon);
+const char *daemon_config_path(const struct daemon *daemon);
+struct failover *daemon_failover(struct daemon *daemon);
+struct loop *daemon_loop(struct daemon *daemon);
+bool daemon_is_draining(const struct daemon *daemon);
+uint64_t daemon_started_unix_ms(const struct daemon *daemon);
+uint64_t daemon_snapshot_generation(const struct daemon *daemon);
+
+uint32_t daemon_worker_count(const struct daemon *daemon);
+const struct worker *daemon_worker(const struct daemon *daemon, uint32_t index);
+uint32_t daemon_port_count(const struct daemon *daemon);
+const struct port *daemon_port(const struct daemon *daemon, uint32_t index);
+
+/* The steering program's counters of a port, false when the port has none. */
+bool daemon_port_steering(const struct daemon *daemon, uint32_t index,
+                          void (*show)(void *context, const char *name, uint64_t value),
+                          void *context);
+
+/*
+ * Publish a configuration that was read, checked and found applicable (config_needs_restart() is
+ * empty). Takes it over on success; on failure (MESSAGE) the old one stays.
+ */
+bool daemon_apply(struct daemon *daemon, struct config *config, char *message, size_t message_size);
+
+/*
+ * Ask all workers for their flights. SHOW is called for each, END once, also when a worker did not
+ * answer within a second (complete = false). One listing at a time: false when one is under way.
+ */
+bool daemon_list_flights(struct daemon *daemon,
+                         void (*show)(void *context, uint16_t worker,
+                                      const struct fact_flight *flight),
+                         void (*end)(void *context, bool complete), void *context);
+/* Forget the listing's receiver (a client that went away). */
+void daemon_forget_flights(struct daemon *daemon, void *context);
