@@ -5,7 +5,8 @@
  * The packet is an rte_mbuf. After net_in() an arrival's l2_len and l3_len are set, its data begins
  * at the Ethernet header, its checksums are verified (in software where the port did not) and its
  * destination is ours. packet_type is RTE_PTYPE_L4_TCP, or RTE_PTYPE_L4_ICMP for an ICMP error
- * whose inner packet is a TCP packet of ours.
+ * whose inner packet is a TCP packet of ours; then l4_len spans the ICMP header (8 bytes) and the inner
+ * IP header, and at least 8 bytes of the inner TCP header follow: ports and sequence number.
  *
  * Order of calls in a turn: net_in() for each port's burst, [TCP and above], net_flush().
  */
@@ -32,6 +33,7 @@ struct rte_mbuf;
 #define NET_ADDRESSES_MAX  8
 #define NET_VIPS_MAX       256
 #define NET_WORKERS_MAX    64
+#define NET_NEIGHBOURS_MAX 65000
 
 /* One VLAN of one port, with the addresses that Weir has on it. Fixed at start. */
 struct net_interface {
@@ -54,10 +56,10 @@ struct net_config {
     struct port_queue *queues[NET_INTERFACES_MAX]; /* this worker's queue of each port */
     uint8_t interface_count;
     struct net_interface interfaces[NET_INTERFACES_MAX];
-    uint32_t neighbours_max;
+    uint32_t neighbours_max; /* 1..NET_NEIGHBOURS_MAX, gateways not counted */
     struct timer_wheel *wheel;
     struct random *random;
-    struct postman *postman; /* tells the other workers what ARP and NDP taught us */
+    struct postman *postman; /* tells the other workers what ARP and NDP taught us; or NULL */
     int socket_id;
 };
 
@@ -107,6 +109,9 @@ bool net_route(struct net *net, const struct ip_address *remote, struct net_path
 /* Our address for opening connections over PATH to REMOTE's family; false: none configured. */
 bool net_source_address(const struct net *net, const struct net_path *path,
                         const struct ip_address *remote, struct ip_address *out);
+
+/* False: the next hop did not answer ARP or NDP lately, packets over this path are dropped. O(1). */
+bool net_is_reachable(const struct net *net, const struct net_path *path);
 
 /* Whether the address is one of ours (service or backend side). */
 bool net_is_local(const struct net *net, const struct ip_address *address);

@@ -1,0 +1,37 @@
+/*
+ * checksum: the Internet checksum (RFC 1071). Any thread; no state.
+ *
+ * Sums are of 16-bit words in the order they have in memory, so that nothing is swapped (RFC 1071
+ * 2 B). A partial sum is 0..0xffff; zero only when all words were zero.
+ */
+#pragma once
+
+#include "dataplane/base/ip_address.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct rte_mbuf;
+
+static inline uint16_t checksum_fold(uint64_t sum)
+{
+    sum = (sum & 0xffffffff) + (sum >> 32);
+    sum = (sum & 0xffffffff) + (sum >> 32);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    return (uint16_t)sum;
+}
+
+/* The partial sum of LENGTH bytes; an odd last byte counts as the first half of a word. */
+uint16_t checksum_bytes(const void *data, size_t length);
+
+/* The partial sum of the bytes of a packet, also a chained one, from OFFSET on. */
+uint16_t checksum_packet(const struct rte_mbuf *packet, uint32_t offset, uint32_t length);
+
+/*
+ * The partial sum of the pseudo header (RFC 9293 3.1, RFC 8200 8.1), LENGTH being that of the
+ * transport header and data. IPv4 addresses are summed in their mapped form: its ffff is another
+ * zero in ones' complement.
+ */
+uint16_t checksum_pseudo(const struct ip_address *source, const struct ip_address *destination,
+                         uint8_t protocol, uint32_t length);

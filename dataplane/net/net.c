@@ -1,0 +1,233 @@
+#include "dataplane/net/net.h"
+
+#include "dataplane/base/clock.h"
+#include "dataplane/base/memory.h"
+#include "dataplane/net/checksum.h"
+#include "dataplane/net/net_internal.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#define TCP_HEADER_BYTES 20
+
+/* ---- at start ---- */
+
+static void check_config(const struct net_config *config)
+{
+    check(config->workers >= 1 && config->workers <= NET_WORKERS_MAX);
+    check(config->self < config->workers);
+    check(config->queue_count <= NET_INTERFACES_MAX);
+    check(config->interface_count <= NET_INTERFACES_MAX);
+    check(config->neighbours_max >= 1 && config->neighbours_max <= NET_NEIGHBOURS_MAX);
+    for (uint8_t i = 0; i < config->interface_count; i++) {
+        check(config->interfaces[i].port < config->queue_count);
+        check(config->interfaces[i].address_count <= NET_ADDRESSES_MAX);
+    }
+}
+
+struct net *net_create(const struct net_config *config)
+{
+    check_config(config);
+    struct net *net = memory_take("net", sizeof(*net), config->socket_id);
+    if (net == NULL)
+        return NULL;
+    net->config = *config;
+    net->echo_rate = (struct rate){0, CLOCK_S / NET_ECHOES_PER_S, NET_ECHO_BURST};
+    net->question_rate = (struct rate){0, CLOCK_S / NET_QUESTIOCLOCK_S, NET_QUESTION_BURST};
+    net->mail_rate = (struct rate){0, CLOCK_S / NET_MAILS_PER_S, NET_MAIL_BURST};
+    routes_fill(net);
+    local_fill(net, NULL, 0);
+    return neighbours_init(net) ? net : NULL;
+}
+
+struct net_counters *net_counters(struct net *net)
+{
+    return &net->counters;
+}
+
+void net_set_vips(struct net *net, const struct ip_address *vips, uint32_t count)
+{
+    local_fill(net, vips, count);
+}
+
+bool net_is_local(const struct net *net, const struct ip_address *address)
+{
+    return local_find(net, address) != NULL;
+}
+
+static void announce(struct net *net, uint8_t interface, const struct local_address *local)
+{
+    if ((local->interfaces >> interface & 1) == 0)
+        return;
+    struct transmit *transmit = &net->transmits[net->config.interfaces[interface].port];
+    if (transmit->count == NET_TRANSMIT_MAX)
+        net_flush(net);
+    if (ip_address_is_v4(&local->address))
+        arp_announce(net, interface, &local->address);
+    else
+        ndp_announce(net, interface, &local->address);
+}
+
+void net_announce(struct net *net, uint64_t now)
+{
+    (void)now;
+    for (uint32_t i = 0; i < LOCAL_SLOTS; i++)
+        for (uint8_t j = 0; net->local.slots[i].used && j < net->config.interface_count; j++)
+            announce(net, j, &net->local.slots[i]);
+}
+
+/* ---- in ---- */
+
+/* The worker that a packet belongs to. */
+static uint16_t owner_of(const struct net *net, const struct arrival *arrival,
+                         const struct flow_tuple *tuple)
+{
+    const struct net_config *config = &net->config;
+    if (config->workers == 1)
+        return config->self;
+    if (arrival->local->backend_side && tuple->local_port >= FLOW_SOURCE_PORT_FIRST)
+        return flow_port_owner(tuple->local_port, config->workers);
+    if (net_queue_of(net, arrival->interface)->spreads)
+        return config->self;
+    return (uint16_t)(flow_spread(tuple) % config->workers);
+}
+
+static void hand_out(struct net *net, const struct arrival *arrival, const struct flow_tuple *tuple,
+                     struct net_arrivals *out)
+{
+    uint16_t owner = owner_of(net, arrival, tuple);
+    if (owner == net->config.self) {
+        out->own[out->own_count++] = arrival->packet;
+        return;
+    }
+    out->foreign_owner[out->foreign_count] = owner;
+    out->foreign[out->foreign_count++] = arrival->packet;
+    counter_add(&net->counters.in_foreign, 1);
+}
+
+static bool is_tcp_checksum_right(struct net *net, const struct arrival *arrival,
+                                  const uint8_t *tcp)
+{
+    const struct rte_mbuf *packet = arrival->packet;
+    if (net_queue_of(net, arrival->interface)->features->rx_checksum &&
+        (packet->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD)
+        return true;
+    counter_add(&net->counters.in_tcp_verified, 1);
+    uint64_t sum =
+        checksum_pseudo(&arrival->source, &arrival->destination, IPPROTO_TCP, arrival->l4_length);
+    return checksum_fold(sum + checksum_bytes(tcp, arrival->l4_length)) == 0xffff;
+}
+
+static void tcp_arrived(struct net *net, const struct arrival *arrival, struct net_arrivals *out)
+{
+    const uint8_t *tcp = rte_pktmbuf_mtod_offset(arrival->packet, const uint8_t *,
+                                                 arrival->l3_offset + arrival->l3_length);
+    if (arrival->l4_length < TCP_HEADER_BYTES) {
+        net_drop(arrival->packet, &net->counters.in_tcp_short);
+        return;
+    }
+    if (!is_tcp_checksum_right(net, arrival, tcp)) {
+        net_drop(arrival->packet, &net->counters.in_tcp_checksum);
+        return;
+    }
+    struct flow_tuple tuple = {
+        .local = arrival->destination,
+        .remote = arrival->source,
+        .local_port = (uint16_t)(tcp[2] << 8 | tcp[3]),
+        .remote_port = (uint16_t)(tcp[0] << 8 | tcp[1]),
+    };
+    arrival->packet->packet_type = RTE_PTYPE_L4_TCP;
+    counter_add(&net->counters.in_tcp_packets, 1);
+    hand_out(net, arrival, &tuple, out);
+}
+
+static bool is_icmp(const struct arrival *arrival)
+{
+    return arrival->protocol ==
+           (arrival->ethertype == ETH_TYPE_IPV4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+}
+
+static void transport_in(struct net *net, struct arrival *arrival, uint64_t now,
+                         struct net_arrivals *out)
+{
+    struct flow_tuple tuple;
+    if (arrival->protocol == IPPROTO_TCP)
+        tcp_arrived(net, arrival, out);
+    else if (!is_icmp(arrival))
+        net_drop(arrival->packet, &net->counters.in_protocol_unknown);
+    else if (icmp_in(net, arrival, now, &tuple))
+        hand_out(net, arrival, &tuple, out);
+}
+
+void net_in(struct net *net, uint8_t queue, struct rte_mbuf **packets, uint16_t count, uint64_t now,
+            struct net_arrivals *out)
+{
+    check(count <= NET_BURST && queue < net->config.queue_count);
+    out->own_count = 0;
+    out->foreign_count = 0;
+    uint16_t left = eth_in(net, queue, packets, count, now, net->batch);
+    left = ip_in(net, net->batch, left);
+    for (uint16_t i = 0; i < left; i++)
+        transport_in(net, &net->batch[i], now, out);
+}
+
+/* ---- out ---- */
+
+struct rte_mbuf *net_packet_take(struct net *net, const struct net_path *path)
+{
+    check(path->interface < net->config.interface_count);
+    return eth_packet_take(net, path->interface);
+}
+
+uint32_t net_send_room(const struct net *net, const struct net_path *path)
+{
+    check(path->interface < net->config.interface_count);
+    uint32_t queued = net->transmits[net->config.interfaces[path->interface].port].count;
+    uint32_t room = NET_TRANSMIT_MAX - NET_TRANSMIT_RESERVE;
+    return queued < room ? room - queued : 0;
+}
+
+void transmit_push(struct net *net, uint8_t port, struct rte_mbuf *packet)
+{
+    struct transmit *transmit = &net->transmits[port];
+    if (transmit->count == NET_TRANSMIT_MAX) {
+        net_drop(packet, &net->counters.out_queue_full);
+        return;
+    }
+    transmit->packets[transmit->count++] = packet;
+}
+
+static uint64_t bytes_of_packets(struct rte_mbuf *const *packets, uint16_t count)
+{
+    uint64_t bytes = 0;
+    for (uint16_t i = 0; i < count; i++)
+        bytes += packets[i]->pkt_len;
+    return bytes;
+}
+
+static void flush_port(struct net *net, struct port_queue *queue, struct transmit *transmit)
+{
+    uint16_t sent = 0;
+    uint64_t bytes = bytes_of_packets(transmit->packets, transmit->count);
+    for (int tries = 0; sent < transmit->count && tries < NET_TRANSMIT_TRIES; tries++) {
+        uint16_t left = (uint16_t)(transmit->count - sent);
+        uint16_t taken = queue->transmit(queue, transmit->packets + sent, left);
+        sent = (uint16_t)(sent + taken);
+        if (taken > 0)
+            tries = 0;
+    }
+    uint16_t dropped = (uint16_t)(transmit->count - sent);
+    bytes -= bytes_of_packets(transmit->packets + sent, dropped);
+    counter_add(&net->counters.out_packets, sent);
+    counter_add(&net->counters.out_bytes, bytes);
+    counter_add(&net->counters.out_port_full, dropped);
+    rte_pktmbuf_free_bulk(transmit->packets + sent, dropped);
+    transmit->count = 0;
+}
+
+void net_flush(struct net *net)
+{
+    for (uint8_t i = 0; i < net->config.queue_count; i++)
+        if (net->transmits[i].count > 0)
+            flush_port(net, net->config.queues[i], &net->transmits[i]);
+}
