@@ -33,7 +33,7 @@ struct net *net_create(const struct net_config *config)
         return NULL;
     net->config = *config;
     net->echo_rate = (struct rate){0, CLOCK_S / NET_ECHOES_PER_S, NET_ECHO_BURST};
-    net->question_rate = (struct rate){0, CLOCK_S / NET_QUESTIOCLOCK_S, NET_QUESTION_BURST};
+    net->question_rate = (struct rate){0, CLOCK_S / NET_QUESTIONS_PER_S, NET_QUESTION_BURST};
     net->mail_rate = (struct rate){0, CLOCK_S / NET_MAILS_PER_S, NET_MAIL_BURST};
     routes_fill(net);
     local_fill(net, NULL, 0);

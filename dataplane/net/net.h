@@ -5,8 +5,8 @@
  * The packet is an rte_mbuf. After net_in() an arrival's l2_len and l3_len are set, its data begins
  * at the Ethernet header, its checksums are verified (in software where the port did not) and its
  * destination is ours. packet_type is RTE_PTYPE_L4_TCP, or RTE_PTYPE_L4_ICMP for an ICMP error
- * whose inner packet is a TCP packet of ours; then l4_len spans the ICMP header (8 bytes) and the inner
- * IP header, and at least 8 bytes of the inner TCP header follow: ports and sequence number.
+ * whose inner packet is a TCP packet of ours; then l4_len spans the ICMP header (8 bytes) and the
+ * inner IP header, and at least 8 bytes of the inner TCP header follow: ports and sequence number.
  *
  * Order of calls in a turn: net_in() for each port's burst, [TCP and above], net_flush().
  */
@@ -37,9 +37,9 @@ struct rte_mbuf;
 
 /* One VLAN of one port, with the addresses that Weir has on it. Fixed at start. */
 struct net_interface {
-    uint8_t port;   /* index into net_config.queues */
-    uint16_t vlan;  /* 0: untagged */
-    uint16_t mtu;   /* bytes of IP packet, 1280..3400 */
+    uint8_t port;  /* index into net_config.queues */
+    uint16_t vlan; /* 0: untagged */
+    uint16_t mtu;  /* bytes of IP packet, 1280..3400 */
     uint8_t mac[6];
     uint8_t address_count;
     struct ip_prefix addresses[NET_ADDRESSES_MAX]; /* backend side addresses, with their networks */
@@ -81,8 +81,8 @@ struct net_arrivals {
     uint16_t own_count;
     uint16_t foreign_count;
     struct rte_mbuf *own[NET_BURST];
-    struct rte_mbuf *foreign[NET_BURST];  /* to be handed to their owners ... */
-    uint16_t foreign_owner[NET_BURST];    /* ... these workers */
+    struct rte_mbuf *foreign[NET_BURST]; /* to be handed to their owners ... */
+    uint16_t foreign_owner[NET_BURST];   /* ... these workers */
 };
 
 /*
@@ -99,8 +99,8 @@ void net_neighbour_mail(struct net *net, const struct mail *mail, uint64_t now);
 /* The way to a remote address; cheap to keep, checked again at each use. */
 struct net_path {
     uint8_t interface;
-    uint16_t mtu;        /* bytes of IP packet */
-    uint32_t neighbour;  /* entry of the next hop */
+    uint16_t mtu;       /* bytes of IP packet */
+    uint32_t neighbour; /* entry of the next hop */
 };
 
 /* Find the way from us to REMOTE: connected network, else gateway. False: no route. */
@@ -110,7 +110,8 @@ bool net_route(struct net *net, const struct ip_address *remote, struct net_path
 bool net_source_address(const struct net *net, const struct net_path *path,
                         const struct ip_address *remote, struct ip_address *out);
 
-/* False: the next hop did not answer ARP or NDP lately, packets over this path are dropped. O(1). */
+/* False: the next hop did not answer ARP or NDP lately, packets over this path are dropped. O(1).
+ */
 bool net_is_reachable(const struct net *net, const struct net_path *path);
 
 /* Whether the address is one of ours (service or backend side). */

@@ -112,9 +112,9 @@ const struct ip_address *route_question_source(const struct net *net, uint8_t in
 #define NEIGHBOUR_PENDING_MAX  8    /* packets a neighbour */
 #define NEIGHBOURS_PENDING_MAX 1024 /* packets, all neighbours together */
 #define NEIGHBOUR_QUESTIONS    3
-#define NEIGHBOUR_QUESTION_NS  CLOCK_S                 /* from one question to the next */
+#define NEIGHBOUR_QUESTION_NS  CLOCK_S                  /* from one question to the next */
 #define NEIGHBOUR_CONFIRMED_NS (30 * CLOCK_S)           /* how long an answer is trusted */
-#define NEIGHBOUR_TOUCH_NS     CLOCK_S                 /* how exact the order of last use is */
+#define NEIGHBOUR_TOUCH_NS     CLOCK_S                  /* how exact the order of last use is */
 #define NEIGHBOUR_PAUSE_NS     (3 * CLOCK_S)            /* after failure, until we ask again */
 #define NEIGHBOURS_PINNED      (2 * NET_INTERFACES_MAX) /* gateways: entries that stay */
 #define NEIGHBOUR_NONE         UINT32_MAX

@@ -110,12 +110,12 @@ static void checksums_fill(const struct rte_mbuf *packet, uint8_t *frame)
     bool v4 = (packet->ol_flags & RTE_MBUF_F_TX_IPV4) != 0;
     struct rte_tcp_hdr *tcp = (struct rte_tcp_hdr *)(ip + packet->l3_len);
     if ((packet->ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_TCP_CKSUM) {
-        uint16_t pseudo = v4 ? rte_ipv4_phdr_cksum((void *)ip, 0)
-                             : rte_ipv6_phdr_cksum((void *)ip, 0);
+        uint16_t pseudo =
+            v4 ? rte_ipv4_phdr_cksum((void *)ip, 0) : rte_ipv6_phdr_cksum((void *)ip, 0);
         check(tcp->cksum == pseudo);
         tcp->cksum = 0;
-        tcp->cksum = v4 ? rte_ipv4_udptcp_cksum((void *)ip, tcp)
-                        : rte_ipv6_udptcp_cksum((void *)ip, tcp);
+        tcp->cksum =
+            v4 ? rte_ipv4_udptcp_cksum((void *)ip, tcp) : rte_ipv6_udptcp_cksum((void *)ip, tcp);
     }
     if (packet->ol_flags & RTE_MBUF_F_TX_IP_CKSUM) {
         struct rte_ipv4_hdr *header = (struct rte_ipv4_hdr *)ip;
@@ -124,6 +124,7 @@ static void checksums_fill(const struct rte_mbuf *packet, uint8_t *frame)
     }
 }
 
+/* A right checksum makes the sum over itself zero. */
 static uint64_t checksum_flags_v4(struct rte_ipv4_hdr *ip, uint16_t left)
 {
     uint16_t header = rte_ipv4_hdr_len(ip);
@@ -133,7 +134,7 @@ static uint64_t checksum_flags_v4(struct rte_ipv4_hdr *ip, uint16_t left)
     uint64_t flags = rte_raw_cksum(ip, header) == 0xffff ? RTE_MBUF_F_RX_IP_CKSUM_GOOD
                                                          : RTE_MBUF_F_RX_IP_CKSUM_BAD;
     if (ip->next_proto_id == IPPROTO_TCP && total - header >= 20)
-        flags |= rte_ipv4_udptcp_cksum_verify(ip, (uint8_t *)ip + header) == 0
+        flags |= rte_ipv4_udptcp_cksum(ip, (uint8_t *)ip + header) == 0
                      ? RTE_MBUF_F_RX_L4_CKSUM_GOOD
                      : RTE_MBUF_F_RX_L4_CKSUM_BAD;
     return flags;
@@ -144,8 +145,8 @@ static uint64_t checksum_flags_v6(struct rte_ipv6_hdr *ip, uint16_t left)
     uint16_t payload = rte_be_to_cpu_16(ip->payload_len);
     if (ip->proto != IPPROTO_TCP || payload < 20 || payload > left - sizeof(*ip))
         return 0;
-    return rte_ipv6_udptcp_cksum_verify(ip, ip + 1) == 0 ? RTE_MBUF_F_RX_L4_CKSUM_GOOD
-                                                         : RTE_MBUF_F_RX_L4_CKSUM_BAD;
+    return rte_ipv6_udptcp_cksum(ip, ip + 1) == 0 ? RTE_MBUF_F_RX_L4_CKSUM_GOOD
+                                                  : RTE_MBUF_F_RX_L4_CKSUM_BAD;
 }
 
 static uint64_t checksum_flags(uint8_t *frame, uint16_t length)
@@ -411,8 +412,8 @@ static struct rte_mempool *pool_create(const struct wire *wire, uint16_t end, ui
     char name[RTE_MEMPOOL_NAMESIZE];
     snprintf(name, sizeof(name), "wire%u_%u_%u", serial++, end, queue);
     struct rte_mempool *pool = rte_pktmbuf_pool_create_by_ops(
-        name, wire->config.mbufs, 0, 0,
-        (uint16_t)(wire->config.mbuf_bytes + RTE_PKTMBUF_HEADROOM), SOCKET_ID_ANY, "ring_mt_rts");
+        name, wire->config.mbufs, 0, 0, (uint16_t)(wire->config.mbuf_bytes + RTE_PKTMBUF_HEADROOM),
+        SOCKET_ID_ANY, "ring_mt_rts");
     check(pool != NULL);
     return pool;
 }

@@ -20,12 +20,12 @@ struct wire;
 
 struct wire_config {
     uint16_t ends;
-    uint16_t queues;        /* of each end */
+    uint16_t queues; /* of each end */
     uint64_t seed;
-    uint32_t mbufs;         /* of each queue */
-    uint16_t mbuf_bytes;    /* data room without headroom; 0: 2048 */
+    uint32_t mbufs;                /* of each queue */
+    uint16_t mbuf_bytes;           /* data room without headroom; 0: 2048 */
     struct port_features features; /* mtu_max 0: 1500 */
-    bool spreads;           /* what the queues say about their choice of owners */
+    bool spreads;                  /* what the queues say about their choice of owners */
 };
 
 /* test_eal_init() and everything else; never NULL. */
@@ -40,18 +40,18 @@ struct port_queue *wire_queue(struct wire *wire, uint16_t end, uint16_t queue);
 void wire_advance(struct wire *wire, uint64_t now);
 
 struct wire_faults {
-    uint32_t drop_ppm;      /* of frames, each at random */
-    uint32_t burst_ppm;     /* begin of a burst of losses ... */
-    uint32_t burst_frames;  /* ... of so many frames */
+    uint32_t drop_ppm;     /* of frames, each at random */
+    uint32_t burst_ppm;    /* begin of a burst of losses ... */
+    uint32_t burst_frames; /* ... of so many frames */
     uint32_t duplicate_ppm;
-    uint32_t corrupt_ppm;   /* one random bit is flipped */
-    uint32_t reorder_ppm;   /* the frame is late by reorder_ns */
+    uint32_t corrupt_ppm; /* one random bit is flipped */
+    uint32_t reorder_ppm; /* the frame is late by reorder_ns */
     uint64_t reorder_ns;
-    uint64_t delay_ns;      /* every frame */
-    uint64_t jitter_ns;     /* up to so much more, at random; order is kept */
-    uint64_t bits_per_s;    /* bottleneck; 0: none */
-    uint32_t queue_bytes;   /* waiting before the bottleneck, then frames are dropped; 0: no limit */
-    bool cut;               /* nothing passes */
+    uint64_t delay_ns;    /* every frame */
+    uint64_t jitter_ns;   /* up to so much more, at random; order is kept */
+    uint64_t bits_per_s;  /* bottleneck; 0: none */
+    uint32_t queue_bytes; /* waiting before the bottleneck, then frames are dropped; 0: no limit */
+    bool cut;             /* nothing passes */
 };
 
 /* From one end to another; from then on. */
@@ -60,8 +60,8 @@ void wire_set_faults(struct wire *wire, uint16_t from, uint16_t to,
 void wire_set_faults_everywhere(struct wire *wire, const struct wire_faults *faults);
 
 /* Sees, and may change in place, each frame before the faults. False: the frame is dropped. */
-typedef bool wire_filter(void *context, uint16_t from, uint16_t to, uint8_t *frame,
-                         uint16_t length, uint64_t now);
+typedef bool wire_filter(void *context, uint16_t from, uint16_t to, uint8_t *frame, uint16_t length,
+                         uint64_t now);
 void wire_set_filter(struct wire *wire, wire_filter *filter, void *context);
 
 /* Chooses the queue of END for a frame. Default (NULL): by a hash of addresses and ports. */
@@ -88,9 +88,9 @@ uint64_t wire_next_ns(const struct wire *wire);
 uint32_t wire_mbufs_used(const struct wire *wire);
 
 struct wire_statistics {
-    uint64_t sent;       /* frames taken over from ends */
-    uint64_t delivered;  /* handed to a receiver */
-    uint64_t lost;       /* by faults and filter */
+    uint64_t sent;      /* frames taken over from ends */
+    uint64_t delivered; /* handed to a receiver */
+    uint64_t lost;      /* by faults and filter */
     uint64_t duplicated;
     uint64_t corrupted;
     uint64_t overflowed; /* dropped before the bottleneck */
