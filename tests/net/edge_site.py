@@ -200,7 +200,7 @@ def last_report(text, otherwise):
 
 
 def parse_h2load(text):
-    """{"total", "succeeded", "failed", "errored", "timeout", "2xx", "rate", "text"}."""
+    """{"total", "succeeded", "failed", "errored", "timeout", "2xx" ... "5xx", "rate", "text"}."""
     result = {"text": text}
     for line in text.splitlines():
         if line.startswith("requests:"):
@@ -208,7 +208,9 @@ def parse_h2load(text):
                 number, word = part.split()
                 result[word] = int(number)
         elif line.startswith("status codes:"):
-            result["2xx"] = int(line.split()[2])
+            for part in line.removeprefix("status codes:").split(","):
+                number, word = part.split()
+                result[word] = int(number)
         elif line.startswith("finished in"):
             result["rate"] = float(line.split(",")[1].split()[0])
         elif line.startswith("time for request:"):

@@ -103,7 +103,7 @@ def sweep():
         with open(path, encoding="utf-8") as file:
             directory = file.read().strip()
         remove(prefix)
-        if directory and os.path.basename(directory).startswith("weir-lab-"):
+        if directory and os.path.basename(directory).startswith("weir-"):
             shutil.rmtree(directory, ignore_errors=True)
         os.unlink(path)
         os.close(lock)
@@ -192,7 +192,9 @@ class Lab:
         remove(self.prefix)
         if self.directory is None:
             self.directory = tempfile.mkdtemp(prefix="weir-lab-")
-        os.makedirs(self.directory, exist_ok=True)
+        else:
+            shutil.rmtree(self.directory, ignore_errors=True)
+            os.makedirs(self.directory)
         with open(lock_path, "w", encoding="utf-8") as file:
             file.write(self.directory)
         for name in ("clients", "edge", "fabric", *BACKENDS):

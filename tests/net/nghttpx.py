@@ -44,5 +44,12 @@ class Nghttpx:
             self.process.stop()
             self._addresses("del")
 
+    def ctl_command(self):
+        return "weirctl"
+
+    def region(self, name):
+        """It has none."""
+        return {"name": name, "active": True, "automatic": "unknown"}
+
     def complaints(self):
         return ""

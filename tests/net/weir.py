@@ -36,6 +36,8 @@ class Weir:
     name = "weir"
     features = frozenset({"coalesce", "failover", "store", "drain", "hang"})
     drain_signal = signal.SIGTERM
+    daemon = os.path.join(BUILD, "control", "weir")
+    weirctl = os.path.join(BUILD, "control", "weirctl", "weirctl")
 
     def __init__(self, site, workers):
         self.site, self.workers = site, workers
@@ -58,8 +60,7 @@ class Weir:
         path = self.prepare()
         self.starts += 1
         self.process = self.site.lab.spawn(
-            "edge", [os.path.join(BUILD, "control", "weir"), "--config", path],
-            f"weir-{self.starts}", cpu=cpu)
+            "edge", [self.daemon, "--config", path], f"weir-{self.starts}", cpu=cpu)
 
     def alive(self):
         return self.process is not None and self.process.alive()
@@ -87,8 +88,7 @@ class Weir:
 
     # weirctl
     def ctl_text(self, *arguments, check=True):
-        argv = [os.path.join(BUILD, "control", "weirctl", "weirctl"), "--socket",
-                self.config["control"]["socket"], *arguments]
+        argv = [self.weirctl, "--socket", self.config["control"]["socket"], *arguments]
         return self.site.lab.run("edge", argv, check=check, timeout_s=20).stdout.decode()
 
     def ctl(self, *arguments):
@@ -97,6 +97,10 @@ class Weir:
             return json.loads(text) if text.strip() else None
         except ValueError:
             raise LabError(f"weirctl {' '.join(arguments)} gave no JSON: {text[:500]}") from None
+
+    def ctl_command(self):
+        """weirctl as one would type it."""
+        return f"{self.weirctl} --socket {self.config['control']['socket']}"
 
     def region(self, name):
         """{"name", "active", "automatic", ...} as `weirctl region list` has it."""
@@ -109,3 +113,14 @@ class Weir:
 
     def store_connected(self):
         return self.ctl("status")["store"]["state"] == "connected"
+
+    # what the cluster's state looks like in Redis
+    @property
+    def state_key(self):
+        return f"weir:{self.config['store']['cluster']}:state"
+
+    def redis_text(self):
+        return self.site.redis.cli("hgetall", self.state_key)
+
+    def region_in_redis(self, name):
+        return self.site.redis.cli("hget", self.state_key, f"region:{name}:auto")

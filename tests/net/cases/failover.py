@@ -5,7 +5,7 @@ from netlab import REGIONS
 
 NEEDS = ("failover",)
 REQUESTS = 4000
-LOAD = ("-n", str(REQUESTS), "-c", "10", "-m", "10", "--rps=50", URL4 + "/bytes?n=1000")
+LOAD = ("-n", str(REQUESTS), "-c", "10", "-m", "10", "--rps=50", URL4 + "/slow?ms=50&bytes=900")      # some in flight at any time
 
 
 def start_load(site):
