@@ -215,6 +215,15 @@ def stay(site):
     return True
 
 
+def give_hugepages_back():
+    """scripts/lib/hugepages.sh reserved some, and says what was there before."""
+    before = os.environ.get("WEIR_HUGEPAGES_BEFORE")
+    if before:
+        with open("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "w",
+                  encoding="ascii") as file:
+            file.write(before)
+
+
 def arguments():
     parser = argparse.ArgumentParser(prog="scripts/quickstart")
     parser.add_argument("--once", action="store_true", help="show, verify, clean up, exit 0 or 1")
@@ -245,6 +254,8 @@ def main():
     except KeyboardInterrupt:
         say("\nInterrupted; everything is cleaned up.")
         return 130
+    finally:
+        give_hugepages_back()
     return 0 if seen else 1
 
 

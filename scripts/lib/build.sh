@@ -11,5 +11,5 @@ build_tree() {
             { cat "$directory.log"; die "meson setup failed"; }
         rm -f "$directory.log"
     fi
-    ninja -C "$directory" --quiet || die "the build failed"
+    ninja -C "$directory" >"$directory/build.log" || { cat "$directory/build.log"; die "the build failed"; }
 }

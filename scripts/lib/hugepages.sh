@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Huge pages of 2 MiB: reserved if the machine has room, given back at the end.
+# Huge pages of 2 MiB: reserved if the machine has room. What was there before is in
+# hugepages_before (empty: nothing was changed), for whoever gives them back at the end.
 
 hugepages_file=/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages
 hugepages_before=
@@ -17,13 +18,7 @@ hugepages_reserve() {
     hugepages_before=$total
     echo $((total + wanted - free)) 2>/dev/null >"$hugepages_file" || true
     [ "$(cat "${hugepages_file%/*}/free_hugepages")" -ge "$wanted" ] && return 0
-    hugepages_release
-    return 1
-}
-
-# Puts the number back to what it was.
-hugepages_release() {
-    [ -n "$hugepages_before" ] || return 0
     echo "$hugepages_before" 2>/dev/null >"$hugepages_file" || true
     hugepages_before=
+    return 1
 }
