@@ -45,7 +45,8 @@ static inline bool bytes_start_with(struct bytes a, struct bytes prefix)
 /* What is left of A after its first COUNT bytes; COUNT is at most a.length. */
 static inline struct bytes bytes_after(struct bytes a, size_t count)
 {
-    return bytes_of(a.data + count, a.length - count);
+    const uint8_t *rest = count > 0 ? a.data + count : a.data; /* nothing may be at NULL */
+    return bytes_of(rest, a.length - count);
 }
 
 static inline struct bytes bytes_first(struct bytes a, size_t count)

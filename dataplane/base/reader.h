@@ -16,7 +16,7 @@ struct reader {
 
 static inline struct reader reader_over(struct bytes bytes)
 {
-    return (struct reader){bytes.data, bytes.data + bytes.length, false};
+    return (struct reader){bytes.data, bytes_after(bytes, bytes.length).data, false};
 }
 
 static inline size_t reader_left(const struct reader *r)

@@ -17,7 +17,8 @@ struct writer {
 
 static inline struct writer writer_over(void *data, size_t capacity)
 {
-    return (struct writer){(uint8_t *)data, (uint8_t *)data, (uint8_t *)data + capacity, false};
+    uint8_t *start = (uint8_t *)data;
+    return (struct writer){start, start, capacity > 0 ? start + capacity : start, false};
 }
 
 static inline size_t writer_room(const struct writer *w)

@@ -1,13 +1,8 @@
-#include "dataplane/base/memory.h"
-#include "dataplane/h2/fields.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
 #include "dataplane/base/check.h"
+#include "dataplane/h2/fields.h"
+#include "tests/support/cmocka.h"
+
+#include <stdlib.h>
 
 static const struct {
     enum field_token token;

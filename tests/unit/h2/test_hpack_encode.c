@@ -1,8 +1,7 @@
+#include "tests/support/cmocka.h"
 #include "tests/support/hpack_fixture.h"
 
 #include <stdlib.h>
-
-#include "dataplane/base/check.h"
 
 static uint8_t block_bytes[FIXTURE_BYTES];
 

@@ -1,7 +1,6 @@
 /* The examples of RFC 7541 Appendix C, decoded; and encoded, where our encoder decides likewise. */
+#include "tests/support/cmocka.h"
 #include "tests/support/hpack_fixture.h"
-
-#include "dataplane/base/check.h"
 
 #define MAX_FIELDS 8
 

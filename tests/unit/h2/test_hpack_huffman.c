@@ -1,9 +1,8 @@
 #include "dataplane/h2/hpack_huffman.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/hpack_fixture.h"
 
 #include <stdlib.h>
-
-#include "dataplane/base/check.h"
 
 /* Both texts in blocks of exactly their size, so that the sanitizer sees a step beyond them. */
 static bool decodes(struct bytes coded, size_t room_bytes, struct bytes *text, uint8_t *into,

@@ -1,4 +1,5 @@
 /* Ours against nghttp2: each decodes what the other encodes, and the tables agree. */
+#include "tests/support/cmocka.h"
 #include "tests/support/hpack_oracle.h"
 
 #define SEEDS  60

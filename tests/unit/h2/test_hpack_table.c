@@ -1,3 +1,4 @@
+#include "tests/support/cmocka.h"
 #include "tests/support/hpack_fixture.h"
 
 #include <stdlib.h>
