@@ -81,6 +81,6 @@ static inline void list_append_all(struct list *list, struct list *from)
 #define list_entry(link, type, member) container_of(link, type, member)
 
 /* Walk; the current object may be removed during its turn, no other one. */
-#define list_for_each(link, next_link, list)                                                       \
-    for (struct list *link = (list)->next, *next_link = link->next; link != (list);                \
+#define list_for_each(link, next_link, head)                                                       \
+    for (struct list *link = (head)->next, *next_link = link->next; link != (head);                \
          link = next_link, next_link = link->next)
