@@ -238,3 +238,6 @@ void config_findings_free(struct config_findings *findings);
  */
 void config_needs_restart(const struct config *running, const struct config *wanted,
                           struct config_findings *out_paths);
+
+/* What the pools of all workers and ports will take, in bytes: an estimate that is never low. */
+uint64_t config_memory_bytes(const struct config *config);
