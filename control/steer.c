@@ -415,6 +415,11 @@ int steer_detach(struct steer *steer, char *message, size_t size)
         return 0;
     error = detach_program(steer, steer->program_fd, steer->attach_flags);
     drop_program(steer);
+    /* The kernel says EEXIST when another program has taken the place. */
+    if (error == -EEXIST)
+        return steer_fail(EBUSY, message, size,
+                          "interface %s has another XDP program now; it was left attached",
+                          steer->interface_name);
     if (error)
         return steer_fail(-error, message, size,
                           "cannot detach the XDP program from interface %s: %s",

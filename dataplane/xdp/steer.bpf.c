@@ -11,7 +11,7 @@
  * Everything else is the kernel's, and so is everything while the maps are empty.
  *
  * Neighbour discovery ignores the deny list: a denied range may contain the gateway.
- * Nothing newer than Linux 5.10 is used: bounded loops are unrolled, helpers are the old ones.
+ * Nothing newer than Linux 5.10 is used: loops have constant bounds, helpers are the old ones.
  */
 #include <linux/bpf.h>
 #include <linux/icmp.h>
@@ -162,7 +162,6 @@ static __always_inline __be16 take_ethertype(struct cursor *cursor)
     if (!ethernet)
         return 0;
     type = ethernet->h_proto;
-#pragma unroll
     for (int i = 0; i < STEER_TAGS_MAX; i++) {
         const struct vlan_tag *tag;
 
@@ -304,10 +303,9 @@ static __always_inline enum steer_counter judge_icmpv6(struct cursor *cursor)
     return judge_quoted(cursor, &source);
 }
 
-/* The protocol behind the options headers that follow NEXT; NEXT_HEADER_HOP_BY_HOP if too many. */
+/* The protocol behind the options headers that follow NEXT; an options header's if too many. */
 static __always_inline __u8 take_extensions(struct cursor *cursor, __u8 next)
 {
-#pragma unroll
     for (int i = 0; i < STEER_EXTENSIONS_MAX; i++) {
         const struct extension *extension;
 
@@ -318,7 +316,7 @@ static __always_inline __u8 take_extensions(struct cursor *cursor, __u8 next)
             return NEXT_HEADER_HOP_BY_HOP;
         next = extension->next_header;
     }
-    return next == NEXT_HEADER_DESTINATION ? NEXT_HEADER_HOP_BY_HOP : next;
+    return next;
 }
 
 static __always_inline enum steer_counter judge_ipv6(struct cursor *cursor,
