@@ -32,7 +32,7 @@ static inline struct bytes reader_bytes(struct reader *r, size_t count)
         return BYTES_NONE;
     }
     struct bytes got = bytes_of(r->at, count);
-    r->at += count;
+    r->at = bytes_after(got, count).data;
     return got;
 }
 

@@ -9,7 +9,7 @@
 
 #include <endian.h>
 
-#define LOOKUPS_PER_REFILL 4 /* 4 * 11 bits of at least 56 */
+#define HUFFMAN_LONGEST 30 /* bits of a code */
 
 struct bit_reader {
     uint64_t window; /* the next bits, the first one topmost */
@@ -54,36 +54,25 @@ static uint32_t first_symbol(uint64_t window, uint32_t *length)
         return pair->symbols[0];
     }
     const struct huffman_long *row = huffman_longs;
-    while ((uint32_t)(window >> 34) >=
-           row->end) /* the last row's end is above all 30 bit numbers */
+    while (window >> 34 >= row->end) /* the last row's end is above all numbers of 30 bits */
         row++;
     *length = row->length;
     uint32_t code = (uint32_t)(window >> (64 - row->length));
     return huffman_symbols[row->first_symbol + (code - row->first_code)];
 }
 
-/* Pairs of symbols, as long as whole words can be read and every store stays inside OUT. */
-static bool decode_words(struct bit_reader *in, struct writer *out)
+/* Whole pairs and single symbols, up to a long code or the last bits in the window. */
+static inline uint8_t *decode_pairs(struct bit_reader *in, uint8_t *out, const uint8_t *end)
 {
-    while (in->end - in->at >= 8 && writer_room(out) >= 2 * LOOKUPS_PER_REFILL) {
-        refill(in);
-        for (int i = 0; i < LOOKUPS_PER_REFILL; i++) {
-            const struct huffman_pair *pair =
-                &huffman_pairs[in->window >> (64 - HUFFMAN_PAIR_BITS)];
-            memcpy(out->at, pair->symbols, 2);
-            out->at += pair->count;
-            consume(in, pair->length); /* both 0 when the code is longer */
-        }
-        if (huffman_pairs[in->window >> (64 - HUFFMAN_PAIR_BITS)].count > 0 || in->count < 30)
-            continue;
-        uint32_t length;
-        uint32_t symbol = first_symbol(in->window, &length);
-        if (symbol == HUFFMAN_EOS)
-            return false;
-        writer_u8(out, (uint8_t)symbol);
-        consume(in, length);
+    while (in->count >= HUFFMAN_PAIR_BITS && end - out >= 2) {
+        const struct huffman_pair *pair = &huffman_pairs[in->window >> (64 - HUFFMAN_PAIR_BITS)];
+        if (pair->count == 0)
+            break;
+        memcpy(out, pair->symbols, 2);
+        out += pair->count;
+        consume(in, pair->length);
     }
-    return true;
+    return out;
 }
 
 /* RFC 7541 5.2: at most 7 bits, the first of EOS, that is, ones. */
@@ -94,20 +83,28 @@ static bool is_padding(const struct bit_reader *in)
 
 bool hpack_huffman_decode(struct bytes text, struct writer *out)
 {
-    struct bit_reader in = {.at = text.data, .end = text.data + text.length};
-    if (!out->failed && !decode_words(&in, out))
-        return false;
+    struct bit_reader in = {.at = text.data, .end = bytes_after(text, text.length).data};
+    uint8_t *at = out->at; /* a copy: the stores of symbols could change *out for all C knows */
+    const uint8_t *end = out->failed ? out->at : out->end;
     for (;;) {
-        uint32_t length;
         refill(&in);
+        at = decode_pairs(&in, at, end);
+        if (in.count < HUFFMAN_LONGEST && in.at < in.end)
+            continue;
+        uint32_t length;
         uint32_t symbol = first_symbol(in.window, &length);
         if (length > in.count)
-            return is_padding(&in);
+            break;
         if (symbol == HUFFMAN_EOS)
             return false;
-        writer_u8(out, (uint8_t)symbol);
+        if (at < end)
+            *at++ = (uint8_t)symbol;
+        else
+            out->failed = true;
         consume(&in, length);
     }
+    out->at = at;
+    return is_padding(&in);
 }
 
 size_t hpack_huffman_length(struct bytes text)
