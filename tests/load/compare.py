@@ -102,10 +102,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--proxy", action="append", choices=("weir", "nghttpx"))
-    parser.add_argument("--huge", action="store_true", help="use huge pages that are reserved")
     options = parser.parse_args()
-    if options.huge:
-        os.environ["WEIR_HUGE"] = "1"
     if os.cpu_count() < 2:
         sys.exit("needs two cores: one for the proxy, one for everything else")
     names = options.proxy or ["weir", "nghttpx"]

@@ -15,6 +15,7 @@ class Nghttpx:
     name = "nghttpx"
     features = frozenset({"drain"})
     drain_signal = signal.SIGQUIT
+    tolerates = ("a_stream_number_that_goes_back",)
 
     def __init__(self, site, workers):
         self.site, self.workers, self.process = site, workers, None

@@ -19,7 +19,8 @@ from case import CASES, Failed, Skip                                       # noq
 from netlab import LabError                                                # noqa: E402
 from edge_site import Site                                                    # noqa: E402
 
-GROUPS = ("basic", "bodies", "aborts", "load", "host", "coalesce", "failover", "store", "drain")
+GROUPS = ("basic", "bodies", "aborts", "load", "abuse", "host", "coalesce", "failover", "store",
+          "drain")
 
 
 class TookTooLong(Exception):
