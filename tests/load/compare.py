@@ -44,7 +44,7 @@ class BenchSite(Site):
             backends = [BACKENDS[name][0] for name in REGIONS["eu"]]
             self.proxy.start(cpu=PROXY_CPU, backends=backends)
         else:
-            self.proxy.start(cpu=PROXY_CPU)
+            self.proxy.start()          # pins its worker itself: with one worker on CPU 1
         wait_until(self.proxy_ready, 30, f"{self.proxy.name} to serve a page")
 
     def measure(self, file, connections, streams, seconds):

@@ -44,6 +44,7 @@ class Weir:
         self.config = with_workers(read_demo_config(), workers)
         self.process = None
         self.starts = 0
+        self.complained = set()          # starts whose complaints were told
 
     def prepare(self):
         """Writes the configuration with the lab's own paths in it."""
@@ -76,13 +77,16 @@ class Weir:
             os.unlink(os.path.join(state_dir, name))
 
     def complaints(self):
-        """What sanitizers said in any start so far; "" when nothing."""
+        """What sanitizers said since the last call; "" when nothing."""
         for number in range(1, self.starts + 1):
+            if number in self.complained:
+                continue
             with open(self.site.lab.path(f"weir-{number}.log"), encoding="utf-8",
                       errors="replace") as file:
                 text = file.read()
             at = min((text.find(word) for word in SANITIZER_WORDS if word in text), default=-1)
             if at >= 0:
+                self.complained.add(number)
                 return text[at:at + 4000]
         return ""
 
