@@ -19,8 +19,11 @@ struct port_features {
     bool tx_checksum_tcp; /* fills in the TCP checksum over the pseudo header */
     bool rss;             /* spreads flows over the queues */
     bool multi_segment_tx;
-    uint16_t mtu_max;     /* bytes of IP packet */
+    uint16_t mtu_max; /* bytes of IP packet */
     uint16_t queues_max;
+    uint64_t rss_types;    /* RTE_ETH_RSS_... that it can hash; 0: no RSS */
+    uint16_t reta_entries; /* of the table that maps hashes to queues */
+    uint8_t rss_key_bytes;
 };
 
 struct port_queue {

@@ -15,8 +15,8 @@ struct port_request {
     const char *device;  /* devargs of a vdev (net_af_xdp0,iface=...) or a PCI address */
     uint16_t queues;     /* = workers */
     uint16_t mtu;        /* bytes of IP packet */
-    uint32_t mbufs;      /* a queue */
-    uint32_t mbuf_bytes; /* data room without headroom */
+    uint32_t mbufs;      /* a queue; AF_XDP wants 3072 at least */
+    uint32_t mbuf_bytes; /* data room without headroom: mtu + 22; AF_XDP wants 256 more */
 };
 
 struct port {
@@ -26,8 +26,12 @@ struct port {
     uint16_t device_id;
     uint16_t queue_count;
     uint16_t mtu;
+    uint16_t rx_descriptors;
+    uint16_t tx_descriptors;
     uint8_t mac[6];
+    bool link_up; /* when port_open() returned */
     int socket_id;
+    int multicast_socket; /* keeps a kernel interface in all-multicast mode; -1: none */
     struct port_features features;
     struct port_queue queues[64];
 };
@@ -40,7 +44,11 @@ struct port {
 bool port_open(struct port *port, const struct port_request *request, char *message,
                size_t message_size);
 
-/* Stop and close. The steering program, if any, has been detached before. */
+/*
+ * Stop and close, and free the mempools: no packet of theirs may be in use. The steering program,
+ * if any, has been detached before. AF_XDP with several queues is only stopped (its close frees
+ * the array of queues while it walks over it); the process's end closes it.
+ */
 void port_close(struct port *port);
 
 struct port_statistics {
@@ -48,9 +56,10 @@ struct port_statistics {
     uint64_t received_bytes;
     uint64_t sent_packets;
     uint64_t sent_bytes;
-    uint64_t missed_packets;   /* by the device: no descriptor was free */
+    uint64_t missed_packets; /* by the device: no descriptor was free */
     uint64_t error_packets;
-    uint64_t no_mbuf_packets;  /* allocation failures while receiving */
+    uint64_t no_mbuf_packets; /* allocation failures while receiving */
+    uint32_t free_mbufs;      /* now, of the queue that has least; at 0 AF_XDP stands still */
 };
 
 void port_statistics(const struct port *port, struct port_statistics *out);
