@@ -28,7 +28,6 @@ struct coalesce;
 struct coalesce_table;
 struct subscriber;
 struct rte_rcu_qsbr;
-struct fact_flight;
 
 /* Why a flight ended without a complete answer. The text and status are in flight_failures. */
 enum flight_failure {
@@ -40,9 +39,23 @@ enum flight_failure {
     FLIGHT_BAD_RESPONSE,     /* 502: the response broke the protocol */
     FLIGHT_TIMEOUT,          /* 504: deadline, or first byte too late */
     FLIGHT_NO_MEMORY,        /* 503: a pool was empty */
+    FLIGHT_TOO_SLOW,         /* 503, or a reset: this subscriber held the others back (C15) */
     FLIGHT_CANCELLED,        /* nobody waits any more, or an operator ended it */
     FLIGHT_FAILURES
 };
+
+/* Where a flight stands. The legal transitions are in flight_state.c. */
+enum flight_state {
+    FLIGHT_NEW,       /* has not been given to a backend yet */
+    FLIGHT_TRYING,    /* an attempt is under way; no final response headers yet */
+    FLIGHT_ANSWERING, /* the head is there, the body grows */
+    FLIGHT_COMPLETE,  /* the answer is complete; subscribers may still be reading it */
+    FLIGHT_BROKEN,    /* there will be no complete answer; subscribers may not know yet */
+    FLIGHT_OVER,      /* given back */
+    FLIGHT_STATES
+};
+
+const char *flight_state_name(enum flight_state state);
 
 struct flight_failure_answer {
     uint16_t status;
@@ -58,6 +71,13 @@ enum feed_state {
     FEED_FAILED,  /* `failure` says why; when before_head nothing of it may have been forwarded */
 };
 
+/* What serves a feed. Private to coalesce. */
+enum feed_host {
+    FEED_OF_FLIGHT,
+    FEED_OF_RELAY,
+    FEED_OF_NOBODY, /* where subscribers end up that were cut off */
+};
+
 /* Read-only for subscribers. */
 struct feed {
     enum feed_state state;
@@ -69,6 +89,11 @@ struct feed {
     struct body body;
     struct list subscribers;
     uint32_t subscriber_count;
+    /* Private to coalesce: see feed.h. */
+    enum feed_host host;
+    bool keeps_prefix;
+    uint32_t behind_count;
+    uint64_t behind_until;
 };
 
 struct subscriber_ops {
@@ -98,6 +123,24 @@ struct subscriber {
     struct body_cursor cursor;   /* the exchange advances it as it sends */
     enum subscriber_role role;
     uint64_t joined_at_bytes;    /* body position of the flight when it joined */
+    /* Private to coalesce. */
+    struct feed *home;           /* the feed in whose list it is, also while pending */
+    uint64_t told_position;      /* the cursor's, as the feed last heard */
+    uint64_t deadline_ns;
+};
+
+/* Why a request is not eligible to share (rules C1, C5, C25), for counters and cache-status. */
+enum key_verdict {
+    KEY_OK,
+    KEY_ROUTE_OFF,       /* mode off */
+    KEY_SHADOW,          /* eligible, but the route only counts */
+    KEY_METHOD,
+    KEY_HAS_BODY,
+    KEY_EXPECT_OR_UPGRADE,
+    KEY_CLIENT_OPTED_OUT, /* cache-control, pragma, x-no-coalesce */
+    KEY_UNKEYED_HEADER,   /* a forwarded header that is neither keyed nor neutral */
+    KEY_TOO_LONG,         /* COALESCE_KEY_BYTES */
+    KEY_VERDICTS
 };
 
 /* What a flight needs to know. Copied; nothing is kept after the call. */
@@ -108,6 +151,7 @@ struct flight_request {
     bool has_body;                    /* body follows by coalesce_request_body() */
     bool idempotent;                  /* RFC 9110 9.2.2 */
     struct bytes key;                 /* coalesce_key(): empty: own flight */
+    enum key_verdict verdict;         /* KEY_SHADOW: count whom the key would have met */
     uint64_t deadline_ns;
 };
 
@@ -149,20 +193,6 @@ void coalesce_mail(struct coalesce *coalesce, const struct mail *mail, uint64_t 
 /* Once a step: progress to relays, retired keys whose readers have passed. Bounded work. */
 void coalesce_tick(struct coalesce *coalesce, uint64_t now);
 
-/* Why a request is not eligible to share (rules C1, C5, C25), for counters and cache-status. */
-enum key_verdict {
-    KEY_OK,
-    KEY_ROUTE_OFF,       /* mode off */
-    KEY_SHADOW,          /* eligible, but the route only counts */
-    KEY_METHOD,
-    KEY_HAS_BODY,
-    KEY_EXPECT_OR_UPGRADE,
-    KEY_CLIENT_OPTED_OUT, /* cache-control, pragma, x-no-coalesce */
-    KEY_UNKEYED_HEADER,   /* a forwarded header that is neither keyed nor neutral */
-    KEY_TOO_LONG,         /* COALESCE_KEY_BYTES */
-    KEY_VERDICTS
-};
-
 #define COALESCE_KEY_BYTES 4096
 
 /*
@@ -195,6 +225,20 @@ void coalesce_advanced(struct subscriber *subscriber, uint64_t now);
 
 /* Leave the flight (rule C12). Harmless without one. The subscriber may subscribe again. */
 void coalesce_leave(struct subscriber *subscriber, uint64_t now);
+
+/* One flight, as flight.list shows it. */
+struct fact_flight {
+    uint64_t handle;
+    uint64_t age_ns;
+    uint64_t body_bytes;
+    uint32_t subscribers;
+    uint32_t backend_slot;
+    uint16_t route;
+    uint8_t attempt; /* 1, 2; 0: none yet */
+    uint8_t state;   /* enum flight_state */
+    uint8_t coalesced; /* 1: in the table, others may join */
+    uint8_t pad[3];
+};
 
 /* For flight.list: call SHOW for each flight led here, at most MAX. */
 void coalesce_list(struct coalesce *coalesce, uint32_t max, uint64_t now,

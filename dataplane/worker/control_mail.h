@@ -5,6 +5,7 @@
 #pragma once
 
 #include "dataplane/base/ip_address.h"
+#include "dataplane/coalesce/coalesce.h"
 #include "dataplane/upstream/upstream.h"
 
 enum order_kind {
@@ -28,20 +29,6 @@ enum fact_kind {
     FACT_FLIGHT_END,
     FACT_DRAINED, /* snapshot->draining was seen, and the last client connection has gone */
     FACT_STOPPED, /* the loop has ended */
-};
-
-/* One flight, as flight.list shows it. */
-struct fact_flight {
-    uint64_t handle;
-    uint64_t age_ns;
-    uint64_t body_bytes;
-    uint32_t subscribers;
-    uint32_t backend_slot;
-    uint16_t route;
-    uint8_t attempt; /* 1, 2; 0: none yet */
-    uint8_t state;   /* enum flight_state */
-    uint8_t coalesced; /* 1: in the table, others may join */
-    uint8_t pad[3];
 };
 
 struct fact {
