@@ -17,6 +17,7 @@
 
 #include "dataplane/base/bytes.h"
 #include "dataplane/base/segment.h"
+#include "dataplane/base/siphash.h"
 #include "dataplane/net/net.h"
 
 struct tcp;
@@ -37,9 +38,9 @@ enum tcp_event {
 
 enum tcp_failure {
     TCP_FAILURE_NONE,
-    TCP_FAILURE_REFUSED,     /* RST in answer to our SYN */
-    TCP_FAILURE_RESET,       /* RST on an established connection */
-    TCP_FAILURE_TIMEOUT,     /* no answer: SYN, data or keepalive went unacknowledged for too long */
+    TCP_FAILURE_REFUSED, /* RST in answer to our SYN */
+    TCP_FAILURE_RESET,   /* RST on an established connection */
+    TCP_FAILURE_TIMEOUT, /* no answer: SYN, data or keepalive went unacknowledged for too long */
     TCP_FAILURE_UNREACHABLE, /* no route, or the next hop does not answer ARP or NDP */
     TCP_FAILURES
 };
@@ -58,16 +59,21 @@ struct tcp_config {
     uint16_t workers;
     uint32_t connections_max;
     uint32_t time_wait_max;
-    uint32_t spans_max;           /* pieces of send queues, all connections together */
-    uint32_t blocks_max;          /* owned byte blocks of send queues (2 KiB each) */
-    uint32_t reassembly_max;      /* mbufs held out of order or unread, all connections together */
+    uint32_t spans_max;            /* pieces of send queues, all connections together */
+    uint32_t blocks_max;           /* owned byte blocks of send queues (2 KiB each) */
+    uint32_t reassembly_max;       /* mbufs held out of order or unread, all connections together */
     uint32_t receive_window_bytes; /* a connection, announced */
-    uint32_t send_queue_bytes;    /* a connection: tcp_send_room() of an empty queue */
+    uint32_t send_queue_bytes;     /* a connection: tcp_send_room() of an empty queue */
     uint32_t listeners_max;
-    uint64_t connect_timeout_ns;  /* our SYNs unanswered: TCP_FAILURE_TIMEOUT */
-    uint64_t user_timeout_ns;     /* data unacknowledged, RFC 5482 style */
-    uint64_t keepalive_idle_ns;   /* 0: off */
+    uint64_t connect_timeout_ns; /* our SYNs unanswered: TCP_FAILURE_TIMEOUT */
+    uint64_t user_timeout_ns;    /* data unacknowledged, RFC 5482 style */
+    uint64_t keepalive_idle_ns;  /* 0: off */
     uint64_t time_wait_ns;
+    /*
+     * For the table, sequence numbers and timestamps: random_secret() in the product. All zero:
+     * drawn from `random` (simulation), whose other numbers peers may see.
+     */
+    struct siphash_key secret;
     int socket_id;
 };
 

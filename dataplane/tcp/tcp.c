@@ -1,0 +1,472 @@
+/*
+ * tcp: the stack of one worker: creation, a connection's life as an object, events to the layer
+ * above, and the calls of that layer that move bytes: RFC 9293 3.10.2 (SEND), 3.10.3 (RECEIVE).
+ */
+#include "dataplane/tcp/tcp.h"
+
+#include "dataplane/base/memory.h"
+#include "dataplane/tcp/tcp_cc.h"
+#include "dataplane/tcp/tcp_internal.h"
+
+#define ROOM_SHARE       4u  /* TCP_WRITABLE: a quarter of the send queue is free again */
+#define WAKE_PER_TURN    32u /* connections that starved, told to try again */
+#define SENT_LIMIT_BYTES 512u
+
+/* The smallest scale with which the whole window can be announced (RFC 7323 2.3). */
+static uint8_t window_scale_for(uint32_t window)
+{
+    uint8_t scale = 0;
+    while (window >> scale > UINT16_MAX && scale < TCP_WINDOW_SCALE_MAX)
+        scale++;
+    return scale;
+}
+
+/* Records of one connection: bounded, since SACKs are looked up by walking them. */
+static uint32_t sent_limit_for(uint32_t send_queue_bytes)
+{
+    uint32_t limit = 2 * (send_queue_bytes / SENT_LIMIT_BYTES) + 64;
+    return limit < UINT16_MAX ? limit : UINT16_MAX;
+}
+
+static bool pools_init(struct tcp *tcp)
+{
+    const struct tcp_config *c = &tcp->config;
+    uint32_t records = 2 * c->spans_max + 64; /* a span gives rise to some two segments */
+    return pool_init(&tcp->conns, "tcp connections", POOL_FIFO, c->connections_max,
+                     sizeof(struct tcp_conn), c->socket_id) &&
+           pool_init(&tcp->sent, "tcp segments in flight", POOL_LIFO, records,
+                     sizeof(struct tcp_sent), c->socket_id) &&
+           pool_init(&tcp->time_waits, "tcp TIME_WAIT", POOL_LIFO, c->time_wait_max,
+                     sizeof(struct tcp_time_wait), c->socket_id) &&
+           tcp_span_pools_init(&tcp->spans, c->spans_max, c->blocks_max, c->socket_id);
+}
+
+static bool table_init(struct tcp *tcp, const struct siphash_key *secret)
+{
+    struct siphash_key key = {
+        siphash(secret, bytes_text("connection table 0")),
+        siphash(secret, bytes_text("connection table 1")),
+    };
+    uint32_t entries = tcp->config.connections_max + tcp->config.time_wait_max;
+    if (!tcp_table_init(&tcp->table, entries, &key, tcp->config.socket_id))
+        return false;
+    tcp_table_objects(&tcp->table, 0, tcp->conns.objects, tcp->conns.object_bytes);
+    tcp_table_objects(&tcp->table, 1, tcp->time_waits.objects, tcp->time_waits.object_bytes);
+    return true;
+}
+
+static struct siphash_key secret_of(const struct tcp_config *config)
+{
+    struct siphash_key secret = config->secret;
+    if (secret.k0 == 0 && secret.k1 == 0) {
+        secret.k0 = random_u64(config->random);
+        secret.k1 = random_u64(config->random);
+    }
+    return secret;
+}
+
+struct tcp *tcp_create(const struct tcp_config *config)
+{
+    check(config->workers > 0 && config->self < config->workers);
+    check(config->user_timeout_ns > 0 && config->connect_timeout_ns > 0);
+    struct tcp *tcp = memory_take("tcp", sizeof(*tcp), config->socket_id);
+    if (tcp == NULL)
+        return NULL;
+    tcp->config = *config;
+    struct siphash_key secret = secret_of(config);
+    tcp->cc = &tcp_cc_newreno;
+    tcp->window_scale = window_scale_for(config->receive_window_bytes);
+    tcp->sent_limit = sent_limit_for(config->send_queue_bytes);
+    list_init(&tcp->out);
+    list_init(&tcp->ready);
+    list_init(&tcp->starving);
+    list_init(&tcp->half_open);
+    list_init(&tcp->ahead);
+    if (!pools_init(tcp) || !table_init(tcp, &secret) || !tcp_listen_init(tcp))
+        return NULL;
+    tcp_isn_init(tcp, &secret);
+    tcp_connect_init(tcp);
+    tcp_time_wait_init(tcp);
+    return tcp;
+}
+
+struct tcp_counters *tcp_counters(struct tcp *tcp)
+{
+    return &tcp->counters;
+}
+
+bool tcp_limiter_take(struct tcp_limiter *limiter, uint32_t rate, uint64_t now)
+{
+    uint64_t interval = CLOCK_S / rate;
+    uint64_t gained = (now - limiter->refilled_at_ns) / interval;
+    if (gained > 0) {
+        uint32_t most = rate / 10 + 1;
+        limiter->tokens =
+            gained < most - limiter->tokens ? limiter->tokens + (uint32_t)gained : most;
+        limiter->refilled_at_ns += gained * interval;
+    }
+    if (limiter->tokens == 0)
+        return false;
+    limiter->tokens--;
+    return true;
+}
+
+/* ---- a connection as an object ---- */
+
+static void links_init(struct tcp_conn *conn)
+{
+    list_init(&conn->out_link);
+    list_init(&conn->ready_link);
+    list_init(&conn->extra_link);
+    list_init(&conn->ahead_link);
+}
+
+struct tcp_conn *tcp_conn_new(struct tcp *tcp, const struct flow_tuple *tuple, uint32_t hash,
+                              const struct net_path *path, uint32_t iss, uint64_t now)
+{
+    struct tcp_conn *conn = pool_take(&tcp->conns);
+    if (conn == NULL) {
+        tcp_count(tcp, connection_pool_empty);
+        return NULL;
+    }
+    memset(conn, 0, sizeof(*conn));
+    conn->tcp = tcp;
+    conn->tuple = *tuple;
+    conn->path = *path;
+    conn->snd_una = iss;
+    conn->snd_nxt = iss + 1;
+    conn->ts_offset = tcp_timestamp_offset(tcp, tuple);
+    conn->heard_at_ms = tcp_ms(now);
+    conn->progress_at_ms = tcp_ms(now);
+    conn->last_sent_at_us = tcp_us(now);
+    conn->rcv_mss = TCP_MSS_DEFAULT_V4;
+    links_init(conn);
+    tcp_send_queue_init(&conn->queue, iss + 1);
+    tcp_rto_init(conn);
+    tcp_timers_init(conn);
+    bool added =
+        tcp_table_add(&tcp->table, hash, tcp_reference_conn(pool_index(&tcp->conns, conn)));
+    check(added); /* the table has room for all of both pools */
+    return conn;
+}
+
+static void half_open_leave(struct tcp_conn *conn)
+{
+    if (conn->flags & TCP_CONN_HALF_OPEN) {
+        conn->flags &= ~(uint32_t)TCP_CONN_HALF_OPEN;
+        conn->tcp->half_open_count--;
+    }
+    list_remove(&conn->extra_link);
+}
+
+static void records_clear(struct tcp_conn *conn)
+{
+    while (conn->sent_first != NULL) {
+        struct tcp_sent *sent = conn->sent_first;
+        conn->sent_first = sent->next;
+        pool_give(&conn->tcp->sent, sent);
+    }
+    conn->sent_last = NULL;
+    conn->lost_hint = NULL;
+    conn->sent_count = 0;
+}
+
+/* Out of the table and all lists, timers off, sends and out-of-order segments released. */
+static void retire(struct tcp_conn *conn)
+{
+    struct tcp *tcp = conn->tcp;
+    if (conn->flags & TCP_CONN_RETIRED)
+        return;
+    conn->flags |= TCP_CONN_RETIRED;
+    tcp_table_remove(&tcp->table, tcp_table_hash(&tcp->table, &conn->tuple),
+                     tcp_reference_conn(pool_index(&tcp->conns, conn)));
+    tcp_timers_stop(conn);
+    half_open_leave(conn);
+    list_remove(&conn->out_link);
+    list_remove(&conn->ahead_link);
+    records_clear(conn);
+    tcp_send_queue_clear(&conn->queue, &tcp->spans);
+    (void)tcp_rx_drop_ahead(&conn->rx, &tcp->held);
+}
+
+void tcp_conn_free(struct tcp_conn *conn)
+{
+    struct tcp *tcp = conn->tcp;
+    retire(conn);
+    list_remove(&conn->ready_link);
+    tcp_rx_drop_queue(&conn->rx, &tcp->held);
+    pool_give(&tcp->conns, conn);
+}
+
+static void count_failure(struct tcp *tcp, enum tcp_failure failure, bool connecting)
+{
+    switch (failure) {
+    case TCP_FAILURE_REFUSED:
+        tcp_count(tcp, connect_refused);
+        break;
+    case TCP_FAILURE_RESET:
+        tcp_count(tcp, connections_reset);
+        break;
+    case TCP_FAILURE_TIMEOUT:
+        if (connecting)
+            tcp_count(tcp, connect_timed_out);
+        else
+            tcp_count(tcp, connections_timed_out);
+        break;
+    case TCP_FAILURE_UNREACHABLE:
+        tcp_count(tcp, connect_unreachable);
+        break;
+    case TCP_FAILURE_NONE:
+    case TCP_FAILURES:
+        break;
+    }
+}
+
+void tcp_conn_fail(struct tcp_conn *conn, enum tcp_failure failure, enum tcp_cause cause)
+{
+    bool connecting = conn->state == TCP_STATE_SYN_SENT;
+    bool half_open = (conn->flags & TCP_CONN_HALF_OPEN) != 0;
+    bool announced = (conn->flags & TCP_CONN_OPENED_BY_US) != 0 || (conn->events & TCP_OPENED) == 0;
+    bool owned = (conn->flags & TCP_CONN_OWNED) != 0;
+    if (!half_open)
+        count_failure(conn->tcp, failure, connecting);
+    tcp_state_change(conn, TCP_STATE_CLOSED, cause);
+    if (!owned || !announced) {
+        tcp_conn_free(conn);
+        return;
+    }
+    retire(conn);
+    conn->failure = (uint8_t)failure;
+    conn->events = 0;
+    tcp_conn_event(conn, TCP_FAILED);
+}
+
+void tcp_conn_negotiate(struct tcp_conn *conn, const struct tcp_segment *syn)
+{
+    const struct tcp_options *peer = &syn->options;
+    bool v4 = ip_address_is_v4(&conn->tuple.remote);
+    conn->peer_mss = v4 ? TCP_MSS_DEFAULT_V4 : TCP_MSS_DEFAULT_V6;
+    if (peer->present & TCP_OPTION_MSS)
+        conn->peer_mss = peer->mss > TCP_MSS_MIN ? peer->mss : TCP_MSS_MIN;
+    if (peer->present & TCP_OPTION_SACK_PERMITTED)
+        conn->flags |= TCP_CONN_SACK;
+    if (peer->present & TCP_OPTION_TIMESTAMP) {
+        conn->flags |= TCP_CONN_TIMESTAMPS;
+        conn->ts_recent = peer->ts_value;
+    }
+    if (peer->present & TCP_OPTION_WINDOW_SCALE) {
+        conn->flags |= TCP_CONN_SCALES;
+        conn->rcv_wscale = conn->tcp->window_scale;
+        conn->snd_wscale =
+            peer->window_scale < TCP_WINDOW_SCALE_MAX ? peer->window_scale : TCP_WINDOW_SCALE_MAX;
+    }
+    tcp_conn_set_mss(conn);
+}
+
+void tcp_conn_set_mss(struct tcp_conn *conn)
+{
+    uint32_t headers = ip_address_is_v4(&conn->tuple.remote) ? 40 : 60;
+    uint32_t fits = conn->path.mtu - headers;
+    uint32_t mss = conn->peer_mss < fits ? conn->peer_mss : fits;
+    if (conn->flags & TCP_CONN_TIMESTAMPS)
+        mss -= TCP_TIMESTAMP_BYTES;
+    conn->mss = (uint16_t)mss;
+}
+
+/* The first sample is the SYN's, when it was sent once. A lost SYN says: be careful. */
+static void established_rtt(struct tcp_conn *conn, uint64_t now)
+{
+    if (conn->backoff == 0)
+        tcp_rto_sample(conn, (tcp_us(now) - conn->last_sent_at_us) * CLOCK_US);
+    else if (conn->backoff > 1)
+        conn->cwnd = conn->mss; /* RFC 5681 3.1 */
+    conn->backoff = 0;
+}
+
+void tcp_conn_established(struct tcp_conn *conn, const struct tcp_segment *seg, uint64_t now)
+{
+    struct tcp *tcp = conn->tcp;
+    tcp_state_change(conn, TCP_STATE_ESTABLISHED, TCP_CAUSE_SYN_ACKED);
+    half_open_leave(conn);
+    if (conn->flags & TCP_CONN_OPENED_BY_US)
+        tcp_count(tcp, connections_opened);
+    else
+        tcp_count(tcp, connections_accepted);
+    bool scaled = (seg->flags & TCP_SYN) == 0;
+    conn->snd_una++; /* over our SYN */
+    conn->snd_wnd = (uint32_t)seg->window << (scaled ? conn->snd_wscale : 0);
+    conn->snd_wnd_max = conn->snd_wnd;
+    conn->snd_wl1 = seg->seq;
+    conn->flags &= ~(uint32_t)TCP_CONN_SYN_DUE;
+    conn->flags |= TCP_CONN_OWNED;
+    conn->quick_acks = TCP_QUICK_ACKS;
+    conn->tcp->cc->open(conn, now);
+    established_rtt(conn, now);
+    conn->heard_at_ms = tcp_ms(now);
+    tcp_timer_clear(conn, TCP_DEADLINE_RETRANSMIT);
+    tcp_timer_clear(conn, TCP_DEADLINE_IDLE);
+    if (tcp->config.keepalive_idle_ns > 0)
+        tcp_timer_set(conn, TCP_DEADLINE_IDLE, now + tcp->config.keepalive_idle_ns);
+    tcp_conn_event(conn, TCP_OPENED);
+    tcp_conn_want_out(conn);
+}
+
+/* ---- events ---- */
+
+void tcp_conn_event(struct tcp_conn *conn, uint32_t events)
+{
+    if ((conn->flags & TCP_CONN_OWNED) == 0)
+        return;
+    conn->events |= (uint8_t)events;
+    if (!list_is_linked(&conn->ready_link))
+        list_push_back(&conn->tcp->ready, &conn->ready_link);
+}
+
+void tcp_conn_want_out(struct tcp_conn *conn)
+{
+    if (!list_is_linked(&conn->out_link))
+        list_push_back(&conn->tcp->out, &conn->out_link);
+}
+
+static uint32_t free_room(const struct tcp_conn *conn)
+{
+    uint32_t whole = conn->tcp->config.send_queue_bytes;
+    return conn->queue.bytes < whole ? whole - conn->queue.bytes : 0;
+}
+
+static bool is_short_of_room(const struct tcp_conn *conn)
+{
+    return free_room(conn) < conn->tcp->config.send_queue_bytes / ROOM_SHARE;
+}
+
+void tcp_conn_check_room(struct tcp_conn *conn)
+{
+    if ((conn->flags & TCP_CONN_WANT_ROOM) == 0 || is_short_of_room(conn))
+        return;
+    conn->flags &= ~(uint32_t)TCP_CONN_WANT_ROOM;
+    tcp_conn_event(conn, TCP_WRITABLE);
+}
+
+/* Sends failed for want of spans or blocks: when there are some again, the first in line try. */
+static void wake_starving(struct tcp *tcp)
+{
+    uint32_t spans = tcp->spans.spans.free_count;
+    uint32_t blocks = tcp->spans.blocks.free_count;
+    uint32_t wake = spans < blocks ? spans : blocks;
+    if (wake > WAKE_PER_TURN)
+        wake = WAKE_PER_TURN;
+    for (; wake > 0 && !list_is_empty(&tcp->starving); wake--) {
+        struct list *link = list_pop_front(&tcp->starving);
+        tcp_conn_event(list_entry(link, struct tcp_conn, extra_link), TCP_WRITABLE);
+    }
+}
+
+uint32_t tcp_dispatch(struct tcp *tcp, uint32_t max, uint64_t now)
+{
+    tcp->now = now;
+    if (!list_is_empty(&tcp->starving))
+        wake_starving(tcp);
+    uint32_t done = 0;
+    struct list *link;
+    while (done < max && (link = list_pop_front(&tcp->ready)) != NULL) {
+        struct tcp_conn *conn = list_entry(link, struct tcp_conn, ready_link);
+        uint32_t events = conn->events;
+        conn->events = 0;
+        done++;
+        conn->app->event(conn->context, conn, events, now);
+        /* the connection may be gone now */
+    }
+    return done;
+}
+
+/* ---- the layer above ---- */
+
+void tcp_set_app(struct tcp_conn *conn, const struct tcp_app *app, void *context)
+{
+    conn->app = app;
+    conn->context = context;
+}
+
+struct bytes tcp_read(struct tcp_conn *conn)
+{
+    return tcp_rx_peek(&conn->rx);
+}
+
+/* A window that was nearly shut and is worth announcing again goes out by itself. */
+static void reopen_window(struct tcp_conn *conn)
+{
+    uint32_t whole = conn->tcp->config.receive_window_bytes;
+    uint32_t step = 2u * conn->rcv_mss < whole / 2 ? 2u * conn->rcv_mss : whole / 2;
+    uint32_t promised = seq_gt(conn->rcv_adv, conn->rcv_nxt) ? conn->rcv_adv - conn->rcv_nxt : 0;
+    uint32_t room = conn->rx.bytes < whole ? whole - conn->rx.bytes : 0;
+    if (conn->state != TCP_STATE_ESTABLISHED || room < promised + step ||
+        tcp_data_pressure(conn->tcp))
+        return;
+    conn->flags |= TCP_CONN_ACK_NOW;
+    tcp_conn_want_out(conn);
+}
+
+void tcp_read_done(struct tcp_conn *conn, uint32_t count)
+{
+    tcp_rx_consume(&conn->rx, count, &conn->tcp->held);
+    reopen_window(conn);
+}
+
+uint32_t tcp_send_room(struct tcp_conn *conn)
+{
+    if (conn->state == TCP_STATE_CLOSED)
+        return 0;
+    if (is_short_of_room(conn))
+        conn->flags |= TCP_CONN_WANT_ROOM;
+    return free_room(conn);
+}
+
+static bool sent(struct tcp_conn *conn, bool queued)
+{
+    if (queued) {
+        tcp_conn_want_out(conn);
+        return true;
+    }
+    tcp_count(conn->tcp, send_pool_empty);
+    if (!list_is_linked(&conn->extra_link))
+        list_push_back(&conn->tcp->starving, &conn->extra_link);
+    return false;
+}
+
+bool tcp_send_copy(struct tcp_conn *conn, struct bytes bytes)
+{
+    if (conn->state == TCP_STATE_CLOSED)
+        return false;
+    check(bytes.length <= free_room(conn));
+    return sent(conn, tcp_send_queue_copy(&conn->queue, &conn->tcp->spans, bytes));
+}
+
+bool tcp_send_segment(struct tcp_conn *conn, struct segment *segment, uint32_t offset,
+                      uint32_t length)
+{
+    if (conn->state == TCP_STATE_CLOSED)
+        return false;
+    check(length <= free_room(conn));
+    return sent(conn,
+                tcp_send_queue_segment(&conn->queue, &conn->tcp->spans, segment, offset, length));
+}
+
+void tcp_info(const struct tcp_conn *conn, uint64_t now, struct tcp_info *out)
+{
+    *out = (struct tcp_info){
+        .tuple = conn->tuple,
+        .failure = conn->failure,
+        .opened_by_us = (conn->flags & TCP_CONN_OPENED_BY_US) != 0,
+        .smoothed_rtt_ns = conn->srtt_us / 8 * CLOCK_US,
+        .queued_bytes = conn->queue.bytes,
+    };
+    if (conn->srtt_us > 0 && out->smoothed_rtt_ns == 0)
+        out->smoothed_rtt_ns = CLOCK_US;
+    if (conn->sent_first != NULL)
+        out->unacked_for_ns = now - conn->sent_first->first_sent_at_ns;
+}
+
+uint32_t tcp_connection_count(const struct tcp *tcp)
+{
+    return pool_used(&tcp->conns);
+}

@@ -1,0 +1,413 @@
+/*
+ * tcp_internal: what the files of tcp share: the connection, the stack's own struct, and the
+ * functions between the files. Nobody else includes this, except tests.
+ *
+ * Names are the RFC's: SND.UNA is snd_una, SEG.SEQ is seg->seq.
+ */
+#pragma once
+
+#include "dataplane/base/check.h"
+#include "dataplane/base/clock.h"
+#include "dataplane/base/counter.h"
+#include "dataplane/base/list.h"
+#include "dataplane/base/pool.h"
+#include "dataplane/base/random.h"
+#include "dataplane/base/siphash.h"
+#include "dataplane/base/timer_wheel.h"
+#include "dataplane/net/net.h"
+#include "dataplane/tcp/tcp.h"
+#include "dataplane/tcp/tcp_options.h"
+#include "dataplane/tcp/tcp_reassembly.h"
+#include "dataplane/tcp/tcp_send_queue.h"
+#include "dataplane/tcp/tcp_seq.h"
+#include "dataplane/tcp/tcp_state.h"
+#include "dataplane/tcp/tcp_table.h"
+#include "dataplane/tcp/tcp_timers.h"
+
+#include <rte_mbuf.h>
+#include <rte_tcp.h>
+
+#define TCP_BURST 32u
+
+#define TCP_FIN RTE_TCP_FIN_FLAG
+#define TCP_SYN RTE_TCP_SYN_FLAG
+#define TCP_RST RTE_TCP_RST_FLAG
+#define TCP_PSH RTE_TCP_PSH_FLAG
+#define TCP_ACK RTE_TCP_ACK_FLAG
+
+#define TCP_HEADER_BYTES     20u
+#define TCP_HEADER_MAX_BYTES 60u
+
+/* RFC 9293 3.7.1: what a peer can take that did not say so. */
+#define TCP_MSS_DEFAULT_V4 536u
+#define TCP_MSS_DEFAULT_V6 1220u
+/* A peer that asks for less only wants us to send many small packets. */
+#define TCP_MSS_MIN 216u
+
+#define TCP_INITIAL_WINDOW_SEGMENTS 10u   /* RFC 6928 */
+#define TCP_DUPLICATES              3u    /* RFC 5681 3.2, RFC 6675 DupThresh */
+#define TCP_CHALLENGE_INTERVAL_MS   500u  /* a connection, RFC 5961 section 7 */
+#define TCP_RESETS_PER_SECOND       1000u /* a worker, for segments to nobody */
+#define TCP_SYN_ACK_RETRIES         4u    /* 1 + 2 + 4 + 8 + 16 s until a half-open one goes */
+#define TCP_FIN_WAIT_2_NS           (10 * CLOCK_S)
+#define TCP_DELAYED_ACK_NS          (40 * CLOCK_MS) /* RFC 9293 3.8.6.3: below 500 ms */
+#define TCP_QUICK_ACKS              16u /* turns without delay while a peer's window is young */
+#define TCP_KEEPALIVE_PROBES        5u
+
+/* One piece of data in flight. Kept until it is acknowledged; sorted by sequence number. */
+enum tcp_sent_flag {
+    TCP_SENT_SACKED = 1 << 0, /* the peer has it, out of order */
+    TCP_SENT_LOST = 1 << 1,   /* thought lost and not sent again yet: not in the pipe */
+    TCP_SENT_AGAIN = 1 << 2,  /* sent more than once: no RTT sample (Karn) */
+    TCP_SENT_FIN = 1 << 3,    /* our FIN follows the bytes */
+};
+
+struct tcp_sent {
+    struct tcp_sent *next;
+    uint64_t sent_at_ns; /* last time */
+    uint64_t first_sent_at_ns;
+    uint32_t seq;
+    uint16_t length; /* bytes of data, without FIN */
+    uint8_t flags;
+    uint8_t pad;
+};
+
+_Static_assert(sizeof(struct tcp_sent) == 32, "two a cache line");
+
+static inline uint32_t tcp_sent_end(const struct tcp_sent *sent)
+{
+    return sent->seq + sent->length + ((sent->flags & TCP_SENT_FIN) != 0);
+}
+
+enum tcp_recovery {
+    TCP_RECOVERY_OPEN, /* nothing is thought lost */
+    TCP_RECOVERY_FAST, /* until snd_una passes `recover` (RFC 6582, RFC 6675) */
+    TCP_RECOVERY_RTO,  /* after a retransmission timeout, the same */
+};
+
+enum tcp_conn_flag {
+    TCP_CONN_OWNED = 1 << 0, /* the layer above holds the pointer */
+    TCP_CONN_OPENED_BY_US = 1 << 1,
+    TCP_CONN_TIMESTAMPS = 1 << 2,    /* negotiated */
+    TCP_CONN_SACK = 1 << 3,          /* negotiated */
+    TCP_CONN_SCALES = 1 << 4,        /* negotiated: windows are scaled */
+    TCP_CONN_SYN_DUE = 1 << 5,       /* send SYN or SYN-ACK */
+    TCP_CONN_ACK_NOW = 1 << 6,       /* acknowledge in this turn */
+    TCP_CONN_ACK_LATER = 1 << 7,     /* acknowledge, it may wait */
+    TCP_CONN_FORCE_ONE = 1 << 8,     /* one segment goes whatever cwnd or its small size say */
+    TCP_CONN_WANT_ROOM = 1 << 9,     /* the layer above saw too little room: TCP_WRITABLE later */
+    TCP_CONN_CWND_LIMITED = 1 << 10, /* cwnd, not the application, held us back last time */
+    TCP_CONN_PERSIST = 1 << 11,      /* the retransmission deadline is the zero-window probe's */
+    TCP_CONN_FIN_SEEN = 1 << 12,     /* fin_at is known */
+    TCP_CONN_DSACK = 1 << 13,        /* the next ACK reports `dsack` */
+    TCP_CONN_SEND_SHUT = 1 << 14,    /* our FIN follows the send queue */
+    TCP_CONN_RETIRED = 1 << 15,      /* over: out of the table, nothing is sent any more */
+    TCP_CONN_HALF_OPEN = 1 << 16,    /* a peer's SYN, counted in half_open_count */
+};
+
+struct tcp_cc_ops;
+
+/* Owner: the worker's struct tcp. From pool `conns`. */
+struct tcp_conn {
+    /* line 0: what every segment is held against */
+    struct flow_tuple tuple; /* first: tcp_table compares it */
+    uint8_t state;           /* enum tcp_state */
+    uint8_t recovery;        /* enum tcp_recovery */
+    uint8_t events;          /* set of enum tcp_event, to be dispatched */
+    uint8_t quick_acks;      /* how many more ACKs go without delay */
+    uint32_t flags;          /* set of enum tcp_conn_flag */
+    uint32_t rcv_nxt;
+    uint32_t rcv_adv; /* right edge of the largest window announced */
+    uint32_t snd_una;
+    uint32_t snd_nxt; /* never goes back: what is sent again is marked in its record */
+    uint32_t snd_wnd; /* bytes from snd_una */
+
+    /* line 1: receiving and acknowledging */
+    struct tcp *tcp;
+    struct tcp_rx rx;
+    uint32_t last_ack_sent; /* RFC 7323 4.3 */
+    uint32_t ts_recent;
+    uint8_t rcv_wscale;
+    uint8_t snd_wscale;
+    uint16_t mss;       /* payload of a full segment, timestamps taken off */
+    uint16_t rcv_mss;   /* the largest payload seen */
+    uint8_t duplicates; /* duplicate ACKs in a row */
+    uint8_t sack_count;
+
+    /* line 2: sending */
+    struct tcp_sent *sent_first; /* in flight, by sequence number */
+    struct tcp_sent *sent_last;
+    struct tcp_sent *lost_hint; /* no record before it is LOST; NULL: none is */
+    uint32_t snd_wl1;
+    uint32_t snd_wnd_max;  /* the largest window the peer ever announced */
+    uint32_t cwnd;         /* bytes */
+    uint32_t ssthresh;     /* bytes */
+    uint16_t sent_count;   /* records */
+    uint16_t sacked_count; /* records */
+    uint32_t sacked_bytes; /* without SACK: what duplicate ACKs told has left the network */
+    uint32_t lost_bytes;
+    uint32_t recover; /* RFC 6582 */
+
+    /* line 3 */
+    struct tcp_send_queue queue;
+
+    /* lists and timer */
+    struct list out_link;   /* tcp->out: something may be sendable */
+    struct list ready_link; /* tcp->ready: events wait */
+    struct list extra_link; /* tcp->half_open before, tcp->starving after establishment */
+    struct list ahead_link; /* tcp->ahead: holds segments out of order */
+    struct timer timer;
+    uint64_t deadlines[TCP_DEADLINES]; /* CLOCK_NEVER: not set */
+
+    /* round trip time */
+    uint32_t srtt_us;   /* times 8; 0: no sample yet */
+    uint32_t rttvar_us; /* times 4 */
+    uint32_t rto_us;
+    uint8_t backoff;    /* timeouts in a row */
+    uint8_t probes;     /* keepalive probes in a row */
+    uint8_t failure;    /* enum tcp_failure */
+    uint8_t ahead_acks; /* immediate duplicate ACKs sent since the gap opened */
+
+    /* colder */
+    const struct tcp_app *app;
+    void *context;
+    uint32_t cc_state[6];                       /* the congestion control's own */
+    uint32_t heard_at_ms;                       /* last segment from the peer */
+    uint32_t progress_at_ms;                    /* snd_una moved, or sending began */
+    uint32_t last_sent_at_us;                   /* last data segment, or SYN */
+    struct tcp_range sack[TCP_SACK_BLOCKS_MAX]; /* to report, most recent first (RFC 2018 4) */
+    struct tcp_range dsack;                     /* RFC 2883 */
+    struct net_path path;
+    uint32_t fin_at;    /* sequence number of the peer's FIN */
+    uint32_t ts_offset; /* our timestamps are milliseconds plus this */
+    uint32_t challenge_at_ms;
+    uint16_t peer_mss; /* as announced, before path and options */
+};
+
+_Static_assert(sizeof(struct tcp_conn) <= 512, "a connection's memory is multiplied by millions");
+
+/* A segment on its way through tcp_in(). */
+struct tcp_segment {
+    struct rte_mbuf *packet; /* trimmed to the payload; NULL once taken over */
+    struct flow_tuple tuple;
+    uint32_t hash;
+    uint32_t seq;
+    uint32_t ack;
+    uint32_t length; /* payload bytes */
+    uint16_t window; /* as it stands in the header */
+    uint8_t flags;
+    struct tcp_options options;
+};
+
+/* SEG.LEN: payload, SYN and FIN. */
+static inline uint32_t tcp_segment_span(const struct tcp_segment *seg)
+{
+    return seg->length + ((seg->flags & TCP_SYN) != 0) + ((seg->flags & TCP_FIN) != 0);
+}
+
+/* 64 bytes hold a connection whose story is over (RFC 9293 3.6.1). */
+struct tcp_time_wait {
+    struct flow_tuple tuple; /* first: tcp_table compares it */
+    uint32_t older;          /* pool index plus one */
+    uint32_t newer;
+    uint32_t snd_nxt;
+    uint32_t rcv_nxt;
+    uint32_t ts_recent;
+    uint32_t entered_ms;
+    uint16_t window; /* as last announced */
+    uint8_t timestamps;
+    uint8_t pad;
+};
+
+_Static_assert(sizeof(struct tcp_time_wait) == 64, "one cache line");
+
+struct tcp_listener {
+    struct ip_address address;
+    const struct tcp_app *app;
+    void *context;
+};
+
+/* A token bucket: RATE a second, a tenth of that at once. */
+struct tcp_limiter {
+    uint64_t refilled_at_ns;
+    uint32_t tokens;
+};
+
+struct tcp {
+    struct tcp_config config;
+    uint64_t now; /* of the last call that was told */
+    struct tcp_table table;
+    struct list out;
+    struct list ready;
+    struct list starving;
+    struct list half_open;
+    struct list ahead;
+    struct pool conns; /* POOL_FIFO */
+    struct tcp_span_pools spans;
+    struct pool sent;
+    struct pool time_waits;
+    uint32_t held; /* received mbufs that connections hold */
+    uint32_t half_open_count;
+    uint32_t half_open_max;
+    uint32_t sent_limit; /* records a connection */
+    const struct tcp_cc_ops *cc;
+    uint8_t window_scale;
+    uint32_t listener_count;
+    uint32_t port_count; /* of our slice of source ports */
+    uint16_t *listener_ports;
+    struct tcp_listener *listeners;
+    uint32_t time_wait_oldest; /* pool index plus one */
+    uint32_t time_wait_newest;
+    struct timer time_wait_timer;
+    struct siphash_key isn_key;
+    struct tcp_limiter resets;
+    struct tcp_counters counters;
+};
+
+#define tcp_count(tcp, counter) counter_add(&(tcp)->counters.counter, 1)
+
+static inline uint32_t tcp_ms(uint64_t now)
+{
+    return (uint32_t)(now / CLOCK_MS);
+}
+
+static inline uint32_t tcp_us(uint64_t now)
+{
+    return (uint32_t)(now / CLOCK_US);
+}
+
+/* How long ago a time in truncated milliseconds was; right up to 49 days. */
+static inline uint64_t tcp_since_ns(uint32_t at_ms, uint64_t now)
+{
+    return (uint64_t)(tcp_ms(now) - at_ms) * CLOCK_MS;
+}
+
+/* Bytes in flight, sent and not acknowledged, FIN included. */
+static inline uint32_t tcp_flight(const struct tcp_conn *conn)
+{
+    return conn->snd_nxt - conn->snd_una;
+}
+
+/* RFC 6675: what is thought to be in the network. */
+static inline uint32_t tcp_pipe(const struct tcp_conn *conn)
+{
+    uint32_t gone = conn->sacked_bytes + conn->lost_bytes;
+    return tcp_flight(conn) > gone ? tcp_flight(conn) - gone : 0;
+}
+
+/* tcp.c */
+
+/*
+ * A connection object for TUPLE with initial sequence number ISS, in the table, in CLOSED. NULL:
+ * none is free; counted.
+ */
+struct tcp_conn *tcp_conn_new(struct tcp *tcp, const struct flow_tuple *tuple, uint32_t hash,
+                              const struct net_path *path, uint32_t iss, uint64_t now);
+/* Give everything back. Nobody may hold the pointer any more. */
+void tcp_conn_free(struct tcp_conn *conn);
+/* The connection is over against its owner's will; unowned ones are freed. */
+void tcp_conn_fail(struct tcp_conn *conn, enum tcp_failure failure, enum tcp_cause cause);
+void tcp_conn_event(struct tcp_conn *conn, uint32_t events);
+/* The connection may have something to send: look at it in tcp_out(). */
+void tcp_conn_want_out(struct tcp_conn *conn);
+/* TCP_WRITABLE, if it is wanted and there is room. */
+void tcp_conn_check_room(struct tcp_conn *conn);
+/* The options of the peer's SYN; whatever it offers, we offered or will. */
+void tcp_conn_negotiate(struct tcp_conn *conn, const struct tcp_segment *syn);
+/* Derive mss from what the peer said and the path's MTU. */
+void tcp_conn_set_mss(struct tcp_conn *conn);
+void tcp_conn_established(struct tcp_conn *conn, const struct tcp_segment *seg, uint64_t now);
+bool tcp_limiter_take(struct tcp_limiter *limiter, uint32_t rate, uint64_t now);
+
+/* tcp_isn.c */
+uint32_t tcp_isn(const struct tcp *tcp, const struct flow_tuple *tuple, uint64_t now);
+uint32_t tcp_timestamp_offset(const struct tcp *tcp, const struct flow_tuple *tuple);
+void tcp_isn_init(struct tcp *tcp, const struct siphash_key *secret);
+
+/* tcp_listen.c */
+bool tcp_listen_init(struct tcp *tcp);
+/* A segment for no connection: LISTEN or CLOSED. LEAST_ISS is used when least_iss_set. */
+void tcp_listen_in(struct tcp *tcp, struct tcp_segment *seg, const uint32_t *least_iss,
+                   uint64_t now);
+void tcp_closed_in(struct tcp *tcp, const struct tcp_segment *seg, uint64_t now);
+
+/* tcp_segment.c */
+bool tcp_segment_read(struct tcp *tcp, struct rte_mbuf *packet, struct tcp_segment *seg);
+
+/* tcp_icmp.c */
+void tcp_icmp_in(struct tcp *tcp, const struct rte_mbuf *packet, uint64_t now);
+
+/* tcp_ack.c */
+void tcp_ack_in(struct tcp_conn *conn, const struct tcp_segment *seg, uint64_t now);
+
+/* tcp_loss.c */
+/* The peer's SACK blocks. Returns how many records they newly cover. */
+uint32_t tcp_loss_sack_in(struct tcp_conn *conn, const struct tcp_options *options);
+/* A record left the front because it was acknowledged. */
+void tcp_loss_removed(struct tcp_conn *conn, struct tcp_sent *sent);
+/* Think SENT lost: it leaves the pipe and waits to be sent again. */
+void tcp_loss_mark(struct tcp_conn *conn, struct tcp_sent *sent);
+/* SENT was sent again. */
+void tcp_loss_resent(struct tcp_conn *conn, struct tcp_sent *sent);
+/* The next record to send again, or NULL. */
+struct tcp_sent *tcp_loss_next(struct tcp_conn *conn);
+/* What an ACK told about losses: duplicate or not, ACKED new bytes. */
+void tcp_loss_ack_in(struct tcp_conn *conn, uint32_t acked, bool duplicate, uint64_t now);
+/* A retransmission timeout: everything not SACKed is thought lost. */
+void tcp_loss_timeout(struct tcp_conn *conn, uint64_t now);
+/* Records larger than the new segment size cannot have arrived. */
+void tcp_loss_too_large(struct tcp_conn *conn);
+
+/* tcp_connect.c */
+void tcp_connect_init(struct tcp *tcp);
+
+/* tcp_data.c */
+/* Payload and FIN of an acceptable segment. False: the connection has gone to TIME_WAIT. */
+bool tcp_data_in(struct tcp_conn *conn, struct tcp_segment *seg, uint64_t now);
+/* Report a range that arrived twice (RFC 2883). */
+void tcp_data_duplicate(struct tcp_conn *conn, uint32_t start, uint32_t end);
+/* Whether received mbufs are so many that windows must shrink. */
+bool tcp_data_pressure(const struct tcp *tcp);
+/* Nobody reads any more: let go of what was received. */
+void tcp_data_discard(struct tcp_conn *conn);
+
+/* tcp_out.c */
+/* False: no mbuf was left. */
+bool tcp_out_ack(struct tcp_conn *conn, uint64_t now);
+void tcp_out_challenge(struct tcp_conn *conn, uint64_t now);
+void tcp_out_reset(struct tcp_conn *conn, uint64_t now);
+void tcp_out_probe(struct tcp_conn *conn, uint64_t now);
+uint32_t tcp_out_window(struct tcp_conn *conn);
+bool tcp_out_fin_due(const struct tcp_conn *conn);
+
+/* What is sent without a connection: RSTs, and ACKs from TIME_WAIT. */
+struct tcp_bare {
+    const struct flow_tuple *tuple;
+    uint32_t seq;
+    uint32_t ack;
+    uint16_t window;
+    uint8_t flags;
+    struct tcp_options options;
+};
+
+void tcp_out_bare(struct tcp *tcp, const struct tcp_bare *bare, uint64_t now);
+
+/* tcp_rto.c */
+void tcp_rto_init(struct tcp_conn *conn);
+void tcp_rto_sample(struct tcp_conn *conn, uint64_t rtt_ns);
+uint64_t tcp_rto_ns(const struct tcp_conn *conn);
+/* The retransmission deadline passed. False: the connection is gone. */
+bool tcp_rto_expired(struct tcp_conn *conn, uint64_t now);
+
+/* tcp_time_wait.c */
+void tcp_time_wait_init(struct tcp *tcp);
+/* Turn a connection into an entry; the connection is gone. */
+void tcp_time_wait_enter(struct tcp_conn *conn, uint64_t now);
+/*
+ * A segment for an entry. True: it is the SYN of a new connection, the entry is gone, LEAST_ISS is
+ * what our sequence number has to be above of.
+ */
+bool tcp_time_wait_in(struct tcp *tcp, uint32_t index, const struct tcp_segment *seg,
+                      uint32_t *least_iss, uint64_t now);
+/* Whether our own new connection may take over the entry's tuple; then the entry is removed. */
+bool tcp_time_wait_yield(struct tcp *tcp, uint32_t index, uint32_t *least_iss, uint64_t now);

@@ -1,0 +1,551 @@
+/*
+ * tcp_out: from a connection to packets: RFC 9293 3.7 and 3.8: segments, acknowledgements, the
+ * window we announce (3.8.6.2.2), when small segments go (3.8.6.2.1, without Nagle: the layer above
+ * writes what it wants to be sent), RST, probes. Each segment is one linear mbuf.
+ *
+ * The order in a turn: SYN, then what is lost, then new data and FIN, then an ACK if none of these
+ * carried it.
+ */
+#include "dataplane/tcp/tcp_cc.h"
+#include "dataplane/tcp/tcp_internal.h"
+
+/* A segment to be sent for a connection. */
+struct departure {
+    uint32_t seq;
+    uint32_t length;
+    uint8_t flags;
+    enum tcp_cursor cursor;
+};
+
+/* Room in the reassembly budget is short: nothing is announced that is not due. */
+static uint32_t receive_room(const struct tcp_conn *conn)
+{
+    const struct tcp *tcp = conn->tcp;
+    uint32_t whole = tcp->config.receive_window_bytes;
+    uint32_t room = conn->rx.bytes < whole ? whole - conn->rx.bytes : 0;
+    if (!tcp_data_pressure(tcp))
+        return room;
+    uint32_t least = conn->rx.bytes == 0 ? 2u * conn->rcv_mss : 0;
+    return room < least ? room : least;
+}
+
+/*
+ * The window to announce, in units of our scale, and the promise in rcv_adv. The right edge moves
+ * only by a worthwhile step (RFC 9293 3.8.6.2.2) and is never taken back; rounding down to the
+ * scale's unit may announce a little less than promised, which is still accepted (RFC 7323 2.4).
+ */
+uint32_t tcp_out_window(struct tcp_conn *conn)
+{
+    uint32_t promised = seq_gt(conn->rcv_adv, conn->rcv_nxt) ? conn->rcv_adv - conn->rcv_nxt : 0;
+    uint32_t room = receive_room(conn);
+    uint32_t half = conn->tcp->config.receive_window_bytes / 2;
+    uint32_t step = conn->rcv_mss < half ? conn->rcv_mss : half;
+    if (room >= promised + step)
+        promised = room;
+    uint32_t most = (uint32_t)UINT16_MAX << conn->rcv_wscale;
+    uint32_t field = (promised < most ? promised : most) >> conn->rcv_wscale;
+    conn->rcv_adv = seq_max(conn->rcv_adv, conn->rcv_nxt + (field << conn->rcv_wscale));
+    return field;
+}
+
+static void syn_options(struct tcp_conn *conn, struct tcp_options *options)
+{
+    struct tcp *tcp = conn->tcp;
+    bool first = conn->state == TCP_STATE_SYN_SENT;
+    uint32_t headers = ip_address_is_v4(&conn->tuple.remote) ? 40 : 60;
+    options->present = TCP_OPTION_MSS;
+    options->mss = (uint16_t)(conn->path.mtu - headers);
+    if (first || conn->flags & TCP_CONN_SACK)
+        options->present |= TCP_OPTION_SACK_PERMITTED;
+    if (first || conn->flags & TCP_CONN_TIMESTAMPS)
+        options->present |= TCP_OPTION_TIMESTAMP;
+    if (first || conn->flags & TCP_CONN_SCALES)
+        options->present |= TCP_OPTION_WINDOW_SCALE;
+    options->window_scale = tcp->window_scale;
+}
+
+/* RFC 2018 4, RFC 2883 4: a D-SACK first, then the most recent block, then older ones. */
+static void sack_options(const struct tcp_conn *conn, struct tcp_options *options)
+{
+    uint32_t room = options->present & TCP_OPTION_TIMESTAMP ? 3 : 4;
+    options->sack_count = 0;
+    if (conn->flags & TCP_CONN_DSACK)
+        options->sack[options->sack_count++] = conn->dsack;
+    for (uint32_t i = 0; i < conn->sack_count && options->sack_count < room; i++)
+        options->sack[options->sack_count++] = conn->sack[i];
+    if (options->sack_count > 0)
+        options->present |= TCP_OPTION_SACK;
+}
+
+static void choose_options(struct tcp_conn *conn, uint8_t flags, uint64_t now,
+                           struct tcp_options *options)
+{
+    options->present = 0;
+    if (flags & TCP_SYN)
+        syn_options(conn, options);
+    else if (conn->flags & TCP_CONN_TIMESTAMPS)
+        options->present = TCP_OPTION_TIMESTAMP;
+    options->ts_value = tcp_ms(now) + conn->ts_offset;
+    options->ts_echo = flags & TCP_ACK ? conn->ts_recent : 0;
+    if (conn->flags & TCP_CONN_SACK && (flags & (TCP_SYN | TCP_RST)) == 0)
+        sack_options(conn, options);
+}
+
+/* The fixed header and the options; the checksum is net's. Returns the header's length. */
+static uint32_t write_header(uint8_t at[TCP_HEADER_MAX_BYTES], const struct flow_tuple *tuple,
+                             const struct departure *departure, uint32_t ack, uint16_t window,
+                             const struct tcp_options *options)
+{
+    struct writer w = writer_over(at, TCP_HEADER_MAX_BYTES);
+    writer_u16(&w, tuple->local_port);
+    writer_u16(&w, tuple->remote_port);
+    writer_u32(&w, departure->seq);
+    writer_u32(&w, ack);
+    uint8_t *offset = writer_take(&w, 1);
+    writer_u8(&w, departure->flags);
+    writer_u16(&w, window);
+    writer_u32(&w, 0); /* checksum, urgent pointer */
+    tcp_options_write(&w, options);
+    check(!w.failed);
+    uint32_t length = (uint32_t)writer_length(&w);
+    *offset = (uint8_t)(length / 4 << 4);
+    return length;
+}
+
+static void to_net(struct tcp *tcp, const struct flow_tuple *tuple, const struct net_path *path,
+                   struct rte_mbuf *packet, uint64_t now)
+{
+    struct net_send how = {
+        .path = path,
+        .local = &tuple->local,
+        .remote = &tuple->remote,
+        .protocol = IPPROTO_TCP,
+        .traffic_class = 0,
+    };
+    tcp_count(tcp, segments_out);
+    net_send(tcp->config.net, &how, packet, now);
+}
+
+/* What an acknowledgement on its way settles. */
+static void ack_was_sent(struct tcp_conn *conn)
+{
+    conn->flags &= ~(uint32_t)(TCP_CONN_ACK_NOW | TCP_CONN_ACK_LATER | TCP_CONN_DSACK);
+    conn->last_ack_sent = conn->rcv_nxt;
+    tcp_timer_clear(conn, TCP_DEADLINE_ACK);
+}
+
+/* The windows of SYNs are not scaled (RFC 7323 2.2). */
+static uint16_t window_field(struct tcp_conn *conn, uint8_t flags)
+{
+    if ((flags & TCP_SYN) == 0)
+        return (uint16_t)tcp_out_window(conn);
+    uint32_t window = conn->tcp->config.receive_window_bytes;
+    return (uint16_t)(window < UINT16_MAX ? window : UINT16_MAX);
+}
+
+/* An mbuf with header and room for LENGTH bytes of payload at *PAYLOAD; NULL: none was left. */
+static struct rte_mbuf *packet_with(struct tcp *tcp, const struct net_path *path,
+                                    struct bytes header, uint32_t length, uint8_t **payload)
+{
+    struct rte_mbuf *packet = net_packet_take(tcp->config.net, path);
+    if (packet == NULL) {
+        tcp_count(tcp, send_no_mbuf);
+        return NULL;
+    }
+    uint8_t *at = (uint8_t *)rte_pktmbuf_append(packet, (uint16_t)(header.length + length));
+    check(at != NULL); /* an mbuf holds a whole packet of the path's MTU */
+    memcpy(at, header.data, header.length);
+    *payload = at + header.length;
+    return packet;
+}
+
+/* False: no mbuf was left, nothing happened. */
+static bool emit(struct tcp_conn *conn, const struct departure *departure,
+                 const struct tcp_options *options, uint64_t now)
+{
+    uint8_t header[TCP_HEADER_MAX_BYTES];
+    uint8_t *payload;
+    bool acks = (departure->flags & TCP_ACK) != 0;
+    uint32_t header_bytes = write_header(header, &conn->tuple, departure, acks ? conn->rcv_nxt : 0,
+                                         window_field(conn, departure->flags), options);
+    struct rte_mbuf *packet = packet_with(conn->tcp, &conn->path, bytes_of(header, header_bytes),
+                                          departure->length, &payload);
+    if (packet == NULL)
+        return false;
+    if (departure->length > 0)
+        tcp_send_queue_read(&conn->queue, departure->cursor, departure->seq, payload,
+                            departure->length);
+    if (acks)
+        ack_was_sent(conn);
+    to_net(conn->tcp, &conn->tuple, &conn->path, packet, now);
+    return true;
+}
+
+/* A segment without data. */
+static bool emit_control(struct tcp_conn *conn, uint32_t seq, uint8_t flags, uint64_t now)
+{
+    struct departure departure = {.seq = seq, .flags = flags};
+    struct tcp_options options;
+    choose_options(conn, flags, now, &options);
+    return emit(conn, &departure, &options, now);
+}
+
+bool tcp_out_ack(struct tcp_conn *conn, uint64_t now)
+{
+    if (!emit_control(conn, conn->snd_nxt, TCP_ACK, now))
+        return false;
+    tcp_count(conn->tcp, acks_out);
+    return true;
+}
+
+/* RFC 5961 7: limited for each connection, so that nobody learns about others from a shared one. */
+void tcp_out_challenge(struct tcp_conn *conn, uint64_t now)
+{
+    uint32_t ms = tcp_ms(now);
+    if (conn->challenge_at_ms != 0 && ms - conn->challenge_at_ms < TCP_CHALLENGE_INTERVAL_MS) {
+        tcp_count(conn->tcp, challenge_acks_limited);
+        return;
+    }
+    conn->challenge_at_ms = ms | 1;
+    tcp_count(conn->tcp, challenge_acks);
+    (void)tcp_out_ack(conn, now);
+}
+
+/* In the peer's window, so that it is believed (RFC 5961 3). */
+void tcp_out_reset(struct tcp_conn *conn, uint64_t now)
+{
+    if (conn->state == TCP_STATE_SYN_SENT || conn->state == TCP_STATE_CLOSED)
+        return;
+    uint32_t edge = conn->snd_una + conn->snd_wnd;
+    uint32_t seq = seq_leq(conn->snd_nxt, edge) ? conn->snd_nxt : seq_max(edge, conn->snd_una);
+    if (emit_control(conn, seq, TCP_RST | TCP_ACK, now))
+        tcp_count(conn->tcp, resets_out);
+}
+
+/* An old sequence number makes the peer answer; zero-window probes and keepalive. */
+void tcp_out_probe(struct tcp_conn *conn, uint64_t now)
+{
+    (void)emit_control(conn, conn->snd_una - 1, TCP_ACK, now);
+}
+
+void tcp_out_bare(struct tcp *tcp, const struct tcp_bare *bare, uint64_t now)
+{
+    struct net_path path;
+    if (!net_route(tcp->config.net, &bare->tuple->remote, &path))
+        return;
+    uint8_t header[TCP_HEADER_MAX_BYTES];
+    uint8_t *payload;
+    struct departure departure = {.seq = bare->seq, .flags = bare->flags};
+    uint32_t header_bytes =
+        write_header(header, bare->tuple, &departure, bare->ack, bare->window, &bare->options);
+    struct rte_mbuf *packet = packet_with(tcp, &path, bytes_of(header, header_bytes), 0, &payload);
+    if (packet != NULL)
+        to_net(tcp, bare->tuple, &path, packet, now);
+}
+
+bool tcp_out_fin_due(const struct tcp_conn *conn)
+{
+    return (conn->flags & TCP_CONN_SEND_SHUT) != 0 &&
+           conn->snd_nxt == tcp_send_queue_end(&conn->queue);
+}
+
+/* False: try again in the next turn. */
+static bool send_syn(struct tcp_conn *conn, uint64_t now)
+{
+    uint8_t flags = conn->state == TCP_STATE_SYN_SENT ? TCP_SYN : TCP_SYN | TCP_ACK;
+    if (!emit_control(conn, conn->snd_una, flags, now))
+        return false;
+    conn->flags &= ~(uint32_t)TCP_CONN_SYN_DUE;
+    if (conn->backoff == 0)
+        conn->last_sent_at_us = tcp_us(now);
+    tcp_timer_set(conn, TCP_DEADLINE_RETRANSMIT, now + tcp_rto_ns(conn));
+    return true;
+}
+
+static void timer_for_flight(struct tcp_conn *conn, uint64_t now)
+{
+    if (conn->flags & TCP_CONN_PERSIST) {
+        conn->flags &= ~(uint32_t)TCP_CONN_PERSIST;
+        conn->backoff = 0;
+        tcp_timer_clear(conn, TCP_DEADLINE_RETRANSMIT);
+    }
+    if (!tcp_timer_is_set(conn, TCP_DEADLINE_RETRANSMIT))
+        tcp_timer_set(conn, TCP_DEADLINE_RETRANSMIT, now + tcp_rto_ns(conn));
+}
+
+/* What fits into a segment beside these options. */
+static uint32_t payload_limit(const struct tcp_conn *conn, const struct tcp_options *options)
+{
+    uint32_t sack = options->present & TCP_OPTION_SACK ? TCP_SACK_BYTES(options->sack_count) : 0;
+    return conn->mss > sack ? conn->mss - sack : 1;
+}
+
+/* Divide a record that is too large for today's segments; false: no record is left. */
+static bool split(struct tcp_conn *conn, struct tcp_sent *sent, uint32_t length)
+{
+    struct tcp_sent *rest = pool_take(&conn->tcp->sent);
+    if (rest == NULL) {
+        tcp_count(conn->tcp, send_no_record);
+        return false;
+    }
+    *rest = *sent;
+    rest->seq += length;
+    rest->length = (uint16_t)(sent->length - length);
+    sent->length = (uint16_t)length;
+    sent->flags &= (uint8_t)~TCP_SENT_FIN;
+    sent->next = rest;
+    if (conn->sent_last == sent)
+        conn->sent_last = rest;
+    conn->sent_count++;
+    return true;
+}
+
+static uint8_t data_flags(const struct tcp_conn *conn, uint32_t end, bool fin)
+{
+    uint8_t flags = TCP_ACK;
+    if (end == tcp_send_queue_end(&conn->queue))
+        flags |= TCP_PSH;
+    return fin ? flags | TCP_FIN : flags;
+}
+
+/* Send one lost record again. False: mbufs or records are short. */
+static bool resend(struct tcp_conn *conn, struct tcp_sent *sent, uint64_t now)
+{
+    struct tcp_options options;
+    choose_options(conn, TCP_ACK, now, &options);
+    uint32_t limit = payload_limit(conn, &options);
+    if (sent->length > limit && !split(conn, sent, limit))
+        return false;
+    bool fin = (sent->flags & TCP_SENT_FIN) != 0;
+    struct departure departure = {
+        .seq = sent->seq,
+        .length = sent->length,
+        .flags = data_flags(conn, sent->seq + sent->length, fin),
+        .cursor = TCP_CURSOR_AGAIN,
+    };
+    if (!emit(conn, &departure, &options, now))
+        return false;
+    tcp_count(conn->tcp, segments_retransmitted);
+    tcp_loss_resent(conn, sent);
+    sent->sent_at_ns = now;
+    conn->last_sent_at_us = tcp_us(now);
+    timer_for_flight(conn, now);
+    return true;
+}
+
+/* Whether LENGTH more bytes may be in the network. FORCE_ONE is used up by asking. */
+static bool cwnd_allows(struct tcp_conn *conn, uint32_t length)
+{
+    if (conn->flags & TCP_CONN_FORCE_ONE) {
+        conn->flags &= ~(uint32_t)TCP_CONN_FORCE_ONE;
+        return true;
+    }
+    return tcp_pipe(conn) == 0 || tcp_pipe(conn) + length <= conn->cwnd;
+}
+
+/* False: something is missing that only the next turn may bring. */
+static bool send_lost(struct tcp_conn *conn, uint32_t *room, uint64_t now)
+{
+    struct tcp_sent *sent;
+    while ((sent = tcp_loss_next(conn)) != NULL) {
+        if (*room == 0)
+            return false;
+        if (!cwnd_allows(conn, sent->length < conn->mss ? sent->length : conn->mss))
+            return true;
+        if (!resend(conn, sent, now)) {
+            conn->flags |= TCP_CONN_FORCE_ONE;
+            return false;
+        }
+        (*room)--;
+    }
+    return true;
+}
+
+/*
+ * How much new data may go in one segment by window and size; 0: none now. A small one goes when it
+ * is all there is, or at least half of the largest window (RFC 9293 3.8.6.2.1), or by force.
+ */
+static uint32_t sendable(const struct tcp_conn *conn, uint32_t limit)
+{
+    uint32_t unsent = tcp_send_queue_end(&conn->queue) - conn->snd_nxt;
+    uint32_t used = tcp_flight(conn);
+    uint32_t window = conn->snd_wnd > used ? conn->snd_wnd - used : 0;
+    uint32_t length = unsent < limit ? unsent : limit;
+    if (length <= window)
+        return length;
+    bool worthwhile = window > 0 && window >= conn->snd_wnd_max / 2;
+    return worthwhile || conn->flags & TCP_CONN_FORCE_ONE ? window : 0;
+}
+
+/* A record for a new segment; NULL: none is left, or this connection has its share. */
+static struct tcp_sent *record_new(struct tcp_conn *conn, uint32_t length, bool fin, uint64_t now)
+{
+    struct tcp *tcp = conn->tcp;
+    struct tcp_sent *sent = conn->sent_count < tcp->sent_limit ? pool_take(&tcp->sent) : NULL;
+    if (sent == NULL) {
+        tcp_count(tcp, send_no_record);
+        return NULL;
+    }
+    *sent = (struct tcp_sent){
+        .sent_at_ns = now,
+        .first_sent_at_ns = now,
+        .seq = conn->snd_nxt,
+        .length = (uint16_t)length,
+        .flags = fin ? TCP_SENT_FIN : 0,
+    };
+    return sent;
+}
+
+static void record_add(struct tcp_conn *conn, struct tcp_sent *sent)
+{
+    if (conn->sent_last == NULL)
+        conn->sent_first = sent;
+    else
+        conn->sent_last->next = sent;
+    conn->sent_last = sent;
+    conn->sent_count++;
+}
+
+/* Before the first byte after a pause: RFC 5681 4.1. */
+static void restart_if_idle(struct tcp_conn *conn, uint64_t now)
+{
+    uint64_t silent_for_ns = (tcp_us(now) - conn->last_sent_at_us) * CLOCK_US;
+    if (tcp_flight(conn) == 0 && silent_for_ns > tcp_rto_ns(conn))
+        conn->tcp->cc->idle(conn, now);
+}
+
+/* One new segment, perhaps with FIN, perhaps only FIN. False: mbufs or records are short. */
+static bool send_one(struct tcp_conn *conn, uint32_t length, const struct tcp_options *options,
+                     uint64_t now)
+{
+    uint32_t end = conn->snd_nxt + length;
+    bool fin = (conn->flags & TCP_CONN_SEND_SHUT) != 0 && end == tcp_send_queue_end(&conn->queue);
+    struct tcp_sent *sent = record_new(conn, length, fin, now);
+    if (sent == NULL)
+        return false;
+    struct departure departure = {
+        .seq = conn->snd_nxt,
+        .length = length,
+        .flags = data_flags(conn, end, fin),
+        .cursor = TCP_CURSOR_NEW,
+    };
+    if (!emit(conn, &departure, options, now)) {
+        pool_give(&conn->tcp->sent, sent);
+        return false;
+    }
+    if (tcp_flight(conn) == 0)
+        conn->progress_at_ms = tcp_ms(now);
+    record_add(conn, sent);
+    counter_add(&conn->tcp->counters.bytes_out, length);
+    conn->snd_nxt = end + fin;
+    conn->last_sent_at_us = tcp_us(now);
+    timer_for_flight(conn, now);
+    return true;
+}
+
+/* Data waits and the window is shut: ask from time to time (RFC 9293 3.8.6.1). */
+static void persist_if_stuck(struct tcp_conn *conn, uint64_t now)
+{
+    bool waiting = tcp_send_queue_end(&conn->queue) != conn->snd_nxt;
+    if (!waiting || tcp_flight(conn) > 0 || conn->flags & TCP_CONN_PERSIST)
+        return;
+    conn->flags |= TCP_CONN_PERSIST;
+    conn->progress_at_ms = tcp_ms(now);
+    tcp_timer_set(conn, TCP_DEADLINE_RETRANSMIT, now + tcp_rto_ns(conn));
+}
+
+/* False: something is missing that only the next turn may bring. */
+static bool send_new(struct tcp_conn *conn, uint32_t *room, uint64_t now)
+{
+    uint32_t end = tcp_send_queue_end(&conn->queue);
+    while (seq_lt(conn->snd_nxt, end) || tcp_out_fin_due(conn)) {
+        if (*room == 0)
+            return false;
+        restart_if_idle(conn, now);
+        struct tcp_options options;
+        choose_options(conn, TCP_ACK, now, &options);
+        uint32_t length = sendable(conn, payload_limit(conn, &options));
+        if (length == 0 && !tcp_out_fin_due(conn)) {
+            conn->flags &= ~(uint32_t)(TCP_CONN_CWND_LIMITED | TCP_CONN_FORCE_ONE);
+            persist_if_stuck(conn, now);
+            return true;
+        }
+        if (!cwnd_allows(conn, length)) {
+            conn->flags |= TCP_CONN_CWND_LIMITED;
+            return true;
+        }
+        if (!send_one(conn, length, &options, now))
+            return false;
+        (*room)--;
+    }
+    conn->flags &= ~(uint32_t)(TCP_CONN_CWND_LIMITED | TCP_CONN_FORCE_ONE);
+    return true;
+}
+
+static bool may_send_data(const struct tcp_conn *conn)
+{
+    switch ((enum tcp_state)conn->state) {
+    case TCP_STATE_ESTABLISHED:
+    case TCP_STATE_FIN_WAIT_1:
+    case TCP_STATE_CLOSE_WAIT:
+    case TCP_STATE_CLOSING:
+    case TCP_STATE_LAST_ACK:
+        return true;
+    case TCP_STATE_CLOSED:
+    case TCP_STATE_SYN_SENT:
+    case TCP_STATE_SYN_RECEIVED:
+    case TCP_STATE_FIN_WAIT_2:
+    case TCP_STATE_TIME_WAIT:
+    case TCP_STATES:
+        return false;
+    }
+    return false;
+}
+
+/*
+ * RFC 9293 3.8.6.3: at least every second full segment, at most 40 ms late. What a burst brought is
+ * acknowledged once. While the peer's window is young it should grow without waiting for us.
+ */
+static bool ack_is_due(struct tcp_conn *conn, uint64_t now)
+{
+    if (conn->flags & TCP_CONN_ACK_NOW)
+        return true;
+    if ((conn->flags & TCP_CONN_ACK_LATER) == 0)
+        return false;
+    if (conn->rcv_nxt - conn->last_ack_sent >= 2u * conn->rcv_mss)
+        return true;
+    if (conn->quick_acks > 0) {
+        conn->quick_acks--;
+        return true;
+    }
+    if (!tcp_timer_is_set(conn, TCP_DEADLINE_ACK))
+        tcp_timer_set(conn, TCP_DEADLINE_ACK, now + TCP_DELAYED_ACK_NS);
+    return false;
+}
+
+/* Everything one connection may send now. False: look again in the next turn. */
+static bool conn_out(struct tcp_conn *conn, uint64_t now)
+{
+    uint32_t room = net_send_room(conn->tcp->config.net, &conn->path);
+    if (conn->flags & TCP_CONN_SYN_DUE)
+        return room > 0 && send_syn(conn, now);
+    if (may_send_data(conn) && !(send_lost(conn, &room, now) && send_new(conn, &room, now)))
+        return false;
+    if (!ack_is_due(conn, now))
+        return true;
+    return room > 0 && tcp_out_ack(conn, now);
+}
+
+void tcp_out(struct tcp *tcp, uint64_t now)
+{
+    tcp->now = now;
+    struct list again;
+    list_init(&again);
+    struct list *link;
+    while ((link = list_pop_front(&tcp->out)) != NULL) {
+        struct tcp_conn *conn = list_entry(link, struct tcp_conn, out_link);
+        if (!conn_out(conn, now))
+            list_push_back(&again, link);
+    }
+    list_append_all(&tcp->out, &again);
+}

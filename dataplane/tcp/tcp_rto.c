@@ -1,0 +1,116 @@
+/* tcp_rto: the retransmission timeout: RFC 6298, RFC 7323 4 (RTTM), and zero-window probes. */
+#include "dataplane/tcp/tcp_internal.h"
+
+#define RTO_INITIAL_US 1000000u
+#define RTO_MIN_US     200000u
+#define RTO_MAX_US     60000000u
+#define RTT_SAMPLE_MAX (60u * 1000000u)
+
+void tcp_rto_init(struct tcp_conn *conn)
+{
+    conn->srtt_us = 0;
+    conn->rttvar_us = 0;
+    conn->rto_us = RTO_INITIAL_US;
+    conn->backoff = 0;
+}
+
+/*
+ * The floor of 200 ms stands in for the variance, not for the whole (as in Linux): a long path with
+ * little jitter would otherwise time out on the peer's delayed ACK.
+ */
+static void derive(struct tcp_conn *conn)
+{
+    uint32_t spread = conn->rttvar_us > RTO_MIN_US ? conn->rttvar_us : RTO_MIN_US;
+    uint32_t rto = conn->srtt_us / 8 + spread;
+    conn->rto_us = rto < RTO_MAX_US ? rto : RTO_MAX_US;
+}
+
+/* RFC 6298 2.2 and 2.3 with alpha 1/8 and beta 1/4; srtt is kept times 8, rttvar times 4. */
+void tcp_rto_sample(struct tcp_conn *conn, uint64_t rtt_ns)
+{
+    uint64_t us = rtt_ns / CLOCK_US;
+    uint32_t rtt = us == 0 ? 1 : us > RTT_SAMPLE_MAX ? RTT_SAMPLE_MAX : (uint32_t)us;
+    if (conn->srtt_us == 0) {
+        conn->srtt_us = rtt * 8;
+        conn->rttvar_us = rtt * 2;
+    } else {
+        uint32_t srtt = conn->srtt_us / 8;
+        uint32_t difference = rtt > srtt ? rtt - srtt : srtt - rtt;
+        conn->rttvar_us += difference - conn->rttvar_us / 4;
+        conn->srtt_us += rtt - srtt;
+    }
+    derive(conn);
+}
+
+uint64_t tcp_rto_ns(const struct tcp_conn *conn)
+{
+    uint64_t rto = (uint64_t)conn->rto_us << (conn->backoff < 16 ? conn->backoff : 16);
+    return (rto < RTO_MAX_US ? rto : RTO_MAX_US) * CLOCK_US;
+}
+
+static void back_off(struct tcp_conn *conn)
+{
+    if (conn->backoff < UINT8_MAX)
+        conn->backoff++;
+}
+
+/* RFC 6298 5.5 to 5.7 for SYN and SYN-ACK. IDLE ends SYN_SENT, the count ends SYN_RECEIVED. */
+static bool syn_expired(struct tcp_conn *conn, uint64_t now)
+{
+    bool passive = (conn->flags & TCP_CONN_OPENED_BY_US) == 0;
+    if (passive && conn->backoff >= TCP_SYN_ACK_RETRIES) {
+        tcp_count(conn->tcp, half_open_expired);
+        tcp_conn_fail(conn, TCP_FAILURE_TIMEOUT, TCP_CAUSE_TIMEOUT);
+        return false;
+    }
+    back_off(conn);
+    tcp_count(conn->tcp, syn_retransmitted);
+    conn->flags |= TCP_CONN_SYN_DUE;
+    tcp_conn_want_out(conn);
+    return true;
+}
+
+/*
+ * A probe is an old byte's worth of sequence number without data (as Linux sends it): the peer has
+ * to answer it with its window. A peer that answers may stay closed as long as it likes
+ * (RFC 9293 3.8.6.1); a silent one runs into the user timeout.
+ */
+static bool persist_expired(struct tcp_conn *conn, uint64_t now)
+{
+    uint64_t allowed_ns = conn->tcp->config.user_timeout_ns;
+    if (tcp_since_ns(conn->heard_at_ms, now) >= allowed_ns &&
+        tcp_since_ns(conn->progress_at_ms, now) >= allowed_ns) {
+        tcp_conn_fail(conn, TCP_FAILURE_TIMEOUT, TCP_CAUSE_TIMEOUT);
+        return false;
+    }
+    back_off(conn);
+    if (conn->snd_wnd > 0) {
+        conn->flags |= TCP_CONN_FORCE_ONE; /* override: send what fits (RFC 9293 3.8.6.2.1) */
+        tcp_conn_want_out(conn);
+    } else {
+        tcp_count(conn->tcp, zero_window_probes);
+        tcp_out_probe(conn, now);
+    }
+    tcp_timer_set(conn, TCP_DEADLINE_RETRANSMIT, now + tcp_rto_ns(conn));
+    return true;
+}
+
+bool tcp_rto_expired(struct tcp_conn *conn, uint64_t now)
+{
+    if (conn->state == TCP_STATE_SYN_SENT || conn->state == TCP_STATE_SYN_RECEIVED)
+        return syn_expired(conn, now);
+    if (conn->flags & TCP_CONN_PERSIST)
+        return persist_expired(conn, now);
+    if (conn->sent_first == NULL)
+        return true;
+    if (tcp_since_ns(conn->progress_at_ms, now) >= conn->tcp->config.user_timeout_ns) {
+        tcp_conn_fail(conn, TCP_FAILURE_TIMEOUT, TCP_CAUSE_TIMEOUT);
+        return false;
+    }
+    tcp_count(conn->tcp, retransmit_timeouts);
+    tcp_loss_timeout(conn, now);
+    back_off(conn);
+    tcp_timer_set(conn, TCP_DEADLINE_RETRANSMIT, now + tcp_rto_ns(conn));
+    tcp_conn_want_out(conn);
+    return true;
+}

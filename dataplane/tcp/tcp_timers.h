@@ -1,0 +1,32 @@
+/*
+ * tcp_timers: the deadlines of a connection over one embedded timer. One worker.
+ *
+ * RETRANSMIT  SYN_SENT, SYN_RECEIVED: SYN or SYN-ACK again, 1 s doubling (RFC 6298).
+ *             Data or FIN in flight: the retransmission timeout.
+ *             Nothing in flight, data queued, window too small (flag PERSIST): a zero-window probe
+ *             after the RTO, doubling up to 60 s (RFC 9293 3.8.6.1).
+ * ACK         a delayed acknowledgement, 40 ms after the first segment it covers.
+ * IDLE        SYN_SENT: connect_timeout_ns. ESTABLISHED, CLOSE_WAIT: keepalive. After tcp_close():
+ *             the user timeout without progress; FIN_WAIT_2: 10 s.
+ *
+ * TIME_WAIT entries have one timer in struct tcp, armed for the oldest (tcp_time_wait.c).
+ *
+ * Lazy: moving a deadline later, or clearing it, does not touch the wheel. The timer then fires
+ * early, finds nothing due and is armed again for the earliest deadline.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct tcp_conn;
+
+enum tcp_deadline { TCP_DEADLINE_RETRANSMIT, TCP_DEADLINE_ACK, TCP_DEADLINE_IDLE, TCP_DEADLINES };
+
+void tcp_timers_init(struct tcp_conn *conn);
+void tcp_timer_set(struct tcp_conn *conn, enum tcp_deadline which, uint64_t at_ns);
+void tcp_timer_clear(struct tcp_conn *conn, enum tcp_deadline which);
+bool tcp_timer_is_set(const struct tcp_conn *conn, enum tcp_deadline which);
+
+/* All deadlines off, the timer out of the wheel. */
+void tcp_timers_stop(struct tcp_conn *conn);
