@@ -70,7 +70,10 @@ static inline struct net_counters *counters_of(struct fixture *fixture)
 static inline bool fixture_sent(struct fixture *fixture, struct frame *out)
 {
     net_flush(fixture->host.net);
-    out->length = wire_take(fixture->wire, 1, 0, out->data, sizeof(out->data));
+    out->length = 0;
+    for (uint16_t queue = 0; queue < fixture->host.port->features->queues_max; queue++)
+        if (out->length == 0)
+            out->length = wire_take(fixture->wire, 1, queue, out->data, sizeof(out->data));
     return out->length > 0;
 }
 
