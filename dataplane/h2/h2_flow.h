@@ -1,0 +1,37 @@
+/*
+ * h2_flow: both flow-control windows in both directions (RFC 9113 5.2, 6.9).
+ *
+ * Receiving: a window falls as DATA arrives (padding counts) and rises again with the WINDOW_UPDATE
+ * we send; until then what is free again is kept as credit, and returned when it is half of the
+ * window. Sending: windows are signed, since SETTINGS may shrink them below what is under way.
+ */
+#pragma once
+
+#include "dataplane/h2/h2_stream.h"
+
+/*
+ * A DATA frame of LENGTH payload bytes begins. The connection gets its credit back at once: whoever
+ * owns the stream, the bytes are handed on as they come. STREAM is NULL when they are discarded.
+ */
+enum h2_violation h2_flow_received(struct h2_conn *conn, struct h2_stream *stream, uint32_t length);
+
+/* COUNT bytes of the stream are done with, by its owner or (padding) here. */
+void h2_flow_consumed(struct h2_stream *stream, uint32_t count);
+
+/* WINDOW_UPDATE; STREAM is NULL for the connection's. */
+enum h2_violation h2_flow_window_update(struct h2_conn *conn, struct h2_stream *stream,
+                                        uint32_t increment);
+
+/* SETTINGS_INITIAL_WINDOW_SIZE: moves the send window of every stream. O(streams). */
+enum h2_violation h2_flow_initial_window(struct h2_conn *conn, uint32_t bytes);
+
+/* How many bytes of DATA the windows allow; 0 when they are closed. */
+uint32_t h2_flow_sendable(const struct h2_stream *stream);
+
+void h2_flow_sent(struct h2_stream *stream, uint32_t length);
+
+/* Windows closed: the stream waits until they open. */
+void h2_flow_park(struct h2_stream *stream);
+
+/* Credit of the connection that is worth a WINDOW_UPDATE now, 0: none. */
+uint32_t h2_flow_connection_credit(const struct h2_conn *conn);

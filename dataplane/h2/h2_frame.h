@@ -1,0 +1,69 @@
+/*
+ * h2_frame: the frame header (RFC 9113 4.1) and the rules of every frame type as one table
+ * (h2_frame_types.def, RFC 9113 5.1 and 6). Pure; any thread.
+ */
+#pragma once
+
+#include "dataplane/h2/h2_violation.h"
+
+#define H2_FRAME_HEADER_BYTES 9
+#define H2_FRAME_PAYLOAD_BYTES                                                                     \
+    16384 /* what we accept and the most we send: the smallest maximum                             \
+           */
+#define H2_STREAM_ID_MAX 0x7fffffffU
+#define H2_PREFACE       "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+#define H2_PREFACE_BYTES 24
+
+enum h2_frame_type {
+#define FRAME(name, type, on, length_min, length_max, length_unit, bad_length, received, idle,     \
+              half_closed, closed)                                                                 \
+    H2_FRAME_##name = type,
+#include "dataplane/h2/h2_frame_types.def"
+#undef FRAME
+    H2_FRAME_TYPES
+};
+
+enum h2_flag {
+    H2_FLAG_END_STREAM = 0x1,
+    H2_FLAG_ACK = 0x1,
+    H2_FLAG_END_HEADERS = 0x4,
+    H2_FLAG_PADDED = 0x8,
+    H2_FLAG_PRIORITY = 0x20,
+};
+
+struct h2_frame {
+    uint32_t length; /* of the payload, 24 bits */
+    uint32_t stream_id;
+    uint8_t type;
+    uint8_t flags;
+};
+
+enum h2_frame_on {
+    H2_ON_STREAM,
+    H2_ON_CONNECTION,
+    H2_ON_ANY,
+};
+
+struct h2_frame_rule {
+    enum h2_frame_on on;
+    uint32_t length_min;
+    uint32_t length_max;
+    uint32_t length_unit;
+    enum h2_violation bad_length;
+    enum h2_violation received;
+    enum h2_violation idle;
+    enum h2_violation half_closed;
+    enum h2_violation closed;
+};
+
+extern const struct h2_frame_rule h2_frame_rules[H2_FRAME_TYPES];
+
+/* Nine bytes and back. The reserved bit is ignored and sent as 0. */
+struct h2_frame h2_frame_read(const uint8_t *bytes);
+void h2_frame_write(uint8_t *bytes, struct h2_frame frame);
+
+/*
+ * What is wrong with a frame by its header alone, whatever the state of its stream. Types beyond
+ * the table only have to keep to the maximum size.
+ */
+enum h2_violation h2_frame_check(const struct h2_frame *frame);

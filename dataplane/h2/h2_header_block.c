@@ -1,0 +1,272 @@
+/*
+ * h2_header_block: header blocks from HEADERS and CONTINUATION (RFC 9113 4.3), and what their
+ * sections mean for the streams they are about (RFC 9113 8.1).
+ *
+ * A block that lies in one piece in what the transport has is decoded where it is; otherwise it is
+ * put together in an object from the pool. Every block is decoded, whatever becomes of its stream:
+ * the compression table has to stay in step.
+ */
+#include "dataplane/base/clock.h"
+#include "dataplane/base/counter.h"
+#include "dataplane/h2/h2_conn.h"
+#include "dataplane/h2/h2_message.h"
+
+/* A decoded section on its way to its stream. */
+struct section {
+    struct h2_conn *conn;
+    struct fields fields;
+    uint32_t stream_id;
+    bool end_stream;
+    bool self_dependent;
+    uint64_t now;
+};
+
+enum h2_violation h2_header_block_continue(struct h2_conn *conn)
+{
+    struct h2_in *in = &conn->in;
+    if (++in->block_frames > H2_LIMIT_CONTINUATION_FRAMES)
+        return H2_VIOLATION_continuation_flood;
+    uint32_t so_far = in->block == NULL ? 0 : in->block->length;
+    if (so_far + in->frame.length > H2_LIMIT_HEADER_BLOCK_BYTES)
+        return H2_VIOLATION_header_block_too_large;
+    return H2_VIOLATION_none;
+}
+
+bool h2_header_block_add(struct h2_conn *conn, struct bytes fragment)
+{
+    struct h2 *h2 = conn->h2;
+    struct h2_in *in = &conn->in;
+    if (in->block == NULL) {
+        in->block = pool_take(&h2->header_blocks);
+        if (in->block == NULL)
+            return false;
+        in->block->length = 0;
+        counter_add(&h2->counters.header_blocks_gathered, 1);
+        h2_conn_deadline(conn, H2_DEADLINE_HEADER_BLOCK,
+                         h2->now + H2_LIMIT_HEADER_BLOCK_MS * CLOCK_MS);
+    }
+    check(in->block->length + fragment.length <= sizeof(in->block->data));
+    if (fragment.length > 0)
+        memcpy(in->block->data + in->block->length, fragment.data, fragment.length);
+    in->block->length += (uint32_t)fragment.length;
+    return true;
+}
+
+void h2_header_block_release(struct h2_conn *conn)
+{
+    if (conn->in.block != NULL)
+        pool_give(&conn->h2->header_blocks, conn->in.block);
+    conn->in.block = NULL;
+    conn->in.block_id = 0;
+    conn->due_ns[H2_DEADLINE_HEADER_BLOCK] = CLOCK_NEVER;
+}
+
+static enum h2_violation violation_of(enum hpack_result result)
+{
+    switch (result) {
+    case HPACK_OK:
+        return H2_VIOLATION_none;
+    case HPACK_BAD_INTEGER:
+        return H2_VIOLATION_hpack_bad_integer;
+    case HPACK_BAD_INDEX:
+        return H2_VIOLATION_hpack_bad_index;
+    case HPACK_BAD_HUFFMAN:
+        return H2_VIOLATION_hpack_bad_huffman;
+    case HPACK_BAD_TABLE_SIZE:
+        return H2_VIOLATION_hpack_bad_table_size;
+    case HPACK_TRUNCATED:
+        return H2_VIOLATION_hpack_truncated;
+    case HPACK_NO_MEMORY:
+        return H2_VIOLATION_hpack_tables_exhausted;
+    }
+    return H2_VIOLATION_none;
+}
+
+/* A list that is too large goes on as `overflow`: its stream is refused by the owner. */
+static bool list_fits(struct section *section, const struct h2_message *message)
+{
+    struct h2 *h2 = section->conn->h2;
+    if (message->list_bytes > h2->config.header_list_bytes)
+        section->fields.overflow = true;
+    if (section->fields.overflow)
+        counter_add(&h2->counters.header_lists_too_large, 1);
+    return !section->fields.overflow;
+}
+
+static void tell_headers(struct section *section, struct h2_stream *stream, enum h2_section kind)
+{
+    struct h2_conn *conn = section->conn;
+    conn->handler->headers(conn->owner, stream, &section->fields, kind, section->end_stream,
+                           section->now);
+    if (section->end_stream)
+        h2_stream_peer_ended(stream);
+}
+
+/* END_STREAM without DATA, although content-length promised some. */
+static bool body_is_short(const struct section *section, uint64_t body_left)
+{
+    return section->end_stream && body_left != H2_LENGTH_UNKNOWN && body_left > 0;
+}
+
+static void note_opened(struct h2_conn *conn, uint32_t id)
+{
+    uint32_t shift = (id - conn->last_peer_id) / 2;
+    if (conn->last_peer_id == 0)
+        shift = 64;
+    conn->ids_seen = (shift < 64 ? conn->ids_seen << shift : 0) | 1;
+    conn->last_peer_id = id;
+}
+
+/* May this request become a stream? RFC 9113 5.1.2, 8.1.1 */
+static enum h2_violation check_request(struct section *section, struct h2_message *message)
+{
+    struct h2_conn *conn = section->conn;
+    uint32_t concurrent = conn->stream_count + conn->reset_count;
+    if (concurrent >= conn->h2->config.server_concurrent_streams)
+        return H2_VIOLATION_streams_exceeded;
+    if (section->self_dependent)
+        return H2_VIOLATION_depends_on_itself;
+    *message = (struct h2_message){.content_length = H2_LENGTH_UNKNOWN};
+    if (!section->fields.overflow) {
+        enum h2_violation violation = h2_message_request(&section->fields, message);
+        if (violation != H2_VIOLATION_none)
+            return violation;
+    }
+    if (list_fits(section, message) && body_is_short(section, message->content_length))
+        return H2_VIOLATION_content_length_mismatch;
+    return H2_VIOLATION_none;
+}
+
+static void new_request(struct section *section)
+{
+    struct h2_conn *conn = section->conn;
+    uint32_t id = section->stream_id;
+    note_opened(conn, id);
+    if (conn->final_sent) {
+        counter_add(&conn->h2->counters.frames_discarded, 1);
+        return;
+    }
+    conn->accepted_id = id;
+    struct h2_message message;
+    enum h2_violation violation = check_request(section, &message);
+    if (violation != H2_VIOLATION_none) {
+        h2_violate(conn, id, violation);
+        return;
+    }
+    struct h2_stream *stream = h2_stream_take(conn);
+    if (stream == NULL) {
+        h2_violate(conn, id, H2_VIOLATION_streams_exhausted);
+        return;
+    }
+    conn->due_ns[H2_DEADLINE_IDLE] = CLOCK_NEVER;
+    h2_stream_number(stream, id);
+    stream->headers_received = true;
+    stream->body_left = message.content_length;
+    tell_headers(section, stream, H2_SECTION_HEADERS);
+}
+
+static void trailers(struct section *section, struct h2_stream *stream)
+{
+    struct h2_message message = {0};
+    enum h2_violation violation = H2_VIOLATION_none;
+    if (!section->end_stream)
+        violation = H2_VIOLATION_trailers_without_end;
+    else if (body_is_short(section, stream->body_left))
+        violation = H2_VIOLATION_content_length_mismatch;
+    else if (!section->fields.overflow)
+        violation = h2_message_trailers(&section->fields, &message);
+    if (violation != H2_VIOLATION_none) {
+        h2_violate(section->conn, section->stream_id, violation);
+        return;
+    }
+    (void)list_fits(section, &message);
+    tell_headers(section, stream, H2_SECTION_TRAILERS);
+}
+
+static enum h2_violation check_interim(const struct section *section, struct h2_stream *stream)
+{
+    if (section->end_stream)
+        return H2_VIOLATION_interim_with_end;
+    if (++stream->interim_count > H2_LIMIT_INTERIM_RESPONSES)
+        return H2_VIOLATION_interim_flood;
+    return H2_VIOLATION_none;
+}
+
+/* RFC 9110 6.4.1: these have no content, whatever content-length says. */
+static bool has_no_content(const struct h2_stream *stream, uint16_t status)
+{
+    return stream->no_content || status == 204 || status == 304;
+}
+
+static enum h2_violation check_response(struct section *section, struct h2_stream *stream,
+                                        struct h2_message *message)
+{
+    *message = (struct h2_message){.content_length = H2_LENGTH_UNKNOWN};
+    if (!section->fields.overflow) {
+        enum h2_violation violation = h2_message_response(&section->fields, message);
+        if (violation != H2_VIOLATION_none)
+            return violation;
+    }
+    if (!list_fits(section, message))
+        return H2_VIOLATION_none;
+    if (message->status < 200)
+        return check_interim(section, stream);
+    if (has_no_content(stream, message->status))
+        message->content_length = 0;
+    return body_is_short(section, message->content_length) ? H2_VIOLATION_content_length_mismatch
+                                                           : H2_VIOLATION_none;
+}
+
+static void response(struct section *section, struct h2_stream *stream)
+{
+    struct h2_message message;
+    enum h2_violation violation = check_response(section, stream, &message);
+    if (violation != H2_VIOLATION_none) {
+        h2_violate(section->conn, section->stream_id, violation);
+        return;
+    }
+    bool interim = !section->fields.overflow && message.status < 200;
+    if (!interim) {
+        stream->headers_received = true;
+        stream->body_left = message.content_length;
+    }
+    tell_headers(section, stream, interim ? H2_SECTION_INTERIM : H2_SECTION_HEADERS);
+}
+
+static void section_in(struct section *section)
+{
+    struct h2_conn *conn = section->conn;
+    if (conn->role == H2_SERVER && section->stream_id > conn->last_peer_id) {
+        new_request(section);
+        return;
+    }
+    struct h2_stream *stream = h2_stream_find(conn, section->stream_id);
+    if (stream == NULL)
+        return;
+    if (section->self_dependent)
+        h2_violate(conn, section->stream_id, H2_VIOLATION_depends_on_itself);
+    else if (stream->headers_received)
+        trailers(section, stream);
+    else
+        response(section, stream);
+}
+
+void h2_header_block_complete(struct h2_conn *conn, struct bytes whole, uint64_t now)
+{
+    struct h2 *h2 = conn->h2;
+    struct section section = {
+        .conn = conn,
+        .stream_id = conn->in.block_id,
+        .end_stream = (conn->in.block_flags & H2_FLAG_END_STREAM) != 0,
+        .self_dependent = conn->in.block_self_dependent,
+        .now = now,
+    };
+    fields_init(&section.fields, h2->fields, h2->config.header_list_bytes);
+    enum hpack_result result = hpack_decode(&conn->decoder, whole, &section.fields);
+    h2_header_block_release(conn);
+    counter_add(&h2->counters.header_blocks_in, 1);
+    if (result != HPACK_OK)
+        h2_violate(conn, 0, violation_of(result));
+    else
+        section_in(&section);
+}

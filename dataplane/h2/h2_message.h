@@ -1,0 +1,16 @@
+/*
+ * h2_message: what makes a message malformed (RFC 9113 8). Pure; any thread. O(bytes).
+ */
+#pragma once
+
+#include "dataplane/h2/h2_violation.h"
+
+struct h2_message {
+    uint64_t content_length; /* UINT64_MAX: not told */
+    uint64_t list_bytes;     /* RFC 9113 6.5.2: names, values and 32 for each field */
+    uint16_t status;         /* responses */
+};
+
+enum h2_violation h2_message_request(const struct fields *fields, struct h2_message *out);
+enum h2_violation h2_message_response(const struct fields *fields, struct h2_message *out);
+enum h2_violation h2_message_trailers(const struct fields *fields, struct h2_message *out);

@@ -1,0 +1,318 @@
+/*
+ * h2_out: what a connection writes. First what is due for itself (h2_out_control.c), then streams
+ * that are ready take turns: one header section or one DATA frame each.
+ *
+ * A frame is begun only when it fits into the transport's room. Streams leave H2_LIMIT_CONTROL_ROOM
+ * alone, so that two peers who both fill their transports with DATA can still send each other the
+ * credit that ends the standstill. The transport may have room and yet no memory: then what was
+ * pulled from an owner already is kept (out_data, out_block) and goes first next time.
+ */
+#include "dataplane/base/counter.h"
+#include "dataplane/h2/h2_conn.h"
+#include "dataplane/h2/h2_flow.h"
+
+/* Least room for a stream's turn. */
+#define TURN_ROOM (H2_LIMIT_CONTROL_ROOM + H2_FRAME_HEADER_BYTES + H2_LIMIT_DATA_ROOM)
+
+/* A block is not cut into more frames for lack of room: peers bound CONTINUATION as we do. */
+#define BLOCK_FRAMES 6
+
+/* Most bytes of a field beside its texts, and of size updates before them (RFC 7541 5.1, 6). */
+#define FIELD_CODE_BYTES  11
+#define LONGEST_NAME      32
+#define BLOCK_START_BYTES 12
+
+static uint32_t room_of(const struct h2_conn *conn)
+{
+    return conn->transport.ops->room(conn->transport.stream);
+}
+
+bool h2_out_send(struct h2_conn *conn, struct bytes bytes)
+{
+    if (room_of(conn) < bytes.length)
+        return false;
+    if (conn->transport.ops->send_copy(conn->transport.stream, bytes))
+        return true;
+    conn->starved = true;
+    counter_add(&conn->h2->counters.sends_starved, 1);
+    return false;
+}
+
+bool h2_out_is_whole(const struct h2_conn *conn)
+{
+    return conn->out_block.block == NULL && conn->out_data.chunk.segment == NULL &&
+           !conn->out_data.header_due;
+}
+
+void h2_out_release(struct h2_conn *conn)
+{
+    if (conn->out_data.chunk.segment != NULL)
+        segment_drop(conn->out_data.chunk.segment);
+    conn->out_data = (struct h2_out_data){0};
+    if (conn->out_block.block != NULL)
+        pool_give(&conn->h2->header_blocks, conn->out_block.block);
+    conn->out_block.block = NULL;
+}
+
+/* The DATA frame under way, header and payload. False: something is left. */
+static bool send_data(struct h2_conn *conn)
+{
+    struct h2_out_data *out = &conn->out_data;
+    if (out->header_due && !h2_out_send(conn, bytes_of(out->header, sizeof(out->header))))
+        return false;
+    out->header_due = false;
+    struct chunk chunk = out->chunk;
+    if (chunk.segment == NULL)
+        return true;
+    if (room_of(conn) < chunk.length)
+        return false;
+    if (!conn->transport.ops->send_segment(conn->transport.stream, chunk.segment, chunk.offset,
+                                           chunk.length)) {
+        conn->starved = true;
+        counter_add(&conn->h2->counters.sends_starved, 1);
+        return false;
+    }
+    out->chunk.segment = NULL;
+    segment_drop(chunk.segment);
+    return true;
+}
+
+static void data_frame(struct h2_stream *stream, const struct h2_supply *piece, uint32_t max)
+{
+    struct h2_conn *conn = stream->conn;
+    struct h2_out_data *out = &conn->out_data;
+    uint32_t length = piece->chunk.length;
+    check(stream->headers_sent && length <= max && (length > 0 || piece->end));
+    *out = (struct h2_out_data){.header_due = true};
+    if (length > 0) {
+        out->chunk = piece->chunk;
+        segment_hold(out->chunk.segment);
+    }
+    h2_frame_write(out->header, (struct h2_frame){
+                                    .length = length,
+                                    .type = H2_FRAME_DATA,
+                                    .flags = piece->end ? H2_FLAG_END_STREAM : 0,
+                                    .stream_id = stream->id,
+                                });
+    h2_flow_sent(stream, length);
+    h2_budget_refund(&conn->budgets, H2_BUDGET_window_update, 2 + length / 256);
+    counter_add(&conn->h2->counters.frames_out, 1);
+    counter_add(&conn->h2->counters.data_out, length);
+    (void)send_data(conn);
+    if (piece->end)
+        h2_stream_we_ended(stream);
+}
+
+/* One HEADERS or CONTINUATION frame, its header put before its part of the block. */
+static bool block_frame(struct h2_conn *conn, struct h2_header_block *block,
+                        const struct h2_out_block *out)
+{
+    uint32_t left = block->length - block->at;
+    uint32_t part = left < H2_FRAME_PAYLOAD_BYTES ? left : H2_FRAME_PAYLOAD_BYTES;
+    uint32_t room = room_of(conn);
+    if (room < H2_FRAME_HEADER_BYTES + part) {
+        if (room < H2_FRAME_HEADER_BYTES + block->length / BLOCK_FRAMES + 1)
+            return false;
+        part = room - H2_FRAME_HEADER_BYTES;
+    }
+    bool first = block->at == 0;
+    uint8_t *frame = block->data + block->at - H2_FRAME_HEADER_BYTES;
+    h2_frame_write(frame,
+                   (struct h2_frame){
+                       .length = part,
+                       .type = first ? H2_FRAME_HEADERS : H2_FRAME_CONTINUATION,
+                       .flags = (uint8_t)((part == left ? H2_FLAG_END_HEADERS : 0) |
+                                          (first && out->end_stream ? H2_FLAG_END_STREAM : 0)),
+                       .stream_id = out->stream_id,
+                   });
+    if (!h2_out_send(conn, bytes_of(frame, H2_FRAME_HEADER_BYTES + part)))
+        return false;
+    block->at += part;
+    counter_add(&conn->h2->counters.frames_out, 1);
+    return true;
+}
+
+static bool send_block(struct h2_conn *conn, struct h2_header_block *block,
+                       const struct h2_out_block *out)
+{
+    while (block->at < block->length)
+        if (!block_frame(conn, block, out))
+            return false;
+    return true;
+}
+
+/* The header block under way. */
+static bool send_rest_of_block(struct h2_conn *conn)
+{
+    struct h2_out_block *out = &conn->out_block;
+    if (out->block == NULL)
+        return true;
+    if (!send_block(conn, out->block, out))
+        return false;
+    pool_give(&conn->h2->header_blocks, out->block);
+    out->block = NULL;
+    return true;
+}
+
+/* What did not fit waits in an object. */
+static void keep_block(struct h2_conn *conn, const struct h2_out_block *out)
+{
+    const struct h2_header_block *encoded = conn->h2->encoded;
+    struct h2_header_block *block = pool_take(&conn->h2->header_blocks);
+    if (block == NULL) {
+        h2_violate(conn, 0, H2_VIOLATION_header_blocks_exhausted);
+        return;
+    }
+    block->at = encoded->at;
+    block->length = encoded->length;
+    memcpy(block->data + block->at, encoded->data + encoded->at, block->length - block->at);
+    conn->out_block = *out;
+    conn->out_block.block = block;
+}
+
+/* No encoding of the section is longer. */
+static size_t block_bound(const struct fields *fields)
+{
+    size_t bound = BLOCK_START_BYTES + fields->used +
+                   (size_t)fields->count * (FIELD_CODE_BYTES + LONGEST_NAME);
+    if (bound <= H2_LIMIT_HEADER_BLOCK_BYTES / 8)
+        return bound;
+    bound = BLOCK_START_BYTES;
+    struct field field;
+    for (uint32_t at = 0; fields_next(fields, &at, &field);)
+        bound += FIELD_CODE_BYTES + field.name.length + field.value.length;
+    return bound;
+}
+
+/* Checked before encoding: afterwards the compression table would be out of step. */
+static enum h2_violation check_section(const struct h2_conn *conn, const struct fields *fields)
+{
+    size_t bound = block_bound(fields);
+    if (bound > H2_LIMIT_HEADER_BLOCK_BYTES)
+        return H2_VIOLATION_section_too_large;
+    size_t frames = bound / H2_FRAME_PAYLOAD_BYTES + 1;
+    bool fits = bound + frames * H2_FRAME_HEADER_BYTES <= room_of(conn);
+    return fits || conn->h2->header_blocks.free_count > 0 ? H2_VIOLATION_none
+                                                          : H2_VIOLATION_section_no_memory;
+}
+
+/* Identifiers are given in the order of sending (RFC 9113 5.1.1). */
+static void open_request(struct h2_stream *stream, const struct fields *fields)
+{
+    struct h2_conn *conn = stream->conn;
+    struct bytes method;
+    stream->no_content =
+        fields_find(fields, FIELD_METHOD, &method) && bytes_equal_text(method, "HEAD");
+    conn->unsent_count--;
+    h2_stream_number(stream, conn->next_id);
+    conn->next_id += 2;
+    if (conn->next_id <= H2_STREAM_ID_MAX)
+        return;
+    counter_add(&conn->h2->counters.identifiers_exhausted, 1);
+    h2_goaway_final(conn);
+    conn->door_closed = true;
+}
+
+static void encode(struct h2_conn *conn, const struct fields *fields)
+{
+    struct h2_header_block *encoded = conn->h2->encoded;
+    struct writer out = writer_over(encoded->data, sizeof(encoded->data));
+    check(hpack_encode(&conn->encoder, fields, &out));
+    encoded->at = 0;
+    encoded->length = (uint32_t)writer_length(&out);
+    check(encoded->length > 0);
+    counter_add(&conn->h2->counters.header_blocks_out, 1);
+}
+
+static void section(struct h2_stream *stream, const struct h2_supply *piece)
+{
+    struct h2_conn *conn = stream->conn;
+    bool end = piece->end || piece->kind == H2_SUPPLY_TRAILERS;
+    bool final = piece->kind == H2_SUPPLY_HEADERS;
+    check(stream->headers_sent == (piece->kind == H2_SUPPLY_TRAILERS));
+    check(piece->kind != H2_SUPPLY_INTERIM || (conn->role == H2_SERVER && !end));
+    enum h2_violation violation = check_section(conn, piece->fields);
+    if (violation != H2_VIOLATION_none) {
+        h2_violate_stream(stream, violation);
+        return;
+    }
+    if (stream->id == 0)
+        open_request(stream, piece->fields);
+    stream->headers_sent = stream->headers_sent || final;
+    encode(conn, piece->fields);
+    struct h2_out_block out = {.stream_id = stream->id, .end_stream = end};
+    if (!send_block(conn, conn->h2->encoded, &out))
+        keep_block(conn, &out);
+    if (end && h2_stream_is_alive(stream))
+        h2_stream_we_ended(stream);
+}
+
+/* What the owner had. False: nothing. */
+static bool write_piece(struct h2_stream *stream, const struct h2_supply *piece, uint32_t max)
+{
+    switch (piece->kind) {
+    case H2_SUPPLY_NONE:
+        return false;
+    case H2_SUPPLY_INTERIM:
+    case H2_SUPPLY_HEADERS:
+    case H2_SUPPLY_TRAILERS:
+        section(stream, piece);
+        return true;
+    case H2_SUPPLY_DATA:
+        data_frame(stream, piece, max);
+        return true;
+    case H2_SUPPLY_RESET:
+        counter_add(&stream->conn->h2->counters.streams_reset_by_us, 1);
+        h2_stream_abandon(stream, (enum h2_error)piece->code);
+        return true;
+    }
+    return false;
+}
+
+static uint32_t data_max(const struct h2_stream *stream, uint32_t room)
+{
+    if (!stream->headers_sent)
+        return 0;
+    uint32_t max = room - H2_LIMIT_CONTROL_ROOM - H2_FRAME_HEADER_BYTES;
+    if (max > H2_FRAME_PAYLOAD_BYTES)
+        max = H2_FRAME_PAYLOAD_BYTES;
+    uint32_t windows = h2_flow_sendable(stream);
+    return windows < max ? windows : max;
+}
+
+/* The first ready stream's turn. False: the transport has too little room. */
+static bool stream_turn(struct h2_conn *conn, uint64_t now)
+{
+    uint32_t room = room_of(conn);
+    if (room < TURN_ROOM)
+        return false;
+    struct h2_stream *stream = list_entry(list_pop_front(&conn->ready), struct h2_stream, turn);
+    uint32_t max = data_max(stream, room);
+    struct h2_supply piece = conn->handler->supply(stream, max, now);
+    if (!h2_stream_is_alive(stream)) /* reset meanwhile, or the connection closed */
+        return true;
+    bool had = write_piece(stream, &piece, max);
+    if (had && h2_stream_is_alive(stream))
+        h2_stream_ready(stream);
+    else if (!had && stream->headers_sent && max == 0 && !list_is_linked(&stream->turn))
+        h2_flow_park(stream);
+    return true;
+}
+
+bool h2_out_run(struct h2_conn *conn, uint64_t now)
+{
+    conn->starved = false;
+    if (!send_data(conn) || !send_rest_of_block(conn))
+        return false;
+    for (;;) {
+        if (conn->control_due && !h2_out_control(conn))
+            return false;
+        if (list_is_empty(&conn->ready))
+            return true;
+        if (!stream_turn(conn, now))
+            return false;
+        if (h2_conn_is_closed(conn) || !h2_out_is_whole(conn))
+            return false;
+        h2_bury_streams(conn->h2);
+    }
+}

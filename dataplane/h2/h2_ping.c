@@ -1,0 +1,62 @@
+/*
+ * h2_ping: PING in both directions (RFC 9113 6.7).
+ */
+#include "dataplane/base/clock.h"
+#include "dataplane/base/counter.h"
+#include "dataplane/h2/h2_conn.h"
+
+uint64_t h2_ping_payload(const struct h2_conn *conn, enum h2_ping ping)
+{
+    return (conn->ping_cookie & ~0xffull) | ping;
+}
+
+static void answered(struct h2_conn *conn, enum h2_ping ping)
+{
+    conn->pings_open &= (uint8_t)~ping;
+    switch (ping) {
+    case H2_PING_LIVENESS:
+        conn->due_ns[H2_DEADLINE_PING] = CLOCK_NEVER;
+        return;
+    case H2_PING_SHUTDOWN:
+        h2_goaway_final(conn);
+        return;
+    }
+}
+
+static void ack_in(struct h2_conn *conn, uint64_t payload)
+{
+    static const enum h2_ping pings[] = {H2_PING_LIVENESS, H2_PING_SHUTDOWN};
+    for (uint32_t i = 0; i < array_count(pings); i++) {
+        if ((conn->pings_open & pings[i]) != 0 && payload == h2_ping_payload(conn, pings[i])) {
+            answered(conn, pings[i]);
+            return;
+        }
+    }
+    counter_add(&conn->h2->counters.acks_unasked, 1);
+}
+
+enum h2_violation h2_ping_in(struct h2_conn *conn, uint64_t payload, bool ack, uint64_t now)
+{
+    if (ack) {
+        ack_in(conn, payload);
+        return H2_VIOLATION_none;
+    }
+    counter_add(&conn->h2->counters.pings_in, 1);
+    enum h2_violation violation = h2_budget_charge(&conn->budgets, H2_BUDGET_ping, now);
+    if (violation != H2_VIOLATION_none)
+        return violation;
+    check(conn->ping_ack_count < H2_LIMIT_PING_ACKS);
+    conn->ping_acks[conn->ping_ack_count++] = payload;
+    h2_conn_wake_control(conn);
+    return H2_VIOLATION_none;
+}
+
+void h2_ping(struct h2_conn *conn, uint64_t timeout_ns, uint64_t now)
+{
+    bool under_way = ((conn->pings_due | conn->pings_open) & H2_PING_LIVENESS) != 0;
+    if (under_way || h2_conn_is_closed(conn))
+        return;
+    conn->pings_due |= H2_PING_LIVENESS;
+    h2_conn_deadline(conn, H2_DEADLINE_PING, now + timeout_ns);
+    h2_conn_wake_control(conn);
+}

@@ -1,0 +1,77 @@
+#include "dataplane/h2/h2_settings.h"
+
+#include "dataplane/h2/h2_conn.h"
+#include "dataplane/h2/h2_flow.h"
+
+struct setting_rule {
+    uint32_t min;
+    uint32_t max;
+    enum h2_violation bad;
+};
+
+static const struct setting_rule setting_rules[H2_SETTINGS_END] = {
+#define SETTING(name, id, min, max, bad) [id] = {min, max, H2_VIOLATION_##bad},
+#include "dataplane/h2/h2_settings.def"
+#undef SETTING
+};
+
+void h2_settings_defaults(struct h2_peer_settings *settings)
+{
+    *settings = (struct h2_peer_settings){
+        .concurrent_streams = UINT32_MAX,
+        .initial_window_bytes = H2_DEFAULT_WINDOW_BYTES,
+    };
+}
+
+static enum h2_violation check_value(const struct h2_conn *conn, uint16_t id, uint32_t value)
+{
+    const struct setting_rule *rule = &setting_rules[id];
+    if (rule->bad != H2_VIOLATION_none && (value < rule->min || value > rule->max))
+        return rule->bad;
+    if (id == H2_SETTING_ENABLE_PUSH && value == 1 && conn->role == H2_CLIENT)
+        return rule->bad;
+    return H2_VIOLATION_none;
+}
+
+/*
+ * MAX_FRAME_SIZE is at least what we ever send, and MAX_HEADER_LIST_SIZE is advice: neither changes
+ * what we do.
+ */
+enum h2_violation h2_settings_apply(struct h2_conn *conn, uint16_t id, uint32_t value)
+{
+    if (id >= H2_SETTINGS_END)
+        return H2_VIOLATION_none;
+    enum h2_violation violation = check_value(conn, id, value);
+    if (violation != H2_VIOLATION_none)
+        return violation;
+    if (id == H2_SETTING_HEADER_TABLE_SIZE)
+        hpack_encoder_limit(&conn->encoder, value);
+    else if (id == H2_SETTING_MAX_CONCURRENT_STREAMS)
+        conn->peer.concurrent_streams = value;
+    else if (id == H2_SETTING_INITIAL_WINDOW_SIZE)
+        return h2_flow_initial_window(conn, value);
+    return H2_VIOLATION_none;
+}
+
+static void write_setting(struct writer *out, enum h2_setting id, uint32_t value)
+{
+    writer_u16(out, (uint16_t)id);
+    writer_u32(out, value);
+}
+
+void h2_settings_write(const struct h2_conn *conn, struct writer *out)
+{
+    const struct h2_config *config = &conn->h2->config;
+    uint8_t *header = writer_take(out, H2_FRAME_HEADER_BYTES);
+    if (header == NULL)
+        return;
+    const uint8_t *payload = out->at;
+    if (conn->role == H2_CLIENT)
+        write_setting(out, H2_SETTING_ENABLE_PUSH, 0);
+    else
+        write_setting(out, H2_SETTING_MAX_CONCURRENT_STREAMS, config->server_concurrent_streams);
+    write_setting(out, H2_SETTING_INITIAL_WINDOW_SIZE, config->stream_window_bytes);
+    write_setting(out, H2_SETTING_MAX_HEADER_LIST_SIZE, config->header_list_bytes);
+    h2_frame_write(header, (struct h2_frame){.length = (uint32_t)(out->at - payload),
+                                             .type = H2_FRAME_SETTINGS});
+}

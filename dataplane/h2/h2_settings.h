@@ -1,0 +1,36 @@
+/*
+ * h2_settings: SETTINGS of both sides (RFC 9113 6.5), after the table in h2_settings.def.
+ */
+#pragma once
+
+#include "dataplane/base/writer.h"
+#include "dataplane/h2/h2_violation.h"
+
+#define H2_SETTING_BYTES        6
+#define H2_DEFAULT_WINDOW_BYTES 65535
+#define H2_WINDOW_MAX           0x7fffffff
+#define H2_OUR_SETTINGS_MAX     4 /* entries we send */
+
+enum h2_setting {
+#define SETTING(name, id, min, max, bad) H2_SETTING_##name = id,
+#include "dataplane/h2/h2_settings.def"
+#undef SETTING
+    H2_SETTINGS_END
+};
+
+/* What we obey. */
+struct h2_peer_settings {
+    uint32_t concurrent_streams;
+    uint32_t initial_window_bytes;
+};
+
+void h2_settings_defaults(struct h2_peer_settings *settings);
+
+/*
+ * One parameter of the peer takes effect. Unknown ones are ignored.
+ * time O(streams) for INITIAL_WINDOW_SIZE, else O(1)   spec RFC 9113 6.5.2, 6.9.2
+ */
+enum h2_violation h2_settings_apply(struct h2_conn *conn, uint16_t id, uint32_t value);
+
+/* Our SETTINGS frame, whole. */
+void h2_settings_write(const struct h2_conn *conn, struct writer *out);

@@ -1,0 +1,49 @@
+/*
+ * h2_worker: what all connections of one worker share: pools, scratch memory, the lists of
+ * connections with work, and the table in which streams are found.
+ *
+ * Callbacks may end any stream or connection, also the one they are called for. So objects that
+ * ended are only unlinked and put on a list of the dead, which is emptied when no function that
+ * might still look at them is running: h2_enter() and h2_leave() bracket every entry from outside.
+ */
+#pragma once
+
+#include "dataplane/base/list.h"
+#include "dataplane/base/pool.h"
+#include "dataplane/h2/h2.h"
+#include "dataplane/h2/h2_frame.h"
+#include "dataplane/h2/h2_limits.h"
+
+/* An encoded header block that has to wait: for its rest (in) or for room (out). */
+struct h2_header_block {
+    uint32_t at;                              /* out: first byte not sent */
+    uint32_t length;                          /* bytes at data */
+    uint8_t head_room[H2_FRAME_HEADER_BYTES]; /* a frame header goes before any byte of data */
+    uint8_t data[H2_LIMIT_HEADER_BLOCK_BYTES];
+};
+
+struct h2 {
+    struct h2_config config;
+    struct h2_counters counters;
+    struct pool conns;         /* FIFO */
+    struct pool streams;       /* FIFO */
+    struct pool header_blocks; /* LIFO */
+    struct pool hpack_tables;
+    struct list active; /* connections that may be able to write or to go on reading */
+    struct list dead_conns;
+    struct list dead_streams;
+    uint64_t now;          /* the latest that was handed in */
+    uint32_t depth;        /* of entries from outside */
+    uint32_t stream_count; /* alive for their owners */
+    uint64_t slot_factor;  /* odd, random: hash of (connection, stream id) */
+    uint32_t slot_shift;
+    struct h2_stream **slots;
+    uint8_t *fields;                 /* header_list_bytes: the section just decoded */
+    struct h2_header_block *encoded; /* the section just encoded */
+};
+
+void h2_enter(struct h2 *h2, uint64_t now);
+void h2_leave(struct h2 *h2);
+
+/* Give dead streams back now, if only the outermost entry is running. */
+void h2_bury_streams(struct h2 *h2);
