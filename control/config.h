@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 struct json_t;
+struct config_block;
 
 #define CONFIG_NAME_MAX 64
 
@@ -114,7 +115,8 @@ struct config_route {
     char name[CONFIG_NAME_MAX];
     char authority[256];
     char path_prefix[256];
-    uint16_t service;
+    char service_name[CONFIG_NAME_MAX];
+    uint16_t service; /* index into services */
     bool replay_safe;
     uint64_t request_timeout_ns;
     uint64_t first_byte_timeout_ns;
@@ -163,12 +165,6 @@ struct config_control {
     uint32_t mode;    /* file mode, 0600 */
 };
 
-struct config_metrics {
-    bool enabled;
-    struct ip_address address;
-    uint16_t port;
-};
-
 struct config_limits {
     uint32_t client_connections;
     uint32_t streams;
@@ -207,12 +203,14 @@ struct config {
     uint32_t route_count;
     struct ip_prefix *deny;          /* sources that get nothing */
     uint32_t deny_count;
+    struct config_health health;     /* defaults of services */
+    struct config_coalesce coalesce; /* defaults of routes */
     struct config_failover failover;
     struct config_store store;
     struct config_control control;
-    struct config_metrics metrics;
     struct config_limits limits;
     struct json_t *source; /* the document as given, for config.get */
+    struct config_block *blocks; /* memory of all of the above */
 };
 
 /* What is wrong: one line a finding, "path: what was found; what would be right". */

@@ -12,7 +12,7 @@
 
 #define ARGUMENTS_MAX  64
 #define ARGUMENT_BYTES 2048
-#define MEBIBYTE       (1024ull * 1024)
+#define MEBIBYTE       ((uint64_t)1024 * 1024)
 
 /* Arguments under construction; the EAL keeps pointers into it. */
 struct arguments {

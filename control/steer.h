@@ -17,8 +17,9 @@
  *       ... rte_eth_dev_stop, rte_eth_dev_close ...
  *     steer_close      lets another process have the interface
  *
- * Thread: the control thread only. All calls are system calls of microseconds, steer_set of one
- * microsecond or two per entry that changes. Nothing here logs.
+ * Thread: the control thread only. Nothing here logs. All calls are system calls of microseconds;
+ * steer_set sorts what it is given and makes one system call per entry that changes: below 20 ms
+ * up to some 5,000 changes, 0.1 to 0.2 s for the largest deny list.
  *
  * Privileges: steer_prepare and steer_attach need CAP_SYS_ADMIN (programs and maps by id) and
  * CAP_NET_ADMIN; steer_set and steer_counters need none (Linux 6.0; CAP_BPF before); steer_detach

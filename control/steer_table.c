@@ -53,20 +53,14 @@ void steer_entries_sort(struct steer_entries *entries)
     entries->count = kept + 1;
 }
 
-static const struct steer_entry *find(const struct steer_entries *entries,
-                                      const struct steer_entry *entry)
-{
-    if (entries->count == 0)
-        return NULL;
-    return bsearch(entry, entries->at, entries->count, sizeof(*entry), compare_keys);
-}
-
 bool steer_entries_have(const struct steer_entries *entries, const void *key, size_t key_size)
 {
     struct steer_entry entry = {0};
 
+    if (entries->count == 0)
+        return false;
     memcpy(entry.key, key, key_size);
-    return find(entries, &entry) != NULL;
+    return bsearch(&entry, entries->at, entries->count, sizeof(entry), compare_keys) != NULL;
 }
 
 /* Doubles the room when it is full. */
@@ -140,14 +134,31 @@ void steer_table_close(struct steer_table *table)
     steer_entries_free(&table->held);
 }
 
+/* The place, from AT on, of the first of ENTRIES whose key is not smaller than ENTRY's. */
+static size_t skip_smaller(const struct steer_entries *entries, size_t at,
+                           const struct steer_entry *entry)
+{
+    while (at < entries->count && compare_keys(&entries->at[at], entry) < 0)
+        at++;
+    return at;
+}
+
+static bool has_at(const struct steer_entries *entries, size_t at, const struct steer_entry *entry)
+{
+    return at < entries->count && compare_keys(&entries->at[at], entry) == 0;
+}
+
 int steer_table_add(struct steer_table *table, const struct steer_entries *wanted)
 {
+    const struct steer_entries *held = &table->held;
+    size_t at = 0;
+
     for (size_t i = 0; i < wanted->count; i++) {
         const struct steer_entry *entry = &wanted->at[i];
-        const struct steer_entry *held = find(&table->held, entry);
         int error;
 
-        if (held && held->value == entry->value)
+        at = skip_smaller(held, at, entry);
+        if (has_at(held, at, entry) && held->at[at].value == entry->value)
             continue;
         error = bpf_map_update_elem(table->fd, entry->key, &entry->value, BPF_ANY);
         if (error)
@@ -158,13 +169,16 @@ int steer_table_add(struct steer_table *table, const struct steer_entries *wante
 
 int steer_table_remove(struct steer_table *table, struct steer_entries *wanted)
 {
+    size_t at = 0;
+
     for (size_t i = 0; i < table->held.count; i++) {
-        const struct steer_entry *held = &table->held.at[i];
+        const struct steer_entry *entry = &table->held.at[i];
         int error;
 
-        if (find(wanted, held))
+        at = skip_smaller(wanted, at, entry);
+        if (has_at(wanted, at, entry))
             continue;
-        error = bpf_map_delete_elem(table->fd, held->key);
+        error = bpf_map_delete_elem(table->fd, entry->key);
         if (error && error != -ENOENT)
             return error;
     }

@@ -13,6 +13,7 @@ from netlab import LabError
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DEMO_CONFIG = os.path.join(TREE, "scripts", "demo", "weir.json")
 BUILD = os.environ.get("WEIR_BUILD", os.path.join(TREE, "build"))
+CHANNELS = os.path.join(BUILD, "tests", "support", "libveth_channels.so")
 SANITIZER_WORDS = ("ERROR: AddressSanitizer", "runtime error:", "ERROR: LeakSanitizer")
 
 
@@ -61,7 +62,17 @@ class Weir:
         path = self.prepare()
         self.starts += 1
         self.process = self.site.lab.spawn(
-            "edge", [self.daemon, "--config", path], f"weir-{self.starts}", cpu=cpu)
+            "edge", [*self.environment(), self.daemon, "--config", path], f"weir-{self.starts}", cpu=cpu)
+
+    def environment(self):
+        """DPDK's AF_XDP driver gives veth one queue unless it is told how many there are."""
+        if self.workers == 1:
+            return []
+        settings = [f"LD_PRELOAD={CHANNELS}"]
+        if os.environ.get("WEIR_SANITIZED"):
+            options = os.environ.get("ASAN_OPTIONS", "")
+            settings.append(f"ASAN_OPTIONS={options}:verify_asan_link_order=0")
+        return ["env", *settings]
 
     def alive(self):
         return self.process is not None and self.process.alive()

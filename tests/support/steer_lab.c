@@ -165,6 +165,13 @@ bool steer_lab_open_socket(void)
            bpf_map_update_elem(map_fd, &queue, &socket_fd, BPF_ANY) == 0;
 }
 
+bool steer_lab_poll_socket(void)
+{
+    int on = 1;
+
+    return setsockopt(socket_fd, SOL_SOCKET, SO_PREFER_BUSY_POLL, &on, sizeof(on)) == 0;
+}
+
 void steer_lab_close_socket(void)
 {
     if (socket_fd >= 0)

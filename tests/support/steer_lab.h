@@ -37,6 +37,8 @@ void steer_lab_reload(void);
 /* Binds an AF_XDP socket to receive queue 0 and enters it in xsks_map. False: kernel without. */
 bool steer_lab_open_socket(void);
 void steer_lab_close_socket(void);
+/* Asks the kernel to poll the socket on receive. False: refused. */
+bool steer_lab_poll_socket(void);
 
 /* What the program answers to a frame that arrives at receive queue 0: an XDP_ action. */
 uint32_t steer_lab_run(const uint8_t *frame, size_t length);

@@ -355,7 +355,7 @@ static void counters_have_names(void **state)
         assert_true(steer_counter_text(i)[0] != 0);
 }
 
-static void a_socket_that_is_not_polled_is_seen(void **state)
+static void sockets_that_the_kernel_polls_are_told_from_those_it_does_not(void **state)
 {
     unsigned sockets, polled;
 
@@ -367,6 +367,10 @@ static void a_socket_that_is_not_polled_is_seen(void **state)
     assert_int_equal(steer_busy_poll(&sockets, &polled), 0);
     assert_int_equal(sockets, 1);
     assert_int_equal(polled, 0);
+    assert_true(steer_lab_poll_socket());
+    assert_int_equal(steer_busy_poll(&sockets, &polled), 0);
+    assert_int_equal(sockets, 1);
+    assert_int_equal(polled, 1);
     steer_lab_close_socket();
 }
 
@@ -400,7 +404,7 @@ int main(void)
         cmocka_unit_test(rules_survive_a_loader_that_attaches_again),
         cmocka_unit_test(impossible_rules_change_nothing),
         cmocka_unit_test(counters_have_names),
-        cmocka_unit_test(a_socket_that_is_not_polled_is_seen),
+        cmocka_unit_test(sockets_that_the_kernel_polls_are_told_from_those_it_does_not),
         cmocka_unit_test(the_object_of_the_build_tree_is_found),
     };
     const char *why;

@@ -142,6 +142,26 @@ static void an_entry_larger_than_the_table_empties_it(void **state)
     hpack_decoder_close(&decoder);
 }
 
+/* Also when neither OUT nor any table has room for it: a value of 4096 bytes. */
+static void an_unwanted_entry_larger_than_any_table_empties_it(void **state)
+{
+    static uint8_t block[6 + 4096] = {0x40, 0x01, 'a', 0x7f, 0x81, 0x1f};
+    struct hpack_decoder decoder;
+    struct fields fields;
+    hpack_decoder_init(&decoder, &fixture_tables);
+    assert_int_equal(decode_hex(&decoder, "4001610162", &fields), HPACK_OK);
+    assert_int_equal(decoder.table->count, 1);
+    fields_init(&fields, out_text, 100);
+    assert_int_equal(decode_bytes(&decoder, bytes_of(block, sizeof(block) - 1), &fields),
+                     HPACK_TRUNCATED);
+    assert_int_equal(decoder.table->count, 1);
+    fields_init(&fields, out_text, 100);
+    assert_int_equal(decode_bytes(&decoder, bytes_of(block, sizeof(block)), &fields), HPACK_OK);
+    assert_true(fields.overflow);
+    assert_int_equal(decoder.table->count, 0);
+    hpack_decoder_close(&decoder);
+}
+
 /* The name may come from the entry that the new one evicts. RFC 7541 4.4 */
 static void a_name_outlives_its_entry(void **state)
 {
@@ -322,6 +342,7 @@ int main(void)
         cmocka_unit_test(size_updates_take_effect),
         cmocka_unit_test(a_lowered_limit_has_to_be_answered),
         cmocka_unit_test(an_entry_larger_than_the_table_empties_it),
+        cmocka_unit_test(an_unwanted_entry_larger_than_any_table_empties_it),
         cmocka_unit_test(a_name_outlives_its_entry),
         cmocka_unit_test(a_decoder_takes_no_table_before_it_needs_one),
         cmocka_unit_test(an_empty_pool_is_an_error_of_its_own),

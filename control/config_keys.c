@@ -1,0 +1,294 @@
+#include "control/config_keys.h"
+
+#include "dataplane/base/check.h"
+
+#define MEMBER(type, member) \
+    .offset = offsetof(struct type, member), .size = sizeof(((struct type *)0)->member)
+#define COUNTED(type, member, count) \
+    MEMBER(type, member), .count_offset = offsetof(struct type, count)
+#define MS(n)  ((uint64_t)(n)*1000000)
+#define SEC(n) ((uint64_t)(n)*1000000000)
+#define MIB(n) ((uint64_t)(n)*1024 * 1024)
+#define DAY    SEC(86400)
+#define OBJECT(object, type, table) \
+    const struct config_object object = {#type, sizeof(struct type), table, array_count(table)}
+
+static const char *const idle_choices[] = {"poll", "adaptive", NULL};
+static const char *const store_choices[] = {"memory", "redis", NULL};
+static const char *const probe_choices[] = {"tcp", "http2", NULL};
+static const char *const coalesce_choices[] = {"off", "shadow", "get", "post-body", NULL};
+
+static const struct config_key interface_keys[] = {
+    {"vlan", KEY_INTEGER, KEY_RESTART, MEMBER(config_port_interface, vlan), .high = 4094,
+     .fallback = "0", .help = "VLAN id; 0: untagged"},
+    {"addresses", KEY_PREFIXES, KEY_RESTART | KEY_REQUIRED,
+     COUNTED(config_port_interface, addresses, address_count), .capacity = 8, .inlined = true,
+     .help = "our own addresses with their networks; connections to backends come from them"},
+    {"gateway_v4", KEY_ADDRESS, KEY_RESTART | KEY_PRESENCE,
+     MEMBER(config_port_interface, gateway_v4),
+     .present_offset = offsetof(struct config_port_interface, has_gateway_v4),
+     .help = "next hop for IPv4 outside the networks"},
+    {"gateway_v6", KEY_ADDRESS, KEY_RESTART | KEY_PRESENCE,
+     MEMBER(config_port_interface, gateway_v6),
+     .present_offset = offsetof(struct config_port_interface, has_gateway_v6),
+     .help = "next hop for IPv6 outside the networks"},
+};
+static OBJECT(interface_object, config_port_interface, interface_keys);
+
+static const struct config_key port_keys[] = {
+    {"name", KEY_TEXT, KEY_REQUIRED | KEY_RESTART | KEY_NAME, MEMBER(config_port, name),
+     .help = "the operator's name for it"},
+    {"device", KEY_TEXT, KEY_REQUIRED | KEY_RESTART, MEMBER(config_port, device),
+     .help = "a PCI address, or DPDK devargs: net_af_xdp0,iface=eth1,queue_count=2"},
+    {"mtu", KEY_INTEGER, KEY_RESTART, MEMBER(config_port, mtu), .low = 1280, .high = 9000,
+     .fallback = "1500", .help = "bytes of IP packet"},
+    {"mbufs", KEY_INTEGER, KEY_RESTART, MEMBER(config_port, mbufs), .low = 2048, .high = 4194304,
+     .fallback = "16384", .help = "packet buffers a queue"},
+    {"interfaces", KEY_LIST, KEY_RESTART | KEY_REQUIRED,
+     COUNTED(config_port, interfaces, interface_count), .capacity = 8, .inlined = true,
+     .object = &interface_object, .help = "one for each VLAN"},
+};
+static OBJECT(port_object, config_port, port_keys);
+
+static const struct config_key listener_keys[] = {
+    {"name", KEY_TEXT, KEY_REQUIRED | KEY_NAME, MEMBER(config_listener, name), .help = "its name"},
+    {"address", KEY_ADDRESS, KEY_REQUIRED, MEMBER(config_listener, address),
+     .help = "service address (VIP); not assigned to the host"},
+    {"port", KEY_INTEGER, KEY_REQUIRED, MEMBER(config_listener, port), .low = 1, .high = 32767,
+     .help = "TCP port, below the ports connections to backends are opened from"},
+};
+static OBJECT(listener_object, config_listener, listener_keys);
+
+static const struct config_key region_keys[] = {
+    {"name", KEY_TEXT, KEY_REQUIRED | KEY_NAME, MEMBER(config_region, name), .help = "its name"},
+};
+static OBJECT(region_object, config_region, region_keys);
+
+static const struct config_key health_keys[] = {
+    {"probe", KEY_CHOICE, 0, MEMBER(config_health, probe), .fallback = "\"http2\"",
+     .choices = probe_choices, .help = "connect only, or an HTTP/2 GET that any 2xx answers"},
+    {"path", KEY_TEXT, 0, MEMBER(config_health, path), .fallback = "\"/healthz\"",
+     .help = "path of the http2 probe"},
+    {"interval_up", KEY_DURATION, 0, MEMBER(config_health, interval_up_ns), .low = MS(100),
+     .high = DAY, .fallback = "\"2s\"", .help = "between probes of a backend that is up"},
+    {"interval_doubt", KEY_DURATION, 0, MEMBER(config_health, interval_doubt_ns), .low = MS(50),
+     .high = DAY, .fallback = "\"500ms\"", .help = "between probes of a backend in doubt"},
+    {"interval_down", KEY_DURATION, 0, MEMBER(config_health, interval_down_ns), .low = MS(100),
+     .high = DAY, .fallback = "\"5s\"", .help = "between probes of a backend that is down"},
+    {"jitter_percent", KEY_INTEGER, 0, MEMBER(config_health, jitter_percent), .high = 50,
+     .fallback = "20", .help = "of the intervals, either way"},
+    {"timeout", KEY_DURATION, 0, MEMBER(config_health, timeout_ns), .low = MS(10), .high = SEC(60),
+     .fallback = "\"1s\"", .help = "of one probe"},
+    {"fall", KEY_INTEGER, 0, MEMBER(config_health, fall), .low = 1, .high = 100, .fallback = "3",
+     .help = "failed probes in a row until down"},
+    {"rise", KEY_INTEGER, 0, MEMBER(config_health, rise), .low = 1, .high = 100, .fallback = "3",
+     .help = "successful probes in a row until up"},
+    {"connect_failures", KEY_INTEGER, 0, MEMBER(config_health, connect_failures), .low = 1,
+     .high = 1000, .fallback = "3", .help = "failed connects of traffic in a row until down"},
+    {"eject_failures", KEY_INTEGER, 0, MEMBER(config_health, eject_failures), .low = 1,
+     .high = 1000, .fallback = "5", .help = "failures of traffic in a row until ejected"},
+    {"eject", KEY_DURATION, 0, MEMBER(config_health, eject_ns), .low = MS(100), .high = DAY,
+     .fallback = "\"30s\"", .help = "first ejection; multiplied by the times ejected"},
+    {"eject_max", KEY_DURATION, 0, MEMBER(config_health, eject_max_ns), .low = MS(100),
+     .high = DAY, .fallback = "\"300s\"", .help = "longest ejection"},
+    {"eject_region_percent", KEY_INTEGER, 0, MEMBER(config_health, eject_region_percent),
+     .high = 100, .fallback = "30", .help = "of a region's backends that may be ejected"},
+};
+static OBJECT(health_object, config_health, health_keys);
+
+static const struct config_key backend_keys[] = {
+    {"name", KEY_TEXT, 0, MEMBER(config_backend, name), .help = "default: address:port"},
+    {"address", KEY_ADDRESS, KEY_REQUIRED, MEMBER(config_backend, address), .help = "where it is"},
+    {"port", KEY_INTEGER, KEY_REQUIRED, MEMBER(config_backend, port), .low = 1, .high = 65535,
+     .help = "TCP port, HTTP/2 without TLS"},
+    {"weight", KEY_INTEGER, 0, MEMBER(config_backend, weight), .low = 1, .high = 1000,
+     .fallback = "100", .help = "its part of the region's traffic"},
+};
+OBJECT(config_backend_object, config_backend, backend_keys);
+
+static const struct config_key service_keys[] = {
+    {"name", KEY_TEXT, KEY_REQUIRED | KEY_NAME, MEMBER(config_service, name), .help = "its name"},
+    {"authority", KEY_TEXT, 0, MEMBER(config_service, authority), .fallback = "\"\"",
+     .help = ":authority towards backends; empty keeps the client's"},
+    {"regions", KEY_MAP, KEY_REQUIRED, .object = &config_backend_object,
+     .help = "region name to its list of backends"},
+    {"health", KEY_OBJECT, 0, MEMBER(config_service, health), .object = &health_object,
+     .help = "what differs from the top-level `health`"},
+};
+static OBJECT(service_object, config_service, service_keys);
+
+static const struct config_key coalesce_keys[] = {
+    {"mode", KEY_CHOICE, 0, MEMBER(config_coalesce, mode), .fallback = "\"off\"",
+     .choices = coalesce_choices, .help = "which requests may share a flight"},
+    {"share_across_principals", KEY_BOOL, 0, MEMBER(config_coalesce, share_across_principals),
+     .fallback = "false", .help = "leave credentials out of the key"},
+    {"i_know_responses_are_public", KEY_BOOL, 0,
+     MEMBER(config_coalesce, i_know_responses_are_public), .fallback = "false",
+     .help = "has to stand beside share_across_principals"},
+    {"ignore_no_store", KEY_BOOL, 0, MEMBER(config_coalesce, ignore_no_store),
+     .fallback = "false", .help = "share answers that say no-store"},
+    {"ignore_set_cookie", KEY_BOOL, 0, MEMBER(config_coalesce, ignore_set_cookie),
+     .fallback = "false", .help = "share answers that set cookies"},
+    {"linger", KEY_DURATION, 0, MEMBER(config_coalesce, linger_ns), .high = SEC(60),
+     .fallback = "\"500ms\"", .help = "a GET flight goes on for so long without subscribers"},
+    {"flight_bytes", KEY_SIZE, 0, MEMBER(config_coalesce, flight_bytes), .low = 65536,
+     .high = MIB(64), .fallback = "\"1MiB\"", .help = "payload a flight holds at most"},
+    {"key_headers", KEY_TEXTS, 0, COUNTED(config_coalesce, key_headers, key_header_count),
+     .capacity = 32, .help = "further headers that are part of the key"},
+    {"neutral_headers", KEY_TEXTS, 0,
+     COUNTED(config_coalesce, neutral_headers, neutral_header_count), .capacity = 32,
+     .help = "further headers that do not change the answer"},
+    {"principal_headers", KEY_TEXTS, 0,
+     COUNTED(config_coalesce, principal_headers, principal_header_count), .capacity = 32,
+     .help = "headers with API keys: they say who asks"},
+};
+static OBJECT(coalesce_object, config_coalesce, coalesce_keys);
+
+static const struct config_key route_keys[] = {
+    {"name", KEY_TEXT, KEY_REQUIRED | KEY_NAME, MEMBER(config_route, name), .help = "its name"},
+    {"authority", KEY_TEXT, 0, MEMBER(config_route, authority), .fallback = "\"\"",
+     .help = "host, host:port, *.domain, or empty for any"},
+    {"path", KEY_TEXT, 0, MEMBER(config_route, path_prefix), .fallback = "\"/\"",
+     .help = "prefix, whole path segments"},
+    {"service", KEY_TEXT, KEY_REQUIRED, MEMBER(config_route, service_name),
+     .help = "name of a service"},
+    {"replay_safe", KEY_BOOL, 0, MEMBER(config_route, replay_safe), .fallback = "false",
+     .help = "a second attempt is safe whatever the method"},
+    {"request_timeout", KEY_DURATION, 0, MEMBER(config_route, request_timeout_ns), .low = MS(10),
+     .high = SEC(600), .fallback = "\"600s\"", .help = "of a whole exchange"},
+    {"first_byte_timeout", KEY_DURATION, 0, MEMBER(config_route, first_byte_timeout_ns),
+     .low = MS(10), .high = SEC(600), .fallback = "\"60s\"",
+     .help = "of one attempt until its response headers"},
+    {"idle_timeout", KEY_DURATION, 0, MEMBER(config_route, idle_timeout_ns), .low = MS(10),
+     .high = SEC(600), .fallback = "\"60s\"", .help = "of a response without progress"},
+    {"coalesce", KEY_OBJECT, 0, MEMBER(config_route, coalesce), .object = &coalesce_object,
+     .help = "what differs from the top-level `coalesce`"},
+};
+static OBJECT(route_object, config_route, route_keys);
+
+static const struct config_key failover_keys[] = {
+#define DURATION(key, member, least, text, what) \
+    {key, KEY_DURATION, 0, MEMBER(config_failover, member), .low = least, .high = DAY, \
+     .fallback = text, .help = what}
+    DURATION("hard_failure", hard_failure_ns, MS(100), "\"3s\"", "no success for so long"),
+    DURATION("down_dwell", down_dwell_ns, MS(100), "\"6s\"", "SUSPECT to DOWN: A < 25 %"),
+    DURATION("degraded_dwell", degraded_dwell_ns, MS(100), "\"6s\"", "UP to DEGRADED: A < 72 %"),
+    DURATION("up_dwell", up_dwell_ns, MS(100), "\"30s\"", "DEGRADED to UP: A >= 80 %"),
+    DURATION("suspect_clear", suspect_clear_ns, MS(100), "\"5s\"", "SUSPECT clears: A >= 35 %"),
+    DURATION("hold_down", hold_down_ns, MS(100), "\"60s\"", "first hold-down; doubles"),
+    DURATION("hold_down_max", hold_down_max_ns, MS(100), "\"900s\"", "longest hold-down"),
+    DURATION("recover_dwell", recover_dwell_ns, MS(100), "\"60s\"",
+             "DOWN to RECOVERING: A >= 50 %"),
+    DURATION("ramp_step", ramp_step_ns, MS(100), "\"60s\"", "one step of the ramp"),
+    {"ramp_percent", KEY_PERMILLES, 0, COUNTED(config_failover, ramp_permille, ramp_steps),
+     .capacity = 8, .inlined = true, .low = 1, .high = 100, .fallback = "[5, 10, 25, 50, 100]",
+     .help = "shares of a recovering region, growing, the last one 100"},
+    {"min_active_regions", KEY_INTEGER, 0, MEMBER(config_failover, min_active_regions), .low = 1,
+     .high = 32, .fallback = "1", .help = "rule S1"},
+    DURATION("down_interval", down_interval_ns, MS(100), "\"60s\"",
+             "rule S2: between two automatic DOWN"),
+    DURATION("correlated", correlated_ns, MS(100), "\"10s\"", "rule S3"),
+    DURATION("freeze", freeze_ns, MS(100), "\"60s\"", "rule S3: frozen for so long"),
+    DURATION("store_lost", store_lost_ns, MS(100), "\"6s\"", "store unreachable: frozen"),
+    DURATION("vote_interval", vote_interval_ns, MS(100), "\"1s\"", "between votes"),
+    DURATION("vote_fresh", vote_fresh_ns, MS(100), "\"3s\"", "a vote counts for so long"),
+    DURATION("vote_gone", vote_gone_ns, MS(100), "\"6s\"", "a vote is forgotten after so long"),
+    {"single_node", KEY_BOOL, 0, MEMBER(config_failover, single_node), .fallback = "false",
+     .help = "decide alone, with doubled dwells"},
+    {"nodes", KEY_TEXTS, 0, COUNTED(config_failover, nodes, node_count), .capacity = 64,
+     .help = "the roster: names of all nodes, this one included; default: this node"},
+#undef DURATION
+};
+static OBJECT(failover_object, config_failover, failover_keys);
+
+static const struct config_key store_keys[] = {
+    {"kind", KEY_CHOICE, KEY_RESTART, MEMBER(config_store, kind), .fallback = "\"memory\"",
+     .choices = store_choices, .help = "memory: this node alone; redis: shared by the nodes"},
+    {"address", KEY_TEXT, 0, MEMBER(config_store, address), .fallback = "\"127.0.0.1:6379\"",
+     .help = "host:port, [v6]:port or unix:/path"},
+    {"cluster", KEY_TEXT, 0, MEMBER(config_store, cluster), .fallback = "\"default\"",
+     .help = "name in the keys: weir:{cluster}:..."},
+    {"user", KEY_TEXT, 0, MEMBER(config_store, user), .fallback = "\"\"", .help = "ACL user"},
+    {"password_file", KEY_TEXT, 0, MEMBER(config_store, password_file), .fallback = "\"\"",
+     .help = "file whose first line is the password"},
+    {"connect_timeout", KEY_DURATION, 0, MEMBER(config_store, connect_timeout_ns), .low = MS(10),
+     .high = SEC(60), .fallback = "\"200ms\"", .help = "of a connect"},
+    {"command_timeout", KEY_DURATION, 0, MEMBER(config_store, command_timeout_ns), .low = MS(10),
+     .high = SEC(60), .fallback = "\"200ms\"", .help = "of a command"},
+};
+static OBJECT(store_object, config_store, store_keys);
+
+static const struct config_key control_keys[] = {
+    {"socket", KEY_TEXT, KEY_RESTART, MEMBER(config_control, socket),
+     .fallback = "\"/run/weir/control.sock\"", .help = "path of the control socket"},
+    {"mode", KEY_MODE, KEY_RESTART, MEMBER(config_control, mode), .high = 0777,
+     .fallback = "\"0600\"", .help = "its file mode"},
+};
+static OBJECT(control_object, config_control, control_keys);
+
+static const struct config_key limits_keys[] = {
+#define LIMIT(key, member, least, most, text, what) \
+    {key, KEY_INTEGER, KEY_RESTART, MEMBER(config_limits, member), .low = least, .high = most, \
+     .fallback = text, .help = what}
+    LIMIT("client_connections", client_connections, 1, 4000000, "16384", "a worker"),
+    LIMIT("streams", streams, 1, 4000000, "32768", "HTTP/2 streams of both sides, a worker"),
+    LIMIT("upstream_connections", upstream_connections, 1, 65536, "1024", "a worker"),
+    LIMIT("backend_connections", backend_connections, 1, 64, "4", "to one backend, a worker"),
+    LIMIT("flights", flights, 1, 1000000, "8192", "a worker"),
+    LIMIT("exchanges", exchanges, 1, 4000000, "16384", "requests in progress, a worker"),
+    {"payload_bytes", KEY_SIZE, KEY_RESTART, MEMBER(config_limits, payload_bytes),
+     .low = MIB(1), .high = MIB(1048576), .fallback = "\"64MiB\"",
+     .help = "bodies in motion, a worker"},
+    {"segment_bytes", KEY_SIZE, KEY_RESTART, MEMBER(config_limits, segment_bytes), .low = 1024,
+     .high = 65536, .fallback = "\"4KiB\"", .help = "one piece of a body"},
+    LIMIT("time_wait", time_wait, 16, 4000000, "16384", "TIME_WAIT entries, a worker"),
+    LIMIT("neighbours", neighbours, 16, 65536, "1024", "ARP and NDP entries, a worker"),
+    {"header_bytes", KEY_SIZE, KEY_RESTART, MEMBER(config_limits, header_bytes), .low = 4096,
+     .high = 65536, .fallback = "\"16KiB\"", .help = "a header section, decoded"},
+    LIMIT("coalesce_keys", coalesce_keys, 1024, 16777216, "65536", "all workers together"),
+    {"drain_timeout", KEY_DURATION, 0, MEMBER(config_limits, drain_timeout_ns), .high = DAY,
+     .fallback = "\"30s\"", .help = "SIGTERM: what is left after so long is closed"},
+#undef LIMIT
+};
+static OBJECT(limits_object, config_limits, limits_keys);
+
+static const struct config_key root_keys[] = {
+    {"node", KEY_TEXT, KEY_REQUIRED | KEY_RESTART | KEY_NAME, MEMBER(config, node),
+     .help = "this node's name, unique in the cluster"},
+    {"state_dir", KEY_TEXT, KEY_RESTART, MEMBER(config, state_dir), .fallback = "\"/var/lib/weir\"",
+     .help = "what survives a restart: running.json, region state"},
+    {"log_file", KEY_TEXT, KEY_RESTART, MEMBER(config, log_file), .fallback = "\"\"",
+     .help = "empty: standard error"},
+    {"eal", KEY_ARGUMENTS, KEY_RESTART, COUNTED(config, eal, eal_count), .capacity = 48,
+     .help = "further DPDK EAL arguments"},
+    {"workers", KEY_INTEGER, KEY_RESTART, MEMBER(config, workers), .low = 1, .high = 64,
+     .fallback = "1", .help = "poll-mode cores"},
+    {"idle", KEY_CHOICE, KEY_RESTART, MEMBER(config, idle), .fallback = "\"poll\"",
+     .choices = idle_choices, .help = "poll spins; adaptive sleeps up to 100 us when idle"},
+    {"ports", KEY_LIST, KEY_REQUIRED | KEY_RESTART, COUNTED(config, ports, port_count),
+     .capacity = 16, .object = &port_object, .help = "DPDK ports"},
+    {"listeners", KEY_LIST, KEY_REQUIRED, COUNTED(config, listeners, listener_count),
+     .capacity = SNAPSHOT_LISTENERS_MAX, .object = &listener_object, .help = "where clients connect"},
+    {"regions", KEY_LIST, KEY_REQUIRED, COUNTED(config, regions, region_count),
+     .capacity = SNAPSHOT_REGIONS_MAX, .object = &region_object, .help = "in order of preference"},
+    {"health", KEY_OBJECT, 0, MEMBER(config, health), .object = &health_object,
+     .help = "health of backends, for all services"},
+    {"coalesce", KEY_OBJECT, 0, MEMBER(config, coalesce), .object = &coalesce_object,
+     .help = "coalescing, for all routes"},
+    {"services", KEY_LIST, KEY_REQUIRED, COUNTED(config, services, service_count),
+     .capacity = SNAPSHOT_SERVICES_MAX, .object = &service_object, .help = "what routes point to"},
+    {"routes", KEY_LIST, KEY_REQUIRED, COUNTED(config, routes, route_count),
+     .capacity = SNAPSHOT_ROUTES_MAX, .object = &route_object,
+     .help = "most specific first, whatever their order here"},
+    {"deny", KEY_PREFIXES, 0, COUNTED(config, deny, deny_count), .capacity = 65536,
+     .help = "sources that get nothing"},
+    {"failover", KEY_OBJECT, 0, MEMBER(config, failover), .object = &failover_object,
+     .help = "region failover"},
+    {"store", KEY_OBJECT, 0, MEMBER(config, store), .object = &store_object,
+     .help = "where the agreed state is kept"},
+    {"control", KEY_OBJECT, 0, MEMBER(config, control), .object = &control_object,
+     .help = "the control socket"},
+    {"limits", KEY_OBJECT, 0, MEMBER(config, limits), .object = &limits_object,
+     .help = "sizes of pools, all taken at start"},
+};
+OBJECT(config_root, config, root_keys);

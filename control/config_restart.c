@@ -1,0 +1,37 @@
+/*
+ * config_restart: which differences cannot be applied to a running process, by the tables' flag.
+ */
+#include "control/config_reader.h"
+
+#include <string.h>
+
+static void compare_object(const char *path, const struct config_object *object, const json_t *a,
+                           const json_t *b, struct config_findings *out);
+
+static void compare_key(const char *path, const struct config_key *key, const json_t *a,
+                        const json_t *b, struct config_findings *out)
+{
+    char full[CONFIG_PATH_MAX];
+    snprintf(full, sizeof(full), "%s%s%s", path, path[0] != '\0' ? "." : "", key->name);
+    const json_t *left = json_object_get(a, key->name);
+    const json_t *right = json_object_get(b, key->name);
+    if (key->type == KEY_OBJECT && !(key->flags & KEY_RESTART)) {
+        compare_object(full, key->object, left, right, out);
+        return;
+    }
+    if ((key->flags & KEY_RESTART) && !json_equal(left, right) && (left != NULL || right != NULL))
+        config_found(out, full, "changes only with a restart");
+}
+
+static void compare_object(const char *path, const struct config_object *object, const json_t *a,
+                           const json_t *b, struct config_findings *out)
+{
+    for (uint32_t i = 0; i < object->key_count; i++)
+        compare_key(path, &object->keys[i], a, b, out);
+}
+
+void config_needs_restart(const struct config *running, const struct config *wanted,
+                          struct config_findings *out_paths)
+{
+    compare_object("", &config_root, running->source, wanted->source, out_paths);
+}
