@@ -25,14 +25,14 @@ struct upstream_conn;
 struct attempt;
 
 enum attempt_failure {
-    ATTEMPT_CONNECT_REFUSED,  /* not begun: costs neither attempt nor budget (C14a) */
-    ATTEMPT_CONNECT_TIMEOUT,  /* not begun */
-    ATTEMPT_UNREACHABLE,      /* not begun */
-    ATTEMPT_NO_ROOM,          /* not begun: connection, stream or waiting places are used up here */
-    ATTEMPT_UNPROCESSED,      /* REFUSED_STREAM, or GOAWAY proves it was not acted upon */
-    ATTEMPT_CONNECTION_LOST,  /* reset, closed, or silent underneath */
-    ATTEMPT_RESET,            /* RST_STREAM by the backend, any other code */
-    ATTEMPT_MALFORMED,        /* the response broke the protocol */
+    ATTEMPT_CONNECT_REFUSED, /* not begun: costs neither attempt nor budget (C14a) */
+    ATTEMPT_CONNECT_TIMEOUT, /* not begun */
+    ATTEMPT_UNREACHABLE,     /* not begun */
+    ATTEMPT_NO_ROOM,         /* not begun: connection, stream or waiting places are used up here */
+    ATTEMPT_UNPROCESSED,     /* REFUSED_STREAM, or GOAWAY proves it was not acted upon */
+    ATTEMPT_CONNECTION_LOST, /* reset, closed, or silent underneath */
+    ATTEMPT_RESET,           /* RST_STREAM by the backend, any other code */
+    ATTEMPT_MALFORMED,       /* the response broke the protocol */
     ATTEMPT_FAILURES
 };
 
@@ -71,17 +71,17 @@ struct attempt {
     const struct attempt_handler *handler;
     struct upstream *upstream;
     enum attempt_state state;
-    bool began;            /* request bytes went into an established connection */
-    bool answered;         /* final response headers arrived */
-    uint32_t slot;         /* backend */
+    bool began;    /* request bytes went into an established connection */
+    bool answered; /* final response headers arrived */
+    uint32_t slot; /* backend */
     /* Private to upstream. */
-    uint32_t generation;   /* of the slot */
-    struct list link;      /* among those waiting, those to be told their failure, or conn's */
+    uint32_t generation; /* of the slot */
+    struct list link;    /* among those waiting, those to be told their failure, or conn's */
     struct upstream_conn *conn;
     struct h2_stream *stream;
     enum attempt_failure failure; /* to be told; ATTEMPT_FAILURES: none */
-    bool reported;       /* an outcome has been counted */
-    bool response_ended; /* END_STREAM arrived */
+    bool reported;                /* an outcome has been counted */
+    bool response_ended;          /* END_STREAM arrived */
     bool wants_grpc_status;
 };
 
@@ -166,7 +166,7 @@ struct probe_order {
     uint32_t slot;
     uint32_t generation;
     uint64_t timeout_ns;
-    uint8_t kind; /* enum probe_kind */
+    uint8_t kind;              /* enum probe_kind */
     char path[PROBE_PATH_MAX]; /* NUL-terminated; PROBE_HTTP2 */
 };
 
@@ -198,3 +198,6 @@ struct prober *prober_create(const struct prober_config *config);
  */
 void prober_start(struct prober *prober, const struct snapshot *snapshot,
                   const struct probe_order *order, uint64_t now);
+
+/* The probes under way. */
+uint32_t prober_count(const struct prober *prober);

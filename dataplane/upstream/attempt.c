@@ -1,0 +1,323 @@
+#include "dataplane/base/check.h"
+#include "dataplane/base/counter.h"
+#include "dataplane/upstream/upstream_private.h"
+
+static struct backend_load *load_of(const struct attempt *attempt)
+{
+    return upstream_load(attempt->upstream, attempt->slot, attempt->generation);
+}
+
+/* One outcome an attempt, and none for a backend that has left its slot. */
+static void report(struct attempt *attempt, enum backend_outcome outcome)
+{
+    struct backend_load *load = load_of(attempt);
+    if (load != NULL && !attempt->reported)
+        counter_add(&load->outcomes[outcome], 1);
+    attempt->reported = true;
+}
+
+static uint64_t *failure_counter(struct upstream_counters *counters, enum attempt_failure why)
+{
+    switch (why) {
+    case ATTEMPT_CONNECT_REFUSED:
+        return &counters->attempts_connect_refused;
+    case ATTEMPT_CONNECT_TIMEOUT:
+        return &counters->attempts_connect_timeout;
+    case ATTEMPT_UNREACHABLE:
+        return &counters->attempts_unreachable;
+    case ATTEMPT_NO_ROOM:
+        return &counters->attempts_no_room;
+    case ATTEMPT_UNPROCESSED:
+        return &counters->attempts_unprocessed;
+    case ATTEMPT_CONNECTION_LOST:
+        return &counters->attempts_connection_lost;
+    case ATTEMPT_RESET:
+        return &counters->attempts_reset;
+    case ATTEMPT_MALFORMED:
+        return &counters->attempts_malformed;
+    case ATTEMPT_FAILURES:
+        break;
+    }
+    check(!"a failure");
+    return NULL;
+}
+
+static void leave_in_flight(struct attempt *attempt)
+{
+    struct backend_load *load = load_of(attempt);
+    if (load != NULL)
+        counter_set(&load->in_flight, load->in_flight - 1);
+}
+
+/* Whatever it was doing, it is idle now. The stream, if any, is dead or about to be. */
+static void become_idle(struct attempt *attempt, uint64_t now)
+{
+    struct upstream_conn *conn = attempt->conn;
+    struct upstream *upstream = attempt->upstream;
+    list_remove(&attempt->link);
+    if (attempt->state == ATTEMPT_WAITING) {
+        upstream->waiting_count--;
+        if (attempt->failure == ATTEMPT_FAILURES)
+            upstream->slots[attempt->slot].waiting_count--;
+    }
+    attempt->state = ATTEMPT_IDLE;
+    attempt->stream = NULL;
+    attempt->conn = NULL;
+    leave_in_flight(attempt);
+    if (conn != NULL)
+        upstream_conn_left(conn, now);
+}
+
+static void end_failed(struct attempt *attempt, enum attempt_failure why, uint64_t now)
+{
+    become_idle(attempt, now);
+    counter_add(failure_counter(&attempt->upstream->counters, why), 1);
+    attempt->handler->failed(attempt, why, now);
+}
+
+static void end_done(struct attempt *attempt, uint64_t now)
+{
+    report(attempt, attempt->wants_grpc_status ? BACKEND_LOST_MID_BODY : BACKEND_SUCCESS);
+    become_idle(attempt, now);
+    counter_add(&attempt->upstream->counters.attempts_done, 1);
+    attempt->handler->done(attempt, now);
+}
+
+/* --- the owner's side --- */
+
+void attempt_init(struct attempt *attempt, struct upstream *upstream,
+                  const struct attempt_handler *handler)
+{
+    *attempt = (struct attempt){.handler = handler,
+                                .upstream = upstream,
+                                .state = ATTEMPT_IDLE,
+                                .failure = ATTEMPT_FAILURES};
+    list_init(&attempt->link);
+}
+
+bool attempt_start(struct attempt *attempt, const struct snapshot_backend *backend, uint64_t now)
+{
+    struct upstream *upstream = attempt->upstream;
+    check(attempt->state == ATTEMPT_IDLE);
+    slot_adopt(upstream, backend, now);
+    struct upstream_slot *slot = &upstream->slots[backend->slot];
+    if (slot->waiting_count >= upstream->config.waiting_max) {
+        counter_add(&upstream->counters.attempts_waiting_full, 1);
+        return false;
+    }
+    attempt_init(attempt, upstream, attempt->handler);
+    attempt->state = ATTEMPT_WAITING;
+    attempt->slot = backend->slot;
+    attempt->generation = slot->generation;
+    list_push_back(&slot->waiting, &attempt->link);
+    slot->waiting_count++;
+    upstream->waiting_count++;
+    counter_add(&upstream->counters.attempts, 1);
+    counter_add(&load_of(attempt)->in_flight, 1);
+    slot_touch(upstream, backend->slot);
+    return true;
+}
+
+void attempt_ready(struct attempt *attempt)
+{
+    if (attempt->state == ATTEMPT_OPEN)
+        h2_stream_ready(attempt->stream);
+}
+
+void attempt_consumed(struct attempt *attempt, uint32_t count)
+{
+    if (attempt->state == ATTEMPT_OPEN)
+        h2_stream_consumed(attempt->stream, count);
+}
+
+void attempt_report_late(struct attempt *attempt)
+{
+    if (attempt->state == ATTEMPT_OPEN)
+        report(attempt, attempt->answered ? BACKEND_LOST_MID_BODY : BACKEND_LATE);
+}
+
+void attempt_cancel(struct attempt *attempt, uint64_t now)
+{
+    struct h2_stream *stream = attempt->stream;
+    if (attempt->state == ATTEMPT_IDLE)
+        return;
+    counter_add(&attempt->upstream->counters.attempts_cancelled, 1);
+    become_idle(attempt, now);
+    if (stream != NULL)
+        h2_stream_reset(stream, H2_CANCEL);
+}
+
+/* --- waiting --- */
+
+void attempt_attach(struct attempt *attempt, struct upstream_conn *conn, uint64_t now)
+{
+    struct h2_stream *stream = h2_request(conn->h2, attempt, now);
+    if (stream == NULL) {
+        attempt_fail_later(attempt, ATTEMPT_NO_ROOM);
+        return;
+    }
+    attempt->upstream->waiting_count--;
+    attempt->state = ATTEMPT_OPEN;
+    attempt->stream = stream;
+    attempt->conn = conn;
+    list_push_back(&conn->attempts, &attempt->link);
+    upstream_conn_joined(conn, now);
+    h2_stream_ready(stream);
+}
+
+void attempt_fail_later(struct attempt *attempt, enum attempt_failure why)
+{
+    attempt->failure = why;
+    list_push_back(&attempt->upstream->failing, &attempt->link);
+}
+
+/* Those that fail in the meantime wait for the next tick, so that this one ends. */
+void attempts_tell(struct upstream *upstream, uint64_t now)
+{
+    struct list failing;
+    list_init(&failing);
+    list_append_all(&failing, &upstream->failing);
+    while (!list_is_empty(&failing)) {
+        struct attempt *attempt = list_entry(failing.next, struct attempt, link);
+        end_failed(attempt, attempt->failure, now);
+    }
+}
+
+void attempts_suspect(struct upstream_conn *conn, uint64_t now)
+{
+    struct list untold;
+    list_init(&untold);
+    list_append_all(&untold, &conn->attempts);
+    for (struct list *link; (link = list_pop_front(&untold)) != NULL;) {
+        struct attempt *attempt = list_entry(link, struct attempt, link);
+        list_push_back(&conn->attempts, link);
+        if (attempt->handler->suspected != NULL)
+            attempt->handler->suspected(attempt, now);
+    }
+}
+
+/* --- the stream's side --- */
+
+/* The three digits of :status; h2 has validated them. */
+static uint32_t status_of(const struct fields *fields)
+{
+    struct bytes value;
+    if (!fields_find(fields, FIELD_STATUS, &value) || value.length != 3)
+        return 0;
+    return (uint32_t)(value.data[0] - '0') * 100 + (uint32_t)(value.data[1] - '0') * 10 +
+           (uint32_t)(value.data[2] - '0');
+}
+
+static bool has_field(const struct fields *fields, enum field_token token)
+{
+    struct bytes value;
+    return fields_find(fields, token, &value);
+}
+
+static bool is_grpc(const struct fields *fields)
+{
+    struct bytes type;
+    return fields_find(fields, FIELD_CONTENT_TYPE, &type) &&
+           bytes_start_with(type, bytes_text("application/grpc"));
+}
+
+static void answered(struct attempt *attempt, const struct fields *fields)
+{
+    uint32_t status = status_of(fields);
+    attempt->answered = true;
+    attempt->wants_grpc_status = is_grpc(fields) && !has_field(fields, FIELD_GRPC_STATUS);
+    if (status == 502 || status == 503 || status == 504)
+        report(attempt, BACKEND_BAD_STATUS);
+}
+
+/*
+ * A header section beyond our limit. A client can provoke that (a cookie echoed), so it says
+ * nothing about the backend's health.
+ */
+static void refuse_section(struct attempt *attempt, uint64_t now)
+{
+    h2_stream_reset(attempt->stream, H2_CANCEL);
+    attempt->reported = true;
+    end_failed(attempt, ATTEMPT_MALFORMED, now);
+}
+
+void attempt_stream_headers(void *owner, struct h2_stream *stream, const struct fields *fields,
+                            enum h2_section section, bool end, uint64_t now)
+{
+    struct attempt *attempt = h2_stream_owner(stream);
+    upstream_conn_answered(attempt->conn);
+    if (fields->overflow) {
+        refuse_section(attempt, now);
+        return;
+    }
+    if (section == H2_SECTION_HEADERS)
+        answered(attempt, fields);
+    if (section == H2_SECTION_TRAILERS && has_field(fields, FIELD_GRPC_STATUS))
+        attempt->wants_grpc_status = false;
+    attempt->response_ended = end;
+    attempt->handler->headers(attempt, fields, section, end, now);
+}
+
+void attempt_stream_data(struct h2_stream *stream, struct bytes bytes, bool end, uint64_t now)
+{
+    struct attempt *attempt = h2_stream_owner(stream);
+    upstream_conn_answered(attempt->conn);
+    attempt->response_ended = end;
+    attempt->handler->data(attempt, bytes, end, now);
+}
+
+struct h2_supply attempt_stream_supply(struct h2_stream *stream, uint32_t max, uint64_t now)
+{
+    struct attempt *attempt = h2_stream_owner(stream);
+    struct h2_supply supply = attempt->handler->supply(attempt, max, now);
+    switch (supply.kind) {
+    case H2_SUPPLY_NONE:
+        break;
+    case H2_SUPPLY_INTERIM: /* requests have none */
+        check(supply.kind != H2_SUPPLY_INTERIM);
+        break;
+    case H2_SUPPLY_HEADERS:
+    case H2_SUPPLY_DATA:
+    case H2_SUPPLY_TRAILERS:
+        attempt->began = true;
+        break;
+    case H2_SUPPLY_RESET:
+        counter_add(&attempt->upstream->counters.attempts_cancelled, 1);
+        become_idle(attempt, now);
+        break;
+    }
+    return supply;
+}
+
+static enum attempt_failure failure_of(struct h2_reset reset)
+{
+    if (reset.unprocessed)
+        return ATTEMPT_UNPROCESSED;
+    if (reset.conn_lost)
+        return ATTEMPT_CONNECTION_LOST;
+    return reset.by_peer ? ATTEMPT_RESET : ATTEMPT_MALFORMED;
+}
+
+/* A GOAWAY is good manners, not a failure; a refused stream is one if the backend keeps at it. */
+static bool is_backends_fault(struct h2_reset reset)
+{
+    return reset.conn_lost || !reset.unprocessed || reset.code == H2_REFUSED_STREAM;
+}
+
+void attempt_stream_reset(struct h2_stream *stream, struct h2_reset reset, uint64_t now)
+{
+    struct attempt *attempt = h2_stream_owner(stream);
+    bool whole = attempt->response_ended && (reset.by_peer || reset.conn_lost);
+    if (whole) { /* RFC 9113 8.1: the rest of the request was not wanted */
+        end_done(attempt, now);
+        return;
+    }
+    if (is_backends_fault(reset))
+        report(attempt, attempt->answered ? BACKEND_LOST_MID_BODY : BACKEND_LOST_EARLY);
+    end_failed(attempt, failure_of(reset), now);
+}
+
+void attempt_stream_finished(struct h2_stream *stream, uint64_t now)
+{
+    end_done(h2_stream_owner(stream), now);
+}

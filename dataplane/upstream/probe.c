@@ -1,0 +1,281 @@
+#include "dataplane/base/check.h"
+#include "dataplane/base/memory.h"
+#include "dataplane/base/pool.h"
+#include "dataplane/upstream/upstream.h"
+
+/* A probe's request: five short fields, a path of PROBE_PATH_MAX and an authority. */
+#define PROBE_AUTHORITY_MAX 255u /* a host name's bound; what is longer is cut */
+#define PROBE_FIELD_BYTES   640u
+
+enum probe_state {
+    PROBE_CONNECTING, /* SYN sent */
+    PROBE_OPENING,    /* TCP is up, SETTINGS awaited */
+    PROBE_ASKING,     /* the request is on its way, the answer awaited */
+    PROBE_ENDING,     /* the result has been told; the timer is about to close the connection */
+};
+
+/* Owner: the prober's pool, from prober_start() to the end of the connection. */
+struct probe {
+    struct prober *prober;
+    enum probe_state state;
+    uint8_t kind;
+    struct probe_result result;
+    uint64_t started_at_ns;
+    struct timer timer; /* time-out; ENDING: the next advance */
+    struct tcp_conn *tcp;
+    struct h2_conn *h2;
+    struct fields request;
+    uint8_t request_data[PROBE_FIELD_BYTES];
+};
+
+struct prober {
+    struct prober_config config;
+    struct pool probes;
+};
+
+struct prober *prober_create(const struct prober_config *config)
+{
+    struct prober *prober = memory_take("prober", sizeof(*prober), config->socket_id);
+    if (prober == NULL)
+        return NULL;
+    prober->config = *config;
+    if (!pool_init(&prober->probes, "probes", POOL_FIFO, config->probes_max, sizeof(struct probe),
+                   config->socket_id))
+        return NULL;
+    return prober;
+}
+
+uint32_t prober_count(const struct prober *prober)
+{
+    return pool_used(&prober->probes);
+}
+
+static void give_back(struct probe *probe)
+{
+    timer_cancel(probe->prober->config.wheel, &probe->timer);
+    pool_give(&probe->prober->probes, probe);
+}
+
+/* Tell the result, once. Afterwards the probe is ENDING. */
+static void conclude(struct probe *probe, enum probe_outcome outcome, uint64_t now)
+{
+    struct prober_config *config = &probe->prober->config;
+    if (probe->state == PROBE_ENDING)
+        return;
+    probe->state = PROBE_ENDING;
+    probe->result.outcome = (uint8_t)outcome;
+    probe->result.took_ns = now - probe->started_at_ns;
+    config->result(config->context, &probe->result);
+}
+
+/* --- HTTP/2 --- */
+
+/* The result is known inside a callback of h2: the connection is closed after it, by the timer. */
+static void conclude_in_h2(struct probe *probe, enum probe_outcome outcome, uint64_t now)
+{
+    conclude(probe, outcome, now);
+    timer_arm(probe->prober->config.wheel, &probe->timer, now);
+}
+
+static void probe_headers(void *owner, struct h2_stream *stream, const struct fields *fields,
+                          enum h2_section section, bool end, uint64_t now)
+{
+    struct probe *probe = owner;
+    struct bytes status;
+    if (section != H2_SECTION_HEADERS || probe->state == PROBE_ENDING)
+        return;
+    if (fields_find(fields, FIELD_STATUS, &status) && status.length == 3)
+        probe->result.status = (uint16_t)((status.data[0] - '0') * 100 +
+                                          (status.data[1] - '0') * 10 + (status.data[2] - '0'));
+    bool good = probe->result.status >= 200 && probe->result.status <= 299;
+    conclude_in_h2(probe, good ? PROBE_OK : PROBE_BAD_STATUS, now);
+}
+
+static void probe_data(struct h2_stream *stream, struct bytes bytes, bool end, uint64_t now)
+{
+    h2_stream_consumed(stream, (uint32_t)bytes.length);
+}
+
+static struct h2_supply probe_supply(struct h2_stream *stream, uint32_t max, uint64_t now)
+{
+    struct probe *probe = h2_stream_owner(stream);
+    return (struct h2_supply){.kind = H2_SUPPLY_HEADERS, .end = true, .fields = &probe->request};
+}
+
+static void probe_reset(struct h2_stream *stream, struct h2_reset reset, uint64_t now)
+{
+    conclude_in_h2(h2_stream_owner(stream), PROBE_RESET, now);
+}
+
+static void probe_finished(struct h2_stream *stream, uint64_t now)
+{
+}
+
+static void probe_available(void *owner, struct h2_conn *conn, uint64_t now)
+{
+    struct probe *probe = owner;
+    if (probe->state != PROBE_OPENING)
+        return;
+    struct h2_stream *stream = h2_is_open(conn) ? h2_request(conn, probe, now) : NULL;
+    if (stream == NULL) {
+        conclude_in_h2(probe, h2_is_open(conn) ? PROBE_NO_ROOM : PROBE_RESET, now);
+        return;
+    }
+    probe->state = PROBE_ASKING;
+    h2_stream_ready(stream);
+}
+
+static void probe_closed(void *owner, struct h2_conn *conn, uint64_t now)
+{
+    struct probe *probe = owner;
+    conclude(probe, PROBE_RESET, now);
+    give_back(probe);
+}
+
+static const struct h2_handler probe_handler = {
+    .headers = probe_headers,
+    .data = probe_data,
+    .supply = probe_supply,
+    .reset = probe_reset,
+    .finished = probe_finished,
+    .available = probe_available,
+    .closed = probe_closed,
+};
+
+/* --- TCP --- */
+
+static void probe_established(struct probe *probe, uint64_t now)
+{
+    if (probe->kind == PROBE_TCP) {
+        conclude(probe, PROBE_OK, now);
+        tcp_close(probe->tcp);
+        give_back(probe);
+        return;
+    }
+    probe->state = PROBE_OPENING;
+    probe->h2 = h2_open(probe->prober->config.h2, H2_CLIENT, transport_tcp(probe->tcp),
+                        &probe_handler, probe, now);
+    if (probe->h2 != NULL)
+        return;
+    conclude(probe, PROBE_NO_ROOM, now);
+    give_back(probe);
+}
+
+static void probe_failed(struct probe *probe, uint64_t now)
+{
+    if (probe->h2 != NULL) {
+        h2_transport_ended(probe->h2, true, now);
+        return;
+    }
+    conclude(probe, PROBE_CONNECT_FAILED, now);
+    tcp_abort(probe->tcp);
+    give_back(probe);
+}
+
+/* The probe's slot in the pool may be free after each call into h2. */
+static void probe_read(struct probe *probe, uint32_t events, uint64_t now)
+{
+    handle self = pool_handle(&probe->prober->probes, probe);
+    struct pool *probes = &probe->prober->probes;
+    if ((events & TCP_WRITABLE) != 0)
+        h2_writable(probe->h2);
+    if ((events & (TCP_READABLE | TCP_EOF)) != 0 && pool_get(probes, self) != NULL)
+        h2_in(probe->h2, now);
+    if ((events & TCP_EOF) != 0 && pool_get(probes, self) != NULL)
+        h2_transport_ended(probe->h2, false, now);
+}
+
+static void probe_event(void *app, struct tcp_conn *tcp, uint32_t events, uint64_t now)
+{
+    struct probe *probe = app;
+    struct pool *probes = &probe->prober->probes;
+    handle self = pool_handle(probes, probe);
+    if ((events & TCP_FAILED) != 0) {
+        probe_failed(probe, now);
+        return;
+    }
+    if ((events & TCP_OPENED) != 0)
+        probe_established(probe, now);
+    if (pool_get(probes, self) != NULL && probe->h2 != NULL)
+        probe_read(probe, events, now);
+}
+
+static const struct tcp_app probe_app = {probe_event};
+
+/* Time is up, or the result is told: let go of the connection. */
+static void probe_fired(struct timer *timer, void *context, uint64_t now)
+{
+    struct probe *probe = context;
+    conclude(probe, PROBE_TIMEOUT, now);
+    if (probe->h2 != NULL) {
+        h2_close(probe->h2, H2_NO_ERROR, now); /* ends in probe_closed() */
+        return;
+    }
+    tcp_abort(probe->tcp);
+    give_back(probe);
+}
+
+/* --- starting --- */
+
+static const struct snapshot_backend *find_backend(const struct snapshot *snapshot,
+                                                   const struct probe_order *order)
+{
+    for (uint32_t i = 0; i < snapshot->backend_count; i++) {
+        const struct snapshot_backend *backend = &snapshot->backends[i];
+        if (backend->slot == order->slot && backend->generation == order->generation)
+            return backend;
+    }
+    return NULL;
+}
+
+/* What the probe asks: GET path. The authority is the service's, else the backend's name. */
+static void write_request(struct probe *probe, const struct snapshot *snapshot,
+                          const struct snapshot_backend *backend, const char *path)
+{
+    struct bytes authority = snapshot->services[backend->service].authority;
+    if (authority.length == 0)
+        authority = backend->name;
+    fields_init(&probe->request, probe->request_data, sizeof(probe->request_data));
+    fields_add_token(&probe->request, FIELD_METHOD, bytes_text("GET"));
+    fields_add_token(&probe->request, FIELD_SCHEME, bytes_text("http"));
+    fields_add_token(&probe->request, FIELD_AUTHORITY, bytes_first(authority, PROBE_AUTHORITY_MAX));
+    fields_add_token(&probe->request, FIELD_PATH, bytes_of(path, strnlen(path, PROBE_PATH_MAX)));
+    fields_add_token(&probe->request, FIELD_USER_AGENT, bytes_text("weir-probe"));
+    check(!probe->request.overflow);
+}
+
+/* False: no connection to be had; the probe has been given back. */
+static bool probe_connect(struct probe *probe, const struct snapshot_backend *backend,
+                          uint64_t timeout_ns, uint64_t now)
+{
+    struct prober_config *config = &probe->prober->config;
+    timer_init(&probe->timer, probe_fired, probe);
+    probe->tcp = tcp_connect(config->tcp, &backend->address, backend->port, &probe_app, probe, now);
+    if (probe->tcp == NULL) {
+        give_back(probe);
+        return false;
+    }
+    timer_arm(config->wheel, &probe->timer, now + timeout_ns);
+    return true;
+}
+
+void prober_start(struct prober *prober, const struct snapshot *snapshot,
+                  const struct probe_order *order, uint64_t now)
+{
+    const struct snapshot_backend *backend = find_backend(snapshot, order);
+    struct probe *probe = backend != NULL ? pool_take(&prober->probes) : NULL;
+    struct probe_result result = {
+        .slot = order->slot, .generation = order->generation, .outcome = PROBE_NO_ROOM};
+    if (probe == NULL) {
+        prober->config.result(prober->config.context, &result);
+        return;
+    }
+    *probe = (struct probe){.prober = prober,
+                            .state = PROBE_CONNECTING,
+                            .kind = order->kind,
+                            .result = result,
+                            .started_at_ns = now};
+    write_request(probe, snapshot, backend, order->path);
+    if (!probe_connect(probe, backend, order->timeout_ns, now))
+        prober->config.result(prober->config.context, &result);
+}

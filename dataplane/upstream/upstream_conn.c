@@ -1,0 +1,504 @@
+#include "dataplane/base/check.h"
+#include "dataplane/base/counter.h"
+#include "dataplane/base/random.h"
+#include "dataplane/upstream/upstream_private.h"
+
+/* Legal transitions. Nothing leads back to CONNECTING, which is 0: not a transition. */
+static const enum upstream_conn_state transitions[UPSTREAM_CONN_STATES][UPSTREAM_CONN_CAUSES] = {
+    [UPSTREAM_CONNECTING] =
+        {
+            [UPSTREAM_ESTABLISHED] = UPSTREAM_OPENING,
+            [UPSTREAM_RETIRED] = UPSTREAM_CLOSED,
+            [UPSTREAM_OVER] = UPSTREAM_CLOSED,
+        },
+    [UPSTREAM_OPENING] =
+        {
+            [UPSTREAM_SETTINGS] = UPSTREAM_OPEN,
+            [UPSTREAM_DOOR_CLOSED] = UPSTREAM_DRAINING,
+            [UPSTREAM_RETIRED] = UPSTREAM_DRAINING,
+            [UPSTREAM_OVER] = UPSTREAM_CLOSED,
+        },
+    [UPSTREAM_OPEN] =
+        {
+            [UPSTREAM_DOOR_CLOSED] = UPSTREAM_DRAINING,
+            [UPSTREAM_RETIRED] = UPSTREAM_DRAINING,
+            [UPSTREAM_OVER] = UPSTREAM_CLOSED,
+        },
+    [UPSTREAM_DRAINING] =
+        {
+            [UPSTREAM_OVER] = UPSTREAM_CLOSED,
+        },
+};
+
+static struct upstream_slot *slot_of(const struct upstream_conn *conn)
+{
+    return &conn->upstream->slots[conn->slot];
+}
+
+static struct backend_load *load_of(const struct upstream_conn *conn)
+{
+    return upstream_load(conn->upstream, conn->slot, conn->generation);
+}
+
+static void arm(struct upstream_conn *conn, uint64_t due_at_ns)
+{
+    timer_arm(conn->upstream->config.wheel, &conn->timer, due_at_ns);
+}
+
+static void arm_for_idle(struct upstream_conn *conn)
+{
+    uint64_t idle_until = conn->idle_since_ns + UPSTREAM_IDLE_NS;
+    arm(conn, idle_until < conn->retire_at_ns ? idle_until : conn->retire_at_ns);
+}
+
+static void begin_idling(struct upstream_conn *conn, uint64_t now)
+{
+    conn->idle_since_ns = now;
+    list_push_back(&conn->upstream->idle, &conn->idle);
+    if (!conn->suspect)
+        arm_for_idle(conn);
+}
+
+/* --- entering states --- */
+
+static void enter_open(struct upstream_conn *conn, uint64_t now)
+{
+    struct upstream *upstream = conn->upstream;
+    struct backend_load *load = load_of(conn);
+    uint32_t age_jitter_s = random_below(upstream->config.random, UPSTREAM_AGE_JITTER_S);
+    conn->retire_at_ns = now + UPSTREAM_AGE_NS + age_jitter_s * CLOCK_S;
+    conn->suspect = false;
+    counter_add(&upstream->counters.connections_opened, 1);
+    if (load != NULL) {
+        counter_add(&load->connected, 1);
+        counter_set(&load->connect_failed_row, 0);
+    }
+    uint32_t room = h2_request_room(conn->h2);
+    slot_of(conn)->streams_expected =
+        room < 1 ? 1 : (room < UPSTREAM_STREAMS_ASSUMED ? room : UPSTREAM_STREAMS_ASSUMED);
+    begin_idling(conn, now);
+}
+
+/* The slot does not count on the connection any more. */
+static void leave_slot(struct upstream_conn *conn)
+{
+    list_remove(&conn->link);
+    slot_of(conn)->connection_count--;
+    if (slot_of(conn)->waiting_count > 0)
+        slot_touch(conn->upstream, conn->slot);
+}
+
+static void enter_draining(struct upstream_conn *conn, uint64_t now)
+{
+    leave_slot(conn);
+    list_push_back(&conn->upstream->retiring, &conn->link);
+    arm(conn, now + (conn->attempt_count > 0 ? UPSTREAM_WATCH_NS : UPSTREAM_END_NS));
+}
+
+static void count_connect_failure(struct upstream_conn *conn)
+{
+    struct upstream_counters *counters = &conn->upstream->counters;
+    struct backend_load *load = load_of(conn);
+    if (conn->failure == ATTEMPT_NO_ROOM) {
+        counter_add(&counters->connects_no_room, 1); /* our own lack is nobody's failure */
+        return;
+    }
+    if (conn->failure == ATTEMPT_CONNECT_TIMEOUT)
+        counter_add(&counters->connects_timeout, 1);
+    else if (conn->failure == ATTEMPT_UNREACHABLE)
+        counter_add(&counters->connects_unreachable, 1);
+    else
+        counter_add(&counters->connects_refused, 1);
+    if (load == NULL)
+        return;
+    counter_add(&load->outcomes[BACKEND_CONNECT_FAILED], 1);
+    counter_add(&load->connect_failed_row, 1);
+}
+
+/* It ended without having been of use: those who wait move on if nothing else is coming. */
+static void let_down(struct upstream_conn *conn, uint64_t now)
+{
+    slot_of(conn)->grow_after_ns = now + UPSTREAM_GROW_PAUSE_NS;
+    if (!slot_has_hope(slot_of(conn)))
+        slot_fail_waiting(conn->upstream, conn->slot, conn->failure);
+}
+
+static void enter_closed(struct upstream_conn *conn)
+{
+    struct backend_load *load = load_of(conn);
+    check(conn->attempt_count == 0);
+    timer_cancel(conn->upstream->config.wheel, &conn->timer);
+    list_remove(&conn->link);
+    list_push_back(&conn->upstream->closed, &conn->link);
+    if (load != NULL)
+        counter_set(&load->connections, load->connections - 1);
+}
+
+/* The one place where a connection changes state. */
+static void conn_change(struct upstream_conn *conn, enum upstream_conn_cause cause, uint64_t now)
+{
+    enum upstream_conn_state before = conn->state;
+    enum upstream_conn_state after = transitions[before][cause];
+    check(after != UPSTREAM_CONNECTING);
+    conn->state = after;
+    if (before == UPSTREAM_OPEN)
+        list_remove(&conn->idle);
+    if (after == UPSTREAM_OPENING)
+        arm(conn, now + UPSTREAM_OPENING_SUSPECT_NS);
+    else if (after == UPSTREAM_OPEN)
+        enter_open(conn, now);
+    else if (after == UPSTREAM_DRAINING)
+        enter_draining(conn, now);
+    else if (before != UPSTREAM_DRAINING)
+        leave_slot(conn);
+    if (after == UPSTREAM_CLOSED)
+        enter_closed(conn);
+    if (cause == UPSTREAM_OVER && before < UPSTREAM_OPEN)
+        count_connect_failure(conn);
+    if (cause == UPSTREAM_OVER && before == UPSTREAM_OPEN)
+        counter_add(&conn->upstream->counters.connections_lost, 1);
+    if (before < UPSTREAM_DRAINING && after >= UPSTREAM_DRAINING && !conn->served &&
+        cause != UPSTREAM_RETIRED)
+        let_down(conn, now);
+}
+
+/* --- the path's health --- */
+
+static void suspect(struct upstream_conn *conn)
+{
+    struct backend_load *load = load_of(conn);
+    conn->suspect = true;
+    counter_add(&conn->upstream->counters.suspicions, 1);
+    if (load != NULL)
+        counter_add(&load->suspected, 1);
+    if (slot_of(conn)->waiting_count > 0)
+        slot_touch(conn->upstream, conn->slot);
+}
+
+static void trust(struct upstream_conn *conn)
+{
+    conn->suspect = false;
+    if (slot_of(conn)->waiting_count > 0)
+        slot_touch(conn->upstream, conn->slot);
+}
+
+/* Not open yet and silent: nobody goes on waiting for it alone. */
+static void suspect_coming(struct upstream_conn *conn)
+{
+    if (conn->suspect)
+        return;
+    suspect(conn);
+    if (!slot_has_hope(slot_of(conn)))
+        slot_fail_waiting(conn->upstream, conn->slot, ATTEMPT_CONNECT_TIMEOUT);
+}
+
+/* Ask for a sign of life when the backend has been quiet for longer than at the PING before. */
+static void ping_if_quiet(struct upstream_conn *conn, uint64_t now)
+{
+    if (conn->pings == UPSTREAM_PINGS_MAX || conn->pinged_at_ns != 0)
+        return;
+    if (now - conn->quiet_since_ns < UPSTREAM_PING_NS << (UPSTREAM_PING_SHIFT * conn->pings))
+        return;
+    conn->pings++;
+    conn->pinged_at_ns = now;
+    counter_add(&conn->upstream->counters.pings, 1);
+    h2_ping(conn->h2, conn->upstream->config.ping_timeout_ns, now);
+}
+
+static bool is_silent(const struct upstream_conn *conn, uint64_t now)
+{
+    struct tcp_info info;
+    tcp_info(conn->tcp, now, &info);
+    uint64_t unacked_max_ns = UPSTREAM_UNACKED_RTTS * info.smoothed_rtt_ns;
+    if (unacked_max_ns < UPSTREAM_UNACKED_NS)
+        unacked_max_ns = UPSTREAM_UNACKED_NS;
+    bool unanswered =
+        conn->pinged_at_ns != 0 && now - conn->pinged_at_ns >= UPSTREAM_PING_SUSPECT_NS;
+    return unanswered || info.unacked_for_ns >= unacked_max_ns;
+}
+
+/* Look at the path of a connection in use. It is left as it is: h2 and TCP decide about its end. */
+static void watch(struct upstream_conn *conn, uint64_t now)
+{
+    arm(conn, now + UPSTREAM_WATCH_NS);
+    bool silent = is_silent(conn, now);
+    if (!silent && conn->suspect)
+        trust(conn);
+    if (silent && !conn->suspect) {
+        suspect(conn);
+        attempts_suspect(conn, now);
+        return;
+    }
+    if (conn->attempt_count > 0)
+        ping_if_quiet(conn, now);
+}
+
+static void received(struct upstream_conn *conn, uint64_t now)
+{
+    conn->quiet_since_ns = now;
+    conn->pinged_at_ns = 0;
+    if (conn->suspect && conn->state == UPSTREAM_OPEN)
+        trust(conn);
+}
+
+/* --- the timer --- */
+
+static void opening_fired(struct upstream_conn *conn, uint64_t now)
+{
+    uint64_t give_up_at_ns = conn->established_at_ns + UPSTREAM_OPENING_NS;
+    if (now < give_up_at_ns) {
+        suspect_coming(conn);
+        arm(conn, give_up_at_ns);
+        return;
+    }
+    conn->failure = ATTEMPT_CONNECT_TIMEOUT;
+    h2_close(conn->h2, H2_SETTINGS_TIMEOUT, now);
+}
+
+static void open_fired(struct upstream_conn *conn, uint64_t now)
+{
+    struct upstream_counters *counters = &conn->upstream->counters;
+    if (now >= conn->retire_at_ns)
+        upstream_conn_retire(conn, &counters->connections_aged, now);
+    else if (conn->attempt_count > 0 || conn->suspect)
+        watch(conn, now);
+    else if (now - conn->idle_since_ns >= UPSTREAM_IDLE_NS)
+        upstream_conn_retire(conn, &counters->connections_idle, now);
+    else
+        arm_for_idle(conn);
+}
+
+static void draining_fired(struct upstream_conn *conn, uint64_t now)
+{
+    if (conn->attempt_count > 0)
+        watch(conn, now);
+    else
+        h2_close(conn->h2, H2_NO_ERROR, now);
+}
+
+static void conn_fired(struct timer *timer, void *context, uint64_t now)
+{
+    struct upstream_conn *conn = context;
+    switch (conn->state) {
+    case UPSTREAM_CONNECTING:
+        suspect_coming(conn);
+        break;
+    case UPSTREAM_OPENING:
+        opening_fired(conn, now);
+        break;
+    case UPSTREAM_OPEN:
+        open_fired(conn, now);
+        break;
+    case UPSTREAM_DRAINING:
+        draining_fired(conn, now);
+        break;
+    case UPSTREAM_CLOSED:
+    case UPSTREAM_CONN_STATES:
+        check(!"a closed connection has no timer");
+    }
+}
+
+/* --- what h2 and tcp tell --- */
+
+static void conn_available(void *owner, struct h2_conn *h2, uint64_t now)
+{
+    struct upstream_conn *conn = owner;
+    if (conn->state == UPSTREAM_OPENING && h2_is_open(h2))
+        conn_change(conn, UPSTREAM_SETTINGS, now);
+    if (conn->state != UPSTREAM_OPENING && conn->state != UPSTREAM_OPEN)
+        return;
+    if (!h2_is_open(h2)) {
+        counter_add(&conn->upstream->counters.connections_goaway, 1);
+        conn_change(conn, UPSTREAM_DOOR_CLOSED, now);
+    } else if (slot_of(conn)->waiting_count > 0) {
+        slot_touch(conn->upstream, conn->slot);
+    }
+}
+
+static void conn_closed(void *owner, struct h2_conn *h2, uint64_t now)
+{
+    struct upstream_conn *conn = owner;
+    conn->h2 = NULL;
+    conn->tcp = NULL;
+    conn_change(conn, UPSTREAM_OVER, now);
+}
+
+static const struct h2_handler conn_handler = {
+    .headers = attempt_stream_headers,
+    .data = attempt_stream_data,
+    .supply = attempt_stream_supply,
+    .reset = attempt_stream_reset,
+    .finished = attempt_stream_finished,
+    .available = conn_available,
+    .closed = conn_closed,
+};
+
+static enum attempt_failure failure_of(enum tcp_failure failure)
+{
+    switch (failure) {
+    case TCP_FAILURE_TIMEOUT:
+        return ATTEMPT_CONNECT_TIMEOUT;
+    case TCP_FAILURE_UNREACHABLE:
+        return ATTEMPT_UNREACHABLE;
+    case TCP_FAILURE_NONE:
+    case TCP_FAILURE_REFUSED:
+    case TCP_FAILURE_RESET:
+    case TCP_FAILURES:
+        break;
+    }
+    return ATTEMPT_CONNECT_REFUSED;
+}
+
+static void conn_failed(struct upstream_conn *conn, uint64_t now)
+{
+    struct tcp_info info;
+    tcp_info(conn->tcp, now, &info);
+    conn->failure = failure_of(info.failure);
+    if (conn->h2 != NULL) {
+        h2_transport_ended(conn->h2, true, now);
+        return;
+    }
+    tcp_abort(conn->tcp);
+    conn->tcp = NULL;
+    conn_change(conn, UPSTREAM_OVER, now);
+}
+
+static void conn_established(struct upstream_conn *conn, uint64_t now)
+{
+    struct upstream *upstream = conn->upstream;
+    conn->established_at_ns = now;
+    conn->h2 =
+        h2_open(upstream->config.h2, H2_CLIENT, transport_tcp(conn->tcp), &conn_handler, conn, now);
+    if (conn->h2 != NULL) {
+        conn_change(conn, UPSTREAM_ESTABLISHED, now);
+        return;
+    }
+    conn->tcp = NULL;
+    conn->failure = ATTEMPT_NO_ROOM;
+    conn_change(conn, UPSTREAM_OVER, now);
+}
+
+static void conn_event(void *app, struct tcp_conn *tcp, uint32_t events, uint64_t now)
+{
+    struct upstream_conn *conn = app;
+    if ((events & TCP_FAILED) != 0) {
+        conn_failed(conn, now);
+        return;
+    }
+    if ((events & TCP_OPENED) != 0)
+        conn_established(conn, now);
+    if ((events & (TCP_READABLE | TCP_EOF)) != 0)
+        received(conn, now);
+    if ((events & TCP_WRITABLE) != 0 && conn->h2 != NULL)
+        h2_writable(conn->h2);
+    if ((events & TCP_READABLE) != 0 && conn->h2 != NULL)
+        h2_in(conn->h2, now);
+    if ((events & TCP_EOF) != 0 && conn->h2 != NULL)
+        h2_transport_ended(conn->h2, false, now);
+}
+
+static const struct tcp_app conn_app = {conn_event};
+
+/* --- for the other files of this folder --- */
+
+static struct upstream_conn *conn_take(struct upstream *upstream, uint64_t now)
+{
+    struct upstream_conn *conn = pool_take(&upstream->connections);
+    if (conn == NULL && upstream_conn_reclaim(upstream, now)) {
+        upstream_conns_give_back(upstream);
+        conn = pool_take(&upstream->connections);
+    }
+    if (conn == NULL)
+        counter_add(&upstream->counters.connections_full, 1);
+    return conn;
+}
+
+bool upstream_conn_start(struct upstream *upstream, uint32_t slot, uint64_t now)
+{
+    struct upstream_slot *backend = &upstream->slots[slot];
+    struct upstream_conn *conn = conn_take(upstream, now);
+    if (conn == NULL)
+        return false;
+    *conn = (struct upstream_conn){.upstream = upstream,
+                                   .state = UPSTREAM_CONNECTING,
+                                   .slot = slot,
+                                   .generation = backend->generation,
+                                   .failure = ATTEMPT_CONNECT_REFUSED};
+    conn->tcp =
+        tcp_connect(upstream->config.tcp, &backend->address, backend->port, &conn_app, conn, now);
+    if (conn->tcp == NULL) {
+        pool_give(&upstream->connections, conn);
+        counter_add(&upstream->counters.connects_no_room, 1);
+        return false;
+    }
+    list_init(&conn->idle);
+    list_init(&conn->attempts);
+    list_push_back(&backend->connections, &conn->link);
+    backend->connection_count++;
+    timer_init(&conn->timer, conn_fired, conn);
+    arm(conn, now + UPSTREAM_CONNECT_SUSPECT_NS);
+    counter_add(&upstream->counters.connects, 1);
+    struct backend_load *load = load_of(conn);
+    if (load != NULL)
+        counter_add(&load->connections, 1);
+    return true;
+}
+
+void upstream_conn_retire(struct upstream_conn *conn, uint64_t *counter, uint64_t now)
+{
+    counter_add(counter, 1);
+    if (conn->state == UPSTREAM_CONNECTING) {
+        tcp_abort(conn->tcp);
+        conn->tcp = NULL;
+    }
+    conn_change(conn, UPSTREAM_RETIRED, now);
+}
+
+void upstream_conns_shut_down(struct upstream *upstream, uint64_t now)
+{
+    for (struct list *link; (link = list_pop_front(&upstream->retiring)) != NULL;) {
+        struct upstream_conn *conn = list_entry(link, struct upstream_conn, link);
+        list_push_back(&upstream->draining, link);
+        h2_shutdown(conn->h2, now);
+    }
+}
+
+bool upstream_conn_reclaim(struct upstream *upstream, uint64_t now)
+{
+    if (list_is_empty(&upstream->idle))
+        return false;
+    struct upstream_conn *conn = list_entry(upstream->idle.next, struct upstream_conn, idle);
+    upstream_conn_retire(conn, &upstream->counters.connections_reclaimed, now);
+    h2_close(conn->h2, H2_NO_ERROR, now);
+    return true;
+}
+
+void upstream_conns_give_back(struct upstream *upstream)
+{
+    for (struct list *link; (link = list_pop_front(&upstream->closed)) != NULL;)
+        pool_give(&upstream->connections, list_entry(link, struct upstream_conn, link));
+}
+
+void upstream_conn_joined(struct upstream_conn *conn, uint64_t now)
+{
+    conn->served = true;
+    if (conn->attempt_count++ > 0)
+        return;
+    list_remove(&conn->idle);
+    conn->quiet_since_ns = now;
+    arm(conn, now + UPSTREAM_WATCH_NS);
+}
+
+void upstream_conn_left(struct upstream_conn *conn, uint64_t now)
+{
+    check(conn->attempt_count > 0);
+    conn->attempt_count--;
+    if (slot_of(conn)->waiting_count > 0)
+        slot_touch(conn->upstream, conn->slot);
+    if (conn->attempt_count > 0)
+        return;
+    if (conn->state == UPSTREAM_OPEN)
+        begin_idling(conn, now);
+    else
+        arm(conn, now + UPSTREAM_END_NS);
+}

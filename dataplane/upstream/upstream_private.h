@@ -1,0 +1,182 @@
+/*
+ * upstream_private: what the files of this folder share. One worker.
+ *
+ * Who calls whom: upstream.c (create, slots, tick) and attempt.c use upstream_conn.c; what happens
+ * on a connection comes back as slot_*() and attempt_stream_*().
+ *
+ * Timers, one a connection (upstream_conn.c):
+ *   CONNECTING  UPSTREAM_CONNECT_SUSPECT_NS after the start: nobody goes on waiting for it
+ *   OPENING     UPSTREAM_OPENING_SUSPECT_NS likewise; UPSTREAM_OPENING_NS: given up
+ *   OPEN        with attempts, or suspect: every UPSTREAM_WATCH_NS; else at the idle limit
+ *   DRAINING    with attempts: every UPSTREAM_WATCH_NS; else UPSTREAM_END_NS: closed hard
+ */
+#pragma once
+
+#include "dataplane/base/clock.h"
+#include "dataplane/base/pool.h"
+#include "dataplane/upstream/upstream.h"
+
+/* Limits. Those of suspicion are failover.md's, "Backend health". */
+#define UPSTREAM_CONNECT_SUSPECT_NS (250 * CLOCK_MS) /* SYN unanswered */
+#define UPSTREAM_OPENING_SUSPECT_NS (500 * CLOCK_MS) /* connected, no SETTINGS */
+#define UPSTREAM_OPENING_NS         (2 * CLOCK_S)    /* likewise: the connect has failed */
+#define UPSTREAM_WATCH_NS           (100 * CLOCK_MS) /* between two looks at a path in use */
+#define UPSTREAM_UNACKED_NS         (150 * CLOCK_MS) /* data unacknowledged, at least ... */
+#define UPSTREAM_UNACKED_RTTS       3u               /* ... and so many smoothed round trips */
+#define UPSTREAM_PING_SUSPECT_NS    (500 * CLOCK_MS) /* PING unanswered */
+#define UPSTREAM_IDLE_NS            (60 * CLOCK_S)   /* without attempts */
+#define UPSTREAM_AGE_NS             (3600 * CLOCK_S) /* a connection is replaced after ... */
+#define UPSTREAM_AGE_JITTER_S       360u             /* ... and up to so many seconds */
+#define UPSTREAM_END_NS             (5 * CLOCK_S)    /* draining without attempts */
+#define UPSTREAM_GROW_PAUSE_NS      (1 * CLOCK_S)    /* after a failed connect beside open ones */
+#define UPSTREAM_STREAMS_ASSUMED    100u             /* room of a connection not open yet */
+
+/*
+ * Silence before the n-th PING since the last response frame: 1 s, 4 s, 16 s, then no more. gRPC
+ * servers end connections with ENHANCE_YOUR_CALM at the fourth PING without a response frame in
+ * between; after three TCP's keepalive watches on.
+ */
+#define UPSTREAM_PING_NS    (1 * CLOCK_S)
+#define UPSTREAM_PING_SHIFT 2u
+#define UPSTREAM_PINGS_MAX  3u
+
+enum upstream_conn_state {
+    UPSTREAM_CONNECTING, /* SYN sent */
+    UPSTREAM_OPENING,    /* HTTP/2 preface queued, the backend's SETTINGS awaited */
+    UPSTREAM_OPEN,       /* takes attempts, as far as streams allow */
+    UPSTREAM_DRAINING,   /* takes no more; ends with its last attempt */
+    UPSTREAM_CLOSED,     /* over; the object is given back by the next tick */
+    UPSTREAM_CONN_STATES
+};
+
+/* What moves a connection from state to state. */
+enum upstream_conn_cause {
+    UPSTREAM_ESTABLISHED, /* TCP is up */
+    UPSTREAM_SETTINGS,    /* the backend's SETTINGS arrived */
+    UPSTREAM_DOOR_CLOSED, /* GOAWAY, or stream ids are used up */
+    UPSTREAM_RETIRED,     /* by us: idle, aged, backend gone, node drains */
+    UPSTREAM_OVER,        /* refused, lost, or closed in good order */
+    UPSTREAM_CONN_CAUSES
+};
+
+/* Owner: struct upstream's pool, until the tick after UPSTREAM_CLOSED. */
+struct upstream_conn {
+    struct upstream *upstream;
+    enum upstream_conn_state state;
+    uint32_t slot;
+    uint32_t generation;  /* of the slot */
+    struct list link;     /* slot's, or upstream's retiring, draining, closed */
+    struct list idle;     /* in upstream->idle while OPEN without attempts */
+    struct list attempts; /* open ones */
+    uint32_t attempt_count;
+    struct tcp_conn *tcp; /* NULL: not ours any more */
+    struct h2_conn *h2;   /* from OPENING until it told closed() */
+    struct timer timer;
+    uint64_t established_at_ns;
+    uint64_t quiet_since_ns; /* the last arrival, or the first attempt after idling */
+    uint64_t idle_since_ns;
+    uint64_t retire_at_ns;        /* age limit */
+    uint64_t pinged_at_ns;        /* PING unanswered since; 0: none */
+    uint32_t pings;               /* since the last response frame */
+    bool suspect;                 /* the path is silent: new attempts go elsewhere */
+    bool served;                  /* it has had an attempt */
+    enum attempt_failure failure; /* what those who wait are told if it never opens */
+};
+
+/* A backend, as far as this worker's connections go. */
+struct upstream_slot {
+    bool present; /* in the snapshot */
+    uint32_t generation;
+    uint64_t applied; /* upstream->applied at which it was last seen */
+    struct ip_address address;
+    uint16_t port;
+    struct list connections; /* CONNECTING, OPENING, OPEN */
+    uint32_t connection_count;
+    struct list waiting; /* attempts, first come first */
+    uint32_t waiting_count;
+    uint32_t streams_expected; /* of a connection being opened, 1.. */
+    uint64_t grow_after_ns;    /* none beside working connections before */
+    struct list touched;       /* in upstream->touched: the next tick serves it */
+};
+
+struct upstream {
+    struct upstream_config config;
+    struct upstream_counters counters;
+    struct pool connections; /* FIFO: a slot rests before its next life */
+    struct list idle;        /* connections, longest idle first */
+    struct list retiring;    /* DRAINING, h2 not told yet */
+    struct list draining;    /* DRAINING */
+    struct list closed;      /* CLOSED */
+    struct list touched;     /* slots to be served */
+    struct list failing;     /* attempts to be told their failure */
+    uint32_t waiting_count;  /* attempts in a slot's waiting or in failing */
+    uint64_t applied;        /* snapshots so far */
+    bool drains;
+    struct upstream_slot slots[SNAPSHOT_BACKENDS_MAX];
+};
+
+/* --- upstream.c --- */
+
+/* The load entry if it is still about GENERATION of the slot, else NULL. */
+struct backend_load *upstream_load(struct upstream *upstream, uint32_t slot, uint32_t generation);
+
+/* Make the slot stand for this backend; what belonged to another generation ends. */
+void slot_adopt(struct upstream *upstream, const struct snapshot_backend *backend, uint64_t now);
+
+/* The next tick serves the slot. Idempotent. */
+void slot_touch(struct upstream *upstream, uint32_t slot);
+
+/* All who wait for the slot will be told WHY by the next tick. O(waiting). */
+void slot_fail_waiting(struct upstream *upstream, uint32_t slot, enum attempt_failure why);
+
+/* Whether a connection, open or coming, is worth waiting for. O(connections of the slot). */
+bool slot_has_hope(const struct upstream_slot *slot);
+
+/* --- upstream_conn.c --- */
+
+/* Begin a connect to the slot. False: no room, counted. */
+bool upstream_conn_start(struct upstream *upstream, uint32_t slot, uint64_t now);
+
+/* No new attempts; ends with its last one. Nothing is called back. */
+void upstream_conn_retire(struct upstream_conn *conn, uint64_t *counter, uint64_t now);
+
+/* Tell h2 to shut down the retiring ones. From the tick. */
+void upstream_conns_shut_down(struct upstream *upstream, uint64_t now);
+
+/* Close the longest idle connection at once. False: none idles. From the tick. */
+bool upstream_conn_reclaim(struct upstream *upstream, uint64_t now);
+
+/* Give back closed ones. From the tick. */
+void upstream_conns_give_back(struct upstream *upstream);
+
+/* An attempt came to the connection, or left it. */
+void upstream_conn_joined(struct upstream_conn *conn, uint64_t now);
+void upstream_conn_left(struct upstream_conn *conn, uint64_t now);
+
+/* A response frame arrived. */
+static inline void upstream_conn_answered(struct upstream_conn *conn)
+{
+    conn->pings = 0;
+}
+
+/* --- attempt.c --- */
+
+/* Open a stream for a waiting attempt. It fails with ATTEMPT_NO_ROOM when h2 has none left. */
+void attempt_attach(struct attempt *attempt, struct upstream_conn *conn, uint64_t now);
+
+/* A waiting attempt, already out of its slot, is going to be told WHY. */
+void attempt_fail_later(struct attempt *attempt, enum attempt_failure why);
+
+/* Tell failures. From the tick. */
+void attempts_tell(struct upstream *upstream, uint64_t now);
+
+/* Tell a connection's attempts that the path is silent. O(attempts). */
+void attempts_suspect(struct upstream_conn *conn, uint64_t now);
+
+/* h2's handler for streams; owner of a stream is its attempt. */
+void attempt_stream_headers(void *owner, struct h2_stream *stream, const struct fields *fields,
+                            enum h2_section section, bool end, uint64_t now);
+void attempt_stream_data(struct h2_stream *stream, struct bytes bytes, bool end, uint64_t now);
+struct h2_supply attempt_stream_supply(struct h2_stream *stream, uint32_t max, uint64_t now);
+void attempt_stream_reset(struct h2_stream *stream, struct h2_reset reset, uint64_t now);
+void attempt_stream_finished(struct h2_stream *stream, uint64_t now);
