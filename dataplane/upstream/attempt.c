@@ -42,10 +42,18 @@ static uint64_t *failure_counter(struct upstream_counters *counters, enum attemp
     return NULL;
 }
 
+static void join_in_flight(struct attempt *attempt)
+{
+    struct backend_load *load = load_of(attempt);
+    attempt->in_flight = load != NULL;
+    if (load != NULL)
+        counter_add(&load->in_flight, 1);
+}
+
 static void leave_in_flight(struct attempt *attempt)
 {
     struct backend_load *load = load_of(attempt);
-    if (load != NULL)
+    if (load != NULL && attempt->in_flight)
         counter_set(&load->in_flight, load->in_flight - 1);
 }
 
@@ -98,8 +106,7 @@ void attempt_init(struct attempt *attempt, struct upstream *upstream,
 bool attempt_start(struct attempt *attempt, const struct snapshot_backend *backend, uint64_t now)
 {
     struct upstream *upstream = attempt->upstream;
-    check(attempt->state == ATTEMPT_IDLE);
-    slot_adopt(upstream, backend, now);
+    check(attempt->state == ATTEMPT_IDLE && backend->slot < SNAPSHOT_BACKENDS_MAX);
     struct upstream_slot *slot = &upstream->slots[backend->slot];
     if (slot->waiting_count >= upstream->config.waiting_max) {
         counter_add(&upstream->counters.attempts_waiting_full, 1);
@@ -108,12 +115,16 @@ bool attempt_start(struct attempt *attempt, const struct snapshot_backend *backe
     attempt_init(attempt, upstream, attempt->handler);
     attempt->state = ATTEMPT_WAITING;
     attempt->slot = backend->slot;
-    attempt->generation = slot->generation;
-    list_push_back(&slot->waiting, &attempt->link);
-    slot->waiting_count++;
+    attempt->generation = backend->generation;
     upstream->waiting_count++;
     counter_add(&upstream->counters.attempts, 1);
-    counter_add(&load_of(attempt)->in_flight, 1);
+    join_in_flight(attempt);
+    if (!slot->present || slot->generation != backend->generation) {
+        attempt_fail_later(attempt, ATTEMPT_UNREACHABLE); /* of another snapshot */
+        return true;
+    }
+    list_push_back(&slot->waiting, &attempt->link);
+    slot->waiting_count++;
     slot_touch(upstream, backend->slot);
     return true;
 }

@@ -103,7 +103,9 @@ static void load_reset(struct backend_load *load, uint32_t generation)
     counter_set(&load->generation, generation);
 }
 
-void slot_adopt(struct upstream *upstream, const struct snapshot_backend *backend, uint64_t now)
+/* Make the slot stand for this backend; what belonged to another generation ends. */
+static void slot_adopt(struct upstream *upstream, const struct snapshot_backend *backend,
+                       uint64_t now)
 {
     check(backend->slot < SNAPSHOT_BACKENDS_MAX);
     struct upstream_slot *slot = &upstream->slots[backend->slot];

@@ -80,6 +80,7 @@ struct attempt {
     struct upstream_conn *conn;
     struct h2_stream *stream;
     enum attempt_failure failure; /* to be told; ATTEMPT_FAILURES: none */
+    bool in_flight;               /* counted in the backend's load */
     bool reported;                /* an outcome has been counted */
     bool response_ended;          /* END_STREAM arrived */
     bool wants_grpc_status;
@@ -124,8 +125,9 @@ void attempt_init(struct attempt *attempt, struct upstream *upstream,
                   const struct attempt_handler *handler);
 
 /*
- * Try the backend. Results come by callback, never from inside this call. The attempt is idle
- * before. Returns false (ATTEMPT_NO_ROOM, counted, still idle) when no place is left.
+ * Try the backend, one of the snapshot applied last (others: ATTEMPT_UNREACHABLE). Results come by
+ * callback, never from inside this call. The attempt is idle before. Returns false
+ * (ATTEMPT_NO_ROOM, counted, still idle) when no place is left.
  */
 bool attempt_start(struct attempt *attempt, const struct snapshot_backend *backend, uint64_t now);
 

@@ -47,8 +47,7 @@ static void arm(struct upstream_conn *conn, uint64_t due_at_ns)
 
 static void arm_for_idle(struct upstream_conn *conn)
 {
-    uint64_t idle_until = conn->idle_since_ns + UPSTREAM_IDLE_NS;
-    arm(conn, idle_until < conn->retire_at_ns ? idle_until : conn->retire_at_ns);
+    arm(conn, conn->idle_since_ns + UPSTREAM_IDLE_NS);
 }
 
 static void begin_idling(struct upstream_conn *conn, uint64_t now)

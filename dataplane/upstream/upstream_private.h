@@ -120,9 +120,6 @@ struct upstream {
 /* The load entry if it is still about GENERATION of the slot, else NULL. */
 struct backend_load *upstream_load(struct upstream *upstream, uint32_t slot, uint32_t generation);
 
-/* Make the slot stand for this backend; what belonged to another generation ends. */
-void slot_adopt(struct upstream *upstream, const struct snapshot_backend *backend, uint64_t now);
-
 /* The next tick serves the slot. Idempotent. */
 void slot_touch(struct upstream *upstream, uint32_t slot);
 

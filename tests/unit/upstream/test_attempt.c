@@ -464,7 +464,9 @@ static void walk_snapshot(void)
 {
     uint32_t backend = dice(WORLD_BACKENDS);
     if (dice(2) == 0)
-        world.backends[backend].generation++;
+        world.backends[backend].generation++; /* of which starts may know before apply */
+    if (dice(4) == 0)
+        return;
     world.snapshot.backend_count = 1 + dice(WORLD_BACKENDS);
     upstream_apply(world.upstream, &world.snapshot, world.now);
 }

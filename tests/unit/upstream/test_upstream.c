@@ -385,6 +385,26 @@ static void a_backend_that_leaves_and_returns_keeps_its_counts(void **state)
     assert_int_equal(world_load(2)->outcomes[BACKEND_SUCCESS], 2);
 }
 
+static void only_backends_of_the_applied_snapshot_are_tried(void **state)
+{
+    struct try try;
+    world.backends[0].generation = 2; /* not applied */
+    try_init(&try);
+    assert_true(try_start(&try, 0));
+    assert_int_equal(try.failed, 0);
+    world_tick();
+    assert_int_equal(try.why, ATTEMPT_UNREACHABLE);
+    world.snapshot.backend_count = 2;
+    upstream_apply(world.upstream, &world.snapshot, world.now);
+    assert_true(try_start(&try, 2)); /* known, but gone */
+    assert_int_equal(world_load(2)->in_flight, 1);
+    world_tick();
+    assert_int_equal(try.failed, 2);
+    assert_int_equal(fake_tcp.count, 0);
+    assert_true(try_start(&try, 2));
+    try_cancel(&try);
+}
+
 static void an_unchanged_snapshot_disturbs_nothing(void **state)
 {
     struct try try;
@@ -530,6 +550,9 @@ static void an_unanswered_ping_is_told_once_and_new_attempts_go_elsewhere(void *
     try_open(&second, 0);
     assert_int_equal(fake_tcp.count, 2);
     fake_tcp_tell(world_tcp(0), TCP_READABLE, world.now); /* it lives */
+    world_answer(&first, "200");
+    try_open(&first, 0); /* and has the fewest attempts */
+    assert_ptr_equal(first.attempt.stream->conn, world_h2(0));
     world_answer(&second, "200");
     world_answer(&first, "200");
     assert_int_equal(first.done, 1);
@@ -631,6 +654,7 @@ int main(void)
         world_test(an_idle_connection_makes_room_for_another_backend),
         world_test(a_new_generation_begins_with_new_connections_and_counts),
         world_test(a_backend_that_leaves_and_returns_keeps_its_counts),
+        world_test(only_backends_of_the_applied_snapshot_are_tried),
         world_test(an_unchanged_snapshot_disturbs_nothing),
         world_test(idle_connections_are_closed_after_a_while),
         world_test(old_connections_are_replaced),
