@@ -69,7 +69,8 @@ void local_fill(struct net *net, const struct ip_address *vips, uint32_t vip_cou
 {
     check(vip_count <= NET_VIPS_MAX);
     memset(&net->local, 0, sizeof(net->local));
-    memmove(net->vips, vips, vip_count * sizeof(*vips));
+    if (vip_count > 0)
+        memmove(net->vips, vips, vip_count * sizeof(*vips));
     net->vip_count = vip_count;
     for (uint8_t i = 0; i < net->config.interface_count; i++)
         add_interface(net, i);
