@@ -25,7 +25,7 @@ int log_open(const char *path)
 
 uint64_t log_dropped(void)
 {
-    return dropped;
+    return __atomic_load_n(&dropped, __ATOMIC_RELAXED);
 }
 
 static int write_head(char *line, enum log_level level)
@@ -52,5 +52,5 @@ void log_line(enum log_level level, const char *format, ...)
     int length = head + text < LINE_BYTES - 1 ? head + text : LINE_BYTES - 2;
     line[length++] = '\n';
     if (write(log_fd, line, (size_t)length) != length)
-        dropped++;
+        __atomic_fetch_add(&dropped, 1, __ATOMIC_RELAXED);
 }

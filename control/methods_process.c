@@ -1,0 +1,206 @@
+/*
+ * methods_process: the process and its parts: status, workers, ports, counters.
+ */
+#include "control/log.h"
+#include "control/methods_internal.h"
+#include "dataplane/base/clock.h"
+#include "dataplane/base/memory.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static json_t *status_config(struct methods *methods)
+{
+    static const char *const states[] = {
+        [RUNNING_FILE_NONE] = "none",
+        [RUNNING_FILE_WRITING] = "writing",
+        [RUNNING_FILE_WRITTEN] = "written",
+        [RUNNING_FILE_FAILED] = "failed",
+    };
+    char failure[600];
+    json_t *config = json_object();
+    json_t *differences = method_config_differences(methods);
+    enum running_file_state state =
+        running_file_state(methods->running_file, failure, sizeof(failure));
+    set_text(config, "path", daemon_config_path(methods->daemon));
+    set_bool(config, "differs", json_array_size(differences) > 0);
+    json_object_set_new(config, "differences", differences);
+    set_text(config, "running_file", states[state]);
+    if (failure[0] != '\0')
+        set_text(config, "running_file_error", failure);
+    return config;
+}
+
+static json_t *status_failover(const struct failover_view *view)
+{
+    json_t *failover = json_object();
+    set_number(failover, "epoch", view->epoch);
+    set_number(failover, "nodes_live", view->nodes_live);
+    set_bool(failover, "frozen", view->frozen);
+    if (view->frozen)
+        set_text(failover, "frozen_reason", view->frozen_reason);
+    return failover;
+}
+
+static json_t *status_control(struct methods *methods)
+{
+    const struct loop *loop = daemon_loop(methods->daemon);
+    json_t *control = json_object();
+    set_number(control, "stalls", loop_stall_count(loop));
+    set_number(control, "stall_max_ns", loop_stall_max_ns(loop));
+    set_number(control, "log_dropped", log_dropped());
+    return control;
+}
+
+void method_status(struct methods *methods, struct rpc_call *call, const json_t *parameters)
+{
+    struct daemon *daemon = methods->daemon;
+    const struct config *config = daemon_config(daemon);
+    struct failover_view view;
+    json_t *status = json_object();
+    failover_view(daemon_failover(daemon), &view);
+    set_text(status, "node", config->node);
+    set_text(status, "version", WEIR_VERSION);
+    set_number(status, "pid", (uint64_t)getpid());
+    set_number(status, "started_unix_ms", daemon_started_unix_ms(daemon));
+    set_number(status, "uptime_ms",
+               (loop_now_ns(daemon_loop(daemon)) - methods->created_ns) / CLOCK_MS);
+    set_bool(status, "draining", daemon_is_draining(daemon));
+    set_number(status, "workers", daemon_worker_count(daemon));
+    set_number(status, "snapshot", daemon_snapshot_generation(daemon));
+    set_number(status, "memory_bytes", memory_taken_bytes());
+    json_object_set_new(status, "store",
+                        json_pack("{s:s, s:s}", "kind", view.store, "state", view.store_state));
+    json_object_set_new(status, "failover", status_failover(&view));
+    json_object_set_new(status, "config", status_config(methods));
+    json_object_set_new(status, "control", status_control(methods));
+    rpc_answer(call, status);
+}
+
+static json_t *worker_entry(struct methods *methods, uint32_t index)
+{
+    const struct worker_counters *counters = worker_counters(daemon_worker(methods->daemon, index));
+    const struct loop_counters *loop = &counters->loop;
+    struct busy_share share = busy_share(methods->busy, index);
+    json_t *entry = json_object();
+    set_number(entry, "index", index);
+    json_object_set_new(entry, "busy", share.known ? json_real(share.busy) : json_null());
+    set_number(entry, "turns_per_second", share.turns);
+    set_number(entry, "turn_average_ns", share.turn_average_ns);
+    set_number(entry, "turn_max_cycles", counter_read(&loop->turn_max_cycles));
+    set_number(entry, "received_packets", counter_read(&loop->received_packets));
+    set_number(entry, "handed_over_packets", counter_read(&loop->handed_over_packets));
+    set_number(entry, "sleeps", counter_read(&loop->sleeps));
+    set_number(entry, "facts_lost", counter_read(&loop->facts_lost));
+    return entry;
+}
+
+void method_worker_list(struct methods *methods, struct rpc_call *call, const json_t *parameters)
+{
+    json_t *workers = json_array();
+    for (uint32_t i = 0; i < daemon_worker_count(methods->daemon); i++)
+        json_array_append_new(workers, worker_entry(methods, i));
+    rpc_answer(call, json_pack("{s:o}", "workers", workers));
+}
+
+static json_t *port_features_entry(const struct port_features *features)
+{
+    json_t *entry = json_object();
+    set_bool(entry, "rx_checksum", features->rx_checksum);
+    set_bool(entry, "tx_checksum_ip", features->tx_checksum_ip);
+    set_bool(entry, "tx_checksum_tcp", features->tx_checksum_tcp);
+    set_bool(entry, "multi_segment_tx", features->multi_segment_tx);
+    set_bool(entry, "rss", features->rss);
+    set_number(entry, "reta_entries", features->reta_entries);
+    set_number(entry, "queues_max", features->queues_max);
+    set_number(entry, "mtu_max", features->mtu_max);
+    return entry;
+}
+
+static json_t *port_statistics_entry(const struct port *port)
+{
+    struct port_statistics statistics;
+    json_t *entry = json_object();
+    port_statistics(port, &statistics);
+    set_number(entry, "received_packets", statistics.received_packets);
+    set_number(entry, "received_bytes", statistics.received_bytes);
+    set_number(entry, "sent_packets", statistics.sent_packets);
+    set_number(entry, "sent_bytes", statistics.sent_bytes);
+    set_number(entry, "missed_packets", statistics.missed_packets);
+    set_number(entry, "error_packets", statistics.error_packets);
+    set_number(entry, "no_mbuf_packets", statistics.no_mbuf_packets);
+    set_number(entry, "free_mbufs", statistics.free_mbufs);
+    return entry;
+}
+
+static void show_steering(void *context, const char *name, uint64_t value)
+{
+    set_number(context, name, value);
+}
+
+static json_t *port_entry(struct methods *methods, uint32_t index)
+{
+    const struct port *port = daemon_port(methods->daemon, index);
+    char mac[18];
+    json_t *entry = json_object();
+    json_t *steering = json_object();
+    snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", port->mac[0], port->mac[1],
+             port->mac[2], port->mac[3], port->mac[4], port->mac[5]);
+    set_text(entry, "name", port->name);
+    set_text(entry, "device", port->device);
+    set_text(entry, "driver", port->driver);
+    set_text(entry, "mac", mac);
+    set_bool(entry, "link_up_at_start", port->link_up);
+    set_number(entry, "queues", port->queue_count);
+    set_number(entry, "mtu", port->mtu);
+    set_number(entry, "rx_descriptors", port->rx_descriptors);
+    set_number(entry, "tx_descriptors", port->tx_descriptors);
+    json_object_set_new(entry, "numa_node", json_integer(port->socket_id));
+    json_object_set_new(entry, "features", port_features_entry(&port->features));
+    json_object_set_new(entry, "statistics", port_statistics_entry(port));
+    if (daemon_port_steering(methods->daemon, index, show_steering, steering))
+        json_object_set(entry, "steering", steering);
+    json_decref(steering);
+    return entry;
+}
+
+void method_port_list(struct methods *methods, struct rpc_call *call, const json_t *parameters)
+{
+    json_t *ports = json_array();
+    for (uint32_t i = 0; i < daemon_port_count(methods->daemon); i++)
+        json_array_append_new(ports, port_entry(methods, i));
+    rpc_answer(call, json_pack("{s:o}", "ports", ports));
+}
+
+static json_t *counter_entry(struct methods *methods, uint32_t index)
+{
+    const struct counter_description *what = &counter_descriptions[index];
+    json_t *entry = json_object();
+    json_t *parts = json_array();
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < daemon_worker_count(methods->daemon); i++) {
+        uint64_t value = worker_counter(worker_counters(daemon_worker(methods->daemon, i)), index);
+        json_array_append_new(parts, json_integer((json_int_t)value));
+        sum += value;
+    }
+    set_number(entry, "sum", sum);
+    json_object_set_new(entry, "workers", parts);
+    set_text(entry, "unit", what->unit);
+    set_text(entry, "help", what->help);
+    return entry;
+}
+
+void method_stats(struct methods *methods, struct rpc_call *call, const json_t *parameters)
+{
+    const char *prefix = json_string_value(json_object_get(parameters, "prefix"));
+    size_t length = prefix != NULL ? strlen(prefix) : 0;
+    json_t *counters = json_object();
+    for (uint32_t i = 0; i < counter_description_count; i++) {
+        char name[128];
+        snprintf(name, sizeof(name), "%s.%s", counter_descriptions[i].layer,
+                 counter_descriptions[i].name);
+        if (length == 0 || strncmp(name, prefix, length) == 0)
+            json_object_set_new(counters, name, counter_entry(methods, i));
+    }
+    rpc_answer(call, json_pack("{s:o}", "counters", counters));
+}

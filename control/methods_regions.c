@@ -1,0 +1,138 @@
+/*
+ * methods_regions: regions and backends, as failover and workers know them.
+ */
+#include "control/config_values.h"
+#include "control/methods_internal.h"
+#include "dataplane/base/clock.h"
+
+#include <string.h>
+
+static json_t *region_entry(struct methods *methods, uint32_t index)
+{
+    struct failover_region_view view;
+    json_t *entry = json_object();
+    failover_region_view(daemon_failover(methods->daemon), index, &view);
+    set_text(entry, "name", view.name);
+    set_bool(entry, "active", view.active);
+    set_text(entry, "automatic", view.automatic);
+    set_text(entry, "override", view.override);
+    set_text(entry, "effective", view.effective);
+    set_number(entry, "share_permille", view.share_permille);
+    json_object_set_new(entry, "availability", json_real(view.availability));
+    set_number(entry, "usable_backends", view.usable_backends);
+    set_number(entry, "backends", view.backends);
+    set_number(entry, "since_unix_ms", view.since_ms);
+    set_number(entry, "epoch", view.epoch);
+    set_number(entry, "hold_down_left_ms", view.hold_down_left_ms);
+    set_number(entry, "votes_fresh", view.votes_fresh);
+    set_number(entry, "votes_agreeing", view.votes_agreeing);
+    set_text(entry, "reason", view.reason);
+    return entry;
+}
+
+void method_region_list(struct methods *methods, struct rpc_call *call, const json_t *parameters)
+{
+    json_t *regions = json_array();
+    for (uint32_t i = 0; i < daemon_config(methods->daemon)->region_count; i++)
+        json_array_append_new(regions, region_entry(methods, i));
+    rpc_answer(call, json_pack("{s:o}", "regions", regions));
+}
+
+static void command_done(void *context, bool ok, const char *text)
+{
+    struct rpc_call *call = context;
+    if (ok)
+        rpc_answer(call, json_pack("{s:b, s:s}", "done", 1, "text", text));
+    else
+        rpc_refuse(call, RPC_REFUSED, NULL, "%s", text);
+}
+
+static void command(struct methods *methods, struct rpc_call *call, const json_t *parameters,
+                    enum failover_command what)
+{
+    const struct config *config = daemon_config(methods->daemon);
+    const char *name = json_string_value(json_object_get(parameters, "region"));
+    const char *ttl = json_string_value(json_object_get(parameters, "ttl"));
+    uint64_t ttl_ns = 0;
+    uint32_t region = 0;
+    while (region < config->region_count && strcmp(config->regions[region].name, name) != 0)
+        region++;
+    if (region == config->region_count) {
+        rpc_refuse(call, RPC_INVALID_PARAMETERS, NULL, "region: no region \"%.100s\"", name);
+        return;
+    }
+    if (ttl != NULL && (!value_duration(ttl, &ttl_ns) || ttl_ns < CLOCK_S)) {
+        rpc_refuse(call, RPC_INVALID_PARAMETERS, NULL, "ttl: expected at least 1s");
+        return;
+    }
+    failover_command(daemon_failover(methods->daemon), what, region, ttl_ns / CLOCK_MS,
+                     rpc_who(call), command_done, call);
+}
+
+void method_region_drain(struct methods *methods, struct rpc_call *call, const json_t *parameters)
+{
+    command(methods, call, parameters, FAILOVER_DRAIN);
+}
+
+void method_region_undrain(struct methods *methods, struct rpc_call *call, const json_t *parameters)
+{
+    command(methods, call, parameters, FAILOVER_UNDRAIN);
+}
+
+/* Attempts and connections of all workers together. */
+static void set_load(json_t *entry, struct daemon *daemon, const struct config_backend *backend)
+{
+    uint64_t in_flight = 0;
+    uint64_t connections = 0;
+    uint64_t succeeded = 0;
+    uint64_t failed = 0;
+    for (uint32_t i = 0; i < daemon_worker_count(daemon); i++) {
+        const struct backend_load *load =
+            &worker_backend_loads(daemon_worker(daemon, i))->slots[backend->slot];
+        if (counter_read(&load->generation) != backend->generation)
+            continue;
+        in_flight += counter_read(&load->in_flight);
+        connections += counter_read(&load->connections);
+        succeeded += counter_read(&load->outcomes[BACKEND_SUCCESS]);
+        for (int o = BACKEND_SUCCESS + 1; o < BACKEND_OUTCOMES; o++)
+            failed += counter_read(&load->outcomes[o]);
+    }
+    set_number(entry, "in_flight", in_flight);
+    set_number(entry, "connections", connections);
+    set_number(entry, "succeeded", succeeded);
+    set_number(entry, "failed", failed);
+}
+
+static json_t *backend_entry(struct methods *methods, const struct config_backend *backend)
+{
+    const struct config *config = daemon_config(methods->daemon);
+    const struct failover *failover = daemon_failover(methods->daemon);
+    struct failover_backend_view view;
+    char address[INET6_ADDRSTRLEN];
+    json_t *entry = json_object();
+    failover_backend_view(failover, backend->slot, &view);
+    set_text(entry, "name", backend->name);
+    set_bool(entry, "usable", failover_backend_usable(failover, backend->slot));
+    set_text(entry, "service", config->services[backend->service].name);
+    set_text(entry, "region", config->regions[backend->region].name);
+    set_text(entry, "address", ip_address_format(&backend->address, address));
+    set_number(entry, "port", backend->port);
+    set_number(entry, "weight", backend->weight);
+    set_text(entry, "state", view.state);
+    set_number(entry, "since_unix_ms", view.since_ms);
+    set_bool(entry, "ejected", view.ejected);
+    set_number(entry, "ejected_left_ms", view.ejected_left_ms);
+    set_text(entry, "last_probe", view.last_probe);
+    set_number(entry, "last_probe_took_ns", view.last_probe_took_ns);
+    set_load(entry, methods->daemon, backend);
+    return entry;
+}
+
+void method_backend_list(struct methods *methods, struct rpc_call *call, const json_t *parameters)
+{
+    const struct config *config = daemon_config(methods->daemon);
+    json_t *backends = json_array();
+    for (uint32_t i = 0; i < config->backend_count; i++)
+        json_array_append_new(backends, backend_entry(methods, &config->backends[i]));
+    rpc_answer(call, json_pack("{s:o}", "backends", backends));
+}
