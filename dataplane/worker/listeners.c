@@ -73,8 +73,10 @@ static bool is_listening(const struct worker *worker, const struct snapshot_list
     return false;
 }
 
-static void open_new(struct worker *worker, const struct snapshot *snapshot)
+/* Returns how many listeners were opened. */
+static uint32_t open_new(struct worker *worker, const struct snapshot *snapshot)
 {
+    uint32_t before = worker->listener_count;
     for (uint32_t i = 0; i < snapshot->listener_count; i++) {
         const struct snapshot_listener *wanted = &snapshot->listeners[i];
         if (is_listening(worker, wanted))
@@ -87,9 +89,10 @@ static void open_new(struct worker *worker, const struct snapshot *snapshot)
         worker->listeners[worker->listener_count++] =
             (struct worker_listener){wanted->address, wanted->port};
     }
+    return worker->listener_count - before;
 }
 
-void worker_listeners_apply(struct worker *worker, const struct snapshot *snapshot)
+void worker_listeners_apply(struct worker *worker, const struct snapshot *snapshot, uint64_t now)
 {
     struct ip_address vips[SNAPSHOT_LISTENERS_MAX];
     for (uint32_t i = 0; i < snapshot->listener_count; i++)
@@ -97,6 +100,8 @@ void worker_listeners_apply(struct worker *worker, const struct snapshot *snapsh
     /* Addresses stay ours while draining: connections go on. */
     net_set_vips(worker->net, vips, snapshot->listener_count);
     close_dropped(worker, snapshot);
-    if (!snapshot->draining)
-        open_new(worker, snapshot);
+    uint32_t opened = snapshot->draining ? 0 : open_new(worker, snapshot);
+    /* One worker announces for all: switches and neighbours learn where the addresses are now. */
+    if (opened > 0 && worker->index == 0)
+        net_announce(worker->net, now);
 }

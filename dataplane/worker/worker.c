@@ -35,7 +35,7 @@ static void take_snapshot(struct worker *worker, uint64_t now)
     if (snapshot->generation == worker->snapshot_generation)
         return;
     worker->snapshot_generation = snapshot->generation;
-    worker_listeners_apply(worker, snapshot);
+    worker_listeners_apply(worker, snapshot, now);
     upstream_apply(worker->upstream, snapshot, now);
     if (snapshot->draining)
         request_drain(worker->requests, now);

@@ -209,7 +209,5 @@ struct worker *worker_create(const struct worker_config *config)
     if (!create_rings(worker, config->socket_id) || !create_layers(worker, config))
         return NULL;
     collect_counters(worker);
-    if (config->index == 0)
-        net_announce(worker->net, config->now);
     return worker;
 }

@@ -62,7 +62,7 @@ struct worker {
 };
 
 /* listeners.c: make TCP listen to what the snapshot says (nothing while draining). */
-void worker_listeners_apply(struct worker *worker, const struct snapshot *snapshot);
+void worker_listeners_apply(struct worker *worker, const struct snapshot *snapshot, uint64_t now);
 
 /* orders.c: take orders of the control thread, answer with facts. */
 bool worker_take_orders(struct worker *worker, uint64_t now);
