@@ -81,6 +81,7 @@ bool worker_step(struct worker *worker, uint64_t now)
     busy |= timer_wheel_advance(&worker->wheel, now, WORKER_TIMERS_A_TURN) > 0;
     busy |= tcp_dispatch(worker->tcp, WORKER_EVENTS_A_TURN, now) > 0;
     coalesce_tick(worker->coalesce, now);
+    busy |= upstream_tick(worker->upstream, now);
     h2_flush(worker->h2, now);
     tcp_out(worker->tcp, now);
     net_flush(worker->net);
