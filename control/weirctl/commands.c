@@ -1,0 +1,72 @@
+#include "control/weirctl/commands.h"
+
+#include <string.h>
+
+#define WORDS_MAX 64
+
+const struct command commands[] = {
+    {"status", .method = "status", .show = show_status, .help = "the process and its store"},
+    {"port list", .method = "port.list", .show = show_ports,
+     .help = "what ports offer and counted"},
+    {"worker list", .method = "worker.list", .show = show_workers,
+     .help = "how busy the workers are"},
+    {"region list", .method = "region.list", .show = show_regions,
+     .help = "the state of the regions"},
+    {"region drain", ARGUMENT_TEXT, "NAME", "region", true, "region.drain", show_done,
+     "no new flights to a region; --ttl DURATION ends it by itself"},
+    {"region undrain", ARGUMENT_TEXT, "NAME", "region", false, "region.undrain", show_done,
+     "end a drain"},
+    {"backend list", .method = "backend.list", .show = show_backends,
+     .help = "health and load of backends"},
+    {"flight list", .method = "flight.list", .show = show_flights, .help = "flights under way"},
+    {"stats", ARGUMENT_OPTIONAL, "PREFIX", "prefix", false, "stats", show_stats,
+     "counters, all or those of a layer: stats tcp."},
+    {"config validate", ARGUMENT_FILE, "FILE", "config", false, "config.validate", show_validation,
+     "what is wrong with a configuration, what needs a restart"},
+    {"config apply", ARGUMENT_FILE, "FILE", "config", false, "config.apply", show_applied,
+     "replace the configuration at once"},
+    {"config get", .method = "config.get", .show = show_config,
+     .help = "the configuration that is applied"},
+    {"help", .method = "help", .show = show_methods, .help = "the methods of the daemon"},
+};
+
+const uint32_t command_count = sizeof(commands) / sizeof(commands[0]);
+
+const struct command *command_find(char **words, int count, int *out_used)
+{
+    for (uint32_t i = 0; i < command_count; i++) {
+        char given[WORDS_MAX];
+        int used = strchr(commands[i].words, ' ') != NULL ? 2 : 1;
+        if (used > count)
+            continue;
+        snprintf(given, sizeof(given), used == 2 ? "%s %s" : "%s", words[0],
+                 used == 2 ? words[1] : "");
+        if (strcmp(given, commands[i].words) != 0)
+            continue;
+        *out_used = used;
+        return &commands[i];
+    }
+    return NULL;
+}
+
+void commands_print_help(FILE *out)
+{
+    fputs("usage: weirctl [--socket PATH] [--json] COMMAND\n\n", out);
+    for (uint32_t i = 0; i < command_count; i++) {
+        const struct command *command = &commands[i];
+        char usage[WORDS_MAX];
+        bool optional = command->argument == ARGUMENT_OPTIONAL;
+        snprintf(usage, sizeof(usage), "%s%s%s%s%s", command->words,
+                 command->argument != ARGUMENT_NONE ? " " : "", optional ? "[" : "",
+                 command->argument != ARGUMENT_NONE ? command->argument_name : "",
+                 optional ? "]" : "");
+        fprintf(out, "  %-22s %s\n", usage, command->help);
+    }
+    fputs("\n"
+          "  --socket PATH  the daemon's control.socket; default: $WEIR_SOCKET, else\n"
+          "                 /run/weir/control.sock\n"
+          "  --json         the result as the daemon sent it, for programs\n"
+          "\n"
+          "Exit status: 0 done, 1 refused by the daemon, 2 wrong usage, 3 no connection.\n",
+          out);
+}

@@ -1,0 +1,329 @@
+#include "control/weirctl/show.h"
+
+#include "control/weirctl/table.h"
+#include "control/weirctl/units.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *text(const json_t *object, const char *key)
+{
+    const char *value = json_string_value(json_object_get(object, key));
+    return value != NULL ? value : "-";
+}
+
+static uint64_t number(const json_t *object, const char *key)
+{
+    return (uint64_t)json_integer_value(json_object_get(object, key));
+}
+
+static bool is_true(const json_t *object, const char *key)
+{
+    return json_is_true(json_object_get(object, key));
+}
+
+static const char *yes(const json_t *object, const char *key)
+{
+    return is_true(object, key) ? "yes" : "no";
+}
+
+static void show_differences(const json_t *config)
+{
+    size_t index;
+    json_t *path;
+    printf("configuration  %s", text(config, "path"));
+    if (!is_true(config, "differs")) {
+        printf(", as it is in the file\n");
+        return;
+    }
+    printf(", changed since:");
+    json_array_foreach(json_object_get(config, "differences"), index, path)
+        printf("%s %s", index > 0 ? "," : "", json_string_value(path));
+    printf("\n               running.json: %s\n", text(config, "running_file"));
+    if (json_object_get(config, "running_file_error") != NULL)
+        printf("               %s\n", text(config, "running_file_error"));
+}
+
+void show_status(const json_t *result)
+{
+    char time[UNITS_TEXT_MAX];
+    char memory[UNITS_TEXT_MAX];
+    const json_t *store = json_object_get(result, "store");
+    const json_t *failover = json_object_get(result, "failover");
+    const json_t *control = json_object_get(result, "control");
+    printf("node           %s, weir %s, process %lu%s\n", text(result, "node"),
+           text(result, "version"), number(result, "pid"),
+           is_true(result, "draining") ? ", DRAINING" : "");
+    printf("up             %s, %lu workers, %s in pools, snapshot %lu\n",
+           units_long_time(number(result, "uptime_ms"), time), number(result, "workers"),
+           units_bytes(number(result, "memory_bytes"), memory), number(result, "snapshot"));
+    printf("store          %s, %s\n", text(store, "kind"), text(store, "state"));
+    printf("failover       epoch %lu, %lu nodes live%s%s\n", number(failover, "epoch"),
+           number(failover, "nodes_live"), is_true(failover, "frozen") ? ", FROZEN: " : "",
+           is_true(failover, "frozen") ? text(failover, "frozen_reason") : "");
+    show_differences(json_object_get(result, "config"));
+    printf("control        %lu stalls, the longest turn %s, %lu log lines dropped\n",
+           number(control, "stalls"), units_short_time(number(control, "stall_max_ns"), time),
+           number(control, "log_dropped"));
+}
+
+static void show_features(const json_t *port)
+{
+    const json_t *features = json_object_get(port, "features");
+    printf("%s: %s, driver %s, %s\n", text(port, "name"), text(port, "device"),
+           text(port, "driver"), text(port, "mac"));
+    printf("    %lu queues, mtu %lu; checksums in %s, out %s; RSS %s; link at start %s\n",
+           number(port, "queues"), number(port, "mtu"),
+           is_true(features, "rx_checksum") ? "hardware" : "software",
+           is_true(features, "tx_checksum_tcp") ? "hardware" : "software", yes(features, "rss"),
+           is_true(port, "link_up_at_start") ? "up" : "down");
+}
+
+static void show_steering(const json_t *port)
+{
+    const char *name;
+    json_t *value;
+    const json_t *steering = json_object_get(port, "steering");
+    json_object_foreach((json_t *)steering, name, value)
+    {
+        if (json_integer_value(value) > 0)
+            printf("    steering: %s %lld\n", name, (long long)json_integer_value(value));
+    }
+}
+
+void show_ports(const json_t *result)
+{
+    size_t index;
+    json_t *port;
+    struct table *table = table_create("PORT", ">RECEIVED", ">SENT", ">MISSED", ">ERRORS",
+                                       ">NO MBUF", ">FREE MBUFS", NULL);
+    json_array_foreach(json_object_get(result, "ports"), index, port)
+    {
+        const json_t *statistics = json_object_get(port, "statistics");
+        show_features(port);
+        show_steering(port);
+        table_cell(table, "%s", text(port, "name"));
+        table_cell(table, "%lu", number(statistics, "received_packets"));
+        table_cell(table, "%lu", number(statistics, "sent_packets"));
+        table_cell(table, "%lu", number(statistics, "missed_packets"));
+        table_cell(table, "%lu", number(statistics, "error_packets"));
+        table_cell(table, "%lu", number(statistics, "no_mbuf_packets"));
+        table_cell(table, "%lu", number(statistics, "free_mbufs"));
+    }
+    table_print(table, stdout);
+    table_free(table);
+}
+
+void show_workers(const json_t *result)
+{
+    size_t index;
+    json_t *worker;
+    struct table *table = table_create("WORKER", ">BUSY", ">TURNS/S", ">TURN", ">RECEIVED",
+                                       ">HANDED OVER", ">SLEEPS", NULL);
+    json_array_foreach(json_object_get(result, "workers"), index, worker)
+    {
+        char time[UNITS_TEXT_MAX];
+        const json_t *busy = json_object_get(worker, "busy");
+        table_cell(table, "%lu", number(worker, "index"));
+        if (json_is_real(busy))
+            table_cell(table, "%.1f %%", json_real_value(busy) * 100);
+        else
+            table_cell(table, "-");
+        table_cell(table, "%lu", number(worker, "turns_per_second"));
+        table_cell(table, "%s", units_short_time(number(worker, "turn_average_ns"), time));
+        table_cell(table, "%lu", number(worker, "received_packets"));
+        table_cell(table, "%lu", number(worker, "handed_over_packets"));
+        table_cell(table, "%lu", number(worker, "sleeps"));
+    }
+    table_print(table, stdout);
+    table_free(table);
+}
+
+void show_regions(const json_t *result)
+{
+    size_t index;
+    json_t *region;
+    struct table *table =
+        table_create("REGION", "ACTIVE", "STATE", "OVERRIDE", ">SHARE", ">AVAILABLE", ">BACKENDS",
+                     ">FOR", ">HOLD-DOWN", ">VOTES", "WHY", NULL);
+    json_array_foreach(json_object_get(result, "regions"), index, region)
+    {
+        char since[UNITS_TEXT_MAX];
+        char hold[UNITS_TEXT_MAX];
+        table_cell(table, "%s", text(region, "name"));
+        table_cell(table, "%s", yes(region, "active"));
+        table_cell(table, "%s", text(region, "automatic"));
+        table_cell(table, "%s", text(region, "override"));
+        table_cell(table, "%.1f %%", (double)number(region, "share_permille") / 10);
+        table_cell(table, "%.0f %%",
+                   json_number_value(json_object_get(region, "availability")) * 100);
+        table_cell(table, "%lu/%lu", number(region, "usable_backends"), number(region, "backends"));
+        table_cell(table, "%s", units_since(number(region, "since_unix_ms"), since));
+        table_cell(table, "%s",
+                   number(region, "hold_down_left_ms") == 0
+                       ? "-"
+                       : units_long_time(number(region, "hold_down_left_ms"), hold));
+        table_cell(table, "%lu/%lu", number(region, "votes_agreeing"),
+                   number(region, "votes_fresh"));
+        table_cell(table, "%s", text(region, "reason"));
+    }
+    table_print(table, stdout);
+    table_free(table);
+}
+
+void show_backends(const json_t *result)
+{
+    size_t index;
+    json_t *backend;
+    struct table *table = table_create("BACKEND", "SERVICE", "REGION", "ADDRESS", ">WEIGHT",
+                                       "USABLE", "STATE", ">FOR", "LAST PROBE", ">TOOK",
+                                       ">IN FLIGHT", ">CONNECTIONS", ">OK", ">FAILED", NULL);
+    json_array_foreach(json_object_get(result, "backends"), index, backend)
+    {
+        char since[UNITS_TEXT_MAX];
+        char took[UNITS_TEXT_MAX];
+        const char *address = text(backend, "address");
+        bool v6 = strchr(address, ':') != NULL;
+        table_cell(table, "%s", text(backend, "name"));
+        table_cell(table, "%s", text(backend, "service"));
+        table_cell(table, "%s", text(backend, "region"));
+        table_cell(table, "%s%s%s:%lu", v6 ? "[" : "", address, v6 ? "]" : "",
+                   number(backend, "port"));
+        table_cell(table, "%lu", number(backend, "weight"));
+        table_cell(table, "%s", yes(backend, "usable"));
+        table_cell(table, "%s%s", text(backend, "state"),
+                   is_true(backend, "ejected") ? ", ejected" : "");
+        table_cell(table, "%s", units_since(number(backend, "since_unix_ms"), since));
+        table_cell(table, "%s", text(backend, "last_probe"));
+        table_cell(table, "%s", units_short_time(number(backend, "last_probe_took_ns"), took));
+        table_cell(table, "%lu", number(backend, "in_flight"));
+        table_cell(table, "%lu", number(backend, "connections"));
+        table_cell(table, "%lu", number(backend, "succeeded"));
+        table_cell(table, "%lu", number(backend, "failed"));
+    }
+    table_print(table, stdout);
+    table_free(table);
+}
+
+void show_flights(const json_t *result)
+{
+    size_t index;
+    json_t *flight;
+    struct table *table =
+        table_create("FLIGHT", ">WORKER", "ROUTE", "STATE", "SHARED", ">SUBSCRIBERS", "BACKEND",
+                     ">ATTEMPT", ">AGE", ">BODY", NULL);
+    json_array_foreach(json_object_get(result, "flights"), index, flight)
+    {
+        char age[UNITS_TEXT_MAX];
+        char body[UNITS_TEXT_MAX];
+        table_cell(table, "%s", text(flight, "id"));
+        table_cell(table, "%lu", number(flight, "worker"));
+        table_cell(table, "%s", text(flight, "route"));
+        table_cell(table, "%s", text(flight, "state"));
+        table_cell(table, "%s", yes(flight, "coalesced"));
+        table_cell(table, "%lu", number(flight, "subscribers"));
+        table_cell(table, "%s", text(flight, "backend"));
+        table_cell(table, "%lu", number(flight, "attempt"));
+        table_cell(table, "%s", units_short_time(number(flight, "age_ms") * 1000000, age));
+        table_cell(table, "%s", units_bytes(number(flight, "body_bytes"), body));
+    }
+    table_print(table, stdout);
+    table_free(table);
+    if (!is_true(result, "complete"))
+        printf("not complete: a worker did not answer in time\n");
+}
+
+void show_stats(const json_t *result)
+{
+    const char *name;
+    json_t *counter;
+    size_t zeros = 0;
+    struct table *table = table_create("COUNTER", ">SUM", "UNIT", "WORKERS", "WHAT", NULL);
+    json_object_foreach(json_object_get(result, "counters"), name, counter)
+    {
+        char *workers = json_dumps(json_object_get(counter, "workers"), JSON_ENCODE_ANY);
+        if (number(counter, "sum") == 0)
+            zeros++;
+        else {
+            table_cell(table, "%s", name);
+            table_cell(table, "%lu", number(counter, "sum"));
+            table_cell(table, "%s", text(counter, "unit"));
+            table_cell(table, "%s", workers != NULL ? workers : "-");
+            table_cell(table, "%s", text(counter, "help"));
+        }
+        free(workers);
+    }
+    table_print(table, stdout);
+    table_free(table);
+    if (zeros > 0)
+        printf("%zu more are zero (--json has them)\n", zeros);
+}
+
+void show_done(const json_t *result)
+{
+    printf("%s\n", text(result, "text"));
+}
+
+static void show_lines(const json_t *lines, FILE *out)
+{
+    size_t index;
+    json_t *line;
+    json_array_foreach(lines, index, line) fprintf(out, "  %s\n", json_string_value(line));
+}
+
+void show_validation(const json_t *result)
+{
+    char memory[UNITS_TEXT_MAX];
+    const json_t *restart = json_object_get(result, "needs_restart");
+    if (!is_true(result, "valid")) {
+        printf("wrong:\n");
+        show_lines(json_object_get(result, "findings"), stdout);
+        return;
+    }
+    printf("configuration ok, at most %s\n", units_bytes(number(result, "memory_bytes"), memory));
+    if (json_array_size(restart) > 0) {
+        printf("cannot be applied while running:\n");
+        show_lines(restart, stdout);
+    }
+}
+
+void show_applied(const json_t *result)
+{
+    printf("applied as snapshot %lu\n", number(result, "snapshot"));
+}
+
+void show_config(const json_t *result)
+{
+    json_dumpf(json_object_get(result, "config"), stdout, JSON_INDENT(2));
+    printf("\n");
+}
+
+static void show_parameters(const json_t *method)
+{
+    size_t index;
+    json_t *parameter;
+    json_array_foreach(json_object_get(method, "parameters"), index, parameter)
+        printf("    %s (%s%s): %s\n", text(parameter, "name"), text(parameter, "type"),
+               is_true(parameter, "required") ? "" : ", optional", text(parameter, "help"));
+}
+
+void show_methods(const json_t *result)
+{
+    size_t index;
+    json_t *method;
+    json_array_foreach(json_object_get(result, "methods"), index, method)
+    {
+        printf("%-16s %s\n", text(method, "name"), text(method, "help"));
+        show_parameters(method);
+    }
+}
+
+void show_refusal(const json_t *error)
+{
+    const json_t *data = json_object_get(error, "data");
+    fprintf(stderr, "weirctl: %s\n", text(error, "message"));
+    show_lines(json_object_get(data, "findings"), stderr);
+    show_lines(json_object_get(data, "needs_restart"), stderr);
+}
