@@ -160,8 +160,15 @@ static uint64_t checksum_flags(uint8_t *frame, uint16_t length)
     return ip[0] >> 4 == 6 ? checksum_flags_v6((struct rte_ipv6_hdr *)ip, left) : 0;
 }
 
+static uint16_t queue_count(const struct wire *wire, uint16_t end)
+{
+    uint16_t own = wire->config.queues_of[end];
+    return own != 0 ? own : wire->config.queues;
+}
+
 /* A hash of addresses and ports that has nothing to do with the stack's own. */
-static uint16_t queue_by_hash(const struct wire *wire, uint8_t *frame, uint16_t length)
+static uint16_t queue_by_hash(const struct wire *wire, uint16_t end, uint8_t *frame,
+                              uint16_t length)
 {
     uint16_t left;
     const uint8_t *ip = ip_of(frame, length, &left);
@@ -173,7 +180,7 @@ static uint16_t queue_by_hash(const struct wire *wire, uint8_t *frame, uint16_t 
     uint32_t hash = 2166136261u;
     for (uint16_t i = from; i < to && i < left; i++)
         hash = (hash ^ ip[i]) * 16777619u;
-    return (uint16_t)((hash ^ hash >> 16) % wire->config.queues);
+    return (uint16_t)((hash ^ hash >> 16) % queue_count(wire, end));
 }
 
 /* ---- the switch ---- */
@@ -258,8 +265,8 @@ static uint64_t due_at(struct wire *wire, struct direction *direction, uint64_t 
 static uint16_t queue_for(struct wire *wire, uint16_t end, uint8_t *data, uint16_t length)
 {
     uint16_t queue = wire->steer != NULL ? wire->steer(wire->steer_context, end, data, length)
-                                         : queue_by_hash(wire, data, length);
-    check(queue < wire->config.queues);
+                                         : queue_by_hash(wire, end, data, length);
+    check(queue < queue_count(wire, end));
     return queue;
 }
 
@@ -317,7 +324,7 @@ void wire_inject(struct wire *wire, uint16_t from, const void *frame, uint16_t l
 void wire_deliver(struct wire *wire, uint16_t end, uint16_t queue, const void *frame,
                   uint16_t length)
 {
-    check(length <= FRAME_MAX && end < wire->config.ends && queue < wire->config.queues);
+    check(length <= FRAME_MAX && end < wire->config.ends && queue < queue_count(wire, end));
     enqueue(wire, end, queue, frame, length, wire->now);
 }
 
@@ -465,7 +472,7 @@ static void frames_free(struct list *frames)
 void wire_destroy(struct wire *wire)
 {
     for (uint16_t end = 0; end < wire->config.ends; end++)
-        for (uint16_t queue = 0; queue < wire->config.queues; queue++) {
+        for (uint16_t queue = 0; queue < queue_count(wire, end); queue++) {
             frames_free(&wire->ends[end].queues[queue].frames);
             rte_mempool_free(wire->ends[end].queues[queue].port.mempool);
         }
@@ -475,7 +482,7 @@ void wire_destroy(struct wire *wire)
 
 struct port_queue *wire_queue(struct wire *wire, uint16_t end, uint16_t queue)
 {
-    check(end < wire->config.ends && queue < wire->config.queues);
+    check(end < wire->config.ends && queue < queue_count(wire, end));
     return &wire->ends[end].queues[queue].port;
 }
 
@@ -530,7 +537,7 @@ uint64_t wire_next_ns(const struct wire *wire)
 {
     uint64_t next = CLOCK_NEVER;
     for (uint16_t end = 0; end < wire->config.ends; end++)
-        for (uint16_t queue = 0; queue < wire->config.queues; queue++) {
+        for (uint16_t queue = 0; queue < queue_count(wire, end); queue++) {
             uint64_t due = queue_next_ns(wire, &wire->ends[end].queues[queue].frames);
             next = due < next ? due : next;
         }
@@ -541,7 +548,7 @@ uint32_t wire_mbufs_used(const struct wire *wire)
 {
     uint32_t used = 0;
     for (uint16_t end = 0; end < wire->config.ends; end++)
-        for (uint16_t queue = 0; queue < wire->config.queues; queue++)
+        for (uint16_t queue = 0; queue < queue_count(wire, end); queue++)
             used += rte_mempool_in_use_count(wire->ends[end].queues[queue].port.mempool);
     return used;
 }
