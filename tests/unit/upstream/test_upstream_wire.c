@@ -39,6 +39,7 @@ static struct {
     struct server_conn conns[SERVER_CONNS];
     struct answer answers[SERVER_STREAMS];
     uint32_t requests;
+    struct segment *supplied; /* by the last supply() */
 } server;
 
 static void server_headers(void *owner, struct h2_stream *stream, const struct fields *fields,
@@ -77,13 +78,17 @@ static struct h2_supply server_supply_headers(struct answer *answer)
     return (struct h2_supply){.kind = H2_SUPPLY_HEADERS, .fields = &fields};
 }
 
+static void drop_supplied(void)
+{
+    if (server.supplied != NULL)
+        segment_drop(server.supplied);
+    server.supplied = NULL;
+}
+
 static struct h2_supply server_supply(struct h2_stream *stream, uint32_t max, uint64_t now)
 {
     struct answer *answer = h2_stream_owner(stream);
-    static struct segment *last;
-    if (last != NULL)
-        segment_drop(last);
-    last = NULL;
+    drop_supplied();
     if (!answer->headers_sent)
         return server_supply_headers(answer);
     if (answer->plan == 'm' && answer->body_left < BODY_BYTES / 2) {
@@ -94,16 +99,17 @@ static struct h2_supply server_supply(struct h2_stream *stream, uint32_t max, ui
     length = answer->body_left < length ? answer->body_left : length;
     if (length == 0)
         return (struct h2_supply){.kind = H2_SUPPLY_NONE};
-    last = segment_take(&server.site.host.segments);
-    answer->starved = last == NULL;
-    if (last == NULL)
+    struct segment *segment = segment_take(&server.site.host.segments);
+    answer->starved = segment == NULL;
+    if (segment == NULL)
         return (struct h2_supply){.kind = H2_SUPPLY_NONE};
-    memset(last->data, answer->plan, length);
-    last->length = length;
+    server.supplied = segment;
+    memset(segment->data, answer->plan, length);
+    segment->length = length;
     answer->body_left -= length;
     return (struct h2_supply){.kind = H2_SUPPLY_DATA,
                               .end = answer->body_left == 0,
-                              .chunk = {.segment = last, .length = length}};
+                              .chunk = {.segment = segment, .length = length}};
 }
 
 static void server_finished(struct h2_stream *stream, uint64_t now)
@@ -399,6 +405,9 @@ static int teardown(void **state)
     assert_int_equal(h2_connection_count(server.site.h2), 0);
     assert_int_equal(tcp_connection_count(rig.site.host.tcp), 0);
     assert_int_equal(tcp_connection_count(server.site.host.tcp), 0);
+    drop_supplied();
+    assert_int_equal(tcp_host_used(&rig.site.host), 0);
+    assert_int_equal(tcp_host_used(&server.site.host), 0);
     wire_destroy(rig.wire);
     memory_reset();
     return 0;
