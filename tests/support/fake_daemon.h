@@ -1,0 +1,65 @@
+/*
+ * fake_daemon: what the control socket and the snapshot builder ask of the daemon, its workers,
+ * ports and failover, with values that a test sets. One at a time; test thread only.
+ */
+#pragma once
+
+#include "control/daemon.h"
+
+#include <jansson.h>
+
+#define FAKE_WORKERS 2
+#define FAKE_REGIONS 8
+
+struct worker {
+    struct worker_counters counters;
+    struct backend_loads loads;
+};
+
+struct failover {
+    bool usable[SNAPSHOT_BACKENDS_MAX];
+    bool active[FAKE_REGIONS];
+    bool suspect[FAKE_REGIONS];
+    uint16_t share[FAKE_REGIONS];
+    const struct config *config; /* names of the regions in the views */
+    /* The last command, which waits for fake_command_done(). */
+    enum failover_command command;
+    uint32_t region;
+    uint64_t ttl_ms;
+    char by[128];
+    failover_done *done; /* NULL: none waits */
+    void *done_context;
+};
+
+struct daemon {
+    char directory[64]; /* of its own, below /tmp: config.json, control.sock, running.json */
+    char config_path[96];
+    struct config *config;
+    struct loop *loop;
+    struct failover failover;
+    struct worker workers[FAKE_WORKERS];
+    struct port port;
+    bool draining;
+    uint64_t generation;
+    const char *refuse_apply; /* NULL: applied */
+    /* The flight.list under way, which waits for fake_flights_end(). */
+    void (*show)(void *context, uint16_t worker, const struct fact_flight *flight);
+    void (*end)(void *context, bool complete);
+    void *listing_context;
+    uint32_t forgotten; /* listings */
+};
+
+/* A configuration with two regions, two services and four backends; nodes "fake-1". */
+json_t *fake_config_document(const struct daemon *daemon);
+
+/* Regions are active with a full share, backends usable, counters zero. */
+struct daemon *fake_daemon_create(void);
+/* Removes its folder, too. */
+void fake_daemon_destroy(struct daemon *daemon);
+
+/* Run the loop until DONE says so; a test failure after 20 s. */
+void fake_daemon_run_until(struct daemon *daemon, bool (*done)(void *context), void *context);
+
+/* Let the command, the listing come to its end. */
+void fake_command_done(struct daemon *daemon, bool ok, const char *text);
+void fake_flights_end(struct daemon *daemon, bool complete);
