@@ -1,6 +1,6 @@
 /*
- * port_echo: one worker's net on a real port, without anything above: it answers ARP, NDP and echo
- * for one IPv4 and one IPv6 address until it is told to end. For trying drivers.
+ * port_echo: a net on each queue of a real port, without anything above: they answer ARP, NDP and
+ * echo for one IPv4 and one IPv6 address until told to end. For trying drivers.
  *
  *     port_echo DEVARGS V4/BITS V6/BITS [MBUFS [QUEUES [ping V4]]] [-- EAL ARGUMENTS]
  *
@@ -33,12 +33,15 @@ static struct port port;
 static struct timer_wheel wheel;
 static struct random dice;
 
-static struct net *make_net(const char *v4, const char *v6)
+static struct net *nets[NET_WORKERS_MAX];
+
+static struct net *make_net(uint16_t queue, const char *v4, const char *v6)
 {
     struct net_config config = {
-        .workers = 1,
+        .self = queue,
+        .workers = port.queue_count,
         .queue_count = 1,
-        .queues = {&port.queues[0]},
+        .queues = {&port.queues[queue]},
         .interface_count = 1,
         .interfaces = {{.mtu = port.mtu, .address_count = 2}},
         .neighbours_max = 64,
@@ -49,8 +52,6 @@ static struct net *make_net(const char *v4, const char *v6)
     memcpy(config.interfaces[0].mac, port.mac, sizeof(port.mac));
     check(ip_prefix_parse(v4, &config.interfaces[0].addresses[0]));
     check(ip_prefix_parse(v6, &config.interfaces[0].addresses[1]));
-    timer_wheel_init(&wheel, clock_now_ns());
-    random_seed(&dice, 1);
     return net_create(&config);
 }
 
@@ -67,9 +68,10 @@ static void print_port(void)
     fflush(stdout);
 }
 
-static void print_counters(struct net *net)
+static void print_counters(uint16_t queue)
 {
-    const struct net_counters *counters = net_counters(net);
+    const struct net_counters *counters = net_counters(nets[queue]);
+    printf("queue %u\n", queue);
 #define COUNTER(name, unit, help)                                                                  \
     if (counters->name != 0)                                                                       \
         printf("%s %llu\n", #name, (unsigned long long)counters->name);
@@ -77,25 +79,27 @@ static void print_counters(struct net *net)
 #undef COUNTER
 }
 
-/* One turn; false: nothing came. */
-static bool turn(struct net *net)
+/* One turn of a queue; false: nothing came. */
+static bool turn(uint16_t queue)
 {
     struct rte_mbuf *packets[NET_BURST];
     struct net_arrivals arrivals;
     uint64_t now = clock_now_ns();
-    uint16_t count = port.queues[0].receive(&port.queues[0], packets, NET_BURST);
-    net_in(net, 0, packets, count, now, &arrivals);
+    uint16_t count = port.queues[queue].receive(&port.queues[queue], packets, NET_BURST);
+    net_in(nets[queue], 0, packets, count, now, &arrivals);
     rte_pktmbuf_free_bulk(arrivals.own, arrivals.own_count);
+    rte_pktmbuf_free_bulk(arrivals.foreign, arrivals.foreign_count);
     timer_wheel_advance(&wheel, now, 100);
-    net_flush(net);
+    net_flush(nets[queue]);
     return count > 0;
 }
 
-static void serve(struct net *net)
+static void serve(void)
 {
     unsigned idle = 0;
     while (!ended) {
-        idle = turn(net) ? 0 : idle + 1;
+        for (uint16_t i = 0; i < port.queue_count; i++)
+            idle = turn(i) ? 0 : idle + 1;
         if (idle > IDLE_TURNS)
             usleep(100);
     }
@@ -113,7 +117,7 @@ static bool ask(struct net *net, const char *text)
     struct net_send how = {&path, &local, &remote, 6, 0};
     net_send(net, &how, packet, clock_now_ns());
     while (!ended && net_is_reachable(net, &path) && net_counters(net)->neighbour_confirmed == 0) {
-        turn(net);
+        turn(0);
         usleep(100);
     }
     return net_counters(net)->neighbour_confirmed > 0;
@@ -134,15 +138,18 @@ static int run(char **arguments, int count)
         fprintf(stderr, "%s\n", message);
         return 1;
     }
-    struct net *net = make_net(arguments[2], arguments[3]);
-    check(net != NULL);
+    timer_wheel_init(&wheel, clock_now_ns());
+    random_seed(&dice, 1);
+    for (uint16_t i = 0; i < port.queue_count; i++)
+        check((nets[i] = make_net(i, arguments[2], arguments[3])) != NULL);
     print_port();
-    net_announce(net, clock_now_ns());
+    net_announce(nets[0], clock_now_ns());
     if (count > 7)
-        printf("%s\n", ask(net, arguments[7]) ? "answered" : "no answer");
+        printf("%s\n", ask(nets[0], arguments[7]) ? "answered" : "no answer");
     else
-        serve(net);
-    print_counters(net);
+        serve();
+    for (uint16_t i = 0; i < port.queue_count; i++)
+        print_counters(i);
     port_close(&port);
     return 0;
 }
