@@ -20,6 +20,7 @@ void h2_settings_defaults(struct h2_peer_settings *settings)
     *settings = (struct h2_peer_settings){
         .concurrent_streams = UINT32_MAX,
         .initial_window_bytes = H2_DEFAULT_WINDOW_BYTES,
+        .announced_window_bytes = H2_DEFAULT_WINDOW_BYTES,
     };
 }
 
@@ -49,8 +50,16 @@ enum h2_violation h2_settings_apply(struct h2_conn *conn, uint16_t id, uint32_t 
     else if (id == H2_SETTING_MAX_CONCURRENT_STREAMS)
         conn->peer.concurrent_streams = value;
     else if (id == H2_SETTING_INITIAL_WINDOW_SIZE)
-        return h2_flow_initial_window(conn, value);
+        conn->peer.announced_window_bytes = value;
     return H2_VIOLATION_none;
+}
+
+enum h2_violation h2_settings_complete(struct h2_conn *conn)
+{
+    uint32_t announced = conn->peer.announced_window_bytes;
+    if (announced == conn->peer.initial_window_bytes)
+        return H2_VIOLATION_none;
+    return h2_flow_initial_window(conn, announced);
 }
 
 static void write_setting(struct writer *out, enum h2_setting id, uint32_t value)

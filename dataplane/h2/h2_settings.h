@@ -21,16 +21,20 @@ enum h2_setting {
 /* What we obey. */
 struct h2_peer_settings {
     uint32_t concurrent_streams;
-    uint32_t initial_window_bytes;
+    uint32_t initial_window_bytes;   /* in effect */
+    uint32_t announced_window_bytes; /* takes effect with the end of the SETTINGS frame */
 };
 
 void h2_settings_defaults(struct h2_peer_settings *settings);
 
-/*
- * One parameter of the peer takes effect. Unknown ones are ignored.
- * time O(streams) for INITIAL_WINDOW_SIZE, else O(1)   spec RFC 9113 6.5.2, 6.9.2
- */
+/* One parameter of the peer. Unknown ones are ignored. O(1). RFC 9113 6.5.2 */
 enum h2_violation h2_settings_apply(struct h2_conn *conn, uint16_t id, uint32_t value);
+
+/*
+ * The frame is complete. However often it names INITIAL_WINDOW_SIZE, streams are walked once.
+ * time O(streams)   spec RFC 9113 6.9.2
+ */
+enum h2_violation h2_settings_complete(struct h2_conn *conn);
 
 /* Our SETTINGS frame, whole. */
 void h2_settings_write(const struct h2_conn *conn, struct writer *out);
