@@ -8,22 +8,23 @@
 #define LARGE_VALUE_BYTES 2500
 #define LARGE_VALUES      8
 
-static uint8_t body_byte(uint32_t seed, bool request, uint32_t position)
+uint8_t h2_plan_byte(const struct h2_plan *plan, bool request, uint32_t position)
 {
-    uint32_t x = seed + position * 2654435761u + (request ? 77 : 0);
+    uint32_t x = plan->seed + position * 2654435761u + (request ? 77 : 0);
     return (uint8_t)(x >> 13 ^ x);
 }
 
-static void make_path(const struct h2_plan *plan, char *path, size_t size)
+void h2_plan_write(const struct h2_plan *plan, char *path)
 {
-    snprintf(path, size, "/%u/%u/%u/%d/%d/%d/%d/%d/%d/%d", plan->seed, plan->request_bytes,
-             plan->response_bytes, plan->request_trailers, plan->response_trailers, plan->interim,
-             plan->early, plan->large_headers, plan->server_resets, plan->client_resets);
+    snprintf(path, H2_APP_PATH_BYTES, "/%u/%u/%u/%d/%d/%d/%d/%d/%d/%d", plan->seed,
+             plan->request_bytes, plan->response_bytes, plan->request_trailers,
+             plan->response_trailers, plan->interim, plan->early, plan->large_headers,
+             plan->server_resets, plan->client_resets);
 }
 
-static void read_path(struct bytes path, struct h2_plan *plan)
+void h2_plan_read(struct bytes path, struct h2_plan *plan)
 {
-    char text[200];
+    char text[H2_APP_PATH_BYTES];
     unsigned n[10] = {0};
     check(path.length < sizeof(text));
     memcpy(text, path.data, path.length);
@@ -94,8 +95,8 @@ static bool has_trailers(const struct h2_exchange *exchange)
 static struct h2_supply supply_headers(struct h2_exchange *exchange)
 {
     const struct h2_plan *plan = &exchange->plan;
-    char path[200];
-    make_path(plan, path, sizeof(path));
+    char path[H2_APP_PATH_BYTES];
+    h2_plan_write(plan, path);
     fields_init(&fields, fields_memory, sizeof(fields_memory));
     if (exchange->is_client) {
         add_text(FIELD_METHOD, plan->head ? "HEAD" : plan->request_bytes > 0 ? "POST" : "GET");
@@ -147,7 +148,7 @@ static struct h2_supply supply_data(struct h2_exchange *exchange, uint32_t max)
         length = segment->capacity;
     for (uint32_t i = 0; i < length; i++)
         segment->data[i] =
-            body_byte(exchange->plan.seed, exchange->is_client, exchange->sent_bytes + i);
+            h2_plan_byte(&exchange->plan, exchange->is_client, exchange->sent_bytes + i);
     segment->length = length;
     exchange->sent_bytes += length;
     exchange->end_sent = exchange->sent_bytes == bytes_to_send(exchange) && !has_trailers(exchange);
@@ -213,7 +214,7 @@ static struct h2_exchange *accept_request(struct h2_app *app, struct h2_stream *
     struct h2_exchange *exchange = new_exchange(app);
     struct bytes text;
     check(fields_find(got, FIELD_PATH, &text));
-    read_path(text, &exchange->plan);
+    h2_plan_read(text, &exchange->plan);
     check(fields_find(got, FIELD_METHOD, &text));
     exchange->plan.head = bytes_equal_text(text, "HEAD");
     exchange->stream = stream;
@@ -268,8 +269,8 @@ static void app_data(struct h2_stream *stream, struct bytes bytes, bool end, uin
     check(exchange->outcome == H2_OUTCOME_OPEN && exchange->headers_received);
     check(!exchange->end_received && (bytes.length > 0 || end));
     for (size_t i = 0; i < bytes.length; i++)
-        check(bytes.data[i] == body_byte(exchange->plan.seed, !exchange->is_client,
-                                         exchange->received_bytes + (uint32_t)i));
+        check(bytes.data[i] == h2_plan_byte(&exchange->plan, !exchange->is_client,
+                                            exchange->received_bytes + (uint32_t)i));
     exchange->received_bytes += (uint32_t)bytes.length;
     exchange->unconsumed_bytes += (uint32_t)bytes.length;
     end_in(exchange, end);

@@ -69,6 +69,12 @@ struct h2_app {
 
 extern const struct h2_handler h2_app_handler;
 
+/* For peers that are not h2_app: the same paths and bodies. */
+#define H2_APP_PATH_BYTES 200
+void h2_plan_write(const struct h2_plan *plan, char *path);
+void h2_plan_read(struct bytes path, struct h2_plan *plan);
+uint8_t h2_plan_byte(const struct h2_plan *plan, bool request, uint32_t position);
+
 /* Client: start the next exchange. False: no room now. */
 bool h2_app_request(struct h2_app *app, const struct h2_plan *plan, uint64_t now);
 
