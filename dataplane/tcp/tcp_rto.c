@@ -6,6 +6,8 @@
 #define RTO_MAX_US     60000000u
 #define RTT_SAMPLE_MAX (60u * 1000000u)
 
+#define PROBES_PER_TIMEOUT 4u /* of a shut window, at least, before silence counts as death */
+
 void tcp_rto_init(struct tcp_conn *conn)
 {
     conn->srtt_us = 0;
@@ -91,8 +93,20 @@ static bool persist_expired(struct tcp_conn *conn, uint64_t now)
         tcp_count(conn->tcp, zero_window_probes);
         tcp_out_probe(conn, now);
     }
-    tcp_timer_set(conn, TCP_DEADLINE_RETRANSMIT, now + tcp_rto_ns(conn));
+    uint64_t wait_ns = tcp_rto_ns(conn);
+    if (wait_ns > allowed_ns / PROBES_PER_TIMEOUT)
+        wait_ns = allowed_ns / PROBES_PER_TIMEOUT;
+    tcp_timer_set(conn, TCP_DEADLINE_RETRANSMIT, now + wait_ns);
     return true;
+}
+
+/* The next timeout, but not later than the user timeout. */
+static void retransmit_later(struct tcp_conn *conn, uint64_t now)
+{
+    uint64_t stuck_for_ns = tcp_since_ns(conn->progress_at_ms, now);
+    uint64_t left_ns = conn->tcp->config.user_timeout_ns - stuck_for_ns;
+    uint64_t wait_ns = tcp_rto_ns(conn);
+    tcp_timer_set(conn, TCP_DEADLINE_RETRANSMIT, now + (wait_ns < left_ns ? wait_ns : left_ns));
 }
 
 bool tcp_rto_expired(struct tcp_conn *conn, uint64_t now)
@@ -110,7 +124,7 @@ bool tcp_rto_expired(struct tcp_conn *conn, uint64_t now)
     tcp_count(conn->tcp, retransmit_timeouts);
     tcp_loss_timeout(conn, now);
     back_off(conn);
-    tcp_timer_set(conn, TCP_DEADLINE_RETRANSMIT, now + tcp_rto_ns(conn));
+    retransmit_later(conn, now);
     tcp_conn_want_out(conn);
     return true;
 }

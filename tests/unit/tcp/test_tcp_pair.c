@@ -1,116 +1,416 @@
-/* Two stacks back to back over a wire in memory, with a hand clock. */
+/* Two stacks back to back over a wire that does nothing wrong: transfers, closing, windows. */
 #include "dataplane/base/clock.h"
-#include "dataplane/base/memory.h"
-#include "tests/support/cmocka.h"
-#include "tests/support/tcp_host.h"
-
 #include "dataplane/tcp/tcp_internal.h"
+#include "tests/support/cmocka.h"
+#include "tests/support/tcp_pair.h"
 
-#define TURN_NS (50 * CLOCK_US)
-#define PORT    8080
+static struct tcp_pair pair;
 
-struct pair {
-    struct wire *wire;
-    struct tcp_host a; /* connects */
-    struct tcp_host b; /* listens */
-    struct tcp_acceptor acceptor;
-    struct tcp_stream *server;
-    uint64_t now;
-};
-
-static void pair_prepare(struct pair *pair, uint64_t seed)
+static bool run_until(bool (*condition)(void), uint64_t for_ns)
 {
-    struct wire_config config = {.ends = 2, .queues = 1, .seed = seed, .mbufs = 4096};
-    memset(pair, 0, sizeof(*pair));
-    pair->wire = wire_create(&config);
-    pair->now = CLOCK_S;
-    tcp_host_prepare(&pair->a, pair->wire, 0, "10.0.0.1/24", "fd00::1/64");
-    tcp_host_prepare(&pair->b, pair->wire, 1, "10.0.0.2/24", "fd00::2/64");
+    uint64_t end = pair.now + for_ns;
+    while (!condition() && pair.now < end)
+        tcp_pair_turn(&pair);
+    return condition();
 }
 
-static void pair_open(struct pair *pair, struct tcp_stream *servers, uint32_t count)
+static bool both_let_go(void)
 {
-    wire_advance(pair->wire, pair->now);
-    tcp_host_open(&pair->a);
-    tcp_host_open(&pair->b);
-    pair->acceptor = (struct tcp_acceptor){.streams = servers, .room = count};
-    pair->server = servers;
-    for (uint32_t i = 0; i < count; i++)
-        tcp_stream_init(&servers[i], &pair->b, 7);
-    assert_true(tcp_stream_listen(&pair->b, "10.0.0.2", PORT, &pair->acceptor));
-    assert_true(tcp_stream_listen(&pair->b, "fd00::2", PORT, &pair->acceptor));
+    return pair.client.conn == NULL && pair.servers[0].conn == NULL;
 }
 
-static void turn(struct pair *pair)
+static bool server_reads_all(void)
 {
-    pair->now += TURN_NS;
-    wire_advance(pair->wire, pair->now);
-    tcp_host_turn(&pair->a, pair->now);
-    tcp_host_turn(&pair->b, pair->now);
+    return pair.servers[0].received == pair.client.to_send;
 }
 
-static void pair_close(struct pair *pair)
+static bool client_reads_all(void)
 {
-    /* TIME_WAIT and what is still on the wire run out */
-    for (uint64_t end = pair->now + 120 * CLOCK_S; pair->now < end;) {
-        pair->now += 5 * CLOCK_MS;
-        wire_advance(pair->wire, pair->now);
-        tcp_host_turn(&pair->a, pair->now);
-        tcp_host_turn(&pair->b, pair->now);
-    }
-    assert_int_equal(tcp_host_used(&pair->a), 0);
-    assert_int_equal(tcp_host_used(&pair->b), 0);
-    assert_int_equal(tcp_time_wait_count(pair->a.tcp), 0);
-    assert_int_equal(tcp_time_wait_count(pair->b.tcp), 0);
-    assert_int_equal(wire_mbufs_used(pair->wire), 0);
-    wire_destroy(pair->wire);
-    memory_reset();
+    return pair.client.received == pair.servers[0].to_send;
 }
 
+static void open_pair(uint64_t seed)
+{
+    tcp_pair_prepare(&pair, seed);
+    tcp_pair_open(&pair);
+}
+
+/* Client sends THERE and closes; the server sends BACK and closes after EOF. */
 static void transfer(const char *address, uint64_t there, uint64_t back)
 {
-    struct pair pair;
-    struct tcp_stream client;
-    struct tcp_stream server[1];
-    pair_prepare(&pair, 1);
-    pair_open(&pair, server, 1);
-    tcp_stream_init(&client, &pair.a, 7);
-    client.to_send = there;
-    client.use_segments = true;
-    server->to_send = back;
-    client.close_after_eof = true;
-    server->close_after_sending = false;
-    assert_true(tcp_stream_connect(&client, address, PORT, pair.now));
-    for (int i = 0; i < 200000 && !(client.received == back && server->received == there); i++)
-        turn(&pair);
-    assert_int_equal(server->received, there);
-    assert_int_equal(client.received, back);
-    tcp_close(client.conn);
-    client.conn = NULL;
-    for (int i = 0; i < 1000 && server->conn != NULL; i++)
-        turn(&pair);
-    assert_true(tcp_stream_is_done(server, there));
-    assert_false(client.corrupt);
-    pair_close(&pair);
+    open_pair(1);
+    pair.client.to_send = there;
+    pair.client.use_segments = true;
+    pair.servers[0].to_send = back;
+    tcp_pair_connect(&pair, address);
+    assert_true(run_until(client_reads_all, 60 * CLOCK_S));
+    tcp_stream_pump(&pair.client);
+    assert_true(run_until(server_reads_all, 60 * CLOCK_S));
+    tcp_close(pair.client.conn);
+    pair.client.conn = NULL;
+    assert_true(run_until(both_let_go, 10 * CLOCK_S));
+    assert_true(tcp_stream_is_done(&pair.servers[0], there));
+    assert_true(tcp_stream_is_done(&pair.client, back));
+    assert_int_equal(tcp_counters(pair.a.tcp)->segments_retransmitted, 0);
+    assert_int_equal(tcp_counters(pair.b.tcp)->segments_retransmitted, 0);
+    tcp_pair_close(&pair);
 }
 
-static void one_byte_goes_there_and_back(void **state)
+static void bytes_go_there_and_back(void **state)
 {
-    transfer("10.0.0.2", 1, 1);
-    transfer("fd00::2", 1, 1);
+    static const uint64_t sizes[] = {0, 1, 1448, 1449, 65536, 1 << 20};
+    for (size_t i = 0; i < array_count(sizes); i++) {
+        transfer("10.0.0.2", sizes[i], sizes[array_count(sizes) - 1 - i]);
+        transfer("fd00::2", sizes[i], sizes[i]);
+    }
 }
 
-static void a_megabyte_goes_both_ways(void **state)
+static void small_writes_are_not_held_back(void **state)
 {
-    transfer("10.0.0.2", 1 << 20, 1 << 20);
-    transfer("fd00::2", 1 << 20, 1 << 20);
+    open_pair(1);
+    pair.client.to_send = 1;
+    tcp_pair_connect(&pair, "10.0.0.2");
+    for (uint32_t i = 0; i < 50; i++) {
+        assert_true(run_until(server_reads_all, 10 * CLOCK_MS));
+        pair.client.to_send++;
+        tcp_stream_pump(&pair.client);
+    }
+    tcp_abort(pair.client.conn);
+    tcp_pair_close(&pair);
+}
+
+static bool server_window_is_shut(void)
+{
+    return pair.client.conn->snd_wnd == 0;
+}
+
+static void a_reader_that_stops_shuts_the_window_and_reopens_it(void **state)
+{
+    open_pair(1);
+    pair.client.to_send = 4 << 20;
+    pair.servers[0].read_max = 0;
+    tcp_pair_connect(&pair, "10.0.0.2");
+    assert_true(run_until(server_window_is_shut, 10 * CLOCK_S));
+    uint32_t unread = pair.servers[0].conn->rx.bytes;
+    assert_true(unread <= pair.b.config.receive_window_bytes + 2 * 1448);
+    assert_true(unread + 2 * 1448 >= pair.b.config.receive_window_bytes);
+
+    /* Longer than the user timeout: a peer that answers probes may take its time. */
+    tcp_pair_run_for(&pair, 200 * CLOCK_S);
+    assert_false(pair.client.failed);
+    assert_true(tcp_counters(pair.a.tcp)->zero_window_probes >= 5);
+    assert_int_equal(pair.servers[0].conn->rx.bytes, unread);
+
+    pair.servers[0].read_max = UINT32_MAX;
+    tcp_stream_pump(&pair.servers[0]);
+    assert_true(run_until(server_reads_all, 10 * CLOCK_S));
+    assert_int_equal(tcp_counters(pair.a.tcp)->retransmit_timeouts, 0);
+    tcp_close(pair.client.conn);
+    pair.client.conn = NULL;
+    tcp_pair_close(&pair);
+}
+
+static bool drop_everything_to_a(void *context, uint16_t from, uint16_t to, uint8_t *frame,
+                                 uint16_t length, uint64_t now)
+{
+    return to != 0;
+}
+
+static void a_lost_window_update_is_made_good_by_a_probe(void **state)
+{
+    open_pair(1);
+    pair.client.to_send = 1 << 20;
+    pair.servers[0].read_max = 0;
+    tcp_pair_connect(&pair, "10.0.0.2");
+    assert_true(run_until(server_window_is_shut, 10 * CLOCK_S));
+    tcp_pair_run_for(&pair, CLOCK_S);
+
+    wire_set_filter(pair.wire, drop_everything_to_a, NULL);
+    pair.servers[0].read_max = UINT32_MAX;
+    tcp_stream_pump(&pair.servers[0]);
+    tcp_pair_run_for(&pair, 10 * CLOCK_MS);
+    wire_set_filter(pair.wire, NULL, NULL);
+    assert_int_equal(pair.client.conn->snd_wnd, 0);
+
+    assert_true(run_until(server_reads_all, 10 * CLOCK_S));
+    tcp_close(pair.client.conn);
+    pair.client.conn = NULL;
+    tcp_pair_close(&pair);
+}
+
+static void a_slow_reader_gets_everything_in_whole_segments(void **state)
+{
+    open_pair(1);
+    pair.a.config.send_queue_bytes = 64 * 1024;
+    pair.client.to_send = 600000;
+    pair.servers[0].read_max = 0;
+    tcp_pair_connect(&pair, "fd00::2");
+    while (!server_reads_all()) {
+        pair.servers[0].read_max = 100;
+        tcp_stream_pump(&pair.servers[0]);
+        pair.servers[0].read_max = 0;
+        tcp_pair_turn(&pair);
+    }
+    /* Silly windows would make thousands of 100-byte segments. */
+    assert_true(tcp_counters(pair.a.tcp)->segments_out < 1500);
+    tcp_close(pair.client.conn);
+    pair.client.conn = NULL;
+    tcp_pair_close(&pair);
+}
+
+static bool server_saw_eof(void)
+{
+    return pair.servers[0].eof;
+}
+
+static void after_the_peers_fin_we_still_send(void **state)
+{
+    open_pair(1);
+    pair.client.to_send = 1000;
+    pair.client.close_after_sending = true;
+    pair.servers[0].close_after_eof = false;
+    tcp_pair_connect(&pair, "10.0.0.2");
+    assert_true(run_until(server_saw_eof, CLOCK_S));
+    assert_int_equal(pair.servers[0].conn->state, TCP_STATE_CLOSE_WAIT);
+    assert_true(server_reads_all());
+
+    /* Nobody reads it there, but it is taken, and our FIN gets through. */
+    pair.servers[0].to_send = 300000;
+    pair.servers[0].close_after_sending = true;
+    tcp_stream_pump(&pair.servers[0]);
+    assert_true(run_until(both_let_go, 5 * CLOCK_S));
+    tcp_pair_run_for(&pair, CLOCK_S);
+    assert_int_equal(tcp_connection_count(pair.b.tcp), 0);
+    assert_int_equal(tcp_counters(pair.b.tcp)->connections_closed, 1);
+    assert_int_equal(tcp_counters(pair.b.tcp)->connections_reset, 0);
+    assert_int_equal(tcp_time_wait_count(pair.a.tcp), 1);
+    tcp_pair_close(&pair);
+}
+
+static void a_peer_that_never_closes_is_reset_after_fin_wait_2(void **state)
+{
+    open_pair(1);
+    pair.client.close_after_sending = true;
+    pair.client.to_send = 10;
+    pair.servers[0].close_after_eof = false;
+    tcp_pair_connect(&pair, "10.0.0.2");
+    tcp_pair_run_for(&pair, 9 * CLOCK_S);
+    assert_int_equal(tcp_connection_count(pair.a.tcp), 1);
+    tcp_pair_run_for(&pair, 2 * CLOCK_S);
+    assert_int_equal(tcp_connection_count(pair.a.tcp), 0);
+    assert_int_equal(tcp_counters(pair.a.tcp)->orphan_expired, 1);
+    assert_true(pair.servers[0].failed);
+    assert_int_equal(pair.servers[0].failure, TCP_FAILURE_RESET);
+    tcp_pair_close(&pair);
+}
+
+static void abort_resets_the_other_side(void **state)
+{
+    open_pair(1);
+    tcp_pair_connect(&pair, "10.0.0.2");
+    tcp_abort(pair.client.conn);
+    pair.client.conn = NULL;
+    tcp_pair_run_for(&pair, 10 * CLOCK_MS);
+    assert_true(pair.servers[0].failed);
+    assert_int_equal(pair.servers[0].failure, TCP_FAILURE_RESET);
+    assert_int_equal(tcp_counters(pair.b.tcp)->connections_reset, 1);
+    assert_int_equal(tcp_counters(pair.a.tcp)->connections_aborted, 1);
+    tcp_pair_close(&pair);
+}
+
+static void abort_in_the_middle_of_data_is_believed(void **state)
+{
+    open_pair(1);
+    pair.client.to_send = 4 << 20;
+    pair.servers[0].read_max = 0; /* the window is shut when the RST comes */
+    tcp_pair_connect(&pair, "10.0.0.2");
+    assert_true(run_until(server_window_is_shut, 10 * CLOCK_S));
+    tcp_abort(pair.client.conn);
+    pair.client.conn = NULL;
+    tcp_pair_run_for(&pair, 10 * CLOCK_MS);
+    assert_true(pair.servers[0].failed);
+    tcp_pair_close(&pair);
+}
+
+static void closed_ports_answer_with_rst(void **state)
+{
+    open_pair(1);
+    assert_true(tcp_stream_connect(&pair.client, "10.0.0.2", 81, pair.now));
+    tcp_pair_run_for(&pair, 10 * CLOCK_MS);
+    assert_true(pair.client.failed);
+    assert_int_equal(pair.client.failure, TCP_FAILURE_REFUSED);
+    assert_int_equal(tcp_counters(pair.a.tcp)->connect_refused, 1);
+    tcp_pair_close(&pair);
+}
+
+static void nobody_there_is_a_timeout(void **state)
+{
+    open_pair(1);
+    assert_true(tcp_stream_connect(&pair.client, "10.0.0.77", 81, pair.now));
+    tcp_pair_run_for(&pair, 9 * CLOCK_S);
+    assert_false(pair.client.failed);
+    tcp_pair_run_for(&pair, 2 * CLOCK_S);
+    assert_true(pair.client.failed);
+    assert_int_equal(pair.client.failure, TCP_FAILURE_TIMEOUT);
+    assert_int_equal(tcp_counters(pair.a.tcp)->syn_retransmitted, 3);
+    tcp_pair_close(&pair);
+}
+
+static bool cut(void *context, uint16_t from, uint16_t to, uint8_t *frame, uint16_t length,
+                uint64_t now)
+{
+    return false;
+}
+
+static void data_that_nobody_acknowledges_runs_into_the_user_timeout(void **state)
+{
+    open_pair(1);
+    tcp_pair_connect(&pair, "10.0.0.2");
+    wire_set_filter(pair.wire, cut, NULL);
+    pair.client.to_send = 5000;
+    tcp_stream_pump(&pair.client);
+    tcp_pair_run_for(&pair, 50 * CLOCK_S);
+    assert_false(pair.client.failed);
+    struct tcp_info info;
+    tcp_info(pair.client.conn, pair.now, &info);
+    assert_true(info.unacked_for_ns > 49 * CLOCK_S);
+    assert_int_equal(info.queued_bytes, 5000);
+    tcp_pair_run_for(&pair, 11 * CLOCK_S);
+    assert_true(pair.client.failed);
+    assert_int_equal(pair.client.failure, TCP_FAILURE_TIMEOUT);
+    tcp_abort(pair.servers[0].conn);
+    tcp_pair_close(&pair);
+}
+
+static void a_shut_window_and_silence_run_into_the_user_timeout(void **state)
+{
+    open_pair(1);
+    pair.client.to_send = 1 << 20;
+    pair.servers[0].read_max = 0;
+    tcp_pair_connect(&pair, "10.0.0.2");
+    assert_true(run_until(server_window_is_shut, 10 * CLOCK_S));
+    tcp_pair_run_for(&pair, CLOCK_S);
+    wire_set_filter(pair.wire, cut, NULL);
+    tcp_pair_run_for(&pair, 50 * CLOCK_S);
+    assert_false(pair.client.failed);
+    tcp_pair_run_for(&pair, 30 * CLOCK_S);
+    assert_true(pair.client.failed);
+    tcp_abort(pair.servers[0].conn);
+    tcp_pair_close(&pair);
+}
+
+static void keepalive_finds_a_dead_peer_and_spares_a_living_one(void **state)
+{
+    tcp_pair_prepare(&pair, 1);
+    pair.a.config.keepalive_idle_ns = 20 * CLOCK_S;
+    tcp_pair_open(&pair);
+    tcp_pair_connect(&pair, "10.0.0.2");
+    tcp_pair_run_for(&pair, 200 * CLOCK_S);
+    assert_false(pair.client.failed);
+    assert_true(tcp_counters(pair.a.tcp)->keepalive_probes >= 9);
+    wire_set_filter(pair.wire, cut, NULL);
+    tcp_pair_run_for(&pair, 60 * CLOCK_S);
+    assert_true(pair.client.failed);
+    assert_int_equal(pair.client.failure, TCP_FAILURE_TIMEOUT);
+    assert_int_equal(tcp_counters(pair.a.tcp)->keepalive_expired, 1);
+    tcp_abort(pair.servers[0].conn);
+    tcp_pair_close(&pair);
+}
+
+static void both_closing_at_once_ends_in_time_wait_on_both_sides(void **state)
+{
+    open_pair(1);
+    tcp_pair_connect(&pair, "10.0.0.2");
+    tcp_pair_run_for(&pair, CLOCK_S);
+    struct wire_faults slow = {.delay_ns = 5 * CLOCK_MS};
+    wire_set_faults_everywhere(pair.wire, &slow);
+    tcp_close(pair.client.conn);
+    tcp_close(pair.servers[0].conn);
+    pair.client.conn = NULL;
+    pair.servers[0].conn = NULL;
+    tcp_pair_run_for(&pair, CLOCK_S);
+    assert_int_equal(tcp_connection_count(pair.a.tcp), 0);
+    assert_int_equal(tcp_connection_count(pair.b.tcp), 0);
+    assert_int_equal(tcp_time_wait_count(pair.a.tcp), 1);
+    assert_int_equal(tcp_time_wait_count(pair.b.tcp), 1);
+    tcp_pair_close(&pair);
+}
+
+static void a_listener_that_left_refuses(void **state)
+{
+    open_pair(1);
+    struct ip_address address;
+    assert_true(ip_address_parse("10.0.0.2", &address));
+    assert_false(tcp_stream_listen(&pair.b, "10.0.0.2", TCP_PAIR_PORT, &pair.acceptor));
+    tcp_unlisten(pair.b.tcp, &address, TCP_PAIR_PORT);
+    assert_true(tcp_stream_connect(&pair.client, "10.0.0.2", TCP_PAIR_PORT, pair.now));
+    tcp_pair_run_for(&pair, 10 * CLOCK_MS);
+    assert_true(pair.client.failed);
+    tcp_pair_close(&pair);
+}
+
+static void half_open_connections_go_with_their_listener(void **state)
+{
+    open_pair(1);
+    tcp_pair_connect(&pair, "10.0.0.2"); /* so that addresses are resolved */
+    struct tcp_stream second;
+    tcp_stream_init(&second, &pair.a, 1);
+    assert_true(tcp_stream_connect(&second, "10.0.0.2", TCP_PAIR_PORT, pair.now));
+    tcp_host_turn(&pair.a, pair.now);
+    wire_set_filter(pair.wire, drop_everything_to_a, NULL);
+    tcp_host_turn(&pair.b, pair.now);
+    assert_int_equal(pair.b.tcp->half_open_count, 1);
+    struct ip_address address;
+    assert_true(ip_address_parse("10.0.0.2", &address));
+    tcp_unlisten(pair.b.tcp, &address, TCP_PAIR_PORT);
+    assert_int_equal(pair.b.tcp->half_open_count, 0);
+    wire_set_filter(pair.wire, NULL, NULL);
+    tcp_pair_run_for(&pair, 5 * CLOCK_S);
+    assert_true(second.failed);
+    assert_int_equal(pair.acceptor.count, 1);
+    tcp_abort(pair.client.conn);
+    tcp_pair_close(&pair);
+}
+
+static void half_open_connections_expire(void **state)
+{
+    open_pair(1);
+    tcp_pair_connect(&pair, "10.0.0.2");
+    struct tcp_stream second;
+    tcp_stream_init(&second, &pair.a, 1);
+    assert_true(tcp_stream_connect(&second, "10.0.0.2", TCP_PAIR_PORT, pair.now));
+    tcp_host_turn(&pair.a, pair.now);
+    wire_set_filter(pair.wire, cut, NULL);
+    tcp_pair_run_for(&pair, 32 * CLOCK_S);
+    assert_int_equal(pair.b.tcp->half_open_count, 0);
+    assert_int_equal(tcp_counters(pair.b.tcp)->half_open_expired, 1);
+    wire_set_filter(pair.wire, NULL, NULL);
+    assert_true(second.failed);
+    tcp_abort(pair.client.conn);
+    tcp_pair_close(&pair);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_byte_goes_there_and_back),
-        cmocka_unit_test(a_megabyte_goes_both_ways),
+        cmocka_unit_test(bytes_go_there_and_back),
+        cmocka_unit_test(small_writes_are_not_held_back),
+        cmocka_unit_test(a_reader_that_stops_shuts_the_window_and_reopens_it),
+        cmocka_unit_test(a_lost_window_update_is_made_good_by_a_probe),
+        cmocka_unit_test(a_slow_reader_gets_everything_in_whole_segments),
+        cmocka_unit_test(after_the_peers_fin_we_still_send),
+        cmocka_unit_test(a_peer_that_never_closes_is_reset_after_fin_wait_2),
+        cmocka_unit_test(abort_resets_the_other_side),
+        cmocka_unit_test(abort_in_the_middle_of_data_is_believed),
+        cmocka_unit_test(closed_ports_answer_with_rst),
+        cmocka_unit_test(nobody_there_is_a_timeout),
+        cmocka_unit_test(data_that_nobody_acknowledges_runs_into_the_user_timeout),
+        cmocka_unit_test(a_shut_window_and_silence_run_into_the_user_timeout),
+        cmocka_unit_test(keepalive_finds_a_dead_peer_and_spares_a_living_one),
+        cmocka_unit_test(both_closing_at_once_ends_in_time_wait_on_both_sides),
+        cmocka_unit_test(a_listener_that_left_refuses),
+        cmocka_unit_test(half_open_connections_go_with_their_listener),
+        cmocka_unit_test(half_open_connections_expire),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
