@@ -79,7 +79,10 @@ struct tcp_conn *tcp_connect(struct tcp *tcp, const struct ip_address *remote, u
     conn->context = context;
     conn->flags |= TCP_CONN_OWNED | TCP_CONN_OPENED_BY_US | TCP_CONN_SYN_DUE;
     tcp_state_change(conn, TCP_STATE_SYN_SENT, TCP_CAUSE_OPEN);
-    tcp_timer_set(conn, TCP_DEADLINE_IDLE, now + tcp->config.connect_timeout_ns);
+    uint64_t look_ns = tcp->config.connect_timeout_ns;
+    if (look_ns > TCP_CONNECT_LOOK_NS)
+        look_ns = TCP_CONNECT_LOOK_NS;
+    tcp_timer_set(conn, TCP_DEADLINE_IDLE, now + look_ns);
     tcp_conn_want_out(conn);
     return conn;
 }

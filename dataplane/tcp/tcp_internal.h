@@ -49,6 +49,7 @@
 #define TCP_CHALLENGE_INTERVAL_MS   500u  /* a connection, RFC 5961 section 7 */
 #define TCP_RESETS_PER_SECOND       1000u /* a worker, for segments to nobody */
 #define TCP_SYN_ACK_RETRIES         4u    /* 1 + 2 + 4 + 8 + 16 s until a half-open one goes */
+#define TCP_CONNECT_LOOK_NS         (500 * CLOCK_MS)
 #define TCP_FIN_WAIT_2_NS           (10 * CLOCK_S)
 #define TCP_DELAYED_ACK_NS          (40 * CLOCK_MS) /* RFC 9293 3.8.6.3: below 500 ms */
 #define TCP_QUICK_ACKS              16u /* turns without delay while a peer's window is young */

@@ -57,12 +57,30 @@ static bool orphan_expired(struct tcp_conn *conn, uint64_t now)
     return false;
 }
 
+/* SYN_SENT: too late, or the next hop has turned out not to answer. */
+static bool connect_expired(struct tcp_conn *conn, uint64_t now)
+{
+    uint64_t allowed_ns = conn->tcp->config.connect_timeout_ns;
+    uint64_t waited_ns = tcp_since_ns(conn->progress_at_ms, now);
+    if (waited_ns >= allowed_ns) {
+        tcp_conn_fail(conn, TCP_FAILURE_TIMEOUT, TCP_CAUSE_TIMEOUT);
+        return false;
+    }
+    if (!net_is_reachable(conn->tcp->config.net, &conn->path)) {
+        tcp_conn_fail(conn, TCP_FAILURE_UNREACHABLE, TCP_CAUSE_UNREACHABLE);
+        return false;
+    }
+    uint64_t left_ns = allowed_ns - waited_ns;
+    tcp_timer_set(conn, TCP_DEADLINE_IDLE,
+                  now + (left_ns < TCP_CONNECT_LOOK_NS ? left_ns : TCP_CONNECT_LOOK_NS));
+    return true;
+}
+
 static bool idle_expired(struct tcp_conn *conn, uint64_t now)
 {
     switch ((enum tcp_state)conn->state) {
     case TCP_STATE_SYN_SENT:
-        tcp_conn_fail(conn, TCP_FAILURE_TIMEOUT, TCP_CAUSE_TIMEOUT);
-        return false;
+        return connect_expired(conn, now);
     case TCP_STATE_ESTABLISHED:
     case TCP_STATE_CLOSE_WAIT:
         return keepalive_expired(conn, now);

@@ -1,13 +1,17 @@
 /*
  * tcp_timers: the deadlines of a connection over one embedded timer. One worker.
  *
- * RETRANSMIT  SYN_SENT, SYN_RECEIVED: SYN or SYN-ACK again, 1 s doubling (RFC 6298).
- *             Data or FIN in flight: the retransmission timeout.
- *             Nothing in flight, data queued, window too small (flag PERSIST): a zero-window probe
- *             after the RTO, doubling up to 60 s (RFC 9293 3.8.6.1).
- * ACK         a delayed acknowledgement, 40 ms after the first segment it covers.
- * IDLE        SYN_SENT: connect_timeout_ns. ESTABLISHED, CLOSE_WAIT: keepalive. After tcp_close():
- *             the user timeout without progress; FIN_WAIT_2: 10 s.
+ * RETRANSMIT in SYN_SENT, SYN_RECEIVED: SYN or SYN-ACK again, 1 s doubling (RFC 6298).
+ *
+ * RETRANSMIT with data or FIN in flight: the retransmission timeout. With nothing in flight, data
+ * queued and a window that is too small (flag PERSIST): a zero-window probe after the RTO, doubling
+ * up to a quarter of the user timeout (RFC 9293 3.8.6.1).
+ *
+ * ACK: a delayed acknowledgement, 40 ms after the first segment it covers.
+ *
+ * IDLE in SYN_SENT: every 500 ms, whether connect_timeout_ns is over or the next hop is known not
+ * to answer ARP or NDP. In ESTABLISHED, CLOSE_WAIT: keepalive. After tcp_close(): the user timeout
+ * without progress; in FIN_WAIT_2: 10 s.
  *
  * TIME_WAIT entries have one timer in struct tcp, armed for the oldest (tcp_time_wait.c).
  *

@@ -243,16 +243,14 @@ static void closed_ports_answer_with_rst(void **state)
     tcp_pair_close(&pair);
 }
 
-static void nobody_there_is_a_timeout(void **state)
+static void nobody_there_is_unreachable(void **state)
 {
     open_pair(1);
     assert_true(tcp_stream_connect(&pair.client, "10.0.0.77", 81, pair.now));
     tcp_pair_run_for(&pair, 9 * CLOCK_S);
-    assert_false(pair.client.failed);
-    tcp_pair_run_for(&pair, 2 * CLOCK_S);
     assert_true(pair.client.failed);
-    assert_int_equal(pair.client.failure, TCP_FAILURE_TIMEOUT);
-    assert_int_equal(tcp_counters(pair.a.tcp)->syn_retransmitted, 3);
+    assert_int_equal(pair.client.failure, TCP_FAILURE_UNREACHABLE);
+    assert_int_equal(tcp_counters(pair.a.tcp)->connect_unreachable, 1);
     tcp_pair_close(&pair);
 }
 
@@ -260,6 +258,24 @@ static bool cut(void *context, uint16_t from, uint16_t to, uint8_t *frame, uint1
                 uint64_t now)
 {
     return false;
+}
+
+static void a_syn_that_is_not_answered_is_a_timeout(void **state)
+{
+    open_pair(1);
+    tcp_pair_connect(&pair, "10.0.0.2");
+    struct tcp_stream second;
+    tcp_stream_init(&second, &pair.a, 1);
+    wire_set_filter(pair.wire, cut, NULL);
+    assert_true(tcp_stream_connect(&second, "10.0.0.2", TCP_PAIR_PORT, pair.now));
+    tcp_pair_run_for(&pair, 9 * CLOCK_S);
+    assert_false(second.failed);
+    assert_int_equal(tcp_counters(pair.a.tcp)->syn_retransmitted, 3);
+    tcp_pair_run_for(&pair, 2 * CLOCK_S);
+    assert_true(second.failed);
+    assert_int_equal(second.failure, TCP_FAILURE_TIMEOUT);
+    tcp_abort(pair.client.conn);
+    tcp_pair_close(&pair);
 }
 
 static void data_that_nobody_acknowledges_runs_into_the_user_timeout(void **state)
@@ -403,7 +419,8 @@ int main(void)
         cmocka_unit_test(abort_resets_the_other_side),
         cmocka_unit_test(abort_in_the_middle_of_data_is_believed),
         cmocka_unit_test(closed_ports_answer_with_rst),
-        cmocka_unit_test(nobody_there_is_a_timeout),
+        cmocka_unit_test(nobody_there_is_unreachable),
+        cmocka_unit_test(a_syn_that_is_not_answered_is_a_timeout),
         cmocka_unit_test(data_that_nobody_acknowledges_runs_into_the_user_timeout),
         cmocka_unit_test(a_shut_window_and_silence_run_into_the_user_timeout),
         cmocka_unit_test(keepalive_finds_a_dead_peer_and_spares_a_living_one),
