@@ -32,15 +32,15 @@ struct rte_rcu_qsbr;
 /* Why a flight ended without a complete answer. The text and status are in flight_failures. */
 enum flight_failure {
     FLIGHT_OK,
-    FLIGHT_NO_BACKEND,       /* 503: no usable backend in an active region */
-    FLIGHT_CONNECT_FAILED,   /* 502: no backend took the connection */
-    FLIGHT_CONNECTION_LOST,  /* 502 before headers; after them a reset */
-    FLIGHT_BACKEND_RESET,    /* 502: the backend reset the stream */
-    FLIGHT_BAD_RESPONSE,     /* 502: the response broke the protocol */
-    FLIGHT_TIMEOUT,          /* 504: deadline, or first byte too late */
-    FLIGHT_NO_MEMORY,        /* 503: a pool was empty */
-    FLIGHT_TOO_SLOW,         /* 503, or a reset: this subscriber held the others back (C15) */
-    FLIGHT_CANCELLED,        /* nobody waits any more, or an operator ended it */
+    FLIGHT_NO_BACKEND,      /* 503: no usable backend in an active region */
+    FLIGHT_CONNECT_FAILED,  /* 502: no backend took the connection */
+    FLIGHT_CONNECTION_LOST, /* 502 before headers; after them a reset */
+    FLIGHT_BACKEND_RESET,   /* 502: the backend reset the stream */
+    FLIGHT_BAD_RESPONSE,    /* 502: the response broke the protocol */
+    FLIGHT_TIMEOUT,         /* 504: deadline, or first byte too late */
+    FLIGHT_NO_MEMORY,       /* 503: a pool was empty */
+    FLIGHT_TOO_SLOW,        /* 503, or a reset: this subscriber held the others back (C15) */
+    FLIGHT_CANCELLED,       /* nobody waits any more, or an operator ended it */
     FLIGHT_FAILURES
 };
 
@@ -82,9 +82,9 @@ enum feed_host {
 struct feed {
     enum feed_state state;
     bool has_trailers;
-    bool before_head;          /* FEED_FAILED: failed before final headers: answer with a status */
+    bool before_head; /* FEED_FAILED: failed before final headers: answer with a status */
     enum flight_failure failure;
-    struct fields head;        /* final response header section, hop-by-hop fields removed */
+    struct fields head; /* final response header section, hop-by-hop fields removed */
     struct fields trailers;
     struct body body;
     struct list subscribers;
@@ -109,8 +109,8 @@ struct subscriber_ops {
 };
 
 enum subscriber_role {
-    SUBSCRIBER_NONE,    /* on no flight */
-    SUBSCRIBER_LED,     /* it started the flight */
+    SUBSCRIBER_NONE, /* on no flight */
+    SUBSCRIBER_LED,  /* it started the flight */
     SUBSCRIBER_JOINED,
     SUBSCRIBER_PENDING, /* waiting for another worker's word; feed is NULL */
 };
@@ -118,22 +118,22 @@ enum subscriber_role {
 /* Embedded in an exchange, which owns it. Zero it before first use. */
 struct subscriber {
     const struct subscriber_ops *ops;
-    struct list link;            /* in its feed */
+    struct list link; /* in its feed */
     struct feed *feed;
-    struct body_cursor cursor;   /* the exchange advances it as it sends */
+    struct body_cursor cursor; /* the exchange advances it as it sends */
     enum subscriber_role role;
-    uint64_t joined_at_bytes;    /* body position of the flight when it joined */
+    uint64_t joined_at_bytes; /* body position of the flight when it joined */
     /* Private to coalesce. */
-    struct feed *home;           /* the feed in whose list it is, also while pending */
-    uint64_t told_position;      /* the cursor's, as the feed last heard */
+    struct feed *home;      /* the feed in whose list it is, also while pending */
+    uint64_t told_position; /* the cursor's, as the feed last heard */
     uint64_t deadline_ns;
 };
 
 /* Why a request is not eligible to share (rules C1, C5, C25), for counters and cache-status. */
 enum key_verdict {
     KEY_OK,
-    KEY_ROUTE_OFF,       /* mode off */
-    KEY_SHADOW,          /* eligible, but the route only counts */
+    KEY_ROUTE_OFF, /* mode off */
+    KEY_SHADOW,    /* eligible, but the route only counts */
     KEY_METHOD,
     KEY_HAS_BODY,
     KEY_EXPECT_OR_UPGRADE,
@@ -145,13 +145,13 @@ enum key_verdict {
 
 /* What a flight needs to know. Copied; nothing is kept after the call. */
 struct flight_request {
-    const struct fields *fields;      /* the request header section as forwarded */
+    const struct fields *fields; /* the request header section as forwarded */
     const struct snapshot *snapshot;
-    uint16_t route;                   /* index into snapshot->routes */
-    bool has_body;                    /* body follows by coalesce_request_body() */
-    bool idempotent;                  /* RFC 9110 9.2.2 */
-    struct bytes key;                 /* coalesce_key(): empty: own flight */
-    enum key_verdict verdict;         /* KEY_SHADOW: count whom the key would have met */
+    uint16_t route;           /* index into snapshot->routes */
+    bool has_body;            /* body follows by coalesce_request_body() */
+    bool idempotent;          /* RFC 9110 9.2.2 */
+    struct bytes key;         /* coalesce_key(): empty: own flight */
+    enum key_verdict verdict; /* KEY_SHADOW: count whom the key would have met */
     uint64_t deadline_ns;
 };
 
@@ -171,7 +171,7 @@ struct coalesce_config {
     struct random *random;
     struct rte_rcu_qsbr *quiescence; /* NULL with one worker in tests: everything is quiescent */
     uint32_t flights_max;
-    uint32_t header_bytes;           /* largest header section kept */
+    uint32_t header_bytes; /* largest header section kept */
     uint32_t segments;
     uint32_t segment_bytes;
     int socket_id;
@@ -234,8 +234,8 @@ struct fact_flight {
     uint32_t subscribers;
     uint32_t backend_slot;
     uint16_t route;
-    uint8_t attempt; /* 1, 2; 0: none yet */
-    uint8_t state;   /* enum flight_state */
+    uint8_t attempt;   /* 1, 2; 0: none yet */
+    uint8_t state;     /* enum flight_state */
     uint8_t coalesced; /* 1: in the table, others may join */
     uint8_t pad[3];
 };

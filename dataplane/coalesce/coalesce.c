@@ -1,0 +1,391 @@
+#include "dataplane/coalesce/coalesce.h"
+
+#include "dataplane/base/mail.h"
+#include "dataplane/base/memory.h"
+#include "dataplane/coalesce/relay.h"
+
+/* What a stripped head may need beyond the largest section we accept. */
+#define SCRATCH_SLACK_BYTES 256
+
+/* --- creation --- */
+
+/* Payload: below an eighth free windows stay shut, below a sixteenth no flight is begun. */
+static void set_payload_marks(struct coalesce *coalesce)
+{
+    coalesce->payload_low = coalesce->config.segments / 8;
+    coalesce->payload_shed = coalesce->config.segments / 16;
+}
+
+/* A section each for request and head of a flight; few have trailers. */
+static bool create_sections(struct coalesce *coalesce)
+{
+    const struct coalesce_config *config = &coalesce->config;
+    uint32_t count = config->flights_max * 2 + config->flights_max / 8 + 2;
+    uint32_t scratch_bytes = config->header_bytes + SCRATCH_SLACK_BYTES;
+    void *scratch = memory_take("coalesce scratch", scratch_bytes, config->socket_id);
+    if (scratch == NULL)
+        return false;
+    fields_init(&coalesce->scratch, scratch, scratch_bytes);
+    return section_pools_init(&coalesce->sections, "coalesce sections", count, scratch_bytes,
+                              config->socket_id);
+}
+
+/* As many relays as flights, and as many loans and lent objects as segments, on either side. */
+static bool create_pools(struct coalesce *coalesce)
+{
+    const struct coalesce_config *config = &coalesce->config;
+    uint32_t shared = config->workers > 1 ? config->flights_max : 0;
+    uint32_t pieces = config->workers > 1 ? config->segments : 0;
+    return pool_init(&coalesce->flights, "coalesce flights", POOL_FIFO, config->flights_max,
+                     sizeof(struct flight), config->socket_id) &&
+           pool_init(&coalesce->branches, "coalesce branches", POOL_FIFO, shared,
+                     sizeof(struct branch), config->socket_id) &&
+           pool_init(&coalesce->relays, "coalesce relays", POOL_FIFO, shared, sizeof(struct relay),
+                     config->socket_id) &&
+           pool_init(&coalesce->loans, "coalesce loans", POOL_LIFO, pieces, sizeof(struct loan),
+                     config->socket_id) &&
+           pool_init(&coalesce->lents, "coalesce lent", POOL_LIFO, pieces, sizeof(struct lent),
+                     config->socket_id) &&
+           segment_pool_init(&coalesce->payload, "coalesce payload", config->segments,
+                             config->segment_bytes, config->socket_id);
+}
+
+static bool create_relay_index(struct coalesce *coalesce)
+{
+    const struct coalesce_config *config = &coalesce->config;
+    uint32_t count = 16;
+    while (count < config->flights_max)
+        count *= 2;
+    coalesce->relay_mask = count - 1;
+    coalesce->relay_buckets =
+        memory_take("coalesce relay index", count * sizeof(struct list), config->socket_id);
+    coalesce->joins_pending =
+        memory_take("coalesce joins", config->workers * sizeof(uint32_t), config->socket_id);
+    coalesce->refusals_max = config->workers * JOINS_PENDING_MAX;
+    coalesce->refusals = memory_take(
+        "coalesce refusals", coalesce->refusals_max * sizeof(struct refusal), config->socket_id);
+    if (coalesce->relay_buckets == NULL || coalesce->joins_pending == NULL ||
+        coalesce->refusals == NULL)
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        list_init(&coalesce->relay_buckets[i]);
+    return true;
+}
+
+static void init_nowhere(struct feed *nowhere)
+{
+    feed_init(nowhere, FEED_OF_NOBODY, false, 0);
+    nowhere->state = FEED_FAILED;
+    nowhere->failure = FLIGHT_TOO_SLOW;
+    nowhere->before_head = false;
+}
+
+struct coalesce *coalesce_create(const struct coalesce_config *config)
+{
+    check(config->self < config->workers && config->flights_max > 0);
+    struct coalesce *coalesce = memory_take("coalesce", sizeof(*coalesce), config->socket_id);
+    if (coalesce == NULL)
+        return NULL;
+    coalesce->config = *config;
+    list_init(&coalesce->thirsty_flights);
+    list_init(&coalesce->waiting_branches);
+    list_init(&coalesce->waiting_relays);
+    init_nowhere(&coalesce->nowhere);
+    set_payload_marks(coalesce);
+    if (!create_pools(coalesce) || !create_sections(coalesce) || !create_relay_index(coalesce) ||
+        !entries_init(&coalesce->entries, config->table, config->self, config->workers,
+                      config->quiescence, config->socket_id))
+        return NULL;
+    return coalesce;
+}
+
+struct coalesce_counters *coalesce_counters(struct coalesce *coalesce)
+{
+    return &coalesce->counters;
+}
+
+void coalesce_begin_step(struct coalesce *coalesce, const struct snapshot *snapshot)
+{
+    coalesce->snapshot = snapshot;
+}
+
+/* --- subscribing --- */
+
+static void count_verdict(struct coalesce_counters *counters, enum key_verdict verdict)
+{
+    switch (verdict) {
+    case KEY_OK:
+    case KEY_SHADOW:
+    case KEY_VERDICTS:
+        return;
+    case KEY_ROUTE_OFF:
+        counter_add(&counters->bypass_route_off, 1);
+        return;
+    case KEY_METHOD:
+        counter_add(&counters->bypass_method, 1);
+        return;
+    case KEY_HAS_BODY:
+        counter_add(&counters->bypass_body, 1);
+        return;
+    case KEY_EXPECT_OR_UPGRADE:
+        counter_add(&counters->bypass_expect, 1);
+        return;
+    case KEY_CLIENT_OPTED_OUT:
+        counter_add(&counters->bypass_client, 1);
+        return;
+    case KEY_UNKEYED_HEADER:
+        counter_add(&counters->bypass_unkeyed_header, 1);
+        return;
+    case KEY_TOO_LONG:
+        counter_add(&counters->bypass_key_length, 1);
+        return;
+    }
+}
+
+/* What a look-up led to. */
+enum met {
+    MET_JOINED,
+    MET_ALONE,  /* a flight of its own that nobody joins */
+    MET_NOBODY, /* it may lead for this key */
+};
+
+/*
+ * The key is served. A flight of our own that turns out not to be joinable any more has just left
+ * the table, so the request may lead the next one.
+ */
+static enum met meet(struct coalesce *coalesce, const struct key_entry *entry,
+                     struct subscriber *subscriber, const struct flight_request *request,
+                     uint64_t now)
+{
+    uint64_t deadline_ns = request->deadline_ns;
+    if (request->verdict == KEY_SHADOW) {
+        COALESCE_COUNT(coalesce, shadow_joins);
+        return MET_ALONE;
+    }
+    if (entry->owner != coalesce->config.self) {
+        bool joined = relay_join(coalesce, (uint16_t)entry->owner, entry->flight, subscriber,
+                                 deadline_ns, now);
+        return joined ? MET_JOINED : MET_ALONE;
+    }
+    struct flight *flight = pool_get(&coalesce->flights, entry->flight);
+    check(flight != NULL);
+    enum admission admission = flight_admits(flight, deadline_ns, now);
+    if (admission == ADMIT_OK) {
+        flight_join(flight, subscriber, deadline_ns, now);
+        return MET_JOINED;
+    }
+    flight_count_refusal(coalesce, admission);
+    return flight->entry == NULL ? MET_NOBODY : MET_ALONE;
+}
+
+static void count_put(struct coalesce_counters *counters, enum table_put put)
+{
+    switch (put) {
+    case TABLE_PUT_MET:
+        return;
+    case TABLE_PUT_DONE:
+        counter_add(&counters->keys_published, 1);
+        return;
+    case TABLE_PUT_FULL:
+        counter_add(&counters->table_full, 1);
+        return;
+    case TABLE_PUT_CONTENDED:
+        counter_add(&counters->table_contended, 1);
+        return;
+    }
+}
+
+/*
+ * Publish the key for this flight. Whoever finds it from now on joins by mail, which is read after
+ * this call. *OUT_MET: another worker was faster.
+ */
+static void publish_key(struct flight *flight, const struct flight_request *request, uint64_t hash,
+                        struct key_entry **out_met)
+{
+    struct coalesce *coalesce = flight->coalesce;
+    *out_met = NULL;
+    struct key_entry *entry = entries_take(&coalesce->entries, hash, request->key,
+                                           pool_handle(&coalesce->flights, flight));
+    if (entry == NULL) {
+        COALESCE_COUNT(coalesce, table_no_entry);
+        return;
+    }
+    enum table_put put = table_put(coalesce->config.table, entry, out_met);
+    count_put(&coalesce->counters, put);
+    if (put != TABLE_PUT_DONE) {
+        entries_give(&coalesce->entries, entry);
+        return;
+    }
+    flight->entry = entry;
+    flight->coalesced = true;
+    flight->in_shadow = request->verdict == KEY_SHADOW;
+}
+
+static enum met look_up(struct coalesce *coalesce, struct subscriber *subscriber,
+                        const struct flight_request *request, uint64_t hash, uint64_t now)
+{
+    const struct key_entry *entry = table_find(coalesce->config.table, hash, request->key);
+    return entry == NULL ? MET_NOBODY : meet(coalesce, entry, subscriber, request, now);
+}
+
+static enum subscribe_result lead(struct coalesce *coalesce, struct subscriber *subscriber,
+                                  const struct flight_request *request, bool with_key,
+                                  uint64_t hash, uint64_t now)
+{
+    struct key_entry *met = NULL;
+    struct flight *flight = flight_take(coalesce, request, now);
+    if (flight == NULL)
+        return SUBSCRIBE_NO_MEMORY;
+    if (with_key)
+        publish_key(flight, request, hash, &met);
+    if (met != NULL && meet(coalesce, met, subscriber, request, now) == MET_JOINED) {
+        flight_discard(flight);
+        return SUBSCRIBE_OK;
+    }
+    flight_lead(flight, subscriber, request->deadline_ns, now);
+    return SUBSCRIBE_OK;
+}
+
+enum subscribe_result coalesce_subscribe(struct coalesce *coalesce, struct subscriber *subscriber,
+                                         const struct flight_request *request, uint64_t now)
+{
+    check(subscriber->role == SUBSCRIBER_NONE && coalesce->snapshot != NULL);
+    count_verdict(&coalesce->counters, request->verdict);
+    if (request->key.length == 0)
+        return lead(coalesce, subscriber, request, false, 0, now);
+    uint64_t hash = table_hash(coalesce->config.table, request->key);
+    switch (look_up(coalesce, subscriber, request, hash, now)) {
+    case MET_JOINED:
+        return SUBSCRIBE_OK;
+    case MET_ALONE:
+        return lead(coalesce, subscriber, request, false, hash, now);
+    case MET_NOBODY:
+        return lead(coalesce, subscriber, request, true, hash, now);
+    }
+    check(!"what was met");
+}
+
+bool coalesce_request_body(struct subscriber *subscriber, struct bytes bytes, bool end,
+                           const struct fields *trailers, uint64_t now)
+{
+    if (subscriber->role != SUBSCRIBER_LED)
+        return true;
+    return flight_request_body(flight_of_feed(subscriber->home), subscriber, bytes, end, trailers,
+                               now);
+}
+
+void coalesce_advanced(struct subscriber *subscriber, uint64_t now)
+{
+    struct feed *feed = subscriber->feed;
+    if (feed == NULL || feed->host == FEED_OF_NOBODY || !feed_advanced(feed, subscriber))
+        return;
+    if (feed->host == FEED_OF_FLIGHT)
+        flight_trim(flight_of_feed(feed), now);
+    else
+        relay_trim(relay_of_feed(feed));
+}
+
+void coalesce_leave(struct subscriber *subscriber, uint64_t now)
+{
+    struct feed *home = subscriber->home;
+    if (subscriber->role == SUBSCRIBER_NONE)
+        return;
+    switch (home->host) {
+    case FEED_OF_FLIGHT:
+        flight_left(flight_of_feed(home), subscriber, now);
+        return;
+    case FEED_OF_RELAY:
+        relay_left(relay_of_feed(home), subscriber, now);
+        return;
+    case FEED_OF_NOBODY:
+        feed_remove(home, subscriber);
+        return;
+    }
+}
+
+/* --- mail and time --- */
+
+void coalesce_mail(struct coalesce *coalesce, const struct mail *mail, uint64_t now)
+{
+    switch ((enum mail_kind)mail->kind) {
+    case MAIL_JOIN:
+        branch_mail_join(coalesce, mail, now);
+        return;
+    case MAIL_JOINED:
+        relay_mail_joined(coalesce, mail, now);
+        return;
+    case MAIL_REFUSED:
+        relay_mail_refused(coalesce, mail, now);
+        return;
+    case MAIL_PROGRESS:
+        relay_mail_progress(coalesce, mail, now);
+        return;
+    case MAIL_RELEASED:
+        branch_mail_released(coalesce, mail, now);
+        return;
+    case MAIL_LEFT:
+        branch_mail_left(coalesce, mail, now);
+        return;
+    case MAIL_NONE:
+    case MAIL_NEIGHBOUR:
+    case MAIL_KINDS:
+        break;
+    }
+    check(!"a mail for coalesce");
+}
+
+/* Payload memory came back: windows that were kept shut for lack of it. */
+static void quench(struct coalesce *coalesce, uint64_t now)
+{
+    for (int i = 0; i < TICK_WORK_MAX && !list_is_empty(&coalesce->thirsty_flights); i++) {
+        if (payload_free(coalesce) < coalesce->payload_low)
+            return;
+        struct list *link = list_pop_front(&coalesce->thirsty_flights);
+        flight_grant(list_entry(link, struct flight, thirsty_link), now);
+    }
+}
+
+void coalesce_tick(struct coalesce *coalesce, uint64_t now)
+{
+    branches_tick(coalesce);
+    relays_tick(coalesce, now);
+    quench(coalesce, now);
+    counter_add(&coalesce->counters.keys_reused, entries_tick(&coalesce->entries, TICK_WORK_MAX));
+}
+
+/* --- for operators --- */
+
+static struct fact_flight fact_of(struct coalesce *coalesce, const struct flight *flight,
+                                  uint64_t now)
+{
+    return (struct fact_flight){
+        .handle = pool_handle(&coalesce->flights, flight),
+        .age_ns = now - flight->started_at_ns,
+        .body_bytes = flight->feed.body.written_bytes,
+        .subscribers = flight_interest(flight),
+        .backend_slot = flight->attempt.slot,
+        .route = flight->route,
+        .attempt = flight->attempts,
+        .state = (uint8_t)flight->state,
+        .coalesced = flight->entry != NULL && !flight->in_shadow,
+    };
+}
+
+void coalesce_list(struct coalesce *coalesce, uint32_t max, uint64_t now,
+                   void (*show)(void *context, const struct fact_flight *flight), void *context)
+{
+    uint32_t shown = 0;
+    for (uint32_t i = 0; i < coalesce->flights.count && shown < max; i++) {
+        const struct flight *flight = pool_at(&coalesce->flights, i);
+        if (flight == NULL)
+            continue;
+        struct fact_flight fact = fact_of(coalesce, flight, now);
+        show(context, &fact);
+        shown++;
+    }
+}
+
+uint32_t coalesce_flight_count(const struct coalesce *coalesce)
+{
+    return pool_used(&coalesce->flights);
+}

@@ -1,0 +1,70 @@
+/*
+ * What the files of dataplane/coalesce share: the engine of one worker and its pools.
+ */
+#pragma once
+
+#include "dataplane/base/clock.h"
+#include "dataplane/base/counter.h"
+#include "dataplane/base/list.h"
+#include "dataplane/coalesce/coalesce.h"
+#include "dataplane/coalesce/entries.h"
+#include "dataplane/coalesce/feed.h"
+#include "dataplane/h2/section.h"
+
+/* Bounds and times that are not per route (docs/coalescing.md). */
+#define FLIGHT_TIME_MAX_NS  (600 * CLOCK_S)  /* C13 */
+#define STALLED_AFTER_NS    (5 * CLOCK_S)    /* C18 */
+#define SLOW_FOR_NS         (250 * CLOCK_MS) /* C15 */
+#define SLOW_AGAIN_NS       (10 * CLOCK_MS)  /* C15: how often it is looked at after that */
+#define POST_JOIN_FOR_NS    (10 * CLOCK_S)   /* C17 */
+#define POST_JOIN_BYTES     (64 * 1024)      /* C17 */
+#define SUBSCRIBERS_MAX     65536            /* C16 */
+#define REPLAY_BYTES        (256 * 1024)     /* request body kept for a second attempt, C14 */
+#define RETRIES_MIN         3                /* C14b */
+#define RETRIES_PER_FLIGHTS 5                /* C14b: 20 % */
+#define PICKS_MAX           3                /* C14a */
+#define JOINS_PENDING_MAX   512              /* joins asked of one worker and not answered yet */
+#define TICK_WORK_MAX       256              /* objects of each kind that a tick looks at */
+
+/* An answer to a join that did not fit into the ring: branch.c. */
+struct refusal {
+    handle relay;
+    uint16_t to;
+};
+
+struct coalesce {
+    struct coalesce_config config;
+    struct coalesce_counters counters;
+    const struct snapshot *snapshot; /* of this step */
+    struct entries entries;
+    struct pool flights;  /* POOL_FIFO: named in the table and in mail */
+    struct pool branches; /* POOL_FIFO: named in mail */
+    struct pool loans;
+    struct pool relays; /* POOL_FIFO: named in mail */
+    struct pool lents;
+    struct section_pools sections;
+    struct segment_pool payload;
+    struct fields scratch;        /* a response head being stripped */
+    struct feed nowhere;          /* where those go that were cut off (C15) */
+    struct list thirsty_flights;  /* wait for payload memory before they open their window */
+    struct list waiting_branches; /* have mail to post or wait for a loan */
+    struct list waiting_relays;   /* have mail to post or wait for a lent object */
+    struct list *relay_buckets;   /* relays by (owner, flight) */
+    uint32_t relay_mask;
+    uint32_t *joins_pending;  /* by worker */
+    struct refusal *refusals; /* a ring, oldest at refusal_head */
+    uint32_t refusals_max;
+    uint32_t refusal_head;
+    uint32_t refusal_count;
+    uint32_t retries_budgeted; /* second attempts under way that count against the budget */
+    uint32_t payload_low;      /* free segments below which windows stay shut */
+    uint32_t payload_shed;     /* free segments below which no flight is begun */
+};
+
+static inline uint32_t payload_free(const struct coalesce *coalesce)
+{
+    return coalesce->payload.segments.free_count;
+}
+
+/* Count one of the coalesce counters. */
+#define COALESCE_COUNT(coalesce, name) counter_add(&(coalesce)->counters.name, 1)

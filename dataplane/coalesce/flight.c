@@ -1,0 +1,262 @@
+#include "dataplane/coalesce/flight.h"
+
+#include "dataplane/coalesce/branch.h"
+
+/* --- birth --- */
+
+static void read_request(struct flight *flight, const struct flight_request *request)
+{
+    struct bytes method = BYTES_NONE;
+    struct bytes ignored;
+    fields_find(&flight->request, FIELD_METHOD, &method);
+    flight->is_head = bytes_equal_text(method, "HEAD");
+    flight->is_get = flight->is_head || bytes_equal_text(method, "GET");
+    flight->has_authorization = fields_find(&flight->request, FIELD_AUTHORIZATION, &ignored);
+    flight->idempotent = request->idempotent;
+    flight->replayable = true;
+    if (!request->has_body)
+        body_end(&flight->request_body);
+}
+
+static void read_route(struct flight *flight, const struct flight_request *request)
+{
+    const struct snapshot_route *route = &request->snapshot->routes[request->route];
+    struct bytes service = request->snapshot->services[route->service].name;
+    flight->route = request->route;
+    flight->service = route->service;
+    flight->replay_safe = route->replay_safe;
+    flight->first_byte_timeout_ns = route->first_byte_timeout_ns;
+    flight->idle_timeout_ns = route->idle_timeout_ns;
+    flight->linger_ns = route->coalesce.linger_ns;
+    flight->flight_bytes = route->coalesce.flight_bytes;
+    flight->ignore_no_store = route->coalesce.ignore_no_store;
+    flight->ignore_set_cookie = route->coalesce.ignore_set_cookie;
+    check(service.length <= SERVICE_NAME_MAX);
+    flight->service_name_length = (uint8_t)service.length;
+    memcpy(flight->service_name, service.data, service.length);
+}
+
+static void init_flight(struct flight *flight, struct coalesce *coalesce, uint64_t now)
+{
+    *flight = (struct flight){
+        .coalesce = coalesce,
+        .state = FLIGHT_NEW,
+        .started_at_ns = now,
+        .progress_at_ns = now,
+        .pick = {.avoid_region = -1},
+        .last_failure = FLIGHT_NO_BACKEND,
+    };
+    feed_init(&flight->feed, FEED_OF_FLIGHT, false, coalesce->config.segment_bytes);
+    list_init(&flight->branches);
+    list_init(&flight->thirsty_link);
+    body_init(&flight->request_body);
+    attempt_init(&flight->attempt, coalesce->config.upstream, &flight_attempt_handler);
+    flight_timers_init(flight);
+}
+
+struct flight *flight_take(struct coalesce *coalesce, const struct flight_request *request,
+                           uint64_t now)
+{
+    if (payload_free(coalesce) < coalesce->payload_shed) {
+        COALESCE_COUNT(coalesce, shed_payload);
+        return NULL;
+    }
+    struct flight *flight = pool_take(&coalesce->flights);
+    if (flight == NULL) {
+        COALESCE_COUNT(coalesce, shed_flights);
+        return NULL;
+    }
+    init_flight(flight, coalesce, now);
+    if (!section_copy(&coalesce->sections, request->fields, &flight->request)) {
+        COALESCE_COUNT(coalesce, shed_sections);
+        pool_give(&coalesce->flights, flight);
+        return NULL;
+    }
+    read_request(flight, request);
+    read_route(flight, request);
+    return flight;
+}
+
+void flight_lead(struct flight *flight, struct subscriber *subscriber, uint64_t deadline_ns,
+                 uint64_t now)
+{
+    struct coalesce *coalesce = flight->coalesce;
+    flight_hold(flight);
+    COALESCE_COUNT(coalesce, flights);
+    if (flight->coalesced)
+        COALESCE_COUNT(coalesce, flights_coalesced);
+    flight->feed.keeps_prefix = flight->entry != NULL && !flight->in_shadow;
+    flight_welcome(flight, deadline_ns);
+    flight_try(flight, now);
+    feed_add(&flight->feed, subscriber, SUBSCRIBER_LED, deadline_ns);
+    flight_settle(flight, now);
+}
+
+/* --- death --- */
+
+static void dispose(struct flight *flight, uint64_t now)
+{
+    struct coalesce *coalesce = flight->coalesce;
+    check(flight->entry == NULL && list_is_empty(&flight->branches));
+    attempt_cancel(&flight->attempt, now);
+    flight_budget_release(flight);
+    flight_timers_cancel(flight);
+    flight_request_clear(flight);
+    list_remove(&flight->thirsty_link);
+    body_clear(&flight->feed.body);
+    section_give(&coalesce->sections, &flight->request);
+    section_give(&coalesce->sections, &flight->feed.head);
+    section_give(&coalesce->sections, &flight->feed.trailers);
+    flight_become(flight, FLIGHT_OVER, CAUSE_DESERTED);
+    pool_give(&coalesce->flights, flight);
+}
+
+void flight_discard(struct flight *flight)
+{
+    check(flight->state == FLIGHT_NEW && flight->feed.subscriber_count == 0);
+    dispose(flight, 0);
+}
+
+uint32_t flight_interest(const struct flight *flight)
+{
+    return flight->feed.subscriber_count + flight->branch_count - flight->deserted_count;
+}
+
+/* C12: a GET that others could still join goes on for a while. */
+static bool lingers(struct flight *flight, uint64_t now)
+{
+    if (flight->entry == NULL || flight->in_shadow || !flight->is_get || flight->linger_ns == 0)
+        return false;
+    if (!timer_is_armed(&flight->linger)) {
+        COALESCE_COUNT(flight->coalesce, lingered);
+        timer_arm(flight->coalesce->config.wheel, &flight->linger, now + flight->linger_ns);
+    }
+    return true;
+}
+
+void flight_settle(struct flight *flight, uint64_t now)
+{
+    check(flight->guards > 0);
+    if (--flight->guards > 0 || flight_interest(flight) > 0)
+        return;
+    if (flight_is_running(flight)) {
+        if (!lingers(flight, now))
+            flight_break(flight, FLIGHT_CANCELLED, now); /* settles */
+        return;
+    }
+    if (flight->branch_count == 0)
+        dispose(flight, now);
+}
+
+/* --- who shares it --- */
+
+void flight_leave_table(struct flight *flight, uint64_t *counter, uint64_t now)
+{
+    struct coalesce *coalesce = flight->coalesce;
+    if (flight->entry == NULL)
+        return;
+    table_remove(coalesce->config.table, flight->entry);
+    entries_retire(&coalesce->entries, flight->entry);
+    flight->entry = NULL;
+    flight->feed.keeps_prefix = false;
+    counter_add(counter, 1);
+    COALESCE_COUNT(coalesce, keys_removed);
+    branches_publish(flight);
+    flight_trim(flight, now);
+}
+
+/* C18: an answer has begun, and then nothing came for long. Not so if we keep the window shut. */
+static bool is_stalled(const struct flight *flight, uint64_t now)
+{
+    return flight->state == FLIGHT_ANSWERING && now - flight->progress_at_ns > STALLED_AFTER_NS;
+}
+
+/* C17: a POST stream is joined early or not at all. */
+static bool is_late(const struct flight *flight, uint64_t now)
+{
+    return !flight->is_get && now - flight->started_at_ns > POST_JOIN_FOR_NS &&
+           flight->feed.body.written_bytes > POST_JOIN_BYTES;
+}
+
+enum admission flight_admits(struct flight *flight, uint64_t deadline_ns, uint64_t now)
+{
+    struct coalesce_counters *counters = &flight->coalesce->counters;
+    if (flight->entry == NULL || flight->in_shadow)
+        return ADMIT_ENDED;
+    if (is_stalled(flight, now)) {
+        flight_leave_table(flight, &counters->removed_stalled, now);
+        return ADMIT_STALLED;
+    }
+    if (is_late(flight, now)) {
+        flight_leave_table(flight, &counters->removed_late, now);
+        return ADMIT_LATE;
+    }
+    if (deadline_ns > flight->started_at_ns + FLIGHT_TIME_MAX_NS)
+        return ADMIT_CAP;
+    return flight_interest(flight) < SUBSCRIBERS_MAX ? ADMIT_OK : ADMIT_BOUND;
+}
+
+void flight_count_refusal(struct coalesce *coalesce, enum admission admission)
+{
+    struct coalesce_counters *counters = &coalesce->counters;
+    switch (admission) {
+    case ADMIT_OK:
+        return;
+    case ADMIT_ENDED:
+        counter_add(&counters->refused_ended, 1);
+        return;
+    case ADMIT_STALLED:
+        counter_add(&counters->refused_stalled, 1);
+        return;
+    case ADMIT_LATE:
+        counter_add(&counters->refused_late, 1);
+        return;
+    case ADMIT_CAP:
+        counter_add(&counters->refused_cap, 1);
+        return;
+    case ADMIT_BOUND:
+        counter_add(&counters->refused_bound, 1);
+        return;
+    }
+}
+
+static void extend(struct flight *flight, uint64_t deadline_ns)
+{
+    uint64_t cap = flight->started_at_ns + FLIGHT_TIME_MAX_NS;
+    uint64_t wanted = deadline_ns < cap ? deadline_ns : cap;
+    if (!flight_is_running(flight) || wanted <= flight->deadline_ns)
+        return;
+    flight->deadline_ns = wanted;
+    timer_arm(flight->coalesce->config.wheel, &flight->deadline, wanted);
+}
+
+void flight_welcome(struct flight *flight, uint64_t deadline_ns)
+{
+    extend(flight, deadline_ns);
+    if (!timer_is_armed(&flight->linger))
+        return;
+    timer_cancel(flight->coalesce->config.wheel, &flight->linger);
+    COALESCE_COUNT(flight->coalesce, lingered_joined);
+}
+
+void flight_join(struct flight *flight, struct subscriber *subscriber, uint64_t deadline_ns,
+                 uint64_t now)
+{
+    flight_welcome(flight, deadline_ns);
+    feed_add(&flight->feed, subscriber, SUBSCRIBER_JOINED, deadline_ns);
+    COALESCE_COUNT(flight->coalesce, joined_local);
+}
+
+void flight_left(struct flight *flight, struct subscriber *subscriber, uint64_t now)
+{
+    flight_hold(flight);
+    if (feed_remove(&flight->feed, subscriber))
+        flight_trim(flight, now);
+    flight_settle(flight, now);
+}
+
+void flight_announce(struct flight *flight, uint64_t now)
+{
+    branches_publish(flight);
+    feed_news(&flight->feed, now);
+}

@@ -1,0 +1,217 @@
+/*
+ * flight: one upstream request and its answer. Private to dataplane/coalesce.
+ *
+ * Owner: the worker that led it. It lives in a pool from flight_lead() until it has neither
+ * subscribers nor branches (other workers' relays) any more, see flight_settle(). Every entry from
+ * outside is bracketed by flight_hold() and flight_settle(), so that callbacks in between can end
+ * subscribers without ending the flight under the caller's feet.
+ *
+ * Timers:
+ *
+ *   deadline   the latest of its subscribers' deadlines, at most FLIGHT_TIME_MAX_NS (C13)
+ *   patience   first byte of an attempt, later silence in the body (C13); looks at progress_at_ns
+ *              when it fires, so progress does not move it
+ *   linger     how long it goes on without subscribers (C12)
+ *   pressure   how long a slow subscriber may hold the others back (C15)
+ *
+ *   flight.c           lead, join, leave, settle, list
+ *   flight_state.c     states, failures
+ *   flight_attempt.c   picks, attempts, what is retried
+ *   flight_request.c   what goes to the backend
+ *   flight_response.c  what comes from it; windows
+ *   flight_timer.c     the timers
+ *   share.c            whether an answer may be shared
+ */
+#pragma once
+
+#include "dataplane/coalesce/coalesce_private.h"
+
+#define SERVICE_NAME_MAX 64
+
+/* Why a flight changes its state. */
+enum flight_cause {
+    CAUSE_ATTEMPT_STARTED,
+    CAUSE_HEAD_ARRIVED,
+    CAUSE_ANSWER_ENDED,
+    CAUSE_FAILURE,  /* feed.failure says which */
+    CAUSE_DESERTED, /* nobody needs it any more */
+};
+
+/* The next piece of the request that an attempt asks for. */
+enum request_piece {
+    PIECE_HEADERS,
+    PIECE_BODY,
+    PIECE_NONE, /* all of it has been handed over */
+};
+
+struct flight {
+    struct feed feed;
+    struct coalesce *coalesce;
+    enum flight_state state;
+    enum flight_cause cause;
+    uint32_t guards;         /* entries that have not settled */
+    struct key_entry *entry; /* while it is in the table, else NULL */
+    bool in_shadow;          /* in the table only to count who would have joined */
+    bool coalesced;          /* was in the table once */
+    struct list branches;
+    uint32_t branch_count;
+    uint32_t deserted_count; /* branches without subscribers, whose lent memory is not back yet */
+
+    /* The request. */
+    struct fields request;
+    struct fields request_trailers;
+    struct body request_body; /* kept from its beginning while it may be sent again */
+    struct body_cursor request_cursor;
+    enum request_piece piece;
+    uint64_t request_told;    /* body bytes the leader has got credit for */
+    uint64_t request_held_at; /* where the cursor was when the last piece was handed out */
+    bool idempotent;
+    bool replay_safe;
+    bool replayable; /* the body is kept from its beginning */
+    bool is_head;
+    bool is_get; /* GET or HEAD: safe to let it linger, to join at any time */
+    bool has_authorization;
+
+    /* From the route; snapshots do not live as long. */
+    uint16_t route;
+    uint8_t service_name_length;
+    char service_name[SERVICE_NAME_MAX];
+    uint64_t first_byte_timeout_ns;
+    uint64_t idle_timeout_ns;
+    uint64_t linger_ns;
+    uint32_t flight_bytes;
+    bool ignore_no_store;
+    bool ignore_set_cookie;
+
+    /* Attempts. */
+    struct attempt attempt;
+    struct pick_request pick;
+    uint8_t attempts;                 /* 0..2 */
+    uint8_t picks;                    /* of this attempt */
+    bool budgeted;                    /* this attempt counts in coalesce->retries_budgeted */
+    bool may_return;                  /* the second attempt may go where the first one was lost */
+    uint16_t service;                 /* where service_name was found last */
+    enum flight_failure last_failure; /* what to say when no backend is left */
+
+    /* The answer. */
+    uint16_t status;
+    bool length_declared;
+    uint64_t declared_bytes;
+    uint64_t credit_owed; /* bytes taken in whose window has not been given back */
+    struct list thirsty_link;
+    bool pressed; /* a subscriber that is slow keeps the window shut */
+    uint64_t pressed_at_ns;
+    uint64_t pressed_for_ns; /* in all, before pressed_at_ns */
+
+    uint64_t started_at_ns;
+    uint64_t progress_at_ns;
+    uint64_t deadline_ns;
+    struct timer deadline;
+    struct timer patience;
+    struct timer linger;
+    struct timer pressure;
+};
+
+/* Whether a request may join now. Anything but ADMIT_OK is counted and means: a flight of its own.
+ */
+enum admission {
+    ADMIT_OK,
+    ADMIT_ENDED,   /* it has ended, or left the table */
+    ADMIT_STALLED, /* C18 */
+    ADMIT_LATE,    /* C17 */
+    ADMIT_CAP,     /* C13 */
+    ADMIT_BOUND,   /* C16 */
+};
+
+static inline struct flight *flight_of_feed(struct feed *feed)
+{
+    return container_of(feed, struct flight, feed);
+}
+
+/* flight.c */
+
+/*
+ * A new flight for the request, with the subscriber as its leader; ENTRY from flight_publish_key().
+ * NULL: no memory, counted.
+ */
+struct flight *flight_take(struct coalesce *coalesce, const struct flight_request *request,
+                           uint64_t now);
+void flight_lead(struct flight *flight, struct subscriber *subscriber, uint64_t deadline_ns,
+                 uint64_t now);
+
+/* Give back a flight that nobody was put on. */
+void flight_discard(struct flight *flight);
+
+enum admission flight_admits(struct flight *flight, uint64_t deadline_ns, uint64_t now);
+void flight_count_refusal(struct coalesce *coalesce, enum admission admission);
+void flight_join(struct flight *flight, struct subscriber *subscriber, uint64_t deadline_ns,
+                 uint64_t now);
+void flight_left(struct flight *flight, struct subscriber *subscriber, uint64_t now);
+
+/* Somebody came who may stay until DEADLINE_NS: no more lingering, and its time is the flight's. */
+void flight_welcome(struct flight *flight, uint64_t deadline_ns);
+
+/* Those who wait for it: subscribers here, and branches with subscribers. */
+uint32_t flight_interest(const struct flight *flight);
+
+/* From here on nobody joins. COUNTER is why. */
+void flight_leave_table(struct flight *flight, uint64_t *counter, uint64_t now);
+
+static inline void flight_hold(struct flight *flight)
+{
+    flight->guards++;
+}
+
+/* The entry is over: linger, cancel or give back if nobody is left. FLIGHT may be dead after it. */
+void flight_settle(struct flight *flight, uint64_t now);
+
+/* Tell everybody that there is more to see. */
+void flight_announce(struct flight *flight, uint64_t now);
+
+/* flight_state.c */
+void flight_become(struct flight *flight, enum flight_state state, enum flight_cause cause);
+bool flight_is_running(const struct flight *flight);
+
+/* There will be no complete answer: end the attempt, tell everybody. */
+void flight_break(struct flight *flight, enum flight_failure failure, uint64_t now);
+
+/* flight_attempt.c */
+extern const struct attempt_handler flight_attempt_handler;
+
+/* Give it to a backend; breaks when there is none. */
+void flight_try(struct flight *flight, uint64_t now);
+
+/* No first byte in time: another backend, or the end. */
+void flight_attempt_late(struct flight *flight, uint64_t now);
+
+/* The attempt no longer counts against the retry budget. */
+void flight_budget_release(struct flight *flight);
+
+/* flight_request.c */
+struct h2_supply flight_supply(struct attempt *attempt, uint32_t max, uint64_t now);
+bool flight_request_body(struct flight *flight, struct subscriber *leader, struct bytes bytes,
+                         bool end, const struct fields *trailers, uint64_t now);
+void flight_request_rewind(struct flight *flight);
+void flight_request_clear(struct flight *flight);
+
+/* flight_response.c */
+void flight_response_headers(struct attempt *attempt, const struct fields *fields,
+                             enum h2_section section, bool end, uint64_t now);
+void flight_response_data(struct attempt *attempt, struct bytes bytes, bool end, uint64_t now);
+
+/* Subscribers or branches moved on: let go of the body's front and reopen the window. */
+void flight_trim(struct flight *flight, uint64_t now);
+
+/* Give window back as far as bounds allow. */
+void flight_grant(struct flight *flight, uint64_t now);
+
+/* flight_timer.c */
+void flight_timers_init(struct flight *flight);
+void flight_timers_cancel(struct flight *flight);
+void flight_expect_first_byte(struct flight *flight, uint64_t now);
+
+/* The window is shut because of a slow subscriber, or not any more (C15). */
+void flight_press(struct flight *flight, bool pressed, uint64_t now);
+
+/* share.c: rule C6. */
+bool flight_may_share(const struct flight *flight, const struct fields *head);

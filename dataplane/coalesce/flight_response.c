@@ -1,0 +1,260 @@
+/*
+ * flight_response: what comes from the backend goes into the feed, once, for everybody.
+ *
+ * Truthfulness (C11): the feed ends well only if the backend ended the stream and a declared length
+ * is met; anything else breaks the flight. Windows: the backend gets credit for bytes while at most
+ * flight_bytes of them are held for somebody, and while payload memory is not low.
+ */
+#include "dataplane/coalesce/branch.h"
+#include "dataplane/coalesce/flight.h"
+
+static struct flight *flight_of(struct attempt *attempt)
+{
+    return container_of(attempt, struct flight, attempt);
+}
+
+/* --- head --- */
+
+/* Fields that end at this hop (RFC 9110 7.6.1). HTTP/2 forbids them; HTTP/1.1 does not. */
+static bool is_hop_by_hop(enum field_token token)
+{
+    static const bool hop_by_hop[FIELD_TOKENS] = {
+        [FIELD_CONNECTION] = true,       [FIELD_KEEP_ALIVE] = true,
+        [FIELD_PROXY_CONNECTION] = true, [FIELD_TRANSFER_ENCODING] = true,
+        [FIELD_UPGRADE] = true,          [FIELD_TE] = true,
+    };
+    return hop_by_hop[token];
+}
+
+/* A copy of FROM without what ends here, into OUT. False: no memory for it. */
+static bool keep_section(struct coalesce *coalesce, const struct fields *from, struct fields *out)
+{
+    struct fields *scratch = &coalesce->scratch;
+    struct field field;
+    fields_init(scratch, scratch->data, scratch->capacity);
+    for (uint32_t at = 0; fields_next(from, &at, &field);)
+        if (!is_hop_by_hop(field.token))
+            fields_add(scratch, field);
+    return !scratch->overflow && section_copy(&coalesce->sections, scratch, out);
+}
+
+static bool digits_value(struct bytes digits, uint64_t *out)
+{
+    uint64_t value = 0;
+    if (digits.length == 0 || digits.length > 18)
+        return false;
+    for (size_t i = 0; i < digits.length; i++) {
+        if (digits.data[i] < '0' || digits.data[i] > '9')
+            return false;
+        value = value * 10 + (uint64_t)(digits.data[i] - '0');
+    }
+    *out = value;
+    return true;
+}
+
+/* RFC 9110 8.6: responses whose content-length says nothing about their body. */
+static bool has_no_body(const struct flight *flight)
+{
+    return flight->is_head || flight->status == 204 || flight->status == 304;
+}
+
+/* Status and declared length. False: they make no sense. */
+static bool read_head(struct flight *flight, const struct fields *head)
+{
+    uint64_t status = 0;
+    struct bytes value = BYTES_NONE;
+    if (!fields_find(head, FIELD_STATUS, &value) || value.length != 3 ||
+        !digits_value(value, &status) || status < 200)
+        return false;
+    flight->status = (uint16_t)status;
+    struct field field;
+    for (uint32_t at = 0; fields_next(head, &at, &field);) {
+        uint64_t length;
+        if (field.token != FIELD_CONTENT_LENGTH)
+            continue;
+        if (!digits_value(field.value, &length) ||
+            (flight->length_declared && length != flight->declared_bytes))
+            return false;
+        flight->length_declared = true;
+        flight->declared_bytes = length;
+    }
+    return true;
+}
+
+/* C6: those who did not ask for this very answer go elsewhere, before they see any of it. */
+static void detach_others(struct flight *flight, uint64_t now)
+{
+    struct coalesce *coalesce = flight->coalesce;
+    struct list *subscribers = &flight->feed.subscribers;
+    struct subscriber *first = list_entry(subscribers->next, struct subscriber, link);
+    bool led = !list_is_empty(subscribers) && first->role == SUBSCRIBER_LED;
+    flight_leave_table(flight, &coalesce->counters.removed_unshareable, now);
+    branches_refuse(flight);
+    uint32_t count = feed_refuse(&flight->feed, led ? first : NULL, now);
+    counter_add(&coalesce->counters.detached_unshareable, count);
+}
+
+static void end_answer(struct flight *flight, uint64_t now);
+
+static void response_head(struct flight *flight, const struct fields *head, bool end, uint64_t now)
+{
+    struct coalesce *coalesce = flight->coalesce;
+    if (!read_head(flight, head)) {
+        flight_break(flight, FLIGHT_BAD_RESPONSE, now);
+        return;
+    }
+    if (!keep_section(coalesce, head, &flight->feed.head)) {
+        flight_break(flight, FLIGHT_NO_MEMORY, now);
+        return;
+    }
+    if (flight->coalesced && !flight->in_shadow && !flight_may_share(flight, head))
+        detach_others(flight, now);
+    if (flight->status >= 500) /* C10 */
+        flight_leave_table(flight, &coalesce->counters.removed_server_error, now);
+    flight_become(flight, FLIGHT_ANSWERING, CAUSE_HEAD_ARRIVED);
+    flight_budget_release(flight);
+    flight->feed.state = FEED_HEAD;
+    timer_arm(coalesce->config.wheel, &flight->patience, now + flight->idle_timeout_ns);
+    if (end)
+        end_answer(flight, now);
+    else
+        flight_announce(flight, now);
+}
+
+/* --- end --- */
+
+static bool length_is_met(const struct flight *flight)
+{
+    return !flight->length_declared || has_no_body(flight) ||
+           flight->feed.body.written_bytes == flight->declared_bytes;
+}
+
+static bool length_is_exceeded(const struct flight *flight, size_t more)
+{
+    return flight->length_declared && !has_no_body(flight) &&
+           more > flight->declared_bytes - flight->feed.body.written_bytes;
+}
+
+static void wrong_length(struct flight *flight, uint64_t now)
+{
+    COALESCE_COUNT(flight->coalesce, length_mismatch);
+    flight_break(flight, FLIGHT_BAD_RESPONSE, now);
+}
+
+static void end_answer(struct flight *flight, uint64_t now)
+{
+    struct coalesce *coalesce = flight->coalesce;
+    if (!length_is_met(flight)) {
+        wrong_length(flight, now);
+        return;
+    }
+    flight_become(flight, FLIGHT_COMPLETE, CAUSE_ANSWER_ENDED);
+    COALESCE_COUNT(coalesce, completed);
+    counter_add(&coalesce->counters.saved,
+                flight->feed.subscriber_count > 1 ? flight->feed.subscriber_count - 1 : 0);
+    body_end(&flight->feed.body);
+    flight->feed.state = FEED_ENDED;
+    flight_timers_cancel(flight);
+    list_remove(&flight->thirsty_link);
+    flight_leave_table(flight, &coalesce->counters.removed_ended, now);
+    flight_announce(flight, now);
+}
+
+static void response_trailers(struct flight *flight, const struct fields *trailers, uint64_t now)
+{
+    if (!keep_section(flight->coalesce, trailers, &flight->feed.trailers)) {
+        flight_break(flight, FLIGHT_NO_MEMORY, now);
+        return;
+    }
+    flight->feed.has_trailers = true;
+    end_answer(flight, now);
+}
+
+void flight_response_headers(struct attempt *attempt, const struct fields *fields,
+                             enum h2_section section, bool end, uint64_t now)
+{
+    struct flight *flight = flight_of(attempt);
+    flight_hold(flight);
+    flight->progress_at_ns = now;
+    switch (section) {
+    case H2_SECTION_INTERIM:
+        COALESCE_COUNT(flight->coalesce, interim_dropped);
+        break;
+    case H2_SECTION_HEADERS:
+        response_head(flight, fields, end, now);
+        break;
+    case H2_SECTION_TRAILERS:
+        response_trailers(flight, fields, now);
+        break;
+    }
+    flight_settle(flight, now);
+}
+
+/* --- body --- */
+
+/* C16: the beginning is no longer kept for those who come late. */
+static void limit_prefix(struct flight *flight, uint64_t now)
+{
+    struct coalesce_counters *counters = &flight->coalesce->counters;
+    if (flight->entry != NULL && !flight->in_shadow &&
+        flight->feed.body.written_bytes > flight->flight_bytes)
+        flight_leave_table(flight, &counters->removed_prefix, now);
+}
+
+void flight_response_data(struct attempt *attempt, struct bytes bytes, bool end, uint64_t now)
+{
+    struct flight *flight = flight_of(attempt);
+    struct coalesce *coalesce = flight->coalesce;
+    flight_hold(flight);
+    flight->progress_at_ns = now;
+    if (length_is_exceeded(flight, bytes.length)) {
+        wrong_length(flight, now);
+    } else if (body_append(&flight->feed.body, &coalesce->payload, bytes) < bytes.length) {
+        flight_break(flight, FLIGHT_NO_MEMORY, now);
+    } else {
+        counter_add(&coalesce->counters.body_bytes, bytes.length);
+        flight->credit_owed += bytes.length;
+        limit_prefix(flight, now);
+        flight_grant(flight, now);
+        if (end)
+            end_answer(flight, now);
+        else
+            flight_announce(flight, now);
+    }
+    flight_settle(flight, now);
+}
+
+/* --- windows --- */
+
+/* Wait for payload memory. */
+static void be_thirsty(struct flight *flight)
+{
+    if (list_is_linked(&flight->thirsty_link))
+        return;
+    COALESCE_COUNT(flight->coalesce, windows_held_memory);
+    list_push_back(&flight->coalesce->thirsty_flights, &flight->thirsty_link);
+}
+
+void flight_grant(struct flight *flight, uint64_t now)
+{
+    const struct body *body = &flight->feed.body;
+    if (flight->state != FLIGHT_ANSWERING || flight->credit_owed == 0)
+        return;
+    bool full = body->written_bytes - body->kept_from > flight->flight_bytes;
+    flight_press(flight, full, now);
+    if (full)
+        return;
+    if (payload_free(flight->coalesce) < flight->coalesce->payload_low) {
+        be_thirsty(flight);
+        return;
+    }
+    list_remove(&flight->thirsty_link);
+    attempt_consumed(&flight->attempt, (uint32_t)flight->credit_owed);
+    flight->credit_owed = 0;
+}
+
+void flight_trim(struct flight *flight, uint64_t now)
+{
+    feed_trim(&flight->feed, branches_position(flight), flight->coalesce->config.segment_bytes);
+    flight_grant(flight, now);
+}

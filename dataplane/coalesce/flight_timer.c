@@ -1,0 +1,139 @@
+/*
+ * flight_timer: the times a flight has (rules C12, C13, C15). The catalogue is in flight.h.
+ */
+#include "dataplane/coalesce/branch.h"
+#include "dataplane/coalesce/flight.h"
+
+static struct timer_wheel *wheel_of(struct flight *flight)
+{
+    return flight->coalesce->config.wheel;
+}
+
+/* Relays may have been joined by somebody with more time than the owner heard of. */
+static void deadline_passed(struct timer *timer, void *context, uint64_t now)
+{
+    struct flight *flight = context;
+    uint64_t cap = flight->started_at_ns + FLIGHT_TIME_MAX_NS;
+    uint64_t latest = branches_deadline(flight);
+    latest = latest < cap ? latest : cap;
+    if (latest > now) {
+        flight->deadline_ns = latest;
+        timer_arm(wheel_of(flight), timer, latest);
+        return;
+    }
+    flight_break(flight, FLIGHT_TIMEOUT, now);
+}
+
+/* All that the client has sent is with the backend: it is not the backend that is late. */
+static bool waits_for_client(const struct flight *flight)
+{
+    return flight->attempt.began && !flight->request_body.ended &&
+           flight->request_cursor.position == flight->request_body.written_bytes;
+}
+
+/* It is we who keep the window shut. */
+static bool waits_for_us(const struct flight *flight)
+{
+    return flight->pressed || list_is_linked(&flight->thirsty_link);
+}
+
+static void silence_in_body(struct flight *flight, uint64_t now)
+{
+    attempt_report_late(&flight->attempt);
+    flight_break(flight, FLIGHT_TIMEOUT, now);
+}
+
+static void patience_over(struct timer *timer, void *context, uint64_t now)
+{
+    struct flight *flight = context;
+    bool trying = flight->state == FLIGHT_TRYING;
+    uint64_t patience = trying ? flight->first_byte_timeout_ns : flight->idle_timeout_ns;
+    bool excused = trying ? waits_for_client(flight) : waits_for_us(flight);
+    if (excused)
+        flight->progress_at_ns = now;
+    if (now - flight->progress_at_ns < patience) {
+        timer_arm(wheel_of(flight), timer, flight->progress_at_ns + patience);
+        return;
+    }
+    flight_hold(flight);
+    if (trying)
+        flight_attempt_late(flight, now);
+    else
+        silence_in_body(flight, now);
+    flight_settle(flight, now);
+}
+
+/* C12 */
+static void lingered_enough(struct timer *timer, void *context, uint64_t now)
+{
+    struct flight *flight = context;
+    if (flight_interest(flight) == 0 && flight_is_running(flight))
+        flight_break(flight, FLIGHT_CANCELLED, now);
+}
+
+static void arm_pressure(struct flight *flight, uint64_t now)
+{
+    uint64_t left = flight->pressed_for_ns < SLOW_FOR_NS ? SLOW_FOR_NS - flight->pressed_for_ns : 0;
+    if (flight_interest(flight) > 1)
+        timer_arm(wheel_of(flight), &flight->pressure, now + left);
+}
+
+/*
+ * C15: those in the first kept segment hold back whoever is further ahead. When nobody is, all are
+ * equally slow, and that is as fast as the flight can be.
+ */
+static void pressed_enough(struct timer *timer, void *context, uint64_t now)
+{
+    struct flight *flight = context;
+    struct coalesce *coalesce = flight->coalesce;
+    uint64_t below = flight->feed.body.kept_from + coalesce->config.segment_bytes;
+    bool ahead = feed_has_reached(&flight->feed, below) || branches_have_reached(flight, below);
+    flight_hold(flight);
+    flight->pressed_for_ns = SLOW_FOR_NS;
+    flight->pressed_at_ns = now;
+    if (ahead)
+        counter_add(&coalesce->counters.detached_slow,
+                    feed_cut(&flight->feed, &coalesce->nowhere, below, now));
+    branches_cut(flight, below, ahead);
+    flight_trim(flight, now);
+    if (flight->pressed && flight_is_running(flight))
+        timer_arm(wheel_of(flight), timer, now + SLOW_AGAIN_NS);
+    flight_settle(flight, now);
+}
+
+void flight_press(struct flight *flight, bool pressed, uint64_t now)
+{
+    if (pressed == flight->pressed)
+        return;
+    flight->pressed = pressed;
+    if (pressed) {
+        COALESCE_COUNT(flight->coalesce, windows_held);
+        flight->pressed_at_ns = now;
+        arm_pressure(flight, now);
+        return;
+    }
+    flight->pressed_for_ns += now - flight->pressed_at_ns;
+    timer_cancel(wheel_of(flight), &flight->pressure);
+}
+
+void flight_expect_first_byte(struct flight *flight, uint64_t now)
+{
+    flight->progress_at_ns = now;
+    timer_arm(wheel_of(flight), &flight->patience, now + flight->first_byte_timeout_ns);
+}
+
+void flight_timers_init(struct flight *flight)
+{
+    timer_init(&flight->deadline, deadline_passed, flight);
+    timer_init(&flight->patience, patience_over, flight);
+    timer_init(&flight->linger, lingered_enough, flight);
+    timer_init(&flight->pressure, pressed_enough, flight);
+}
+
+void flight_timers_cancel(struct flight *flight)
+{
+    timer_cancel(wheel_of(flight), &flight->deadline);
+    timer_cancel(wheel_of(flight), &flight->patience);
+    timer_cancel(wheel_of(flight), &flight->linger);
+    timer_cancel(wheel_of(flight), &flight->pressure);
+}

@@ -1,0 +1,24 @@
+/*
+ * key: what makes two requests the same, and what a key says about a header. Any thread; pure.
+ */
+#pragma once
+
+#include "dataplane/base/bytes.h"
+
+/*
+ * Whether the value of the header NAME (lower case) is the same in all requests with this KEY: it
+ * is part of the key, present or not. For `vary` (rule C6). O(key).
+ */
+bool key_covers(struct bytes key, struct bytes name);
+
+/* Whether the key tells principals apart (rule C4). */
+bool key_has_principal(struct bytes key);
+
+/* Walk a comma-separated list (RFC 9110 5.6.1): the next element without white space around. */
+bool list_value_next(struct bytes *rest, struct bytes *out_element);
+
+/* Equality without regard to case; LOWER is lower case. */
+bool bytes_equal_lower(struct bytes bytes, const char *lower);
+
+/* Whether a list of directives (cache-control) has NAME, with or without an argument. */
+bool directive_is_set(struct bytes directives, const char *name);
