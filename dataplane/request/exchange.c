@@ -31,6 +31,7 @@ static void subscribe(struct exchange *exchange, const struct snapshot_route *ro
         .has_body = exchange->has_body,
         .idempotent = exchange->idempotent,
         .key = key,
+        .verdict = exchange->verdict,
         .deadline_ns = exchange->deadline_ns,
     };
     if (coalesce_subscribe(engine->config.coalesce, &exchange->subscriber, &request, now) !=
@@ -126,7 +127,7 @@ static enum local_answer forward(struct exchange *exchange, const struct client 
         return LOCAL_NO_MEMORY;
     exchange->deadline_ns = now + route->request_timeout_ns;
     timer_arm(engine->config.wheel, &exchange->deadline, exchange->deadline_ns);
-    subscribe(exchange, route, exchange->verdict == KEY_OK ? key : BYTES_NONE, now);
+    subscribe(exchange, route, key, now);
     return LOCAL_NONE;
 }
 

@@ -116,7 +116,7 @@ static struct client *take_client(struct request_engine *engine, const struct ip
     char text[INET6_ADDRSTRLEN];
     *client = (struct client){.engine = engine};
     ip_address_format(address, text);
-    client->address_length = (uint8_t)strnlen(text, sizeof(client->address) - 1);
+    client->address_length = (uint8_t)strlen(text);
     memcpy(client->address, text, client->address_length);
     list_push_back(&engine->client_list, &client->link);
     return client;

@@ -1,0 +1,166 @@
+#include "dataplane/request/exchange.h"
+#include "tests/support/cmocka.h"
+
+static const struct snapshot_route routes[] = {
+    {.path_prefix = {(const uint8_t *)"/", 1}, .service = 0},
+    {.path_prefix = {(const uint8_t *)"*", 1}, .service = 0},
+};
+static struct snapshot_service service;
+static const struct snapshot snapshot = {.node = {(const uint8_t *)"edge-1", 6},
+                                         .routes = routes,
+                                         .route_count = array_count(routes),
+                                         .services = &service,
+                                         .service_count = 1};
+
+#define FIELDS_MAX 8
+
+struct pair {
+    const char *name;
+    const char *value;
+};
+
+static void fill(struct fields *fields, void *room, uint32_t size, const struct pair *pairs)
+{
+    fields_init(fields, room, size);
+    for (int i = 0; i < FIELDS_MAX && pairs[i].name != NULL; i++)
+        fields_add(fields, (struct field){.token = field_token_of(bytes_text(pairs[i].name)),
+                                          .name = bytes_text(pairs[i].name),
+                                          .value = bytes_text(pairs[i].value)});
+}
+
+static enum local_answer judge(const struct pair *pairs, struct fields *out, void *out_room,
+                               uint32_t out_size)
+{
+    uint8_t room[4096];
+    struct fields request;
+    const struct snapshot_route *route = NULL;
+    fill(&request, room, sizeof(room), pairs);
+    fields_init(out, out_room, out_size);
+    return request_rules(&snapshot, &request, out, &route);
+}
+
+static void a_request_needs_a_usable_target(void **state)
+{
+    static const struct {
+        struct pair fields[FIELDS_MAX];
+        enum local_answer answer;
+    } cases[] = {
+        {{{":method", "GET"}, {":scheme", "http"}, {":authority", "a"}, {":path", "/"}},
+         LOCAL_NONE},
+        {{{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {"host", "a"}}, LOCAL_NONE},
+        {{{":method", "GET"}, {":scheme", "http"}, {":path", "/"}}, LOCAL_BAD_REQUEST},
+        {{{":method", "GET"},
+          {":scheme", "http"},
+          {":authority", "a"},
+          {":path", "/"},
+          {"host", "b"}},
+         LOCAL_BAD_REQUEST},
+        {{{":method", "GET"}, {":scheme", "http"}, {":authority", "a"}, {":path", "x"}},
+         LOCAL_BAD_REQUEST},
+        {{{":method", "GET"}, {":scheme", "http"}, {":authority", "a"}, {":path", "*"}},
+         LOCAL_BAD_REQUEST},
+        {{{":method", "OPTIONS"}, {":scheme", "http"}, {":authority", "a"}, {":path", "*"}},
+         LOCAL_NONE},
+        {{{":method", "TRACE"}, {":scheme", "http"}, {":authority", "a"}, {":path", "/"}},
+         LOCAL_METHOD},
+    };
+    for (size_t i = 0; i < array_count(cases); i++) {
+        uint8_t room[4096];
+        struct fields out;
+        assert_int_equal(judge(cases[i].fields, &out, room, sizeof(room)), cases[i].answer);
+    }
+}
+
+static void fields_that_end_at_this_hop_are_not_forwarded(void **state)
+{
+    static const struct pair request[FIELDS_MAX] = {
+        {":method", "GET"}, {":scheme", "http"},       {":authority", "a"}, {":path", "/"},
+        {"host", "a"},      {"keep-alive", "timeout"}, {"te", "gzip"},      {"x-own", "stays"},
+    };
+    uint8_t room[4096];
+    struct fields out;
+    struct bytes value;
+    uint32_t at = 0;
+    struct field field;
+    int others = 0;
+    assert_int_equal(judge(request, &out, room, sizeof(room)), LOCAL_NONE);
+    assert_false(fields_find(&out, FIELD_HOST, &value));
+    assert_false(fields_find(&out, FIELD_KEEP_ALIVE, &value));
+    assert_false(fields_find(&out, FIELD_TE, &value));
+    while (fields_next(&out, &at, &field))
+        others += field.token == FIELD_OTHER;
+    assert_int_equal(others, 1);
+    assert_int_equal(out.count, 5);
+}
+
+static void te_trailers_is_forwarded(void **state)
+{
+    static const struct pair request[FIELDS_MAX] = {{":method", "POST"},
+                                                    {":scheme", "http"},
+                                                    {":authority", "a"},
+                                                    {":path", "/"},
+                                                    {"te", "trailers"}};
+    uint8_t room[4096];
+    struct fields out;
+    struct bytes value;
+    assert_int_equal(judge(request, &out, room, sizeof(room)), LOCAL_NONE);
+    assert_true(fields_find(&out, FIELD_TE, &value));
+}
+
+static void a_service_may_name_its_own_authority(void **state)
+{
+    static const struct pair request[FIELDS_MAX] = {
+        {":method", "GET"}, {":scheme", "http"}, {":authority", "public"}, {":path", "/"}};
+    uint8_t room[4096];
+    struct fields out;
+    struct bytes value;
+    service.authority = bytes_text("inner");
+    assert_int_equal(judge(request, &out, room, sizeof(room)), LOCAL_NONE);
+    service.authority = BYTES_NONE;
+    assert_true(fields_find(&out, FIELD_AUTHORITY, &value));
+    assert_true(bytes_equal_text(value, "inner"));
+}
+
+static void what_does_not_fit_is_431_at_every_size(void **state)
+{
+    static const struct pair request[FIELDS_MAX] = {{":method", "GET"},
+                                                    {":scheme", "http"},
+                                                    {":authority", "a"},
+                                                    {":path", "/"},
+                                                    {"x-own", "value"}};
+    uint8_t room[4096];
+    struct fields out;
+    assert_int_equal(judge(request, &out, room, sizeof(room)), LOCAL_NONE);
+    for (uint32_t size = 0; size < out.used; size++) {
+        uint8_t small[4096];
+        struct fields cut;
+        assert_int_equal(judge(request, &cut, small, size), LOCAL_HEADER_SIZE);
+    }
+}
+
+static void this_hop_names_itself_and_the_client(void **state)
+{
+    struct client client = {.address = "192.0.2.7", .address_length = 9};
+    uint8_t room[512];
+    struct fields out;
+    struct bytes value;
+    fields_init(&out, room, sizeof(room));
+    request_rules_hop(&client, &snapshot, &out);
+    assert_true(fields_find(&out, FIELD_VIA, &value));
+    assert_true(bytes_equal_text(value, "2 edge-1"));
+    assert_true(fields_find(&out, FIELD_X_FORWARDED_FOR, &value));
+    assert_true(bytes_equal_text(value, "192.0.2.7"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_request_needs_a_usable_target),
+        cmocka_unit_test(fields_that_end_at_this_hop_are_not_forwarded),
+        cmocka_unit_test(te_trailers_is_forwarded),
+        cmocka_unit_test(a_service_may_name_its_own_authority),
+        cmocka_unit_test(what_does_not_fit_is_431_at_every_size),
+        cmocka_unit_test(this_hop_names_itself_and_the_client),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
