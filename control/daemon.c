@@ -293,6 +293,7 @@ static void add_load(struct backend_load *sum, const struct backend_load *load)
     sum->connected += counter_read(&load->connected);
     sum->in_flight += counter_read(&load->in_flight);
     sum->connections += counter_read(&load->connections);
+    sum->suspected += counter_read(&load->suspected);
     uint64_t row = counter_read(&load->connect_failed_row);
     if (row > sum->connect_failed_row)
         sum->connect_failed_row = row;

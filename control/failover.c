@@ -1,0 +1,277 @@
+/*
+ * failover: life, health, the verdicts, and what workers are told.
+ */
+#include "control/failover_internal.h"
+
+#include "dataplane/base/check.h"
+#include "dataplane/base/clock.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define BEAT_JITTER_PERMILLE 200u
+
+void failover_say(const struct failover *failover, const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    failover->host.event(failover->host.context, text);
+}
+
+/* What workers are told of a region. */
+
+static uint16_t spill_permille(const struct failover *failover, uint32_t region)
+{
+    uint32_t share =
+        verdict_available_permille(&failover->verdicts[region]) * REGION_SPILL_TENTH / 10;
+    return (uint16_t)(share < REGION_SHARE_FULL ? share : REGION_SHARE_FULL);
+}
+
+static uint16_t ramp_permille(const struct failover *failover, uint32_t step)
+{
+    uint32_t steps = failover->rules.ramp_steps;
+    if (steps == 0)
+        return REGION_SHARE_FULL;
+    return (uint16_t)failover->rules.ramp_permille[step < steps ? step : steps - 1];
+}
+
+static uint16_t share_permille(const struct failover *failover, uint32_t region)
+{
+    const struct region_record *record = &failover->agreed.regions[region];
+    if (record->override == REGION_OVERRIDE_FORCE_UP)
+        return REGION_SHARE_FULL;
+    if (!region_is_active(record))
+        return 0;
+    switch (record->automatic) {
+    case REGION_UP:
+        return REGION_SHARE_FULL;
+    case REGION_DEGRADED:
+        return spill_permille(failover, region);
+    case REGION_SUSPECT:
+        return record->before == REGION_DEGRADED ? spill_permille(failover, region)
+                                                 : REGION_SHARE_FULL;
+    case REGION_RECOVERING:
+        return ramp_permille(failover, record->ramp_step);
+    case REGION_DOWN:
+    case REGION_AUTOMATICS:
+        break;
+    }
+    return 0;
+}
+
+static struct failover_told tell(const struct failover *failover, uint32_t region)
+{
+    const struct region_record *record = &failover->agreed.regions[region];
+    bool active = region_is_active(record);
+    return (struct failover_told){
+        .active = active,
+        .suspect = active && record->override == REGION_OVERRIDE_NONE &&
+                   record->automatic == REGION_SUSPECT,
+        .share_permille = share_permille(failover, region),
+    };
+}
+
+/* Take what is found as told. Returns whether anything differs. */
+static bool take_told(struct failover *failover)
+{
+    bool differs = health_take_changed(failover->health);
+    for (uint32_t i = 0; i < failover->config->region_count; i++) {
+        struct failover_told told = tell(failover, i);
+        struct failover_told *before = &failover->told[i];
+        differs |= told.active != before->active || told.suspect != before->suspect ||
+                   told.share_permille != before->share_permille;
+        *before = told;
+    }
+    return differs;
+}
+
+void failover_refresh(struct failover *failover)
+{
+    if (take_told(failover))
+        loop_timer_at(failover->publish_timer, loop_now_ns(failover->loop));
+}
+
+static void publish(void *context, uint64_t now)
+{
+    struct failover *failover = context;
+    failover->host.changed(failover->host.context);
+}
+
+/* Health and verdicts. */
+
+static void look(struct failover *failover, uint64_t now)
+{
+    struct verdict_members members[SNAPSHOT_REGIONS_MAX];
+    health_members(failover->health, members);
+    for (uint32_t i = 0; i < failover->config->region_count; i++) {
+        uint64_t successes;
+        uint64_t failures;
+        health_take_tries(failover->health, i, &successes, &failures);
+        verdict_tried(&failover->verdicts[i], now, successes, failures);
+        verdict_update(&failover->verdicts[i], now, &members[i],
+                       failover->config->failover.hard_failure_ns);
+    }
+    failover_refresh(failover);
+    loop_timer_at(failover->probe_timer, health_due_ns(failover->health));
+}
+
+static void probe(void *context, uint64_t now)
+{
+    struct failover *failover = context;
+    health_tick(failover->health, now);
+    look(failover, now);
+}
+
+void failover_probed(struct failover *failover, const struct probe_result *result)
+{
+    uint64_t now = loop_now_ns(failover->loop);
+    health_probed(failover->health, result, now);
+    look(failover, now);
+}
+
+void failover_observe(struct failover *failover, const struct backend_loads *sums)
+{
+    uint64_t now = loop_now_ns(failover->loop);
+    health_observe(failover->health, sums, now);
+    look(failover, now);
+}
+
+/* Beats. */
+
+static void beat(void *context, uint64_t now)
+{
+    struct failover *failover = context;
+    uint64_t interval_ns = failover->config->failover.vote_interval_ns;
+    uint64_t thousandth = interval_ns / 1000;
+    uint32_t jitter = random_below(&failover->random, 2 * BEAT_JITTER_PERMILLE + 1);
+    loop_timer_at(failover->beat_timer, now + thousandth * (1000 - BEAT_JITTER_PERMILLE + jitter));
+    look(failover, now);
+    failover_agree_beat(failover, now);
+}
+
+static void act(void *context, uint64_t now)
+{
+    failover_agree_act(context, now);
+}
+
+/* Life. */
+
+static uint64_t unix_ms_now(void)
+{
+    struct timespec wall;
+    clock_gettime(CLOCK_REALTIME, &wall);
+    return (uint64_t)wall.tv_sec * 1000 + (uint64_t)wall.tv_nsec / CLOCK_MS;
+}
+
+static bool create_parts(struct failover *failover, uint64_t now)
+{
+    uint64_t seed;
+    random_secret(&seed, sizeof(seed));
+    random_seed(&failover->random, seed);
+    failover->probe_timer = loop_timer(failover->loop, probe, failover);
+    failover->beat_timer = loop_timer(failover->loop, beat, failover);
+    failover->act_timer = loop_timer(failover->loop, act, failover);
+    failover->publish_timer = loop_timer(failover->loop, publish, failover);
+    failover->health = health_create(&failover->host, seed);
+    for (uint32_t i = 0; i < SNAPSHOT_REGIONS_MAX; i++)
+        verdict_init(&failover->verdicts[i], now);
+    return failover->probe_timer != NULL && failover->beat_timer != NULL &&
+           failover->act_timer != NULL && failover->publish_timer != NULL &&
+           failover->health != NULL;
+}
+
+struct failover *failover_create(struct loop *loop, const struct config *config,
+                                 const struct failover_host *host, char *message,
+                                 size_t message_size)
+{
+    uint64_t now = loop_now_ns(loop);
+    struct failover *failover = calloc(1, sizeof(*failover));
+    snprintf(message, message_size, "no memory");
+    if (failover == NULL)
+        return NULL;
+    failover->loop = loop;
+    failover->config = config;
+    failover->host = *host;
+    failover->unix_ms_at_zero = unix_ms_now() - now / CLOCK_MS;
+    region_rules_init(&failover->rules, config);
+    region_state_init(&failover->agreed, config);
+    if (!create_parts(failover, now) || failover_agree_open(failover, message, message_size) != 0) {
+        failover_destroy(failover);
+        return NULL;
+    }
+    health_apply(failover->health, config, now);
+    (void)take_told(failover); /* the caller publishes what is so at the start */
+    loop_timer_at(failover->probe_timer, health_due_ns(failover->health));
+    loop_timer_at(failover->beat_timer, now);
+    message[0] = '\0';
+    return failover;
+}
+
+void failover_destroy(struct failover *failover)
+{
+    if (failover == NULL)
+        return;
+    failover_agree_close(failover);
+    health_destroy(failover->health);
+    loop_timer_destroy(failover->probe_timer);
+    loop_timer_destroy(failover->beat_timer);
+    loop_timer_destroy(failover->act_timer);
+    loop_timer_destroy(failover->publish_timer);
+    free(failover);
+}
+
+/* Verdicts stay with the names of their regions, which `agreed` still has in the old order. */
+static void keep_verdicts(struct failover *failover, const struct config *config, uint64_t now)
+{
+    struct verdict old[SNAPSHOT_REGIONS_MAX];
+    memcpy(old, failover->verdicts, sizeof(old));
+    for (uint32_t i = 0; i < config->region_count; i++) {
+        int before = region_state_find(&failover->agreed, config->regions[i].name);
+        if (before >= 0)
+            failover->verdicts[i] = old[before];
+        else
+            verdict_init(&failover->verdicts[i], now);
+    }
+}
+
+void failover_apply(struct failover *failover, const struct config *config)
+{
+    uint64_t now = loop_now_ns(failover->loop);
+    keep_verdicts(failover, config, now);
+    failover->config = config;
+    region_rules_init(&failover->rules, config);
+    failover_agree_apply(failover, config);
+    health_apply(failover->health, config, now);
+    look(failover, now);
+    (void)take_told(failover); /* the caller publishes */
+}
+
+bool failover_backend_usable(const struct failover *failover, uint32_t slot)
+{
+    check(slot < SNAPSHOT_BACKENDS_MAX);
+    return health_is_usable(failover->health, slot);
+}
+
+bool failover_region_active(const struct failover *failover, uint32_t region)
+{
+    check(region < failover->config->region_count);
+    return failover->told[region].active;
+}
+
+bool failover_region_suspect(const struct failover *failover, uint32_t region)
+{
+    check(region < failover->config->region_count);
+    return failover->told[region].suspect;
+}
+
+uint16_t failover_region_share(const struct failover *failover, uint32_t region)
+{
+    check(region < failover->config->region_count);
+    return failover->told[region].share_permille;
+}

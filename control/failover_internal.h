@@ -1,0 +1,90 @@
+/*
+ * failover_internal: what failover.c (life, health, votes), failover_agree.c (the agreed state) and
+ * failover_view.c (what operators see) share. Control thread.
+ *
+ * Timers: `probe` at the next due probe or end of an ejection; `beat` every vote interval with
+ * jitter, and at once when the store is found; `act` at the next turn, to ask for the next change;
+ * `publish` at the next turn, so that many changes make one snapshot.
+ */
+#pragma once
+
+#include "control/failover.h"
+#include "control/health.h"
+#include "control/region_snapshot.h"
+#include "control/store.h"
+#include "control/verdict.h"
+
+#define FAILOVER_COMMANDS_MAX 16
+#define FAILOVER_TEXT_MAX     256
+
+/* An operator's command that waits for the store, or is with it. */
+struct failover_waiting {
+    struct region_request request;
+    failover_done *done;
+    void *context;
+};
+
+/* What workers were told last of a region. */
+struct failover_told {
+    bool active;
+    bool suspect;
+    uint16_t share_permille;
+};
+
+struct failover {
+    struct loop *loop;
+    const struct config *config;
+    struct failover_host host;
+    struct region_rules rules;
+    struct random random;
+    uint64_t unix_ms_at_zero; /* of this host */
+    struct loop_timer *probe_timer;
+    struct loop_timer *beat_timer;
+    struct loop_timer *act_timer;
+    struct loop_timer *publish_timer;
+
+    struct health *health;
+    struct verdict verdicts[SNAPSHOT_REGIONS_MAX];
+    struct failover_told told[SNAPSHOT_REGIONS_MAX];
+
+    struct store *store;
+    enum store_link link;
+    char link_text[FAILOVER_TEXT_MAX];
+    uint64_t connected_at_ns;
+    uint64_t news_at_ns; /* when the store last answered; the start, at first */
+    bool news_came;      /* since the configuration was applied */
+    bool lost;           /* for so long that nothing is changed: said already */
+    uint64_t store_ms_at_zero;
+    struct region_state stored;
+    struct region_votes votes;
+    struct region_state agreed; /* what this node routes by */
+    struct region_proposal proposals[SNAPSHOT_REGIONS_MAX];
+    bool changing;         /* a request is with the store */
+    bool changing_command; /* ... and it is commands[0] */
+    uint32_t command_count;
+    struct failover_waiting commands[FAILOVER_COMMANDS_MAX];
+
+    struct region_snapshot *disk; /* NULL: none */
+    uint64_t saved_at_ns;
+    int disk_error;
+};
+
+/* failover.c */
+
+__attribute__((format(printf, 2, 3))) void failover_say(const struct failover *failover,
+                                                        const char *format, ...);
+/* Compare with what workers were told; order a snapshot when it differs. */
+void failover_refresh(struct failover *failover);
+
+/* failover_agree.c */
+
+/* Load the last agreed state, open the store. 0, or -1 with MESSAGE. */
+int failover_agree_open(struct failover *failover, char *message, size_t message_size);
+void failover_agree_close(struct failover *failover);
+void failover_agree_apply(struct failover *failover, const struct config *config);
+/* Publish the vote; notice a store that is silent for too long. */
+void failover_agree_beat(struct failover *failover, uint64_t now);
+/* Ask the store for the change that is due, if any. */
+void failover_agree_act(struct failover *failover, uint64_t now);
+/* The store's time. */
+uint64_t failover_store_ms(const struct failover *failover);

@@ -1,0 +1,93 @@
+/*
+ * failover_view: what operators see.
+ */
+#include "control/failover_internal.h"
+
+#include "dataplane/base/check.h"
+#include "dataplane/base/clock.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static uint64_t left_ms(const struct failover *failover, uint64_t until_ms)
+{
+    uint64_t now_ms = failover_store_ms(failover);
+    return until_ms > now_ms ? until_ms - now_ms : 0;
+}
+
+/* Why it is as it is, or why it is not as it should be. */
+static void explain(const struct failover *failover, uint32_t region, char *out, size_t size)
+{
+    const struct region_proposal *proposal = &failover->proposals[region];
+    if (proposal->due && proposal->answer != REGION_DONE)
+        snprintf(out, size, "should be %s (%s), but %s", region_automatic_name(proposal->to),
+                 proposal->reason, region_answer_text(proposal->answer));
+    else
+        snprintf(out, size, "%s", failover->agreed.regions[region].reason);
+}
+
+void failover_region_view(const struct failover *failover, uint32_t region,
+                          struct failover_region_view *out)
+{
+    check(region < failover->config->region_count);
+    const struct region_record *record = &failover->agreed.regions[region];
+    const struct verdict *verdict = &failover->verdicts[region];
+    struct region_count count =
+        region_rules_count(&failover->rules, &failover->agreed, &failover->votes, region);
+    *out = (struct failover_region_view){
+        .name = failover->config->regions[region].name,
+        .automatic = region_automatic_name(record->automatic),
+        .override = region_override_name(record->override),
+        .effective = region_effective_name(record),
+        .active = failover->told[region].active,
+        .share_permille = failover->told[region].share_permille,
+        .since_ms = record->since_ms,
+        .epoch = failover->agreed.epoch,
+        .availability = verdict_available_permille(verdict) / 1000.0,
+        .usable_backends = verdict->members.usable,
+        .backends = verdict->members.backends,
+        .votes_fresh = count.fresh,
+        .votes_agreeing = count.agreeing,
+    };
+    if (record->automatic == REGION_DOWN)
+        out->hold_down_left_ms = left_ms(failover, record->hold_down_until_ms);
+    explain(failover, region, out->reason, sizeof(out->reason));
+}
+
+void failover_backend_view(const struct failover *failover, uint32_t slot,
+                           struct failover_backend_view *out)
+{
+    check(slot < SNAPSHOT_BACKENDS_MAX);
+    health_view(failover->health, slot, loop_now_ns(failover->loop), failover->unix_ms_at_zero,
+                out);
+}
+
+static void explain_frozen(const struct failover *failover, struct failover_view *out)
+{
+    uint64_t frozen_ms = left_ms(failover, failover->agreed.frozen_until_ms);
+    if (failover->lost)
+        snprintf(out->frozen_reason, sizeof(out->frozen_reason), "the store is silent: %s",
+                 failover->link_text[0] == '\0' ? "no answer" : failover->link_text);
+    else if (frozen_ms > 0)
+        snprintf(out->frozen_reason, sizeof(out->frozen_reason), "rule S3, for %" PRIu64 " ms more",
+                 frozen_ms);
+    out->frozen = failover->lost || frozen_ms > 0;
+}
+
+void failover_view(const struct failover *failover, struct failover_view *out)
+{
+    static const char *const links[] = {
+        [STORE_CONNECTING] = "connecting",
+        [STORE_CONNECTED] = "connected",
+        [STORE_LOST] = "lost",
+    };
+    struct region_count count =
+        region_rules_count(&failover->rules, &failover->agreed, &failover->votes, 0);
+    *out = (struct failover_view){
+        .store = failover->store->kind,
+        .store_state = links[failover->link],
+        .epoch = failover->agreed.epoch,
+        .nodes_live = count.fresh,
+    };
+    explain_frozen(failover, out);
+}

@@ -1,0 +1,525 @@
+-- region_cas: decides a change of the agreed region state inside the store, atomically, by the
+-- server's clock. The same rules as control/region_rules.c, which a test compares with this file.
+--
+-- KEYS  1 state (hash), 2 audit (stream), 3.. the votes of the nodes in the configuration
+-- ARGV  "name=value" each: the request, then the thresholds; "field:<name>=value": a whole state
+-- Gives {answer, reason, time in ms, the state as HGETALL}. Bounded: 64 votes, 32 regions.
+
+local ask, content = {}, {}
+for _, argument in ipairs(ARGV) do
+    local name, value = argument:match('^([^=]+)=(.*)$')
+    local field = name:match('^field:(.+)$')
+    if field then
+        content[field] = value
+    else
+        ask[name] = value
+    end
+end
+
+local function number(text)
+    return tonumber(text) or 0
+end
+
+local function integer(value)
+    return string.format('%.0f', value)
+end
+
+local function limit(name)
+    return number(ask[name])
+end
+
+local clock = redis.call('TIME')
+local now = number(clock[1]) * 1000 + math.floor(number(clock[2]) / 1000)
+local alone = ask.alone == '1'
+local NOT_HELD = -1
+local QUIET = 30 * 60 * 1000
+local FREEZE_DOUBLINGS = 4
+
+-- The state: numbers and texts by the names of the hash's fields.
+
+local NUMBERS = {'epoch', 'last_down', 'frozen_until', 'frozen_times'}
+local TEXTS = {'change_id', 'incarnation', 'decided_by', 'reason'}
+local REGION_NUMBERS = {'expires', 'since', 'downs', 'hold_down_until', 'step', 'step_since'}
+local REGION_TEXTS = {auto = 'up', before = 'up', override = 'none', reason = ''}
+
+local function read_state(fields)
+    local state = {regions = {}, order = {}}
+    for _, name in ipairs(NUMBERS) do
+        state[name] = number(fields[name])
+    end
+    for _, name in ipairs(TEXTS) do
+        state[name] = fields[name] or ''
+    end
+    for name in ask.regions:gmatch('%S+') do
+        local region = {}
+        for _, field in ipairs(REGION_NUMBERS) do
+            region[field] = number(fields['region:' .. name .. ':' .. field])
+        end
+        for field, default in pairs(REGION_TEXTS) do
+            region[field] = fields['region:' .. name .. ':' .. field] or default
+        end
+        state.regions[name] = region
+        table.insert(state.order, name)
+    end
+    return state
+end
+
+local function read_hash(key)
+    local fields, flat = {}, redis.call('HGETALL', key)
+    for i = 1, #flat, 2 do
+        fields[flat[i]] = flat[i + 1]
+    end
+    return fields
+end
+
+local function write_state(state)
+    local flat = {}
+    local function put(name, value)
+        table.insert(flat, name)
+        table.insert(flat, value)
+    end
+    for _, name in ipairs(NUMBERS) do
+        put(name, integer(state[name]))
+    end
+    for _, name in ipairs(TEXTS) do
+        put(name, state[name])
+    end
+    for name, region in pairs(state.regions) do
+        for _, field in ipairs(REGION_NUMBERS) do
+            put('region:' .. name .. ':' .. field, integer(region[field]))
+        end
+        for field in pairs(REGION_TEXTS) do
+            put('region:' .. name .. ':' .. field, region[field])
+        end
+    end
+    redis.call('HSET', KEYS[1], unpack(flat))
+end
+
+-- Votes.
+
+local EVIDENCE = {
+    hard = 1, below25 = 2, below40 = 3, below72 = 4, least35 = 5, least40 = 6, least50 = 7,
+    least80 = 8,
+}
+
+local function read_vote(text, own)
+    local epoch, id, blind, agreement, rest = text:match('^v1 (%d+) (%S+) ([01]) (%x+)(.*)$')
+    if not epoch then
+        return nil
+    end
+    local vote = {
+        own = own, epoch = number(epoch), id = id == '-' and '' or id, blind = blind == '1',
+        agreement = agreement, held = {},
+    }
+    for name, opinion in rest:gmatch('(%S+)=(%S+)') do
+        local held, index = {}, 0
+        for value in opinion:gmatch('[^:]+') do
+            index = index + 1
+            held[index - 3] = number(value)
+        end
+        vote.held[name] = held
+    end
+    return vote
+end
+
+-- The votes that count: fresh, and when this node decides alone its own only.
+local votes = {}
+for i = 3, #KEYS do
+    local own = integer(i) == ask.self
+    local text = redis.call('GET', KEYS[i])
+    local left = redis.call('PTTL', KEYS[i])
+    if text and left >= 0 and limit('gone_ms') - left <= limit('fresh_ms') and
+        (own or not alone) then
+        table.insert(votes, read_vote(text, own))
+    end
+end
+
+local function count_seeing()
+    local seeing = 0
+    for _, vote in ipairs(votes) do
+        if not vote.blind then
+            seeing = seeing + 1
+        end
+    end
+    return seeing
+end
+
+local function needed(seeing)
+    if alone then
+        return 1
+    end
+    return math.max(2, math.floor(seeing / 2) + 1, math.floor((limit('roster') + 1) / 2))
+end
+
+local seeing = count_seeing()
+local quorum = needed(seeing)
+
+-- For how long beyond DWELL each vote that agrees has held the evidence, longest first.
+local function agreeing(name, evidence, dwell)
+    local margins = {}
+    for _, vote in ipairs(votes) do
+        local held = vote.held[name] and vote.held[name][EVIDENCE[evidence]] or NOT_HELD
+        if not vote.blind and vote.agreement == ask.agreement and held ~= NOT_HELD and
+            held >= dwell then
+            table.insert(margins, held - dwell)
+        end
+    end
+    table.sort(margins, function(a, b) return a > b end)
+    return margins
+end
+
+-- Transitions: docs/failover.md, "State". The first row that is due wins.
+
+local function always()
+    return true
+end
+
+local function hold_down_over(region)
+    return now >= region.hold_down_until
+end
+
+local function last_step(region)
+    return region.step + 1 >= limit('ramp_steps')
+end
+
+local function step_held(region)
+    return now >= region.step_since + limit('ramp_step_ms')
+end
+
+local function inner_step_held(region)
+    return step_held(region) and not last_step(region)
+end
+
+local function last_step_held(region)
+    return step_held(region) and last_step(region)
+end
+
+local ROWS = {
+    {'up', 'suspect', 'hard', 'none_ms', always},
+    {'up', 'suspect', 'below25', 'none_ms', always},
+    {'up', 'degraded', 'below72', 'degraded_ms', always},
+    {'degraded', 'suspect', 'hard', 'none_ms', always},
+    {'degraded', 'suspect', 'below25', 'none_ms', always},
+    {'degraded', 'up', 'least80', 'up_ms', always},
+    {'suspect', 'down', 'hard', 'hard_ms', always},
+    {'suspect', 'down', 'below25', 'down_ms', always},
+    {'suspect', 'up', 'least80', 'clear_ms', always},
+    {'suspect', 'degraded', 'least35', 'clear_ms', always},
+    {'down', 'recovering', 'least50', 'recover_ms', hold_down_over},
+    {'recovering', 'down', 'hard', 'hard_ms', always},
+    {'recovering', 'down', 'below40', 'down_ms', always},
+    {'recovering', 'recovering', 'least40', 'none_ms', inner_step_held},
+    {'recovering', 'up', 'least40', 'none_ms', last_step_held},
+}
+
+local EVIDENCE_TEXTS = {
+    hard = 'nothing succeeds',
+    below25 = 'availability below 25 %',
+    below40 = 'availability below 40 %',
+    below72 = 'availability below 72 %',
+    least35 = 'availability at least 35 %',
+    least40 = 'availability at least 40 %',
+    least50 = 'availability at least 50 %',
+    least80 = 'availability at least 80 %',
+}
+
+-- The state a region should go to now and why, or nil.
+local function find_due(state, name)
+    local region = state.regions[name]
+    for _, row in ipairs(ROWS) do
+        local from, to, evidence, dwell, condition = unpack(row)
+        if from == region.auto and condition(region) then
+            local agree = #agreeing(name, evidence, limit(dwell))
+            if agree >= quorum then
+                return to, string.format('%s for %d ms, %d of %d agree', EVIDENCE_TEXTS[evidence],
+                    limit(dwell), agree, seeing)
+            end
+        end
+    end
+    return nil
+end
+
+-- For how long a quorum has asked to take this active region out, or nil. UP counts as SUSPECT.
+local function down_asked_for(state, name)
+    local region = state.regions[name]
+    if region.override ~= 'none' or region.auto == 'down' then
+        return nil
+    end
+    local from = region.auto == 'recovering' and 'recovering' or 'suspect'
+    local longest
+    for _, row in ipairs(ROWS) do
+        if row[1] == from and row[2] == 'down' then
+            local asked = agreeing(name, row[3], limit(row[4]))[quorum]
+            if asked and (not longest or asked > longest) then
+                longest = asked
+            end
+        end
+    end
+    return longest
+end
+
+-- Safety rules.
+
+local function is_active(region)
+    if region.override ~= 'none' then
+        return region.override == 'force_up'
+    end
+    return region.auto ~= 'down'
+end
+
+local function is_last_active(state)
+    local active = 0
+    for _, region in pairs(state.regions) do
+        if is_active(region) then
+            active = active + 1
+        end
+    end
+    return active <= limit('min_active')
+end
+
+local function is_correlated(state, name)
+    local own = down_asked_for(state, name)
+    for other in pairs(state.regions) do
+        local asked = other ~= name and down_asked_for(state, other)
+        if own and asked and math.abs(own - asked) <= limit('correlated_ms') then
+            return true
+        end
+    end
+    return false
+end
+
+local function is_too_fast(state, name)
+    local down = 1
+    for other, region in pairs(state.regions) do
+        if other ~= name and region.auto == 'down' then
+            down = down + 1
+        end
+    end
+    if down * 2 > #state.order then
+        return true
+    end
+    return state.regions[name].auto ~= 'recovering' and state.last_down ~= 0 and
+        now < state.last_down + limit('down_interval_ms')
+end
+
+local function judge(state, name, to)
+    if now < state.frozen_until then
+        return 'frozen'
+    end
+    if to ~= 'down' or state.regions[name].override ~= 'none' then
+        return 'done'
+    end
+    if is_correlated(state, name) then
+        return 'S3'
+    end
+    if is_last_active(state) then
+        return 'S1'
+    end
+    return is_too_fast(state, name) and 'S2' or 'done'
+end
+
+-- Changes.
+
+local function forgive(region)
+    if now > region.since then
+        region.downs = math.max(0, region.downs - math.floor((now - region.since) / QUIET))
+    end
+end
+
+local function begin_ramp(region)
+    region.auto, region.step, region.since, region.step_since = 'recovering', 0, now, now
+end
+
+local function hold_down_for(downs)
+    local length = limit('hold_down_ms')
+    for _ = 2, downs do
+        if length >= limit('hold_down_max_ms') then
+            break
+        end
+        length = length * 2
+    end
+    return math.min(length, limit('hold_down_max_ms'))
+end
+
+local function move(state, region, to)
+    local from = region.auto
+    if from == 'recovering' and to == 'recovering' then
+        region.step, region.step_since = region.step + 1, now
+        return
+    end
+    forgive(region)
+    if to == 'suspect' then
+        region.before = from
+    end
+    if to == 'down' then
+        region.downs = region.downs + 1
+        region.hold_down_until = now + hold_down_for(region.downs)
+        if from ~= 'recovering' and region.override == 'none' then
+            state.last_down = now
+        end
+    end
+    region.auto, region.since = to, now
+    if to == 'recovering' then
+        begin_ramp(region)
+    end
+end
+
+local function freeze(state)
+    if now > state.frozen_until + QUIET then
+        state.frozen_times = 0
+    end
+    local length = limit('freeze_ms') * 2 ^ math.min(state.frozen_times, FREEZE_DOUBLINGS)
+    state.frozen_until = now + length
+    state.frozen_times = state.frozen_times + 1
+end
+
+local function lift_override(region)
+    region.override, region.expires = 'none', 0
+    if region.auto == 'up' or region.auto == 'degraded' then
+        forgive(region)
+        begin_ramp(region)
+    end
+end
+
+local function audit(state, was)
+    local region = ask.region and state.regions[ask.region]
+    local seen = {}
+    for _, vote in ipairs(votes) do
+        table.insert(seen, string.format('%.0f%s', vote.epoch, vote.blind and ' blind' or ''))
+    end
+    redis.call('XADD', KEYS[2], 'MAXLEN', '~', '10000', '*', 'epoch', integer(state.epoch), 'what',
+        ask.op, 'region', ask.region or '', 'from', was or '', 'to', region and region.auto or '',
+        'override', region and region.override or '', 'why', state.reason, 'node', ask.node,
+        'by', ask.by or '', 'votes', table.concat(seen, ', '), 'needed', integer(quorum))
+end
+
+-- Every change ends here: a new epoch with a name of its own.
+local function commit(state, why, answer, was)
+    state.epoch = state.epoch + 1
+    state.change_id = ask.new_change_id
+    if state.incarnation == '' then
+        state.incarnation = ask.new_incarnation
+    end
+    state.decided_by = ask.node
+    state.reason = why:sub(1, 127)
+    write_state(state)
+    audit(state, was)
+    redis.call('PUBLISH', KEYS[1] .. ':hint', integer(state.epoch))
+    return answer, state.reason
+end
+
+local function commit_region(state, why, was)
+    state.regions[ask.region].reason = why:sub(1, 127)
+    return commit(state, why, 'done', was)
+end
+
+local function is_older(state)
+    for _, vote in ipairs(votes) do
+        if vote.epoch > state.epoch or (vote.epoch == state.epoch and vote.id ~= state.change_id) then
+            return true
+        end
+    end
+    return false
+end
+
+-- The content is what this node's fresh vote has applied, and no fresh vote has newer.
+local function holds_newest(state)
+    local own = false
+    for _, vote in ipairs(votes) do
+        if vote.epoch > state.epoch or (vote.epoch == state.epoch and vote.id > state.change_id) then
+            return false
+        end
+        if vote.own then
+            own = vote.epoch == state.epoch and vote.id == state.change_id
+        end
+    end
+    return own
+end
+
+local operations = {}
+
+function operations.init(state)
+    if state.epoch ~= 0 then
+        return 'stale'
+    end
+    return commit(read_state(content), 'first start', 'done')
+end
+
+function operations.move(state)
+    local region = state.regions[ask.region]
+    local to, why = find_due(state, ask.region)
+    if to ~= ask.to then
+        return 'quorum'
+    end
+    local answer = judge(state, ask.region, to)
+    if answer == 'S3' then
+        freeze(state)
+        return commit(state, 'rule S3: several regions at once, suspect the observers; frozen', 'S3')
+    end
+    if answer ~= 'done' then
+        return answer
+    end
+    local was = region.auto
+    move(state, region, to)
+    return commit_region(state, why, was)
+end
+
+function operations.drain(state)
+    local region = state.regions[ask.region]
+    if is_active(region) and is_last_active(state) then
+        return 'S1'
+    end
+    region.override = 'drain'
+    region.expires = limit('ttl_ms') == 0 and 0 or now + limit('ttl_ms')
+    return commit_region(state, 'drained by ' .. ask.by, region.auto)
+end
+
+function operations.undrain(state)
+    local region = state.regions[ask.region]
+    local was = region.auto
+    if region.override ~= 'drain' then
+        return 'override'
+    end
+    lift_override(region)
+    return commit_region(state, 'undrained by ' .. ask.by, was)
+end
+
+function operations.expire(state)
+    local region = state.regions[ask.region]
+    local was = region.auto
+    if region.override == 'none' or region.expires == 0 or now < region.expires then
+        return 'override'
+    end
+    lift_override(region)
+    return commit_region(state, 'the override expired', was)
+end
+
+function operations.reassert(state)
+    local applied = read_state(content)
+    if not is_older(state) then
+        return 'stale'
+    end
+    if not holds_newest(applied) or #votes < math.min(needed(0), limit('roster')) then
+        return 'holder'
+    end
+    applied.incarnation = state.incarnation
+    return commit(applied, 'reasserted', 'done')
+end
+
+local function decide()
+    local state = read_state(read_hash(KEYS[1]))
+    local compares = ask.op == 'move' or ask.op == 'expire'
+    if not operations[ask.op] or (ask.region and not state.regions[ask.region]) then
+        return 'unknown'
+    end
+    if ask.op ~= 'reassert' and is_older(state) then
+        return 'older'
+    end
+    if compares and (ask.epoch ~= integer(state.epoch) or ask.change_id ~= state.change_id) then
+        return 'stale'
+    end
+    return operations[ask.op](state)
+end
+
+local answer, why = decide()
+return {answer, why or '', integer(now), redis.call('HGETALL', KEYS[1])}

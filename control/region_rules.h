@@ -1,0 +1,112 @@
+/*
+ * region_rules: when the agreed state of a region changes: the table of docs/failover.md, quorum
+ * and the safety rules, as pure functions of (state, votes, now).
+ *
+ * They propose, explain, and decide where the store is this process's memory. Where it is Redis,
+ * control/region_cas.lua decides by the same rules; a test compares the two over random states.
+ * Costs: regions x rows x votes comparisons, some microseconds. Any thread; no state.
+ */
+#pragma once
+
+#include "control/region_state.h"
+
+struct region_rules {
+    /* For how long evidence has to hold, in ms; doubled when this node decides alone. */
+    uint32_t hard_ms;
+    uint32_t down_ms;
+    uint32_t degraded_ms;
+    uint32_t up_ms;
+    uint32_t clear_ms;
+    uint32_t recover_ms;
+    uint64_t hold_down_ms;
+    uint64_t hold_down_max_ms;
+    uint64_t quiet_ms; /* so long without a change takes one from `downs` */
+    uint64_t ramp_step_ms;
+    uint32_t ramp_steps;
+    uint32_t ramp_permille[8];
+    uint32_t min_active;
+    uint64_t down_interval_ms;
+    uint64_t correlated_ms;
+    uint64_t freeze_ms;
+    uint64_t fresh_ms;
+    uint32_t roster;    /* nodes in the configuration */
+    bool alone;         /* only the own vote counts */
+    uint64_t agreement; /* votes with another one never agree: rule S5 */
+    char self[CONFIG_NAME_MAX];
+};
+
+void region_rules_init(struct region_rules *rules, const struct config *config);
+
+enum region_request_kind {
+    REGION_INIT,     /* the database is empty: write what is configured */
+    REGION_MOVE,     /* an automatic transition */
+    REGION_DRAIN,    /* an operator's order */
+    REGION_UNDRAIN,  /* an operator's order */
+    REGION_EXPIRE,   /* the override's time is over */
+    REGION_REASSERT, /* the store holds an older state than was applied */
+    REGION_REQUESTS
+};
+
+struct region_request {
+    enum region_request_kind kind;
+    uint32_t region;            /* all but init and reassert */
+    enum region_automatic to;   /* move */
+    uint64_t ttl_ms;            /* drain; 0: until undone */
+    char by[REGION_REASON_MAX]; /* who, for the audit */
+    uint64_t epoch;             /* move, expire: the state this was found for */
+    char change_id[REGION_ID_MAX];
+    char new_change_id[REGION_ID_MAX];
+    char new_incarnation[REGION_ID_MAX];
+    const struct region_state *content; /* init, reassert: what to write */
+};
+
+enum region_answer {
+    REGION_DONE,
+    REGION_FROZE,         /* rule S3: nothing moved, automation is frozen for a while; written */
+    REGION_REFUSED_S1,    /* too few active regions would be left */
+    REGION_REFUSED_S2,    /* too many DOWN, or too soon after another */
+    REGION_NO_QUORUM,     /* the votes do not ask for it */
+    REGION_STALE,         /* the state has changed in between */
+    REGION_OLDER,         /* a node has applied a newer state: only reassert is accepted */
+    REGION_FROZEN,        /* by rule S3, before */
+    REGION_NOT_HELD_HERE, /* reassert: another node holds the newest state, or too few vote */
+    REGION_NO_OVERRIDE,   /* there is nothing to undo, or its time is not over */
+    REGION_UNKNOWN,       /* the store has no such region or request */
+    REGION_ANSWERS
+};
+
+/* The word the script uses for it, and a sentence for people. */
+const char *region_answer_name(enum region_answer answer);
+const char *region_answer_text(enum region_answer answer);
+
+/*
+ * Do what the request asks to STATE if the rules allow it. Changed on REGION_DONE and REGION_FROZE
+ * only.
+ */
+enum region_answer region_rules_decide(const struct region_rules *rules, struct region_state *state,
+                                       const struct region_votes *votes, uint64_t now_ms,
+                                       const struct region_request *request);
+
+/* What a region should do now. */
+struct region_proposal {
+    bool due; /* by quorum; what the safety rules say is in `answer` */
+    enum region_automatic to;
+    enum region_answer answer; /* what region_rules_decide() would say to it */
+    char reason[REGION_REASON_MAX];
+};
+
+struct region_proposal region_rules_propose(const struct region_rules *rules,
+                                            const struct region_state *state,
+                                            const struct region_votes *votes, uint64_t now_ms,
+                                            uint32_t region);
+
+/* Votes that count now; and of them, those that hold nothing against the region's state. */
+struct region_count {
+    uint32_t fresh;
+    uint32_t seeing; /* fresh and not blind */
+    uint32_t agreeing;
+};
+
+struct region_count region_rules_count(const struct region_rules *rules,
+                                       const struct region_state *state,
+                                       const struct region_votes *votes, uint32_t region);

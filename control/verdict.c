@@ -1,0 +1,102 @@
+#include "control/verdict.h"
+
+#include "dataplane/base/clock.h"
+
+#define TRIES_PER_BACKEND 3u
+#define TRIES_AT_LEAST    5u
+#define HELD_MAX_MS       1000000000u
+
+void verdict_init(struct verdict *verdict, uint64_t now)
+{
+    *verdict = (struct verdict){.last_success_ns = now};
+    for (int e = 0; e < REGION_EVIDENCES; e++)
+        verdict->since_ns[e] = CLOCK_NEVER;
+}
+
+void verdict_tried(struct verdict *verdict, uint64_t now, uint64_t successes, uint64_t failures)
+{
+    if (successes > 0) {
+        verdict->last_success_ns = now;
+        verdict->tries = 0;
+        return; /* which of them came last is not known: the kinder order */
+    }
+    uint64_t tries = verdict->tries + failures;
+    verdict->tries = tries < UINT32_MAX ? (uint32_t)tries : UINT32_MAX;
+}
+
+static bool is_hard_failure(const struct verdict *verdict, uint64_t now, uint64_t hard_ns)
+{
+    uint32_t enough = verdict->members.usable * TRIES_PER_BACKEND;
+    if (enough < TRIES_AT_LEAST)
+        enough = TRIES_AT_LEAST;
+    return verdict->tries >= enough && now >= verdict->last_success_ns + hard_ns;
+}
+
+uint32_t verdict_available_permille(const struct verdict *verdict)
+{
+    const struct verdict_members *members = &verdict->members;
+    return members->weight == 0 ? 1000
+                                : (uint32_t)(members->usable_weight * 1000 / members->weight);
+}
+
+static bool below(const struct verdict *verdict, uint64_t percent)
+{
+    return verdict->members.usable_weight * 100 < verdict->members.weight * percent;
+}
+
+static bool holds(const struct verdict *verdict, enum region_evidence evidence, bool hard)
+{
+    switch (evidence) {
+    case REGION_HARD_FAILURE:
+        return hard;
+    case REGION_BELOW_25:
+        return below(verdict, 25);
+    case REGION_BELOW_40:
+        return below(verdict, 40);
+    case REGION_BELOW_72:
+        return below(verdict, 72);
+    case REGION_AT_LEAST_35:
+        return !hard && !below(verdict, 35);
+    case REGION_AT_LEAST_40:
+        return !hard && !below(verdict, 40);
+    case REGION_AT_LEAST_50:
+        return !hard && !below(verdict, 50);
+    case REGION_AT_LEAST_80:
+        return !hard && !below(verdict, 80);
+    case REGION_EVIDENCES:
+        break;
+    }
+    return false;
+}
+
+void verdict_update(struct verdict *verdict, uint64_t now, const struct verdict_members *members,
+                    uint64_t hard_ns)
+{
+    verdict->members = *members;
+    bool known = members->weight > 0;
+    bool hard = is_hard_failure(verdict, now, hard_ns);
+    for (int e = 0; e < REGION_EVIDENCES; e++) {
+        if (!known || !holds(verdict, (enum region_evidence)e, hard))
+            verdict->since_ns[e] = CLOCK_NEVER;
+        else if (verdict->since_ns[e] == CLOCK_NEVER)
+            verdict->since_ns[e] = now;
+    }
+}
+
+struct region_opinion verdict_opinion(const struct verdict *verdict, uint64_t now)
+{
+    struct region_opinion opinion = {
+        .available_permille = verdict_available_permille(verdict),
+        .usable = verdict->members.usable,
+        .in_flight = verdict->members.in_flight,
+    };
+    for (int e = 0; e < REGION_EVIDENCES; e++) {
+        uint64_t since_ns = verdict->since_ns[e];
+        uint64_t held_ms = since_ns == CLOCK_NEVER ? 0 : (now - since_ns) / CLOCK_MS;
+        if (since_ns == CLOCK_NEVER)
+            opinion.held_ms[e] = REGION_NOT_HELD;
+        else
+            opinion.held_ms[e] = (int32_t)(held_ms < HELD_MAX_MS ? held_ms : HELD_MAX_MS);
+    }
+    return opinion;
+}

@@ -1,0 +1,41 @@
+/*
+ * verdict: this node's opinion of one region: its availability, whether nothing succeeds any more,
+ * and for how long each piece of evidence (region_state.h) has held.
+ *
+ * A = usable weight / configured weight: a region cannot look healthy by losing members. Hard
+ * failure: no success for 3 s, with at least 3 tries per usable backend and 5 in all since then;
+ * probes and traffic both count. Plain values; control thread.
+ */
+#pragma once
+
+#include "control/region_state.h"
+
+/* What a region consists of, as health sees it now. */
+struct verdict_members {
+    uint32_t backends;      /* configured */
+    uint32_t usable;        /* of them */
+    uint64_t weight;        /* configured, of backends that were probed once; 0: no opinion */
+    uint64_t usable_weight; /* of the same */
+    uint64_t in_flight;
+};
+
+struct verdict {
+    struct verdict_members members;
+    uint64_t last_success_ns;
+    uint32_t tries;                      /* since then */
+    uint64_t since_ns[REGION_EVIDENCES]; /* CLOCK_NEVER: does not hold */
+};
+
+void verdict_init(struct verdict *verdict, uint64_t now);
+
+/* Tries that have ended. */
+void verdict_tried(struct verdict *verdict, uint64_t now, uint64_t successes, uint64_t failures);
+
+/* Look again. HARD_NS: the time without success that is a hard failure. */
+void verdict_update(struct verdict *verdict, uint64_t now, const struct verdict_members *members,
+                    uint64_t hard_ns);
+
+/* In thousandths; 1000 for a region without backends. */
+uint32_t verdict_available_permille(const struct verdict *verdict);
+
+struct region_opinion verdict_opinion(const struct verdict *verdict, uint64_t now);
