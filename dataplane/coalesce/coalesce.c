@@ -274,6 +274,18 @@ bool coalesce_request_body(struct subscriber *subscriber, struct bytes bytes, bo
                                now);
 }
 
+bool coalesce_head(const struct subscriber *subscriber, struct fields *into)
+{
+    const struct fields *head = &subscriber->feed->head;
+    struct field field;
+    if (subscriber->role == SUBSCRIBER_LED)
+        return fields_copy(into, head);
+    for (uint32_t at = 0; fields_next(head, &at, &field);)
+        if (field.token != FIELD_SET_COOKIE)
+            fields_add(into, field);
+    return !into->overflow;
+}
+
 void coalesce_advanced(struct subscriber *subscriber, uint64_t now)
 {
     struct feed *feed = subscriber->feed;

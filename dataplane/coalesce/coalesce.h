@@ -220,6 +220,12 @@ enum subscribe_result coalesce_subscribe(struct coalesce *coalesce, struct subsc
 bool coalesce_request_body(struct subscriber *subscriber, struct bytes bytes, bool end,
                            const struct fields *trailers, uint64_t now);
 
+/*
+ * Copy the feed's head, as far as this subscriber may see it, into INTO: set-cookie is for the one
+ * whose request brought it (C6). The feed has a head. False: does not fit. O(bytes).
+ */
+bool coalesce_head(const struct subscriber *subscriber, struct fields *into);
+
 /* The subscriber has sent bytes and moved its cursor: memory and windows may move on. */
 void coalesce_advanced(struct subscriber *subscriber, uint64_t now);
 

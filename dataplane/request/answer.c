@@ -108,7 +108,7 @@ static struct h2_supply feed_head(struct exchange *exchange, const struct feed *
     struct fields *head = &exchange->engine->scratch;
     struct bytes status = BYTES_NONE;
     fields_init(head, head->data, head->capacity);
-    fields_copy(head, &feed->head);
+    coalesce_head(&exchange->subscriber, head);
     fields_add_token(head, FIELD_CACHE_STATUS, bytes_text(cache_status(exchange)));
     if (fields_find(head, FIELD_STATUS, &status) && status.length == 3)
         count_status(exchange->engine, (uint8_t)(status.data[0] - '0'));
