@@ -58,8 +58,11 @@ struct config *config_read_file(const char *path, const struct config *previous,
     json_error_t error;
     json_t *document = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
     if (document == NULL) {
-        config_found(findings, path, "line %d, column %d: %s", error.line, error.column,
-                     error.text);
+        if (error.line < 0)
+            config_found(findings, path, "cannot be read: %s", error.text);
+        else
+            config_found(findings, path, "line %d, column %d: %s", error.line, error.column,
+                         error.text);
         return NULL;
     }
     struct config *config = config_read_json(document, previous, findings);
@@ -71,15 +74,14 @@ uint64_t config_memory_bytes(const struct config *config)
 {
     const struct config_limits *limits = &config->limits;
     uint64_t connections = (uint64_t)limits->client_connections + limits->upstream_connections;
-    uint64_t worker = connections * 4096                               /* TCP, HTTP/2, spans, blocks */
-                      + connections * 2 * 5120                         /* HPACK tables */
-                      + (uint64_t)limits->streams * 512                /* HTTP/2 streams */
-                      + (uint64_t)limits->exchanges * (1024 + 2048 + limits->header_bytes / 8)
-                      + (uint64_t)limits->flights * (8192 + 3 * (2048 + limits->header_bytes / 8))
-                      + limits->payload_bytes + limits->payload_bytes / 16
-                      + (uint64_t)limits->time_wait * 128
-                      + (uint64_t)limits->neighbours * 256
-                      + (64ull << 20);                                 /* rings, tables, scratch */
+    uint64_t worker = connections * 4096                /* TCP, HTTP/2, spans, blocks */
+                      + connections * 2 * 5120          /* HPACK tables */
+                      + (uint64_t)limits->streams * 512 /* HTTP/2 streams */
+                      + (uint64_t)limits->exchanges * (1024 + 2048 + limits->header_bytes / 8) +
+                      (uint64_t)limits->flights * (8192 + 3 * (2048 + limits->header_bytes / 8)) +
+                      limits->payload_bytes + limits->payload_bytes / 16 +
+                      (uint64_t)limits->time_wait * 128 + (uint64_t)limits->neighbours * 256 +
+                      (64ull << 20); /* rings, tables, scratch */
     uint64_t ports = 0;
     for (uint32_t i = 0; i < config->port_count; i++)
         ports += (uint64_t)config->ports[i].mbufs * 2560;

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SEGMENTS_MAX (1u << 28) /* a worker */
+
 /* Names at the head of each element of a list have to be unique. */
 static void check_names(struct config_reader *reader, const char *list, const void *elements,
                         uint32_t count, size_t size)
@@ -41,85 +43,6 @@ static void check_all_names(struct config_reader *reader)
     check_names(reader, "routes", c->routes, c->route_count, sizeof(*c->routes));
 }
 
-/* The kernel interface of an AF_XDP port, from its devargs. */
-static void read_steer_interface(struct config_port *port)
-{
-    const char *at = strstr(port->device, "iface=");
-    if (strncmp(port->device, "net_af_xdp", 10) != 0 || at == NULL)
-        return;
-    at += strlen("iface=");
-    size_t length = strcspn(at, ",");
-    if (length < sizeof(port->steer_interface))
-        snprintf(port->steer_interface, sizeof(port->steer_interface), "%.*s", (int)length, at);
-}
-
-static void check_ports(struct config_reader *reader)
-{
-    struct config *config = reader->config;
-    uint32_t interfaces = 0;
-    for (uint32_t i = 0; i < config->port_count; i++) {
-        char path[CONFIG_PATH_MAX];
-        struct config_port *port = &config->ports[i];
-        read_steer_interface(port);
-        interfaces += port->interface_count;
-        snprintf(path, sizeof(path), "ports[%u].device", i);
-        if (strncmp(port->device, "net_af_xdp", 10) == 0 && port->steer_interface[0] == '\0')
-            config_found(reader->findings, path,
-                         "names no interface; expected iface=NAME among its arguments");
-        snprintf(path, sizeof(path), "ports[%u].mtu", i);
-        if (strncmp(port->device, "net_af_xdp", 10) == 0 && port->mtu > 3000)
-            config_found(reader->findings, path, "is %u; AF_XDP takes at most 3000", port->mtu);
-    }
-    if (interfaces > 16)
-        config_found(reader->findings, "ports", "have %u interfaces; expected at most 16 in all",
-                     interfaces);
-}
-
-static void check_listeners(struct config_reader *reader)
-{
-    const struct config *config = reader->config;
-    for (uint32_t i = 0; i < config->listener_count; i++) {
-        const struct config_listener *listener = &config->listeners[i];
-        char path[CONFIG_PATH_MAX];
-        snprintf(path, sizeof(path), "listeners[%u].address", i);
-        for (uint32_t j = 0; j < i; j++)
-            if (listener->port == config->listeners[j].port &&
-                ip_address_equal(&listener->address, &config->listeners[j].address))
-                config_found(reader->findings, path, "listeners[%u] has this address and port", j);
-    }
-}
-
-static void check_backends(struct config_reader *reader)
-{
-    const struct config *config = reader->config;
-    for (uint32_t i = 0; i < config->backend_count; i++)
-        for (uint32_t j = 0; j < i; j++) {
-            const struct config_backend *a = &config->backends[i];
-            const struct config_backend *b = &config->backends[j];
-            char path[CONFIG_PATH_MAX];
-            if (a->service != b->service || a->port != b->port ||
-                !ip_address_equal(&a->address, &b->address))
-                continue;
-            snprintf(path, sizeof(path), "services[%u].regions.%s", a->service,
-                     config->regions[a->region].name);
-            config_found(reader->findings, path, "backend %s stands twice in this service", a->name);
-        }
-}
-
-static void check_coalesce(struct config_reader *reader, const char *path,
-                           const struct config_coalesce *coalesce)
-{
-    if (coalesce->share_across_principals && !coalesce->i_know_responses_are_public)
-        config_found(reader->findings, path,
-                     "share_across_principals needs i_know_responses_are_public: true beside it");
-    for (uint32_t i = 0; i < coalesce->key_header_count; i++)
-        for (uint32_t j = 0; j < coalesce->neutral_header_count; j++)
-            if (strcasecmp(coalesce->key_headers[i], coalesce->neutral_headers[j]) == 0)
-                config_found(reader->findings, path,
-                             "\"%s\" is in key_headers and in neutral_headers; expected one",
-                             coalesce->key_headers[i]);
-}
-
 static void lower_case(char *text)
 {
     for (; *text != '\0'; text++)
@@ -137,6 +60,68 @@ static void lower_headers(struct config_coalesce *coalesce)
         lower_case(coalesce->principal_headers[i]);
 }
 
+/* RFC 9110 5.1: a field name is a token; in HTTP/2 it is lower case, which it is by now. */
+static void check_names_of_headers(struct config_reader *reader, const char *path, const char *key,
+                                   char (*names)[CONFIG_NAME_MAX], uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (strspn(names[i], "abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~") !=
+            strlen(names[i]))
+            config_found(reader->findings, path, "%s: \"%s\" is not the name of a header", key,
+                         names[i]);
+}
+
+static bool has_header(char (*names)[CONFIG_NAME_MAX], uint32_t count, const char *name)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* What is neutral is forwarded without being part of the key: nothing that says who asks (C4). */
+static void check_neutral(struct config_reader *reader, const char *path,
+                          const struct config_coalesce *coalesce)
+{
+    for (uint32_t i = 0; i < coalesce->neutral_header_count; i++) {
+        const char *name = coalesce->neutral_headers[i];
+        if (has_header(coalesce->key_headers, coalesce->key_header_count, name))
+            config_found(reader->findings, path,
+                         "\"%s\" is in key_headers and in neutral_headers; expected one", name);
+        if (strcmp(name, "authorization") == 0 || strcmp(name, "cookie") == 0 ||
+            has_header(coalesce->principal_headers, coalesce->principal_header_count, name))
+            config_found(reader->findings, path,
+                         "\"%s\" says who asks; it cannot be in neutral_headers", name);
+    }
+}
+
+static void check_coalesce(struct config_reader *reader, const char *path,
+                           struct config_coalesce *coalesce)
+{
+    lower_headers(coalesce);
+    if (coalesce->share_across_principals && !coalesce->i_know_responses_are_public)
+        config_found(reader->findings, path,
+                     "share_across_principals needs i_know_responses_are_public: true beside it");
+    check_names_of_headers(reader, path, "key_headers", coalesce->key_headers,
+                           coalesce->key_header_count);
+    check_names_of_headers(reader, path, "neutral_headers", coalesce->neutral_headers,
+                           coalesce->neutral_header_count);
+    check_names_of_headers(reader, path, "principal_headers", coalesce->principal_headers,
+                           coalesce->principal_header_count);
+    check_neutral(reader, path, coalesce);
+}
+
+/* Rule C4: who shares across principals says so at the route. */
+static void check_shared_coalesce(struct config_reader *reader)
+{
+    struct config_coalesce *coalesce = &reader->config->coalesce;
+    if (coalesce->share_across_principals)
+        config_found(reader->findings, "coalesce.share_across_principals",
+                     "is true for all routes; expected at the coalesce of a route only");
+    else
+        check_coalesce(reader, "coalesce", coalesce);
+}
+
 static void resolve_service(struct config_reader *reader, uint32_t index)
 {
     struct config *config = reader->config;
@@ -148,9 +133,8 @@ static void resolve_service(struct config_reader *reader, uint32_t index)
             return;
         }
     snprintf(path, sizeof(path), "routes[%u].service", index);
-    if (route->service_name[0] != '\0')
-        config_found(reader->findings, path, "\"%s\" is not the name of a service",
-                     route->service_name);
+    config_found(reader->findings, path, "\"%s\" is not the name of a service",
+                 route->service_name);
 }
 
 static void check_route(struct config_reader *reader, uint32_t index)
@@ -158,7 +142,6 @@ static void check_route(struct config_reader *reader, uint32_t index)
     struct config_route *route = &reader->config->routes[index];
     char path[CONFIG_PATH_MAX];
     lower_case(route->authority);
-    lower_headers(&route->coalesce);
     resolve_service(reader, index);
     snprintf(path, sizeof(path), "routes[%u].path", index);
     if (route->path_prefix[0] != '/')
@@ -197,10 +180,25 @@ static int compare_routes(const void *a, const void *b)
     return (int)strlen(right->path_prefix) - (int)strlen(left->path_prefix);
 }
 
+static void check_health(struct config_reader *reader, const char *path,
+                         const struct config_health *health)
+{
+    if (health->probe == CONFIG_PROBE_HTTP2 && health->path[0] != '/')
+        config_found(reader->findings, path, "path is \"%s\"; expected one that begins with '/'",
+                     health->path);
+    if (health->eject_ns > health->eject_max_ns)
+        config_found(reader->findings, path, "eject is longer than eject_max");
+}
+
 static void check_roster(struct config_reader *reader)
 {
     struct config *config = reader->config;
     struct config_failover *failover = &config->failover;
+    for (uint32_t i = 0; i < failover->node_count; i++)
+        for (uint32_t j = 0; j < i; j++)
+            if (strcmp(failover->nodes[i], failover->nodes[j]) == 0)
+                config_found(reader->findings, "failover.nodes", "\"%s\" stands there twice",
+                             failover->nodes[i]);
     for (uint32_t i = 0; i < failover->node_count; i++)
         if (strcmp(failover->nodes[i], config->node) == 0)
             return;
@@ -209,21 +207,55 @@ static void check_roster(struct config_reader *reader)
                      config->node);
 }
 
-static void check_ramp(struct config_reader *reader)
+static void check_failover(struct config_reader *reader)
 {
-    if (reader->config->failover.ramp_steps == 0)
-        config_found(reader->findings, "failover.ramp_percent", "is empty; expected at least [100]");
-    if (reader->config->failover.min_active_regions > reader->config->region_count)
-        config_found(reader->findings, "failover.min_active_regions",
-                     "is %u; there are only %u regions", reader->config->failover.min_active_regions,
-                     reader->config->region_count);
+    const struct config_failover *failover = &reader->config->failover;
+    struct config_findings *findings = reader->findings;
+    if (failover->ramp_steps == 0)
+        config_found(findings, "failover.ramp_percent", "is empty; expected at least [100]");
+    if (failover->min_active_regions > reader->config->region_count)
+        config_found(findings, "failover.min_active_regions", "is %u; there are only %u regions",
+                     failover->min_active_regions, reader->config->region_count);
+    if (failover->hold_down_ns > failover->hold_down_max_ns)
+        config_found(findings, "failover.hold_down", "is longer than hold_down_max");
+    if (failover->vote_interval_ns >= failover->vote_fresh_ns)
+        config_found(findings, "failover.vote_interval",
+                     "is not shorter than vote_fresh: no vote would count all the time");
+    if (failover->vote_fresh_ns > failover->vote_gone_ns)
+        config_found(findings, "failover.vote_fresh", "is longer than vote_gone");
+}
+
+/* host:port, [v6]:port or unix:/path */
+static bool is_store_address(const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    if (strncmp(text, "unix:", 5) == 0)
+        return text[5] == '/';
+    if (colon == NULL || colon == text || strspn(colon + 1, "0123456789") != strlen(colon + 1))
+        return false;
+    long port = strtol(colon + 1, NULL, 10);
+    bool bracketed = text[0] == '[' && colon[-1] == ']';
+    bool bare_v6 = !bracketed && memchr(text, ':', (size_t)(colon - text)) != NULL;
+    return port >= 1 && port <= 65535 && !bare_v6;
+}
+
+static void check_store(struct config_reader *reader)
+{
+    const struct config_store *store = &reader->config->store;
+    if (store->kind == CONFIG_STORE_REDIS && !is_store_address(store->address))
+        config_found(reader->findings, "store.address",
+                     "is \"%s\"; expected host:port, [v6]:port or unix:/path", store->address);
+    if (store->cluster[strcspn(store->cluster, "{} ")] != '\0' || store->cluster[0] == '\0')
+        config_found(reader->findings, "store.cluster",
+                     "is \"%s\"; expected a name without spaces and braces", store->cluster);
 }
 
 static void check_limits(struct config_reader *reader)
 {
     const struct config_limits *limits = &reader->config->limits;
-    if (limits->segment_bytes > 0 && limits->payload_bytes / limits->segment_bytes > UINT32_MAX)
-        config_found(reader->findings, "limits.payload_bytes", "has too many segments");
+    if (limits->segment_bytes > 0 && limits->payload_bytes / limits->segment_bytes > SEGMENTS_MAX)
+        config_found(reader->findings, "limits.payload_bytes",
+                     "makes more than %u segments; expected larger segment_bytes", SEGMENTS_MAX);
     if (limits->exchanges > limits->streams)
         config_found(reader->findings, "limits.exchanges",
                      "is %u, more than limits.streams (%u); each exchange is a stream",
@@ -234,15 +266,20 @@ void config_check(struct config_reader *reader)
 {
     struct config *config = reader->config;
     check_all_names(reader);
-    check_ports(reader);
-    check_listeners(reader);
-    check_backends(reader);
-    lower_headers(&config->coalesce);
-    check_coalesce(reader, "coalesce", &config->coalesce);
+    config_check_network(reader);
+    check_shared_coalesce(reader);
+    check_health(reader, "health", &config->health);
+    for (uint32_t i = 0; i < config->service_count; i++) {
+        char path[CONFIG_PATH_MAX];
+        snprintf(path, sizeof(path), "services[%u].health", i);
+        if (memcmp(&config->services[i].health, &config->health, sizeof(config->health)) != 0)
+            check_health(reader, path, &config->services[i].health);
+    }
     for (uint32_t i = 0; i < config->route_count; i++)
         check_route(reader, i);
     qsort(config->routes, config->route_count, sizeof(*config->routes), compare_routes);
     check_roster(reader);
-    check_ramp(reader);
+    check_failover(reader);
+    check_store(reader);
     check_limits(reader);
 }

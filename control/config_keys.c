@@ -2,15 +2,15 @@
 
 #include "dataplane/base/check.h"
 
-#define MEMBER(type, member) \
+#define MEMBER(type, member)                                                                       \
     .offset = offsetof(struct type, member), .size = sizeof(((struct type *)0)->member)
-#define COUNTED(type, member, count) \
+#define COUNTED(type, member, count)                                                               \
     MEMBER(type, member), .count_offset = offsetof(struct type, count)
 #define MS(n)  ((uint64_t)(n)*1000000)
 #define SEC(n) ((uint64_t)(n)*1000000000)
 #define MIB(n) ((uint64_t)(n)*1024 * 1024)
 #define DAY    SEC(86400)
-#define OBJECT(object, type, table) \
+#define OBJECT(object, type, table)                                                                \
     const struct config_object object = {#type, sizeof(struct type), table, array_count(table)}
 
 static const char *const idle_choices[] = {"poll", "adaptive", NULL};
@@ -89,8 +89,8 @@ static const struct config_key health_keys[] = {
      .high = 1000, .fallback = "5", .help = "failures of traffic in a row until ejected"},
     {"eject", KEY_DURATION, 0, MEMBER(config_health, eject_ns), .low = MS(100), .high = DAY,
      .fallback = "\"30s\"", .help = "first ejection; multiplied by the times ejected"},
-    {"eject_max", KEY_DURATION, 0, MEMBER(config_health, eject_max_ns), .low = MS(100),
-     .high = DAY, .fallback = "\"300s\"", .help = "longest ejection"},
+    {"eject_max", KEY_DURATION, 0, MEMBER(config_health, eject_max_ns), .low = MS(100), .high = DAY,
+     .fallback = "\"300s\"", .help = "longest ejection"},
     {"eject_region_percent", KEY_INTEGER, 0, MEMBER(config_health, eject_region_percent),
      .high = 100, .fallback = "30", .help = "of a region's backends that may be ejected"},
 };
@@ -125,8 +125,8 @@ static const struct config_key coalesce_keys[] = {
     {"i_know_responses_are_public", KEY_BOOL, 0,
      MEMBER(config_coalesce, i_know_responses_are_public), .fallback = "false",
      .help = "has to stand beside share_across_principals"},
-    {"ignore_no_store", KEY_BOOL, 0, MEMBER(config_coalesce, ignore_no_store),
-     .fallback = "false", .help = "share answers that say no-store"},
+    {"ignore_no_store", KEY_BOOL, 0, MEMBER(config_coalesce, ignore_no_store), .fallback = "false",
+     .help = "share answers that say no-store"},
     {"ignore_set_cookie", KEY_BOOL, 0, MEMBER(config_coalesce, ignore_set_cookie),
      .fallback = "false", .help = "share answers that set cookies"},
     {"linger", KEY_DURATION, 0, MEMBER(config_coalesce, linger_ns), .high = SEC(60),
@@ -168,9 +168,11 @@ static const struct config_key route_keys[] = {
 static OBJECT(route_object, config_route, route_keys);
 
 static const struct config_key failover_keys[] = {
-#define DURATION(key, member, least, text, what) \
-    {key, KEY_DURATION, 0, MEMBER(config_failover, member), .low = least, .high = DAY, \
-     .fallback = text, .help = what}
+#define DURATION(key, member, least, text, what)                                                   \
+    {                                                                                              \
+        key, KEY_DURATION, 0, MEMBER(config_failover, member), .low = least, .high = DAY,          \
+                                                               .fallback = text, .help = what      \
+    }
     DURATION("hard_failure", hard_failure_ns, MS(100), "\"3s\"", "no success for so long"),
     DURATION("down_dwell", down_dwell_ns, MS(100), "\"6s\"", "SUSPECT to DOWN: A < 25 %"),
     DURATION("degraded_dwell", degraded_dwell_ns, MS(100), "\"6s\"", "UP to DEGRADED: A < 72 %"),
@@ -228,18 +230,19 @@ static const struct config_key control_keys[] = {
 static OBJECT(control_object, config_control, control_keys);
 
 static const struct config_key limits_keys[] = {
-#define LIMIT(key, member, least, most, text, what) \
-    {key, KEY_INTEGER, KEY_RESTART, MEMBER(config_limits, member), .low = least, .high = most, \
-     .fallback = text, .help = what}
+#define LIMIT(key, member, least, most, text, what)                                                \
+    {                                                                                              \
+        key, KEY_INTEGER, KEY_RESTART, MEMBER(config_limits, member),                              \
+            .low = least, .high = most, .fallback = text, .help = what                             \
+    }
     LIMIT("client_connections", client_connections, 1, 4000000, "16384", "a worker"),
     LIMIT("streams", streams, 1, 4000000, "32768", "HTTP/2 streams of both sides, a worker"),
     LIMIT("upstream_connections", upstream_connections, 1, 65536, "1024", "a worker"),
     LIMIT("backend_connections", backend_connections, 1, 64, "4", "to one backend, a worker"),
     LIMIT("flights", flights, 1, 1000000, "8192", "a worker"),
     LIMIT("exchanges", exchanges, 1, 4000000, "16384", "requests in progress, a worker"),
-    {"payload_bytes", KEY_SIZE, KEY_RESTART, MEMBER(config_limits, payload_bytes),
-     .low = MIB(1), .high = MIB(1048576), .fallback = "\"64MiB\"",
-     .help = "bodies in motion, a worker"},
+    {"payload_bytes", KEY_SIZE, KEY_RESTART, MEMBER(config_limits, payload_bytes), .low = MIB(1),
+     .high = MIB(1048576), .fallback = "\"64MiB\"", .help = "bodies in motion, a worker"},
     {"segment_bytes", KEY_SIZE, KEY_RESTART, MEMBER(config_limits, segment_bytes), .low = 1024,
      .high = 65536, .fallback = "\"4KiB\"", .help = "one piece of a body"},
     LIMIT("time_wait", time_wait, 16, 4000000, "16384", "TIME_WAIT entries, a worker"),
@@ -269,7 +272,8 @@ static const struct config_key root_keys[] = {
     {"ports", KEY_LIST, KEY_REQUIRED | KEY_RESTART, COUNTED(config, ports, port_count),
      .capacity = 16, .object = &port_object, .help = "DPDK ports"},
     {"listeners", KEY_LIST, KEY_REQUIRED, COUNTED(config, listeners, listener_count),
-     .capacity = SNAPSHOT_LISTENERS_MAX, .object = &listener_object, .help = "where clients connect"},
+     .capacity = SNAPSHOT_LISTENERS_MAX, .object = &listener_object,
+     .help = "where clients connect"},
     {"regions", KEY_LIST, KEY_REQUIRED, COUNTED(config, regions, region_count),
      .capacity = SNAPSHOT_REGIONS_MAX, .object = &region_object, .help = "in order of preference"},
     {"health", KEY_OBJECT, 0, MEMBER(config, health), .object = &health_object,

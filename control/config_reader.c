@@ -111,6 +111,14 @@ static void store_number(const struct place *place, uint64_t value)
     }
 }
 
+static bool has_control_character(const char *text)
+{
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            return true;
+    return false;
+}
+
 static void read_text(const struct place *place, const json_t *json)
 {
     if (!json_is_string(json)) {
@@ -123,6 +131,15 @@ static void read_text(const struct place *place, const json_t *json)
         config_found(place->reader->findings, place->path,
                      "is %zu bytes long; expected at most %zu without NUL", length,
                      place->key->size - 1);
+        return;
+    }
+    if (length == 0 && (place->key->flags & KEY_REQUIRED)) {
+        config_found(place->reader->findings, place->path, "is empty; %s", place->key->help);
+        return;
+    }
+    if (has_control_character(text)) {
+        config_found(place->reader->findings, place->path,
+                     "has a control character; expected text without");
         return;
     }
     if ((place->key->flags & KEY_NAME) &&
@@ -187,8 +204,8 @@ static void read_size(const struct place *place, const json_t *json)
         config_found(place->reader->findings, place->path,
                      "is not a size; expected bytes as a number, or a text like \"64KiB\"");
     else if (bytes < key->low || bytes > key->high)
-        config_found(place->reader->findings, place->path, "is %lu bytes; expected %s to %s",
-                     bytes, low, high);
+        config_found(place->reader->findings, place->path, "is %lu bytes; expected %s to %s", bytes,
+                     low, high);
     else
         store_number(place, bytes);
 }
@@ -384,8 +401,8 @@ static void read_nested(const struct place *place, const json_t *json)
 {
     bool inherit = inherit_from_root(place);
     json_t *empty = json == NULL ? json_object() : NULL;
-    config_read_object(place->reader, place->path, json != NULL ? json : empty,
-                       place->key->object, member(place), inherit);
+    config_read_object(place->reader, place->path, json != NULL ? json : empty, place->key->object,
+                       member(place), inherit);
     json_decref(empty);
 }
 

@@ -56,7 +56,8 @@ static json_t *backends_of(struct config_reader *reader, const char *path, json_
     json_object_foreach(region, name, value)
     {
         if (strcmp(name, "backends") != 0)
-            config_found(reader->findings, path, "has the key \"%s\"; expected only backends", name);
+            config_found(reader->findings, path, "has the key \"%s\"; expected only backends",
+                         name);
     }
     json_t *list = json_object_get(region, "backends");
     if (!json_is_array(list))
@@ -64,9 +65,9 @@ static json_t *backends_of(struct config_reader *reader, const char *path, json_
     return json_is_array(list) ? list : NULL;
 }
 
-/* The backends of one service in one region. */
+/* The backends of one service in one region; all together are at most ROOM. */
 static void read_group(struct config_reader *reader, const char *path, json_t *object,
-                       uint16_t service, uint16_t region)
+                       uint16_t service, uint16_t region, uint32_t room)
 {
     struct config *config = reader->config;
     json_t *list = backends_of(reader, path, object);
@@ -75,6 +76,8 @@ static void read_group(struct config_reader *reader, const char *path, json_t *o
     json_array_foreach(list, index, element)
     {
         char full[CONFIG_PATH_MAX];
+        if (config->backend_count == room)
+            return; /* a region stands twice in the list of regions: that is found elsewhere */
         struct config_backend *backend = &config->backends[config->backend_count];
         snprintf(full, sizeof(full), "%s.backends[%zu]", path, index);
         config_read_object(reader, full, element, &config_backend_object, backend, false);
@@ -85,7 +88,8 @@ static void read_group(struct config_reader *reader, const char *path, json_t *o
     }
 }
 
-static void read_service(struct config_reader *reader, size_t service, json_t *regions)
+static void read_service(struct config_reader *reader, size_t service, json_t *regions,
+                         uint32_t room)
 {
     const struct config *config = reader->config;
     char path[CONFIG_PATH_MAX];
@@ -103,7 +107,7 @@ static void read_service(struct config_reader *reader, size_t service, json_t *r
         char full[CONFIG_PATH_MAX];
         snprintf(full, sizeof(full), "services[%zu].regions.%s", service, config->regions[r].name);
         if (region != NULL)
-            read_group(reader, full, region, (uint16_t)service, (uint16_t)r);
+            read_group(reader, full, region, (uint16_t)service, (uint16_t)r, room);
     }
     if (config->backend_count == before)
         config_found(reader->findings, path, "has no backend; expected at least one");
@@ -124,6 +128,6 @@ void config_read_backends(struct config_reader *reader, const json_t *services)
     json_array_foreach(services, index, service)
     {
         if (index < config->service_count)
-            read_service(reader, index, json_object_get(service, "regions"));
+            read_service(reader, index, json_object_get(service, "regions"), count);
     }
 }

@@ -3,6 +3,7 @@
 #include "control/config_values.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 static void print_findings(struct config_findings *findings)
 {
@@ -53,6 +54,10 @@ struct config *config_load(const char *path, bool running)
         return config;
     char applied[300];
     snprintf(applied, sizeof(applied), "%s/running.json", config->state_dir);
+    if (access(applied, F_OK) != 0) {
+        fprintf(stderr, "weir: %s: nothing was applied yet: starting with %s\n", applied, path);
+        return config;
+    }
     config_free(config);
     return read_or_print(applied);
 }

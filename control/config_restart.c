@@ -8,6 +8,18 @@
 static void compare_object(const char *path, const struct config_object *object, const json_t *a,
                            const json_t *b, struct config_findings *out);
 
+/* A key that is absent has its default. */
+static bool same_value(const struct config_key *key, const json_t *left, const json_t *right)
+{
+    if (left == right)
+        return true;
+    json_t *fallback =
+        key->fallback != NULL ? json_loads(key->fallback, JSON_DECODE_ANY, NULL) : json_null();
+    bool same = json_equal(left != NULL ? left : fallback, right != NULL ? right : fallback);
+    json_decref(fallback);
+    return same;
+}
+
 static void compare_key(const char *path, const struct config_key *key, const json_t *a,
                         const json_t *b, struct config_findings *out)
 {
@@ -19,7 +31,7 @@ static void compare_key(const char *path, const struct config_key *key, const js
         compare_object(full, key->object, left, right, out);
         return;
     }
-    if ((key->flags & KEY_RESTART) && !json_equal(left, right) && (left != NULL || right != NULL))
+    if ((key->flags & KEY_RESTART) && !same_value(key, left, right))
         config_found(out, full, "changes only with a restart");
 }
 

@@ -23,8 +23,7 @@ static const struct unit sizes[] = {
     {"", 1ull},
 };
 
-static bool read_with_unit(const char *text, const struct unit *units, size_t count,
-                           uint64_t *out)
+static bool read_with_unit(const char *text, const struct unit *units, size_t count, uint64_t *out)
 {
     uint64_t number = 0;
     const char *at = text;

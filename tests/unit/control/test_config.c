@@ -1,0 +1,819 @@
+/* The configuration: every key by its table, then rules across keys, slots, restarts. */
+#include "control/config.h"
+
+#include "control/config_keys.h"
+#include "control/config_report.h"
+#include "control/config_values.h"
+#include "dataplane/base/check.h"
+#include "tests/support/cmocka.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char base[] =
+    "{'node': 'edge-1',"
+    " 'ports': [{'name': 'front', 'device': 'net_ring0',"
+    "   'interfaces': [{'addresses': ['10.0.0.80/24', 'fd00::80/64']}]}],"
+    " 'listeners': [{'name': 'web', 'address': '10.0.0.80', 'port': 80}],"
+    " 'regions': [{'name': 'eu'}, {'name': 'us'}],"
+    " 'services': [{'name': 'pages', 'regions': {"
+    "   'eu': {'backends': [{'name': 'eu-1', 'address': '10.1.1.1', 'port': 8080}]},"
+    "   'us': {'backends': [{'address': 'fd00::1', 'port': 8080}]}}}],"
+    " 'routes': [{'name': 'rest', 'service': 'pages'}]}";
+
+static json_t *parse(const char *text)
+{
+    char *copy = strdup(text);
+    for (char *at = copy; *at != '\0'; at++)
+        if (*at == '\'')
+            *at = '"';
+    json_t *json = json_loads(copy, JSON_DECODE_ANY, NULL);
+    if (json == NULL)
+        fail_msg("the test's own JSON is wrong: %s", text);
+    free(copy);
+    return json;
+}
+
+/* The value that "routes[0].coalesce" leads to; objects that are absent are made. */
+static json_t *at(json_t *json, const char *path)
+{
+    while (*path != '\0') {
+        char name[64];
+        size_t length = strcspn(path, ".[");
+        snprintf(name, sizeof(name), "%.*s", (int)length, path);
+        path += length;
+        if (length > 0 && json_object_get(json, name) == NULL)
+            json_object_set_new(json, name, json_object());
+        if (length > 0)
+            json = json_object_get(json, name);
+        if (*path == '[')
+            json = json_array_get(json, strtoul(path + 1, (char **)&path, 10)), path++;
+        if (*path == '.')
+            path++;
+        assert_non_null(json);
+    }
+    return json;
+}
+
+/* Read the base with one key set (VALUE taken over; NULL removes it). */
+static struct config *read_with(const char *object_path, const char *key, json_t *value,
+                                struct config_findings *findings)
+{
+    json_t *document = parse(base);
+    json_t *object = at(document, object_path);
+    if (value != NULL)
+        json_object_set_new(object, key, value);
+    else
+        json_object_del(object, key);
+    struct config *config = config_read_json(document, NULL, findings);
+    json_decref(document);
+    return config;
+}
+
+static const char *find_line(const struct config_findings *findings, const char *path)
+{
+    size_t length = strlen(path);
+    for (uint32_t i = 0; i < findings->count; i++)
+        if (strncmp(findings->lines[i], path, length) == 0 && findings->lines[i][length] == ':')
+            return findings->lines[i];
+    return NULL;
+}
+
+/* Every object of the document, where the base has one, and where it ends up in the struct. */
+struct place {
+    const char *path;
+    const struct config_object *object;
+    void *(*storage)(struct config *config);
+};
+
+#define STORAGE(name, expression)                                                                  \
+    static void *name(struct config *config)                                                       \
+    {                                                                                              \
+        return expression;                                                                         \
+    }
+STORAGE(root_of, config)
+STORAGE(port_of, &config->ports[0])
+STORAGE(interface_of, &config->ports[0].interfaces[0])
+STORAGE(listener_of, &config->listeners[0])
+STORAGE(region_of, &config->regions[0])
+STORAGE(service_of, &config->services[0])
+STORAGE(service_health_of, &config->services[0].health)
+STORAGE(backend_of, &config->backends[0])
+STORAGE(route_of, &config->routes[0])
+STORAGE(route_coalesce_of, &config->routes[0].coalesce)
+STORAGE(health_of, &config->health)
+STORAGE(coalesce_of, &config->coalesce)
+STORAGE(failover_of, &config->failover)
+STORAGE(store_of, &config->store)
+STORAGE(control_of, &config->control)
+STORAGE(limits_of, &config->limits)
+
+static struct place places[] = {
+    {"", NULL, root_of},
+    {"ports[0]", NULL, port_of},
+    {"ports[0].interfaces[0]", NULL, interface_of},
+    {"listeners[0]", NULL, listener_of},
+    {"regions[0]", NULL, region_of},
+    {"services[0]", NULL, service_of},
+    {"services[0].health", NULL, service_health_of},
+    {"services[0].regions.eu.backends[0]", NULL, backend_of},
+    {"routes[0]", NULL, route_of},
+    {"routes[0].coalesce", NULL, route_coalesce_of},
+    {"health", NULL, health_of},
+    {"coalesce", NULL, coalesce_of},
+    {"failover", NULL, failover_of},
+    {"store", NULL, store_of},
+    {"control", NULL, control_of},
+    {"limits", NULL, limits_of},
+};
+
+/* The object that a path of names leads to by the tables. */
+static const struct config_object *object_at(const char *path)
+{
+    const struct config_object *object = &config_root;
+    if (strstr(path, "backends[") != NULL)
+        return &config_backend_object;
+    while (*path != '\0') {
+        size_t length = strcspn(path, ".[");
+        const struct config_key *key = NULL;
+        for (uint32_t i = 0; i < object->key_count; i++)
+            if (strlen(object->keys[i].name) == length &&
+                strncmp(object->keys[i].name, path, length) == 0)
+                key = &object->keys[i];
+        assert_non_null(key);
+        object = key->object;
+        path += length + strcspn(path + length, ".");
+        path += *path == '.';
+    }
+    return object;
+}
+
+static int find_objects(void **state)
+{
+    for (size_t i = 0; i < array_count(places); i++)
+        places[i].object = object_at(places[i].path);
+    return 0;
+}
+
+static void path_of(char *out, size_t size, const struct place *place, const struct config_key *key)
+{
+    snprintf(out, size, "%s%s%s", place->path, place->path[0] != '\0' ? "." : "", key->name);
+}
+
+static void each_key(void (*look)(const struct place *place, const struct config_key *key))
+{
+    for (size_t p = 0; p < array_count(places); p++)
+        for (uint32_t k = 0; k < places[p].object->key_count; k++)
+            look(&places[p], &places[p].object->keys[k]);
+}
+
+static void expect_finding(const struct place *place, const struct config_key *key, json_t *value)
+{
+    char path[256];
+    struct config_findings findings = {0};
+    char *text = value != NULL ? json_dumps(value, JSON_ENCODE_ANY) : strdup("nothing");
+    path_of(path, sizeof(path), place, key);
+    struct config *config = read_with(place->path, key->name, value, &findings);
+    if (config != NULL)
+        fail_msg("%s: %s was accepted", path, text);
+    bool found = false;
+    for (uint32_t i = 0; i < findings.count; i++)
+        found = found || strncmp(findings.lines[i], path, strlen(path)) == 0;
+    if (!found)
+        fail_msg("%s: %s gave no finding at its path, but %s", path, text, findings.lines[0]);
+    config_findings_free(&findings);
+    free(text);
+}
+
+/* What the values of a type look like: the kinds of JSON that are right at first sight. */
+static bool takes(const struct config_key *key, const char *json)
+{
+    char first = json[0];
+    switch (key->type) {
+    case KEY_TEXT:
+        return first == '\'';
+    case KEY_INTEGER:
+        return first == '5';
+    case KEY_SIZE:
+        return strcmp(json, "5") == 0; /* refused or not by its range */
+    case KEY_BOOL:
+        return first == 't';
+    case KEY_PREFIXES:
+    case KEY_TEXTS:
+    case KEY_ARGUMENTS:
+        return strcmp(json, "[]") == 0;
+    case KEY_OBJECT:
+        return strcmp(json, "{}") == 0;
+    case KEY_DURATION:
+    case KEY_CHOICE:
+    case KEY_MODE:
+    case KEY_ADDRESS:
+    case KEY_PERMILLES:
+    case KEY_LIST:
+    case KEY_MAP:
+        return false;
+    }
+    return false;
+}
+
+static void look_at_types(const struct place *place, const struct config_key *key)
+{
+    static const char *const values[] = {"null", "true", "-1",  "5",      "2.5", "'no such value'",
+                                         "[]",   "{}",   "[5]", "[null]", "[[]]"};
+    for (size_t i = 0; i < array_count(values); i++)
+        if (!takes(key, values[i]))
+            expect_finding(place, key, parse(values[i]));
+}
+
+static void every_key_refuses_values_of_other_types_at_its_path(void **state)
+{
+    each_key(look_at_types);
+}
+
+/* A value of the key's type from its number. */
+static json_t *value_of(const struct config_key *key, uint64_t number)
+{
+    char text[32];
+    if (key->type == KEY_DURATION) {
+        snprintf(text, sizeof(text), "%luns", number);
+        return json_string(text);
+    }
+    if (key->type == KEY_MODE) {
+        snprintf(text, sizeof(text), "%lo", number);
+        return json_string(text);
+    }
+    if (key->type == KEY_PERMILLES)
+        return json_pack("[I]", (json_int_t)number);
+    return json_integer((json_int_t)number);
+}
+
+static bool has_range(const struct config_key *key)
+{
+    return key->type == KEY_DURATION || key->type == KEY_MODE || key->type == KEY_INTEGER ||
+           key->type == KEY_SIZE;
+}
+
+static void look_inside_range(const struct place *place, const struct config_key *key,
+                              uint64_t number)
+{
+    char path[256];
+    struct config_findings findings = {0};
+    path_of(path, sizeof(path), place, key);
+    struct config *config = read_with(place->path, key->name, value_of(key, number), &findings);
+    const char *line = find_line(&findings, path);
+    /* Other keys may not like it, its own range does. */
+    if (line != NULL && strstr(line, " to ") != NULL)
+        fail_msg("%lu is in the range of the table: %s", number, line);
+    config_findings_free(&findings);
+    config_free(config);
+}
+
+static void look_at_range(const struct place *place, const struct config_key *key)
+{
+    if (!has_range(key))
+        return;
+    if (key->low > 0)
+        expect_finding(place, key, value_of(key, key->low - 1));
+    expect_finding(place, key, value_of(key, key->high + 1));
+    look_inside_range(place, key, key->low);
+    look_inside_range(place, key, key->high);
+}
+
+static void every_number_is_bounded_as_the_table_says(void **state)
+{
+    each_key(look_at_range);
+}
+
+static void look_at_presence(const struct place *place, const struct config_key *key)
+{
+    struct config_findings findings = {0};
+    if (key->flags & KEY_REQUIRED) {
+        expect_finding(place, key, NULL);
+        return;
+    }
+    struct config *config = read_with(place->path, key->name, NULL, &findings);
+    if (config == NULL)
+        fail_msg("%s.%s is not required, but %s", place->path, key->name, findings.lines[0]);
+    config_free(config);
+}
+
+static void required_keys_and_only_those_may_not_be_absent(void **state)
+{
+    each_key(look_at_presence);
+}
+
+/* An absent key is as good as one that has its default. */
+static void look_at_default(const struct place *place, const struct config_key *key)
+{
+    struct config_findings findings = {0};
+    if (key->fallback == NULL || key->type == KEY_LIST)
+        return;
+    struct config *absent = read_with(place->path, key->name, NULL, &findings);
+    struct config *given = read_with(place->path, key->name, parse(key->fallback), &findings);
+    if (absent == NULL || given == NULL)
+        fail_msg("%s.%s: %s", place->path, key->name, findings.lines[0]);
+    const uint8_t *one = place->storage(absent);
+    const uint8_t *other = place->storage(given);
+    if (memcmp(one + key->offset, other + key->offset, key->size) != 0)
+        fail_msg("%s.%s: absent it is not its default %s", place->path, key->name, key->fallback);
+    config_free(absent);
+    config_free(given);
+}
+
+static void an_absent_key_has_its_default(void **state)
+{
+    each_key(look_at_default);
+}
+
+static void look_at_table(const struct place *place, const struct config_key *key)
+{
+    bool sized = (key->type != KEY_BOOL || key->size == sizeof(bool)) &&
+                 (key->type != KEY_DURATION || key->size == 8) &&
+                 (key->type != KEY_CHOICE || (key->size == 4 && key->choices != NULL)) &&
+                 (key->type != KEY_MODE || key->size == 4) &&
+                 (key->type != KEY_ADDRESS || key->size == sizeof(struct ip_address)) &&
+                 (key->type != KEY_INTEGER || (key->size <= 4 && key->high > key->low)) &&
+                 (key->type != KEY_SIZE || key->size >= 4);
+    if (!sized || key->help == NULL || key->offset + key->size > place->object->size)
+        fail_msg("%s.%s: the table is wrong", place->path, key->name);
+    if (key->type == KEY_INTEGER && key->size == 2)
+        assert_true(key->high <= UINT16_MAX);
+    if ((key->type == KEY_LIST || key->type == KEY_TEXTS || key->type == KEY_PREFIXES) &&
+        !key->inlined)
+        assert_int_equal(key->size, sizeof(void *));
+}
+
+static void the_tables_fit_their_structs(void **state)
+{
+    each_key(look_at_table);
+}
+
+static void an_unknown_key_is_found_in_every_object(void **state)
+{
+    for (size_t i = 0; i < array_count(places); i++) {
+        const struct config_key unknown = {.name = "no_such_key"};
+        expect_finding(&places[i], &unknown, json_true());
+    }
+}
+
+static void defaults_are_those_of_the_design(void **state)
+{
+    struct config_findings findings = {0};
+    struct config *config = read_with("", "deny", NULL, &findings);
+    assert_non_null(config);
+    assert_int_equal(config->workers, 1);
+    assert_int_equal(config->idle, CONFIG_IDLE_POLL);
+    assert_int_equal(config->health.probe, CONFIG_PROBE_HTTP2);
+    assert_int_equal(config->health.fall, 3);
+    assert_true(config->health.interval_up_ns == 2000000000);
+    assert_int_equal(config->services[0].health.eject_region_percent, 30);
+    assert_int_equal(config->routes[0].coalesce.mode, COALESCE_OFF);
+    assert_int_equal(config->routes[0].coalesce.flight_bytes, 1048576);
+    assert_string_equal(config->routes[0].path_prefix, "/");
+    assert_true(config->routes[0].request_timeout_ns == 600000000000);
+    assert_true(config->failover.down_dwell_ns == 6000000000);
+    assert_true(config->failover.down_interval_ns == 60000000000);
+    assert_int_equal(config->failover.ramp_steps, 5);
+    assert_int_equal(config->failover.ramp_permille[0], 50);
+    assert_int_equal(config->failover.ramp_permille[4], 1000);
+    assert_int_equal(config->failover.node_count, 1);
+    assert_string_equal(config->failover.nodes[0], "edge-1");
+    assert_int_equal(config->store.kind, CONFIG_STORE_MEMORY);
+    assert_int_equal(config->control.mode, 0600);
+    assert_int_equal(config->backends[0].weight, 100);
+    assert_string_equal(config->backends[1].name, "fd00::1:8080");
+    assert_true(config->limits.drain_timeout_ns == 30000000000);
+    config_free(config);
+}
+
+static void services_and_routes_inherit_and_change(void **state)
+{
+    struct config_findings findings = {0};
+    json_t *document = parse(base);
+    json_object_set_new(document, "health", parse("{'fall': 7, 'rise': 2}"));
+    json_object_set_new(document, "coalesce", parse("{'mode': 'get', 'key_headers': ['X-A']}"));
+    json_object_set_new(at(document, "services[0]"), "health", parse("{'fall': 9}"));
+    json_object_set_new(at(document, "routes[0]"), "coalesce", parse("{'linger': '2s'}"));
+    struct config *config = config_read_json(document, NULL, &findings);
+    assert_non_null(config);
+    assert_int_equal(config->health.fall, 7);
+    assert_int_equal(config->services[0].health.fall, 9);
+    assert_int_equal(config->services[0].health.rise, 2);
+    assert_int_equal(config->routes[0].coalesce.mode, COALESCE_GET);
+    assert_true(config->routes[0].coalesce.linger_ns == 2000000000);
+    assert_int_equal(config->routes[0].coalesce.key_header_count, 1);
+    assert_string_equal(config->routes[0].coalesce.key_headers[0], "x-a");
+    config_free(config);
+    json_decref(document);
+}
+
+/* One key changed, and what is found; NULL: nothing. */
+static const struct {
+    const char *path;
+    const char *key;
+    const char *value;
+    const char *finding;
+} rules[] = {
+    {"", "node", "'edge 1'", "node: is \"edge 1\"; expected a name of letters"},
+    {"", "node", "''", "node: is empty"},
+    {"", "state_dir", "'/var\\nlib'", "state_dir: has a control character"},
+    {"", "eal", "['-l', '']", "eal[1]: expected a text that is not empty"},
+    {"", "eal", "['--no-huge']", NULL},
+    {"", "ports", "[]", "ports: is empty; expected at least one"},
+    {"", "deny", "['192.0.2.0/24', '2001:db8::/33']", NULL},
+    {"", "deny", "['192.0.2.0/33']", "deny[0]: is not a network"},
+    {"ports[0]", "device", "''", "ports[0].device: is empty"},
+    {"ports[0]", "device", "'net_af_xdp0'", "ports[0].device: names no interface"},
+    {"ports[0]", "device", "'net_af_xdp0,iface=eth1'", NULL},
+    {"ports[0]", "device", "'net_af_xdp0,iface=eth1,queue_count=2'",
+     "ports[0].device: has 2 queues; expected queue_count=1"},
+    {"ports[0]", "interfaces", "[]", "ports[0].interfaces: is empty"},
+    {"ports[0]", "interfaces", "[{'addresses': ['10.0.0.1/24']}]",
+     "services[0].regions.us: backend fd00::1:8080 has an IPv6 address"},
+    {"listeners[0]", "address", "'0.0.0.0'", "listeners[0].address: is not the address of a host"},
+    {"listeners[0]", "address", "'::'", "listeners[0].address: is not the address of a host"},
+    {"listeners[0]", "address", "'ff02::1'", "listeners[0].address: is not the address of a host"},
+    {"listeners[0]", "address", "'10.0.0.80/24'", "listeners[0].address: is not an address"},
+    {"listeners[0]", "port", "40000", "listeners[0].port: is 40000; expected a number from 1"},
+    {"", "listeners",
+     "[{'name': 'a', 'address': '10.0.0.80', 'port': 80},"
+     " {'name': 'a', 'address': '10.0.0.80', 'port': 81}]",
+     "listeners[1].name: \"a\" is the name of listeners[0] already"},
+    {"", "listeners",
+     "[{'name': 'a', 'address': '10.0.0.80', 'port': 80},"
+     " {'name': 'b', 'address': '10.0.0.80', 'port': 80}]",
+     "listeners[1].address: listeners[0] has this address and port"},
+    {"", "regions", "[{'name': 'eu'}]", "services[0].regions: \"us\" is not the name of a region"},
+    {"", "regions", "[{'name': 'eu'}, {'name': 'us'}, {'name': 'eu'}]",
+     "regions[2].name: \"eu\" is the name of regions[0] already"},
+    {"", "regions", "[{'name': 'eu'}, {'name': 'us'}, {'name': 'asia'}]", NULL},
+    {"services[0]", "regions", "{}", "services[0].regions: has no backend"},
+    {"services[0]", "regions", "{'eu': {'backends': []}}", "services[0].regions: has no backend"},
+    {"services[0]", "regions", "{'eu': []}", "services[0].regions.eu: expected {\"backends\""},
+    {"services[0]", "regions", "{'eu': {'backend': [], 'backends': []}}",
+     "services[0].regions.eu: has the key \"backend\""},
+    {"services[0].regions.eu", "backends", "[5]",
+     "services[0].regions.eu.backends[0]: is a number"},
+    {"services[0].regions.eu", "backends",
+     "[{'address': '10.1.1.1', 'port': 80}, {'address': '10.1.1.1', 'port': 80}]",
+     "services[0].regions.eu: backend 10.1.1.1:80 stands twice"},
+    {"services[0].regions.eu", "backends", "[{'address': '127.0.0.1', 'port': 80}]",
+     "services[0].regions.eu: the address of backend 127.0.0.1:80"},
+    {"services[0]", "health", "{'path': 'healthz'}", "services[0].health: path is \"healthz\""},
+    {"services[0]", "health", "{'path': 'healthz', 'probe': 'tcp'}", NULL},
+    {"health", "eject", "'10m'", "health: eject is longer than eject_max"},
+    {"routes[0]", "service", "'page'", "routes[0].service: \"page\" is not the name of a service"},
+    {"routes[0]", "path", "'x'", "routes[0].path: is \"x\"; expected a path that begins"},
+    {"routes[0]", "authority", "'*.example.org'", NULL},
+    {"routes[0]", "authority", "'www.*.org'", "routes[0].authority: is \"www.*.org\""},
+    {"routes[0]", "coalesce", "{'share_across_principals': true}",
+     "routes[0].coalesce: share_across_principals needs i_know_responses_are_public"},
+    {"routes[0]", "coalesce",
+     "{'share_across_principals': true, 'i_know_responses_are_public': true}", NULL},
+    {"", "coalesce", "{'share_across_principals': true, 'i_know_responses_are_public': true}",
+     "coalesce.share_across_principals: is true for all routes"},
+    {"routes[0]", "coalesce", "{'key_headers': ['X-A'], 'neutral_headers': ['x-a']}",
+     "routes[0].coalesce: \"x-a\" is in key_headers and in neutral_headers"},
+    {"routes[0]", "coalesce", "{'key_headers': ['x a']}",
+     "routes[0].coalesce: key_headers: \"x a\" is not the name of a header"},
+    {"routes[0]", "coalesce", "{'principal_headers': [':path']}",
+     "routes[0].coalesce: principal_headers: \":path\" is not the name of a header"},
+    {"routes[0]", "coalesce", "{'neutral_headers': ['Authorization']}",
+     "routes[0].coalesce: \"authorization\" says who asks"},
+    {"routes[0]", "coalesce",
+     "{'principal_headers': ['X-Api-Key'], 'neutral_headers': ['x-api-key']}",
+     "routes[0].coalesce: \"x-api-key\" says who asks"},
+    {"routes[0]", "coalesce", "{'mode': 'all'}",
+     "routes[0].coalesce.mode: is \"all\"; expected one of \"off\", \"shadow\", \"get\""},
+    {"", "routes",
+     "[{'name': 'a', 'service': 'pages', 'path': '/x'},"
+     " {'name': 'b', 'service': 'pages', 'path': '/x'}]",
+     "routes[1]: routes[0] has the same authority and path"},
+    {"failover", "nodes", "['edge-2', 'edge-3']", "failover.nodes: does not name this node"},
+    {"failover", "nodes", "['edge-1', 'edge-1']", "failover.nodes: \"edge-1\" stands there twice"},
+    {"failover", "ramp_percent", "[5, 5, 100]", "failover.ramp_percent[1]: expected percentages"},
+    {"failover", "ramp_percent", "[5, 50]", "failover.ramp_percent: expected 100 as the last"},
+    {"failover", "ramp_percent", "[1, 2, 3, 4, 5, 6, 7, 8, 100]",
+     "failover.ramp_percent: has 9 elements; expected at most 8"},
+    {"failover", "min_active_regions", "3", "failover.min_active_regions: is 3; there are only 2"},
+    {"failover", "hold_down", "'1h'", "failover.hold_down: is longer than hold_down_max"},
+    {"failover", "vote_interval", "'3s'", "failover.vote_interval: is not shorter than"},
+    {"failover", "vote_fresh", "'7s'", "failover.vote_fresh: is longer than vote_gone"},
+    {"failover", "hold_down", "'5'", "failover.hold_down: is not a duration"},
+    {"failover", "hold_down", "'5 s'", "failover.hold_down: is not a duration"},
+    {"failover", "hold_down", "'1ms'", "failover.hold_down: is 1ms; expected 100ms to 24h"},
+    {"", "store", "{'kind': 'redis', 'address': 'redis.example:6379'}", NULL},
+    {"", "store", "{'kind': 'redis', 'address': '[::1]:6379'}", NULL},
+    {"", "store", "{'kind': 'redis', 'address': 'unix:/run/redis.sock'}", NULL},
+    {"", "store", "{'kind': 'redis', 'address': 'redis.example'}", "store.address: is"},
+    {"", "store", "{'kind': 'redis', 'address': '::1:6379'}", "store.address: is"},
+    {"", "store", "{'kind': 'redis', 'address': ':6379'}", "store.address: is"},
+    {"", "store", "{'kind': 'redis', 'address': 'redis:70000'}", "store.address: is"},
+    {"", "store", "{'cluster': 'a}b'}", "store.cluster: is"},
+    {"control", "mode", "'0666'", NULL},
+    {"control", "mode", "'0888'", "control.mode: is not a file mode"},
+    {"limits", "exchanges", "100000", "limits.exchanges: is 100000, more than limits.streams"},
+    {"limits", "payload_bytes", "'1000 MiB'", "limits.payload_bytes: is not a size"},
+    {"limits", "payload_bytes", "'2000000MiB'",
+     "limits.payload_bytes: is 2097152000000 bytes; expected"},
+    {"", "limits", "{'payload_bytes': '1048576MiB', 'segment_bytes': 1024}",
+     "limits.payload_bytes: makes more than 268435456 segments"},
+};
+
+static void rules_across_keys_name_the_key_to_change(void **state)
+{
+    for (size_t i = 0; i < array_count(rules); i++) {
+        struct config_findings findings = {0};
+        struct config *config =
+            read_with(rules[i].path, rules[i].key, parse(rules[i].value), &findings);
+        bool found = rules[i].finding == NULL;
+        for (uint32_t f = 0; f < findings.count && !found; f++)
+            found = strncmp(findings.lines[f], rules[i].finding, strlen(rules[i].finding)) == 0;
+        if (!found || (config != NULL) != (rules[i].finding == NULL))
+            fail_msg("%s.%s = %s: wanted %s, got %s", rules[i].path, rules[i].key, rules[i].value,
+                     rules[i].finding != NULL ? rules[i].finding : "no finding",
+                     findings.count > 0 ? findings.lines[0] : "no finding");
+        config_findings_free(&findings);
+        config_free(config);
+    }
+}
+
+static void all_findings_are_told_at_once(void **state)
+{
+    struct config_findings findings = {0};
+    json_t *document = parse("{'node': 5, 'workers': 1000, 'listenrs': []}");
+    assert_null(config_read_json(document, NULL, &findings));
+    assert_non_null(find_line(&findings, "node"));
+    assert_non_null(find_line(&findings, "workers"));
+    assert_non_null(find_line(&findings, "listenrs"));
+    assert_non_null(find_line(&findings, "listeners"));
+    assert_non_null(find_line(&findings, "routes"));
+    config_findings_free(&findings);
+    json_decref(document);
+}
+
+static void a_document_of_another_kind_is_refused(void **state)
+{
+    static const char *const documents[] = {"[]",
+                                            "5",
+                                            "'text'",
+                                            "null",
+                                            "{'services': 5}",
+                                            "{'services': [5, {'regions': 5}], 'regions': 7}"};
+    for (size_t i = 0; i < array_count(documents); i++) {
+        struct config_findings findings = {0};
+        json_t *document = parse(documents[i]);
+        assert_null(config_read_json(document, NULL, &findings));
+        assert_true(findings.count > 0);
+        config_findings_free(&findings);
+        json_decref(document);
+    }
+}
+
+static void routes_are_sorted_as_workers_want_them(void **state)
+{
+    static const char *const wanted[] = {"exact-long", "exact",    "wild-long",
+                                         "wild",       "any-long", "any"};
+    struct config_findings findings = {0};
+    struct config *config = read_with(
+        "", "routes",
+        parse("[{'name': 'any', 'service': 'pages'},"
+              " {'name': 'wild', 'authority': '*.b.org', 'service': 'pages'},"
+              " {'name': 'exact', 'authority': 'B.org', 'service': 'pages'},"
+              " {'name': 'wild-long', 'authority': '*.a.b.org', 'service': 'pages'},"
+              " {'name': 'any-long', 'path': '/x/', 'service': 'pages'},"
+              " {'name': 'exact-long', 'authority': 'b.org', 'path': '/x', 'service': 'pages'}]"),
+        &findings);
+    assert_non_null(config);
+    for (size_t i = 0; i < array_count(wanted); i++)
+        assert_string_equal(config->routes[i].name, wanted[i]);
+    assert_string_equal(config->routes[1].authority, "b.org");
+    config_free(config);
+}
+
+static const struct config_backend *backend_named(const struct config *config, const char *name)
+{
+    for (uint32_t i = 0; i < config->backend_count; i++)
+        if (strcmp(config->backends[i].name, name) == 0)
+            return &config->backends[i];
+    fail_msg("no backend %s", name);
+    return NULL;
+}
+
+static struct config *with_backends(const char *eu, const struct config *previous)
+{
+    struct config_findings findings = {0};
+    json_t *document = parse(base);
+    json_object_set_new(at(document, "services[0].regions.eu"), "backends", parse(eu));
+    struct config *config = config_read_json(document, previous, &findings);
+    json_decref(document);
+    assert_non_null(config);
+    return config;
+}
+
+#define A "{'name': 'a', 'address': '10.1.1.1', 'port': 1}"
+#define B "{'name': 'b', 'address': '10.1.1.2', 'port': 1}"
+#define C "{'name': 'c', 'address': '10.1.1.3', 'port': 1}"
+
+static void a_backend_that_stays_keeps_its_slot(void **state)
+{
+    struct config *first = with_backends("[" A "," B "]", NULL);
+    struct config_backend a = *backend_named(first, "a");
+    struct config_backend b = *backend_named(first, "b");
+    struct config *second = with_backends("[" C "," B "]", first);
+    const struct config_backend *c = backend_named(second, "c");
+    assert_int_equal(backend_named(second, "b")->slot, b.slot);
+    assert_int_equal(backend_named(second, "b")->generation, b.generation);
+    assert_true(c->generation > b.generation && c->generation > a.generation);
+    struct config *third = with_backends("[" A "," B "," C "]", second);
+    assert_int_equal(backend_named(third, "c")->slot, c->slot);
+    assert_true(backend_named(third, "a")->generation > c->generation);
+    for (uint32_t i = 0; i < third->backend_count; i++)
+        for (uint32_t j = 0; j < i; j++)
+            assert_int_not_equal(third->backends[i].slot, third->backends[j].slot);
+    config_free(first);
+    config_free(second);
+    config_free(third);
+}
+
+static void a_backend_that_moves_is_another_one(void **state)
+{
+    struct config *first = with_backends("[" A "]", NULL);
+    struct config *second =
+        with_backends("[{'name': 'a', 'address': '10.1.1.1', 'port': 2}]", first);
+    assert_true(backend_named(second, "a")->generation > backend_named(first, "a")->generation);
+    config_free(first);
+    config_free(second);
+}
+
+static struct {
+    const char *path;
+    const char *key;
+    const char *value;
+    const char *needs; /* NULL: applied while running */
+} const changes[] = {
+    {"", "node", "'other'", "node"},
+    {"", "workers", "2", "workers"},
+    {"", "workers", "1", NULL}, /* its default */
+    {"", "idle", "'adaptive'", "idle"},
+    {"", "eal", "['--no-huge']", "eal"},
+    {"ports[0]", "mtu", "9000", "ports"},
+    {"store", "kind", "'redis'", "store.kind"},
+    {"store", "kind", "'memory'", NULL},
+    {"control", "socket", "'/run/other'", "control.socket"},
+    {"limits", "streams", "65536", "limits.streams"},
+    {"limits", "drain_timeout", "'5s'", NULL},
+    {"listeners[0]", "port", "8080", NULL},
+    {"failover", "hold_down", "'7s'", NULL},
+    {"routes[0]", "replay_safe", "true", NULL},
+    {"", "deny", "['192.0.2.0/24']", NULL},
+    {"services[0].regions.eu.backends[0]", "weight", "5", NULL},
+};
+
+static void what_sizes_memory_or_binds_hardware_needs_a_restart(void **state)
+{
+    struct config_findings findings = {0};
+    struct config *running = read_with("", "deny", NULL, &findings);
+    for (size_t i = 0; i < array_count(changes); i++) {
+        struct config_findings paths = {0};
+        struct config *wanted =
+            read_with(changes[i].path, changes[i].key, parse(changes[i].value), &findings);
+        assert_non_null(wanted);
+        config_needs_restart(running, wanted, &paths);
+        assert_int_equal(paths.count, changes[i].needs != NULL ? 1 : 0);
+        if (changes[i].needs != NULL)
+            assert_non_null(find_line(&paths, changes[i].needs));
+        config_findings_free(&paths);
+        config_free(wanted);
+    }
+    config_free(running);
+}
+
+static void texts_of_values_are_read_and_printed(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t ns; /* UINT64_MAX: not a duration */
+    } durations[] = {
+        {"0s", 0},
+        {"1ns", 1},
+        {"250us", 250000},
+        {"2ms", 2000000},
+        {"3s", 3000000000},
+        {"5m", 300000000000},
+        {"2h", 7200000000000},
+        {"", UINT64_MAX},
+        {"5", UINT64_MAX},
+        {"s", UINT64_MAX},
+        {"-1s", UINT64_MAX},
+        {"1.5s", UINT64_MAX},
+        {"1s ", UINT64_MAX},
+        {"99999999999999999999s", UINT64_MAX},
+        {"9999999999h", UINT64_MAX},
+    };
+    for (size_t i = 0; i < array_count(durations); i++) {
+        uint64_t ns = 0;
+        bool good = value_duration(durations[i].text, &ns);
+        assert_int_equal(good, durations[i].ns != UINT64_MAX);
+        if (good)
+            assert_true(ns == durations[i].ns);
+    }
+    char text[32];
+    uint64_t bytes;
+    value_duration_text(90000000000, text, sizeof(text));
+    assert_string_equal(text, "90s");
+    value_size_text(65536, text, sizeof(text));
+    assert_string_equal(text, "64KiB");
+    assert_true(value_size("64KiB", &bytes) && bytes == 65536);
+    assert_true(value_size("7", &bytes) && bytes == 7);
+    assert_false(value_size("7KB", &bytes));
+    assert_false(value_size("99999999999GiB", &bytes));
+}
+
+static void a_file_that_is_not_json_is_told_with_its_line(void **state)
+{
+    char path[] = "/tmp/weir_test_config_XXXXXX";
+    struct config_findings findings = {0};
+    int fd = mkstemp(path);
+    static const char text[] = "{\n  \"node\": 5,\n  \"node\": 6\n}";
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+    assert_null(config_read_file(path, NULL, &findings));
+    assert_non_null(strstr(findings.lines[0], "line 3, column"));
+    config_findings_free(&findings);
+    unlink(path);
+    assert_null(config_read_file(path, NULL, &findings));
+    assert_non_null(strstr(findings.lines[0], "cannot be read"));
+    config_findings_free(&findings);
+}
+
+static void memory_grows_with_workers_and_limits(void **state)
+{
+    struct config_findings findings = {0};
+    struct config *one = read_with("", "deny", NULL, &findings);
+    struct config *two = read_with("", "workers", json_integer(2), &findings);
+    struct config *big = read_with("limits", "payload_bytes", json_string("1GiB"), &findings);
+    assert_true(config_memory_bytes(two) > config_memory_bytes(one) * 3 / 2);
+    assert_true(config_memory_bytes(big) > config_memory_bytes(one) + (900ull << 20));
+    config_free(one);
+    config_free(two);
+    config_free(big);
+}
+
+static void running_json_is_started_with_once_there_is_one(void **state)
+{
+    char folder[] = "/tmp/weir_test_config_XXXXXX";
+    char path[64];
+    char applied[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/weir.json", folder);
+    snprintf(applied, sizeof(applied), "%s/running.json", folder);
+    json_t *document = parse(base);
+    json_object_set_new(document, "state_dir", json_string(folder));
+    assert_int_equal(json_dump_file(document, path, 0), 0);
+    struct config *config = config_load(path, true);
+    assert_non_null(config);
+    assert_int_equal(config->listeners[0].port, 80);
+    config_free(config);
+    json_object_set_new(at(document, "listeners[0]"), "port", json_integer(81));
+    assert_int_equal(json_dump_file(document, applied, 0), 0);
+    config = config_load(path, true);
+    assert_int_equal(config->listeners[0].port, 81);
+    config_free(config);
+    config = config_load(path, false);
+    assert_int_equal(config->listeners[0].port, 80);
+    config_free(config);
+    json_decref(document);
+    unlink(path);
+    unlink(applied);
+    rmdir(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_tables_fit_their_structs),
+        cmocka_unit_test(every_key_refuses_values_of_other_types_at_its_path),
+        cmocka_unit_test(every_number_is_bounded_as_the_table_says),
+        cmocka_unit_test(required_keys_and_only_those_may_not_be_absent),
+        cmocka_unit_test(an_absent_key_has_its_default),
+        cmocka_unit_test(an_unknown_key_is_found_in_every_object),
+        cmocka_unit_test(defaults_are_those_of_the_design),
+        cmocka_unit_test(services_and_routes_inherit_and_change),
+        cmocka_unit_test(rules_across_keys_name_the_key_to_change),
+        cmocka_unit_test(all_findings_are_told_at_once),
+        cmocka_unit_test(a_document_of_another_kind_is_refused),
+        cmocka_unit_test(routes_are_sorted_as_workers_want_them),
+        cmocka_unit_test(a_backend_that_stays_keeps_its_slot),
+        cmocka_unit_test(a_backend_that_moves_is_another_one),
+        cmocka_unit_test(what_sizes_memory_or_binds_hardware_needs_a_restart),
+        cmocka_unit_test(texts_of_values_are_read_and_printed),
+        cmocka_unit_test(a_file_that_is_not_json_is_told_with_its_line),
+        cmocka_unit_test(memory_grows_with_workers_and_limits),
+        cmocka_unit_test(running_json_is_started_with_once_there_is_one),
+    };
+    return cmocka_run_group_tests(tests, find_objects, NULL);
+}
