@@ -14,7 +14,7 @@
 static const char document[] =
     "{'node': 'fake-1', 'state_dir': '%s', 'workers': 2,"
     " 'ports': [{'name': 'front', 'device': 'net_ring0',"
-    "   'interfaces': [{'addresses': ['10.0.0.80/24']}]}],"
+    "   'interfaces': [{'addresses': ['10.0.0.80/24', 'fd00::80/64']}]}],"
     " 'listeners': [{'name': 'web', 'address': '10.0.0.80', 'port': 80}],"
     " 'regions': [{'name': 'eu'}, {'name': 'us'}],"
     " 'services': [{'name': 'pages', 'regions': {"
@@ -276,13 +276,6 @@ const struct backend_loads *worker_backend_loads(const struct worker *worker)
 void port_statistics(const struct port *port, struct port_statistics *out)
 {
     *out = (struct port_statistics){.received_packets = 11, .sent_packets = 12, .free_mbufs = 99};
-}
-
-/* coalesce.h: flights have no coalescing behind them here. */
-
-const char *flight_state_name(enum flight_state state)
-{
-    return state == FLIGHT_ANSWERING ? "answering" : "other";
 }
 
 /* failover.h */

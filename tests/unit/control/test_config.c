@@ -373,7 +373,7 @@ static void defaults_are_those_of_the_design(void **state)
     assert_int_equal(config->routes[0].coalesce.mode, COALESCE_OFF);
     assert_int_equal(config->routes[0].coalesce.flight_bytes, 1048576);
     assert_string_equal(config->routes[0].path_prefix, "/");
-    assert_true(config->routes[0].request_timeout_ns == 600000000000);
+    assert_true(config->routes[0].request_timeout_ns == 300000000000);
     assert_true(config->failover.down_dwell_ns == 6000000000);
     assert_true(config->failover.down_interval_ns == 60000000000);
     assert_int_equal(config->failover.ramp_steps, 5);

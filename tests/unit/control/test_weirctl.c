@@ -1,0 +1,304 @@
+/* weirctl, the real program, against the control socket with a fake daemon behind it. */
+#include "control/methods.h"
+#include "control/socket.h"
+#include "dataplane/base/check.h"
+#include "tests/support/cmocka.h"
+#include "tests/support/fake_daemon.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define ARGUMENTS_MAX 12
+#define TEXT_MAX      (1 << 20)
+
+struct fixture {
+    struct daemon *daemon;
+    struct socket_server *server;
+    char program[512];
+    char output_path[96];
+    char errors_path[96];
+    char input_path[96];
+    char output[TEXT_MAX];
+    char errors[TEXT_MAX];
+    int status;
+    pid_t child;
+};
+
+static int open_fixture(void **state)
+{
+    char message[256] = "";
+    struct fixture *fixture = calloc(1, sizeof(*fixture));
+    const char *root = getenv("WEIR_BUILD_ROOT");
+    fixture->daemon = fake_daemon_create();
+    fixture->server = socket_open(fixture->daemon, message, sizeof(message));
+    assert_non_null(fixture->server);
+    snprintf(fixture->program, sizeof(fixture->program), "%s/control/weirctl/weirctl",
+             root != NULL ? root : "build");
+    if (access(fixture->program, X_OK) != 0)
+        fail_msg("%s is missing: build it, and set WEIR_BUILD_ROOT", fixture->program);
+    snprintf(fixture->output_path, sizeof(fixture->output_path), "%s/output",
+             fixture->daemon->directory);
+    snprintf(fixture->errors_path, sizeof(fixture->errors_path), "%s/errors",
+             fixture->daemon->directory);
+    snprintf(fixture->input_path, sizeof(fixture->input_path), "%s/input.json",
+             fixture->daemon->directory);
+    *state = fixture;
+    return 0;
+}
+
+static int close_fixture(void **state)
+{
+    struct fixture *fixture = *state;
+    socket_close(fixture->server);
+    fake_daemon_destroy(fixture->daemon);
+    free(fixture);
+    return 0;
+}
+
+static void read_text(const char *path, char *out)
+{
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    out[fread(out, 1, TEXT_MAX - 1, file)] = '\0';
+    fclose(file);
+}
+
+static void run_child(const struct fixture *fixture, char **arguments)
+{
+    int output = open(fixture->output_path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    int errors = open(fixture->errors_path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    if (output < 0 || errors < 0 || dup2(output, 1) < 0 || dup2(errors, 2) < 0)
+        _exit(99);
+    execv(fixture->program, arguments);
+    _exit(99);
+}
+
+/* Also ends what waits for a later word: the drain and the listing. */
+static bool has_ended(void *context)
+{
+    struct fixture *fixture = context;
+    if (fixture->daemon->failover.done != NULL)
+        fake_command_done(fixture->daemon, true, "region drained");
+    if (fixture->daemon->end != NULL)
+        fake_flights_end(fixture->daemon, true);
+    return waitpid(fixture->child, &fixture->status, WNOHANG) == fixture->child;
+}
+
+/* Run weirctl with WORDS, separated by spaces. Returns its exit status. */
+static int run(struct fixture *fixture, const char *words)
+{
+    char copy[512];
+    char *arguments[ARGUMENTS_MAX + 4] = {fixture->program, (char *)"--socket",
+                                          fixture->daemon->config->control.socket};
+    int count = 3;
+    snprintf(copy, sizeof(copy), "%s", words);
+    for (char *word = strtok(copy, " "); word != NULL && count < ARGUMENTS_MAX;
+         word = strtok(NULL, " "))
+        arguments[count++] = word;
+    fixture->child = fork();
+    assert_true(fixture->child >= 0);
+    if (fixture->child == 0)
+        run_child(fixture, arguments);
+    fake_daemon_run_until(fixture->daemon, has_ended, fixture);
+    read_text(fixture->output_path, fixture->output);
+    read_text(fixture->errors_path, fixture->errors);
+    assert_true(WIFEXITED(fixture->status));
+    return WEXITSTATUS(fixture->status);
+}
+
+static void expect_output(const struct fixture *fixture, const char *text)
+{
+    if (strstr(fixture->output, text) == NULL)
+        fail_msg("no \"%s\" in:\n%s%s", text, fixture->output, fixture->errors);
+}
+
+/* What people have to find in the tables. */
+static const struct {
+    const char *words;
+    const char *found[6];
+} shown[] = {
+    {"status", {"fake-1", "store          memory, connected", "epoch 3", "as it is in the file"}},
+    {"port list", {"front", "net_ring", "steering: redirected 42", "RECEIVED", "  11  "}},
+    {"worker list", {"WORKER", "BUSY", "0", "1"}},
+    {"region list", {"REGION", "eu", "us", "100.0 %", "50 %", "because"}},
+    {"region drain us", {"region drained"}},
+    {"region drain us --ttl 10m", {"region drained"}},
+    {"region undrain eu", {"region drained"}},
+    {"backend list", {"eu-2", "[fd00::1]:8080", "10.1.2.9:9000", "250", "models"}},
+    {"flight list", {"(none)"}},
+    {"stats worker.", {"worker.received_packets", "42", "[30, 12]", "packets", "more are zero"}},
+    {"config get", {"\"node\": \"fake-1\""}},
+    {"help", {"region.drain", "region (text)", "ttl (duration, optional)"}},
+    {"--help", {"usage: weirctl", "region drain NAME", "stats [PREFIX]", "Exit status"}},
+    {"--version", {"weirctl 0."}},
+};
+
+static void commands_show_what_people_look_for(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->daemon->workers[0].counters.loop.received_packets = 30;
+    fixture->daemon->workers[1].counters.loop.received_packets = 12;
+    for (size_t i = 0; i < array_count(shown); i++) {
+        if (run(fixture, shown[i].words) != 0)
+            fail_msg("%s: %s", shown[i].words, fixture->errors);
+        assert_string_equal(fixture->errors, "");
+        for (size_t f = 0; f < array_count(shown[i].found) && shown[i].found[f] != NULL; f++)
+            expect_output(fixture, shown[i].found[f]);
+    }
+}
+
+static void programs_get_the_result_of_the_method(void **state)
+{
+    static const struct {
+        const char *words;
+        const char *key;
+    } cases[] = {
+        {"--json status", "store"},          {"--json region list", "regions"},
+        {"--json backend list", "backends"}, {"--json port list", "ports"},
+        {"--json worker list", "workers"},   {"--json flight list", "flights"},
+        {"stats --json", "counters"},        {"config get --json", "config"},
+        {"--json help", "methods"},          {"--json region drain eu", "done"},
+    };
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < array_count(cases); i++) {
+        assert_int_equal(run(fixture, cases[i].words), 0);
+        json_t *result = json_loads(fixture->output, 0, NULL);
+        assert_non_null(result);
+        assert_non_null(json_object_get(result, cases[i].key));
+        json_decref(result);
+    }
+}
+
+static void the_drain_is_of_the_region_that_was_named(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(run(fixture, "region drain us --ttl 10m"), 0);
+    assert_int_equal(fixture->daemon->failover.region, 1);
+    assert_int_equal(fixture->daemon->failover.ttl_ms, 600000);
+    assert_int_equal(fixture->daemon->failover.command, FAILOVER_DRAIN);
+    assert_int_equal(run(fixture, "region undrain eu"), 0);
+    assert_int_equal(fixture->daemon->failover.region, 0);
+    assert_int_equal(fixture->daemon->failover.command, FAILOVER_UNDRAIN);
+}
+
+static void wrong_usage_ends_with_2_and_says_why(void **state)
+{
+    static const char *const cases[] = {
+        "",
+        "regions",
+        "region",
+        "region drain",
+        "region drain eu us",
+        "region list eu",
+        "status --ttl 5m",
+        "config apply",
+        "--no-such-option status",
+        "stats a b",
+    };
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < array_count(cases); i++) {
+        if (run(fixture, cases[i]) != 2)
+            fail_msg("\"%s\" ended with %d", cases[i], WEXITSTATUS(fixture->status));
+        assert_string_equal(fixture->output, "");
+        assert_string_not_equal(fixture->errors, "");
+    }
+}
+
+static void a_refusal_ends_with_1(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(run(fixture, "region drain asia"), 1);
+    assert_non_null(strstr(fixture->errors, "no region \"asia\""));
+    assert_int_equal(run(fixture, "--json region drain asia"), 1);
+    json_t *error = json_loads(fixture->errors, 0, NULL);
+    assert_int_equal(json_integer_value(json_object_get(error, "code")), RPC_INVALID_PARAMETERS);
+    json_decref(error);
+}
+
+static void no_daemon_ends_with_3(void **state)
+{
+    struct fixture *fixture = *state;
+    char words[256];
+    snprintf(words, sizeof(words), "--socket %s/nothing status", fixture->daemon->directory);
+    assert_int_equal(run(fixture, words), 3);
+    assert_non_null(strstr(fixture->errors, "is weir running"));
+}
+
+static void write_input(struct fixture *fixture, const char *key, json_t *value)
+{
+    json_t *config = fake_config_document(fixture->daemon);
+    json_object_set_new(config, key, value);
+    assert_int_equal(json_dump_file(config, fixture->input_path, JSON_INDENT(1)), 0);
+    json_decref(config);
+}
+
+static void a_configuration_is_validated_and_applied_from_a_file(void **state)
+{
+    struct fixture *fixture = *state;
+    char words[256];
+    write_input(fixture, "deny", json_pack("[s]", "192.0.2.0/24"));
+    snprintf(words, sizeof(words), "config validate %s", fixture->input_path);
+    assert_int_equal(run(fixture, words), 0);
+    expect_output(fixture, "configuration ok, at most");
+    assert_int_equal(fixture->daemon->config->deny_count, 0);
+    snprintf(words, sizeof(words), "config apply %s", fixture->input_path);
+    assert_int_equal(run(fixture, words), 0);
+    expect_output(fixture, "applied as snapshot 2");
+    assert_int_equal(fixture->daemon->config->deny_count, 1);
+    assert_int_equal(run(fixture, "status"), 0);
+    expect_output(fixture, "changed since: deny");
+}
+
+static void a_wrong_configuration_is_told_finding_by_finding(void **state)
+{
+    struct fixture *fixture = *state;
+    char words[256];
+    write_input(fixture, "deny", json_pack("[s,i]", "192.0.2.0/99", 5));
+    snprintf(words, sizeof(words), "config validate %s", fixture->input_path);
+    assert_int_equal(run(fixture, words), 1);
+    expect_output(fixture, "  deny[0]: is not a network");
+    expect_output(fixture, "  deny[1]: is not a network");
+    snprintf(words, sizeof(words), "config apply %s", fixture->input_path);
+    assert_int_equal(run(fixture, words), 1);
+    assert_non_null(strstr(fixture->errors, "nothing was changed"));
+    assert_non_null(strstr(fixture->errors, "  deny[1]: is not a network"));
+    write_input(fixture, "node", json_string("another"));
+    assert_int_equal(run(fixture, words), 1);
+    assert_non_null(strstr(fixture->errors, "  node: changes only with a restart"));
+}
+
+static void a_file_that_is_not_json_is_told_with_its_line(void **state)
+{
+    struct fixture *fixture = *state;
+    char words[256];
+    FILE *file = fopen(fixture->input_path, "w");
+    fputs("{\n  \"node\": }\n", file);
+    fclose(file);
+    snprintf(words, sizeof(words), "config apply %s", fixture->input_path);
+    assert_int_equal(run(fixture, words), 1);
+    assert_non_null(strstr(fixture->errors, "line 2, column"));
+    assert_int_equal(run(fixture, "config apply /nonexistent/file"), 1);
+    assert_non_null(strstr(fixture->errors, "unable to open"));
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(commands_show_what_people_look_for),
+        CASE(programs_get_the_result_of_the_method),
+        CASE(the_drain_is_of_the_region_that_was_named),
+        CASE(wrong_usage_ends_with_2_and_says_why),
+        CASE(a_refusal_ends_with_1),
+        CASE(no_daemon_ends_with_3),
+        CASE(a_configuration_is_validated_and_applied_from_a_file),
+        CASE(a_wrong_configuration_is_told_finding_by_finding),
+        CASE(a_file_that_is_not_json_is_told_with_its_line),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
