@@ -24,6 +24,7 @@ static void remember(struct h2_stream *stream)
     uint32_t place = place_of(NULL);
     lab.owner.streams[place] = stream;
     lab.owner.sent_headers[place] = false;
+    lab.owner.sent_bytes[place] = 0;
 }
 
 static void on_headers(void *owner, struct h2_stream *stream, const struct fields *fields,
@@ -61,19 +62,35 @@ static struct h2_supply section(struct fields *fields, bool end)
     return (struct h2_supply){.kind = H2_SUPPLY_HEADERS, .end = end, .fields = fields};
 }
 
+/* The rest of the body, as far as MAX allows. */
+static struct h2_supply supply_body(uint32_t place, uint32_t max)
+{
+    uint32_t left = lab.owner.body_bytes - lab.owner.sent_bytes[place];
+    uint32_t length = left < max ? left : max;
+    if (length > lab.segment.length)
+        length = lab.segment.length;
+    if (length == 0)
+        return (struct h2_supply){.kind = H2_SUPPLY_NONE};
+    lab.owner.sent_bytes[place] += length;
+    return (struct h2_supply){
+        .kind = H2_SUPPLY_DATA, .end = length == left, .chunk = {&lab.segment, 0, length}};
+}
+
 static struct h2_supply on_supply(struct h2_stream *stream, uint32_t max, uint64_t now)
 {
     static uint8_t memory[512];
     static struct fields fields;
     uint32_t place = place_of(stream);
     bool is_client = h2_stream_conn(stream)->role == H2_CLIENT;
-    if (lab.owner.sent_headers[place] || (!is_client && !lab.owner.answer))
+    if (lab.owner.sent_headers[place])
+        return supply_body(place, is_client ? 0 : max);
+    if (!is_client && !lab.owner.answer)
         return (struct h2_supply){.kind = H2_SUPPLY_NONE};
     lab.owner.sent_headers[place] = true;
     fields_init(&fields, memory, sizeof(memory));
     if (!is_client) {
         fields_add_token(&fields, FIELD_STATUS, bytes_text("200"));
-        return section(&fields, true);
+        return section(&fields, lab.owner.body_bytes == 0);
     }
     fields_add_token(&fields, FIELD_METHOD, bytes_text("GET"));
     fields_add_token(&fields, FIELD_SCHEME, bytes_text("https"));
@@ -146,6 +163,12 @@ void lab_create(const struct h2_config *config)
     random_seed(&lab.random, 1);
     timer_wheel_init(&lab.wheel, lab.now);
     lab.config = *config;
+    lab.segment = (struct segment){
+        .data = lab.segment_bytes,
+        .length = sizeof(lab.segment_bytes),
+        .capacity = sizeof(lab.segment_bytes),
+        .references = 1,
+    };
     lab.h2 = h2_create(config);
     check(lab.h2 != NULL);
 }
@@ -160,7 +183,7 @@ void lab_open(enum h2_role role)
 
 void lab_handshake(void)
 {
-    lab_script(lab.owner.conn->role == H2_SERVER ? "PREFACE; SETTINGS/0/0; SETTINGS/1/0"
+    lab_script(lab.owner.conn->role == H2_SERVER ? "PREFACE; SETTINGS/0/0; !flush; SETTINGS/1/0"
                                                  : "!flush; SETTINGS/0/0; SETTINGS/1/0");
     lab_forget_sent();
 }
@@ -303,6 +326,20 @@ struct lab_seen lab_seen(enum h2_frame_type type, uint32_t stream_id)
     return seen;
 }
 
+uint64_t lab_data_sent(uint32_t stream_id)
+{
+    uint64_t sum = 0;
+    struct h2_frame frame;
+    struct bytes payload;
+    struct reader r = sent_frames();
+    while (h2_script_read(&r, &frame, &payload)) {
+        check(frame.length <= H2_FRAME_PAYLOAD_BYTES);
+        if (frame.type == H2_FRAME_DATA && frame.stream_id == stream_id)
+            sum += frame.length;
+    }
+    return sum;
+}
+
 void lab_forget_sent(void)
 {
     lab.sent_bytes = 0;
@@ -320,7 +357,7 @@ void lab_close(void)
     check(pool_used(&lab.h2->streams) == 0);
     check(pool_used(&lab.h2->header_blocks) == 0);
     check(pool_used(&lab.h2->hpack_tables) == 0);
-    check(lab.wheel.armed_count == 0);
+    check(lab.wheel.armed_count == 0 && lab.segment.references == 1);
     check(h2_stream_count(lab.h2) == 0 && h2_connection_count(lab.h2) == 0);
     pipe_release(&lab.pipe);
     memory_reset();

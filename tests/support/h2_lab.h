@@ -17,7 +17,9 @@ struct lab_owner {
     struct h2_conn *conn;                   /* NULL once closed() was told */
     struct h2_stream *streams[LAB_STREAMS]; /* NULL: free, or over */
     bool sent_headers[LAB_STREAMS];
-    bool answer;         /* with headers that end the response */
+    uint32_t sent_bytes[LAB_STREAMS];
+    uint32_t body_bytes; /* of every answer */
+    bool answer;         /* with headers, and a body if there is one */
     bool resets_at_once; /* in headers() */
     bool closes_at_once; /* in headers() */
     uint32_t headers;
@@ -37,7 +39,9 @@ struct h2_lab {
     struct timer_wheel wheel;
     struct h2 *h2;
     struct h2_config config;
-    struct pipe pipe; /* ends[0]: the connection's */
+    struct pipe pipe;       /* ends[0]: the connection's */
+    struct segment segment; /* all bodies are made of it */
+    uint8_t segment_bytes[16384];
     struct lab_owner owner;
     uint64_t now;
     uint8_t sent[1 << 18]; /* by the connection, since lab_forget_sent() */
@@ -83,6 +87,8 @@ struct lab_seen {
     uint32_t numbers[2];
     uint8_t flags;
 };
+/* Sum of the payloads of DATA frames sent on STREAM_ID. */
+uint64_t lab_data_sent(uint32_t stream_id);
 struct lab_seen lab_seen(enum h2_frame_type type, uint32_t stream_id);
 void lab_forget_sent(void);
 
