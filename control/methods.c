@@ -27,7 +27,7 @@ const struct method method_table[] = {
     {"port.list", {{0}}, "DPDK ports: what they offer, what they counted", method_port_list},
     {"worker.list",
      {{0}},
-     "workers: how busy in the last second, connections, turns",
+     "workers: how busy in the last second, turns, packets",
      method_worker_list},
     {"region.list", {{0}}, "regions: agreed state, this node's opinion, votes", method_region_list},
     {"region.drain",

@@ -28,6 +28,10 @@ static const char document[] =
     "   'coalesce': {'mode': 'post-body', 'key_headers': ['X-Model']}}],"
     " 'control': {'socket': '%s/control.sock'}}";
 
+void fake_daemon_link(void)
+{
+}
+
 json_t *fake_config_document(const struct daemon *daemon)
 {
     char text[4096];

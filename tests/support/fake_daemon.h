@@ -49,6 +49,9 @@ struct daemon {
     uint32_t forgotten; /* listings */
 };
 
+/* Has the linker take this daemon and not the real one; for tests that call nothing else here. */
+void fake_daemon_link(void);
+
 /* A configuration with two regions, two services and four backends; nodes "fake-1". */
 json_t *fake_config_document(const struct daemon *daemon);
 
