@@ -427,18 +427,26 @@ static int create_workers(struct daemon *daemon)
     return 0;
 }
 
-static int open_signals(struct daemon *daemon)
+/* Before any thread exists: all of them inherit the mask, so only the signalfd sees a signal. */
+static int block_signals(struct daemon *daemon)
 {
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
+    if (pthread_sigmask(SIG_BLOCK, &signals, NULL) != 0)
+        return say("signals cannot be blocked");
     daemon->signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (daemon->signal_fd < 0 ||
+    return daemon->signal_fd < 0 ? say("signals cannot be watched") : 0;
+}
+
+static int watch_signals(struct daemon *daemon)
+{
+    daemon->loop = loop_create();
+    if (daemon->loop == NULL ||
         loop_watch(daemon->loop, daemon->signal_fd, EPOLLIN, signal_arrived, daemon) == NULL)
-        return say("signals cannot be watched");
+        return say("the event loop cannot be created");
     return 0;
 }
 
@@ -503,12 +511,8 @@ static int start_workers(struct daemon *daemon)
 
 static int start(struct daemon *daemon)
 {
-    if (open_environment(daemon) != 0)
-        return -1;
-    daemon->loop = loop_create();
-    if (daemon->loop == NULL)
-        return say("the event loop cannot be created");
-    if (open_signals(daemon) != 0 || create_workers(daemon) != 0 || create_control(daemon) != 0)
+    if (block_signals(daemon) != 0 || open_environment(daemon) != 0 ||
+        watch_signals(daemon) != 0 || create_workers(daemon) != 0 || create_control(daemon) != 0)
         return -1;
     print_start(daemon);
     return start_workers(daemon);
