@@ -338,7 +338,10 @@ void failover_view(const struct failover *failover, struct failover_view *out)
 void failover_command(struct failover *failover, enum failover_command command, uint32_t region,
                       uint64_t ttl_ms, const char *by, failover_done *done, void *context)
 {
-    assert_null(failover->done);
+    if (failover->done != NULL) {
+        done(context, false, "another command waits");
+        return;
+    }
     failover->command = command;
     failover->region = region;
     failover->ttl_ms = ttl_ms;

@@ -22,7 +22,7 @@ struct failover {
     bool suspect[FAKE_REGIONS];
     uint16_t share[FAKE_REGIONS];
     const struct config *config; /* names of the regions in the views */
-    /* The last command, which waits for fake_command_done(). */
+    /* The last command, which waits for fake_command_done(); another one is refused so long. */
     enum failover_command command;
     uint32_t region;
     uint64_t ttl_ms;
