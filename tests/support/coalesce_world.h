@@ -95,7 +95,7 @@ static inline bool world_post(struct postman *postman, uint16_t to, const struct
     struct world_worker *worker = &from->world->workers[to];
     uint32_t *count = &worker->mail_count[postman->self];
     assert_true(to < from->world->count && to != postman->self);
-    if (*count == from->world->ring_size)
+    if (*count >= from->world->ring_size)
         return false;
     worker->mails[postman->self][(*count)++] = *mail;
     if (*count > worker->mail_most)
@@ -218,21 +218,24 @@ static inline void world_tick(struct world *world)
     }
 }
 
-/* Until no mail is under way. */
+/* Until no mail is under way and none waits to be posted. */
 static inline void world_settle(struct world *world)
 {
     bool busy = true;
     while (busy) {
         busy = false;
+        world_tick(world);
         for (uint16_t to = 0; to < world->count; to++)
             for (uint16_t from = 0; from < world->count; from++)
-                busy |= world_mail_one(world, to, from);
-        world_tick(world);
+                while (world_mail_one(world, to, from))
+                    busy = true;
     }
 }
 
+/* What is under way arrives, then time passes. */
 static inline void world_pass(struct world *world, uint64_t for_ns)
 {
+    world_settle(world);
     world->now += for_ns;
     world_tick(world);
     world_settle(world);
