@@ -51,6 +51,13 @@ bool ejection_is_due(const struct ejection *ejection, const struct config_health
     return successes + failures >= REQUESTS_MIN && failures >= successes;
 }
 
+void ejection_forget(struct ejection *ejection, uint64_t now)
+{
+    ejection->row = 0;
+    memset(ejection->slices, 0, sizeof(ejection->slices));
+    ejection->slice_at_ns = now;
+}
+
 bool ejection_is_out(const struct ejection *ejection, uint64_t now)
 {
     return now < ejection->until_ns;
@@ -70,7 +77,5 @@ void ejection_begin(struct ejection *ejection, uint64_t now, const struct config
     if (jitter_ns > JITTER_MAX_NS)
         jitter_ns = JITTER_MAX_NS;
     ejection->until_ns = now + for_ns + jitter_ns / 1000 * random_below(random, 1001);
-    ejection->row = 0;
-    memset(ejection->slices, 0, sizeof(ejection->slices));
-    ejection->slice_at_ns = now;
+    ejection_forget(ejection, now);
 }

@@ -32,6 +32,9 @@ void ejection_note(struct ejection *ejection, uint64_t now, uint64_t successes, 
 /* Whether what was noted is enough to eject. */
 bool ejection_is_due(const struct ejection *ejection, const struct config_health *health);
 
+/* What was noted is over: the backend was away and has come back. */
+void ejection_forget(struct ejection *ejection, uint64_t now);
+
 bool ejection_is_out(const struct ejection *ejection, uint64_t now);
 
 /* Out from now on; what was noted is forgotten. */

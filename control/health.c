@@ -304,8 +304,10 @@ void health_probed(struct health *health, const struct probe_result *result, uin
     *(ok ? &tries->successes : &tries->failures) += 1;
     last_probe_text(backend, cause + strlen(cause), sizeof(cause) - strlen(cause));
     enum health_event event = probe_event(backend, ok, settings(health, backend));
-    if (ok && !state_is_usable(backend->state)) /* what failed before it came back is over */
+    if (ok && !state_is_usable(backend->state)) { /* what failed before it came back is over */
         backend->connects_row_over = true;
+        ejection_forget(&backend->ejection, now);
+    }
     transition(health, backend, event, cause, now);
 }
 
