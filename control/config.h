@@ -121,6 +121,8 @@ struct config_route {
     uint64_t request_timeout_ns;
     uint64_t first_byte_timeout_ns;
     uint64_t idle_timeout_ns;
+    uint64_t hold_first_byte_ns;
+    uint64_t hold_stream_ns;
     struct config_coalesce coalesce; /* defaults come from the top-level `coalesce` */
 };
 

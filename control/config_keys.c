@@ -162,6 +162,12 @@ static const struct config_key route_keys[] = {
      .help = "of one attempt until its response headers"},
     {"idle_timeout", KEY_DURATION, 0, MEMBER(config_route, idle_timeout_ns), .low = MS(10),
      .high = SEC(600), .fallback = "\"60s\"", .help = "of a response without progress"},
+    {"hold_first_byte", KEY_DURATION, 0, MEMBER(config_route, hold_first_byte_ns), .high = SEC(15),
+     .fallback = "\"0s\"",
+     .help = "response headers wait so long for the first body byte: until then a failing backend "
+             "can be replaced unseen"},
+    {"hold_first_byte_stream", KEY_DURATION, 0, MEMBER(config_route, hold_stream_ns),
+     .high = SEC(15), .fallback = "\"1s\"", .help = "the same for event streams and gRPC"},
     {"coalesce", KEY_OBJECT, 0, MEMBER(config_route, coalesce), .object = &coalesce_object,
      .help = "what differs from the top-level `coalesce`"},
 };

@@ -9,6 +9,7 @@ each offending include: file:line: what is wrong.
 """
 
 import pathlib
+import itertools
 import re
 import sys
 
@@ -113,12 +114,19 @@ def check_include(file, bracket, name):
     return check_library_include(file, name)
 
 
+def program_of(file):
+    """The program of control/ that a file belongs to: the daemon or the operator's command."""
+    if file.startswith("control/weirctl/"):
+        return "weirctl"
+    return "weir" if file.startswith("control/") else None
+
+
 def check_library_spread(includes):
-    """Complaints about libraries that too many files of control/ include."""
+    """Complaints about libraries that too many files of one of control/'s programs include."""
     complaints = []
-    for library in CONTROL_LIBRARIES:
+    for library, program in itertools.product(CONTROL_LIBRARIES, ("weir", "weirctl")):
         files = sorted({file for file, _, _, name in includes
-                        if file.startswith("control/") and library_of(name) == library})
+                        if program_of(file) == program and library_of(name) == library})
         if len(files) > FILES_PER_LIBRARY:
             complaints.append(f"{files[-1]}:1: {library} is included by {len(files)} files, at "
                               f"most {FILES_PER_LIBRARY} may: {', '.join(files)}")

@@ -27,6 +27,8 @@ static void read_route(struct flight *flight, const struct flight_request *reque
     flight->replay_safe = route->replay_safe;
     flight->first_byte_timeout_ns = route->first_byte_timeout_ns;
     flight->idle_timeout_ns = route->idle_timeout_ns;
+    flight->hold_first_byte_ns = route->hold_first_byte_ns;
+    flight->hold_stream_ns = route->hold_stream_ns;
     flight->linger_ns = route->coalesce.linger_ns;
     flight->flight_bytes = route->coalesce.flight_bytes;
     flight->ignore_no_store = route->coalesce.ignore_no_store;

@@ -78,6 +78,8 @@ struct flight {
     char service_name[SERVICE_NAME_MAX];
     uint64_t first_byte_timeout_ns;
     uint64_t idle_timeout_ns;
+    uint64_t hold_first_byte_ns;
+    uint64_t hold_stream_ns;
     uint64_t linger_ns;
     uint32_t flight_bytes;
     bool ignore_no_store;
@@ -96,6 +98,7 @@ struct flight {
     /* The answer. */
     uint16_t status;
     bool length_declared;
+    bool head_held; /* the head waits for the first body byte, nobody has seen it */
     uint64_t declared_bytes;
     uint64_t credit_owed; /* bytes taken in whose window has not been given back */
     struct list thirsty_link;
@@ -108,6 +111,7 @@ struct flight {
     uint64_t deadline_ns;
     struct timer deadline;
     struct timer patience;
+    struct timer hold;
     struct timer linger;
     struct timer pressure;
 };
@@ -198,6 +202,10 @@ void flight_request_clear(struct flight *flight);
 void flight_response_headers(struct attempt *attempt, const struct fields *fields,
                              enum h2_section section, bool end, uint64_t now);
 void flight_response_data(struct attempt *attempt, struct bytes bytes, bool end, uint64_t now);
+/* Let subscribers see a head that was held back; harmless when none is. They are not told yet. */
+void flight_release_head(struct flight *flight, uint64_t now);
+/* Drop a head that was held back: another attempt begins. Harmless when none is. */
+void flight_forget_head(struct flight *flight);
 
 /* Subscribers or branches moved on: let go of the body's front and reopen the window. */
 void flight_trim(struct flight *flight, uint64_t now);

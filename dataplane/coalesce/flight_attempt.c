@@ -204,6 +204,7 @@ static void retry(struct flight *flight, const struct loss_rule *rule, uint64_t 
     flight->picks = 0;
     flight->may_return = rule->may_return;
     flight->pick.avoid_region = rule->leaves_region ? region_of(flight) : -1;
+    flight_forget_head(flight);
     flight_request_rewind(flight);
     flight_try(flight, now);
 }

@@ -96,6 +96,44 @@ static void detach_others(struct flight *flight, uint64_t now)
 
 static void end_answer(struct flight *flight, uint64_t now);
 
+/* How long the head waits for the first body byte, so that a backend that fails in between can be
+ * replaced unseen (coalescing.md, hold_first_byte). */
+static uint64_t hold_time(const struct flight *flight, const struct fields *head)
+{
+    struct bytes type = BYTES_NONE;
+    if (has_no_body(flight) || !fields_find(head, FIELD_CONTENT_TYPE, &type))
+        return flight->hold_first_byte_ns;
+    bool stream = bytes_start_with(type, bytes_text("text/event-stream")) ||
+                  bytes_start_with(type, bytes_text("application/grpc"));
+    return stream ? flight->hold_stream_ns : flight->hold_first_byte_ns;
+}
+
+void flight_release_head(struct flight *flight, uint64_t now)
+{
+    struct timer_wheel *wheel = flight->coalesce->config.wheel;
+    if (!flight->head_held)
+        return;
+    flight->head_held = false;
+    timer_cancel(wheel, &flight->hold);
+    flight_become(flight, FLIGHT_ANSWERING, CAUSE_HEAD_ARRIVED);
+    flight_budget_release(flight);
+    flight->feed.state = FEED_HEAD;
+    timer_arm(wheel, &flight->patience, now + flight->idle_timeout_ns);
+}
+
+void flight_forget_head(struct flight *flight)
+{
+    if (!flight->head_held)
+        return;
+    COALESCE_COUNT(flight->coalesce, heads_replaced);
+    flight->head_held = false;
+    flight->length_declared = false;
+    flight->declared_bytes = 0;
+    flight->status = 0;
+    timer_cancel(flight->coalesce->config.wheel, &flight->hold);
+    section_give(&flight->coalesce->sections, &flight->feed.head);
+}
+
 static void response_head(struct flight *flight, const struct fields *head, bool end, uint64_t now)
 {
     struct coalesce *coalesce = flight->coalesce;
@@ -111,10 +149,13 @@ static void response_head(struct flight *flight, const struct fields *head, bool
         detach_others(flight, now);
     if (flight->status >= 500) /* C10 */
         flight_leave_table(flight, &coalesce->counters.removed_server_error, now);
-    flight_become(flight, FLIGHT_ANSWERING, CAUSE_HEAD_ARRIVED);
-    flight_budget_release(flight);
-    flight->feed.state = FEED_HEAD;
-    timer_arm(coalesce->config.wheel, &flight->patience, now + flight->idle_timeout_ns);
+    flight->head_held = true;
+    uint64_t hold_ns = end ? 0 : hold_time(flight, head);
+    if (hold_ns > 0) {
+        timer_arm(coalesce->config.wheel, &flight->hold, now + hold_ns);
+        return;
+    }
+    flight_release_head(flight, now);
     if (end)
         end_answer(flight, now);
     else
@@ -166,6 +207,7 @@ static void response_trailers(struct flight *flight, const struct fields *traile
         flight_break(flight, FLIGHT_NO_MEMORY, now);
         return;
     }
+    flight_release_head(flight, now);
     flight->feed.has_trailers = true;
     end_answer(flight, now);
 }
@@ -207,6 +249,7 @@ void flight_response_data(struct attempt *attempt, struct bytes bytes, bool end,
     struct coalesce *coalesce = flight->coalesce;
     flight_hold(flight);
     flight->progress_at_ns = now;
+    flight_release_head(flight, now);
     if (length_is_exceeded(flight, bytes.length)) {
         wrong_length(flight, now);
     } else if (body_append(&flight->feed.body, &coalesce->payload, bytes) < bytes.length) {

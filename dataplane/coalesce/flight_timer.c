@@ -63,6 +63,16 @@ static void patience_over(struct timer *timer, void *context, uint64_t now)
     flight_settle(flight, now);
 }
 
+/* The first body byte does not come soon: the head goes on without it. */
+static void held_enough(struct timer *timer, void *context, uint64_t now)
+{
+    struct flight *flight = context;
+    flight_hold(flight);
+    flight_release_head(flight, now);
+    flight_announce(flight, now);
+    flight_settle(flight, now);
+}
+
 /* C12 */
 static void lingered_enough(struct timer *timer, void *context, uint64_t now)
 {
@@ -126,6 +136,7 @@ void flight_timers_init(struct flight *flight)
 {
     timer_init(&flight->deadline, deadline_passed, flight);
     timer_init(&flight->patience, patience_over, flight);
+    timer_init(&flight->hold, held_enough, flight);
     timer_init(&flight->linger, lingered_enough, flight);
     timer_init(&flight->pressure, pressed_enough, flight);
 }
@@ -134,6 +145,7 @@ void flight_timers_cancel(struct flight *flight)
 {
     timer_cancel(wheel_of(flight), &flight->deadline);
     timer_cancel(wheel_of(flight), &flight->patience);
+    timer_cancel(wheel_of(flight), &flight->hold);
     timer_cancel(wheel_of(flight), &flight->linger);
     timer_cancel(wheel_of(flight), &flight->pressure);
 }
