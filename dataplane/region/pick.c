@@ -133,7 +133,7 @@ enum pick_failure pick_backend(const struct snapshot *snapshot, const struct bac
 {
     check(request->service < snapshot->service_count);
     check(request->tried_count <= PICK_TRIED_MAX);
-    struct candidates best;
+    struct candidates best = {0};
     bool served;
     if (!find_region(snapshot, request, random, &best, &served))
         return served ? PICK_NONE_USABLE : PICK_NO_SERVICE_BACKEND;
