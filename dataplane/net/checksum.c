@@ -2,7 +2,6 @@
 
 #include "dataplane/base/check.h"
 
-#include <arpa/inet.h>
 #include <rte_mbuf.h>
 
 /* 32 bytes as eight lanes; compilers split them into what the processor has. */
@@ -28,14 +27,24 @@ static uint64_t sum_lanes(const uint8_t *at, size_t steps)
 static uint64_t sum_tail(const uint8_t *at, size_t length)
 {
     uint64_t sum = 0;
-    for (; length >= sizeof(uint32_t); length -= sizeof(uint32_t), at += sizeof(uint32_t)) {
+    for (; length >= 8; length -= 8, at += 8)
+        sum += checksum_8(at);
+    if (length & 4) {
         uint32_t word;
         memcpy(&word, at, sizeof(word));
         sum += word;
+        at += sizeof(word);
     }
-    uint32_t rest = 0;
-    memcpy(&rest, at, length);
-    return sum + rest;
+    if (length & 2) {
+        uint16_t word;
+        memcpy(&word, at, sizeof(word));
+        sum += word;
+        at += sizeof(word);
+    }
+    uint8_t last[2] = {length & 1 ? *at : 0, 0};
+    uint16_t word;
+    memcpy(&word, last, sizeof(word));
+    return sum + word;
 }
 
 uint16_t checksum_bytes(const void *data, size_t length)
@@ -78,12 +87,4 @@ uint16_t checksum_packet(const struct rte_mbuf *packet, uint32_t offset, uint32_
         offset = 0;
     }
     return checksum_fold(sum);
-}
-
-uint16_t checksum_pseudo(const struct ip_address *source, const struct ip_address *destination,
-                         uint8_t protocol, uint32_t length)
-{
-    uint64_t sum = checksum_bytes(source->bytes, sizeof(source->bytes));
-    sum += checksum_bytes(destination->bytes, sizeof(destination->bytes));
-    return checksum_fold(sum + htonl(protocol) + htonl(length));
 }

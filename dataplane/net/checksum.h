@@ -8,8 +8,10 @@
 
 #include "dataplane/base/ip_address.h"
 
+#include <arpa/inet.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct rte_mbuf;
 
@@ -20,6 +22,14 @@ static inline uint16_t checksum_fold(uint64_t sum)
     sum = (sum & 0xffff) + (sum >> 16);
     sum = (sum & 0xffff) + (sum >> 16);
     return (uint16_t)sum;
+}
+
+/* Eight bytes as two 32-bit words, to be folded later. */
+static inline uint64_t checksum_8(const uint8_t *at)
+{
+    uint64_t words;
+    memcpy(&words, at, sizeof(words));
+    return (words & 0xffffffff) + (words >> 32);
 }
 
 /* The partial sum of LENGTH bytes; an odd last byte counts as the first half of a word. */
@@ -33,5 +43,11 @@ uint16_t checksum_packet(const struct rte_mbuf *packet, uint32_t offset, uint32_
  * transport header and data. IPv4 addresses are summed in their mapped form: its ffff is another
  * zero in ones' complement.
  */
-uint16_t checksum_pseudo(const struct ip_address *source, const struct ip_address *destination,
-                         uint8_t protocol, uint32_t length);
+static inline uint16_t checksum_pseudo(const struct ip_address *source,
+                                       const struct ip_address *destination, uint8_t protocol,
+                                       uint32_t length)
+{
+    uint64_t sum = checksum_8(source->bytes) + checksum_8(source->bytes + 8) +
+                   checksum_8(destination->bytes) + checksum_8(destination->bytes + 8);
+    return checksum_fold(sum + htonl(protocol) + htonl(length));
+}
