@@ -13,6 +13,7 @@ enum icmp_kind {
     ICMP_KIND_ECHO,
     ICMP_KIND_ERROR,
     ICMP_KIND_NDP,
+    ICMP_KIND_MLD,
     ICMP_KIND_OTHER,
 };
 
@@ -31,6 +32,8 @@ static enum icmp_kind kind_of_v6(uint8_t type)
         return ICMP_KIND_ECHO;
     if (type >= ICMP6_UNREACHABLE && type <= ICMP6_PARAMETER_PROBLEM)
         return ICMP_KIND_ERROR;
+    if (type == ICMP6_LISTENER_QUERY)
+        return ICMP_KIND_MLD;
     bool ndp = type >= ICMP6_ROUTER_SOLICITATION && type <= ICMP6_REDIRECT;
     return ndp ? ICMP_KIND_NDP : ICMP_KIND_OTHER;
 }
@@ -199,7 +202,7 @@ static uint64_t *icmp_refusal(struct net *net, const struct arrival *arrival, en
         return &net->counters.in_icmp_checksum;
     uint8_t type = l4_of(arrival)[0];
     *kind = is_v4(arrival) ? kind_of_v4(type) : kind_of_v6(type);
-    if (*kind == ICMP_KIND_NDP)
+    if (*kind == ICMP_KIND_NDP || *kind == ICMP_KIND_MLD)
         return NULL;
     if (arrival->local == NULL)
         return &net->counters.in_icmp_group;
@@ -225,6 +228,9 @@ bool icmp_in(struct net *net, struct arrival *arrival, uint64_t now, struct flow
         return error_in(net, arrival, tuple);
     case ICMP_KIND_NDP:
         ndp_in(net, arrival, now);
+        return false;
+    case ICMP_KIND_MLD:
+        mld_in(net, arrival, now);
         return false;
     case ICMP_KIND_OTHER:
         break;

@@ -81,12 +81,10 @@ void local_fill(struct net *net, const struct ip_address *vips, uint32_t vip_cou
     }
 }
 
-/* ff02::1:ffXX:XXXX with the last three bytes of the address (RFC 4291 2.7.1). */
 static bool group_fits(const struct ip_address *group, const struct ip_address *address)
 {
-    static const uint8_t solicited[13] = {0xff, 0x02, [11] = 0x01, [12] = 0xff};
-    return memcmp(group->bytes, solicited, sizeof(solicited)) == 0 &&
-           memcmp(group->bytes + 13, address->bytes + 13, 3) == 0 && !ip_address_is_v4(address);
+    struct ip_address fitting = ip_address_solicited_group(address);
+    return !ip_address_is_v4(address) && ip_address_equal(group, &fitting);
 }
 
 bool local_has_group(const struct net *net, uint8_t interface, const struct ip_address *group)

@@ -94,8 +94,7 @@ bool ndp_ask(struct net *net, uint8_t interface, const struct ip_address *target
         counter_add(&net->counters.out_no_source, 1);
         return false;
     }
-    struct ip_address group = {{0xff, 0x02, [11] = 0x01, [12] = 0xff}};
-    memcpy(group.bytes + 13, target->bytes + 13, 3);
+    struct ip_address group = ip_address_solicited_group(target);
     uint8_t to_group[ETH_ADDRESS_BYTES];
     group_mac(&group, to_group);
     struct ndp_send how = {source, &group, to_group};

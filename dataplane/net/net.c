@@ -34,9 +34,11 @@ struct net *net_create(const struct net_config *config)
     net->config = *config;
     net->echo_rate = (struct rate){0, CLOCK_S / NET_ECHOES_PER_S, NET_ECHO_BURST};
     net->question_rate = (struct rate){0, CLOCK_S / NET_QUESTIONS_PER_S, NET_QUESTION_BURST};
+    net->mld_rate = (struct rate){0, CLOCK_S / NET_REPORTS_PER_S, NET_REPORT_BURST};
     net->mail_rate = (struct rate){0, CLOCK_S / NET_MAILS_PER_S, NET_MAIL_BURST};
     routes_fill(net);
     local_fill(net, NULL, 0);
+    mld_init(net);
     return neighbours_init(net) ? net : NULL;
 }
 
@@ -70,10 +72,11 @@ static void announce(struct net *net, uint8_t interface, const struct local_addr
 
 void net_announce(struct net *net, uint64_t now)
 {
-    (void)now;
     for (uint32_t i = 0; i < LOCAL_SLOTS; i++)
         for (uint8_t j = 0; net->local.slots[i].used && j < net->config.interface_count; j++)
             announce(net, j, &net->local.slots[i]);
+    net_flush(net);
+    mld_start(net, now);
 }
 
 /* ---- in ---- */
@@ -105,12 +108,18 @@ static void hand_out(struct net *net, const struct arrival *arrival, const struc
     counter_add(&net->counters.in_foreign, 1);
 }
 
+/* NONE: the data is known to be whole, only the field was never filled in (virtual machines). */
+static bool is_flagged_good(const struct rte_mbuf *packet)
+{
+    uint64_t flags = packet->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
+    return flags == RTE_MBUF_F_RX_L4_CKSUM_GOOD || flags == RTE_MBUF_F_RX_L4_CKSUM_NONE;
+}
+
 static bool is_tcp_checksum_right(struct net *net, const struct arrival *arrival,
                                   const uint8_t *tcp)
 {
     const struct rte_mbuf *packet = arrival->packet;
-    if (net_queue_of(net, arrival->interface)->features->rx_checksum &&
-        (packet->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD)
+    if (net_queue_of(net, arrival->interface)->features->rx_checksum && is_flagged_good(packet))
         return true;
     counter_add(&net->counters.in_tcp_verified, 1);
     uint64_t sum =

@@ -73,7 +73,10 @@ struct net_counters *net_counters(struct net *net);
 /* Replace the service addresses we answer for (ARP, NDP, echo, TCP). At most NET_VIPS_MAX. */
 void net_set_vips(struct net *net, const struct ip_address *vips, uint32_t count);
 
-/* Announce all our addresses (gratuitous ARP, unsolicited NA). Done by worker 0 at start. */
+/*
+ * Announce all our addresses (gratuitous ARP, unsolicited NA) and their multicast groups (MLD); the
+ * latter is repeated by a timer from then on. Done by worker 0 at start and when addresses change.
+ */
 void net_announce(struct net *net, uint64_t now);
 
 /* What one burst brought for TCP. The callee of the arrays owns the mbufs. */

@@ -6,7 +6,7 @@
  * The way out:  net_send -> neighbour_send -> eth_out -> transmit -> net_flush
  *
  * Timers: one a neighbour, at most one purpose at a time: the next question while INCOMPLETE or
- * PROBE, the end of the pause while FAILED.
+ * PROBE, the end of the pause while FAILED. One a net: the next multicast listener report.
  */
 #pragma once
 
@@ -57,6 +57,21 @@ static inline bool rate_take(struct rate *rate, uint64_t now)
 #define NET_QUESTION_BURST  256u
 #define NET_MAILS_PER_S     1000u /* news about neighbours, each to all workers */
 #define NET_MAIL_BURST      64u
+#define NET_REPORTS_PER_S   4u /* answers to multicast listener queries */
+#define NET_REPORT_BURST    4u
+
+static inline bool ip_address_is_link_local(const struct ip_address *address)
+{
+    return address->bytes[0] == 0xfe && (address->bytes[1] & 0xc0) == 0x80;
+}
+
+/* ff02::1:ffXX:XXXX with the last three bytes of the address (RFC 4291 2.7.1). */
+static inline struct ip_address ip_address_solicited_group(const struct ip_address *address)
+{
+    struct ip_address group = {{0xff, 0x02, [11] = 0x01, [12] = 0xff}};
+    memcpy(group.bytes + 13, address->bytes + 13, 3);
+    return group;
+}
 
 /* ---- local.c: which addresses are ours, and where we answer for them ---- */
 
@@ -240,6 +255,16 @@ bool ndp_ask(struct net *net, uint8_t interface, const struct ip_address *target
              const uint8_t *mac);
 void ndp_announce(struct net *net, uint8_t interface, const struct ip_address *address);
 
+/* ---- mld.c ---- */
+
+void mld_init(struct net *net);
+
+/* Report our groups, now and from time to time. */
+void mld_start(struct net *net, uint64_t now);
+
+/* A query with a right checksum: report. */
+void mld_in(struct net *net, struct arrival *arrival, uint64_t now);
+
 /* ---- ip_in.c, ip_out.c, icmp.c ---- */
 
 /* Check IP headers; returns how many arrivals are left at the front of the array. */
@@ -272,6 +297,8 @@ struct net {
     struct rate echo_rate;
     struct rate question_rate;
     struct rate mail_rate;
+    struct rate mld_rate;
+    struct timer mld_timer;
     uint32_t vip_count;
     uint32_t route_count;
     struct arrival batch[NET_BURST];

@@ -1,5 +1,7 @@
 #include "dataplane/net/net_internal.h"
 
+#include <arpa/inet.h>
+
 static bool prefix_holds(const struct route *route, const struct ip_address *address)
 {
     return route->v4 == ip_address_is_v4(address) && ip_prefix_contains(&route->prefix, address);
@@ -43,6 +45,16 @@ bool route_is_on_link(const struct net *net, uint8_t interface, const struct ip_
     return false;
 }
 
+/* The network's own address or its broadcast address (RFC 1122 3.2.1.3): nobody to talk to. */
+static bool is_broadcast(const struct route *route, const struct ip_address *address)
+{
+    if (!route->v4 || route->prefix.bits > 126)
+        return false; /* IPv6 has none, nor have /31 (RFC 3021) and /32 */
+    uint32_t hosts = UINT32_MAX >> (route->prefix.bits - IP_ADDRESS_V4_BITS);
+    uint32_t host = ntohl(ip_address_v4(address)) & hosts;
+    return host == 0 || host == hosts;
+}
+
 static void path_fill(const struct net *net, uint8_t interface, const struct neighbour *neighbour,
                       struct net_path *out)
 {
@@ -62,13 +74,15 @@ static bool route_to_gateway(struct net *net, bool v4, struct net_path *out)
     return false;
 }
 
-static bool route_on_link(struct net *net, uint8_t interface, const struct ip_address *remote,
-                          struct net_path *out)
+static bool route_on_link(struct net *net, const struct route *route,
+                          const struct ip_address *remote, struct net_path *out)
 {
-    struct neighbour *neighbour = neighbour_take(net, interface, remote);
+    if (is_broadcast(route, remote))
+        return false;
+    struct neighbour *neighbour = neighbour_take(net, route->interface, remote);
     if (neighbour == NULL)
         return false;
-    path_fill(net, interface, neighbour, out);
+    path_fill(net, route->interface, neighbour, out);
     return true;
 }
 
@@ -79,17 +93,12 @@ bool net_route(struct net *net, const struct ip_address *remote, struct net_path
         uint32_t i = 0;
         while (i < net->route_count && !prefix_holds(&net->routes[i], remote))
             i++;
-        found = i < net->route_count ? route_on_link(net, net->routes[i].interface, remote, out)
+        found = i < net->route_count ? route_on_link(net, &net->routes[i], remote, out)
                                      : route_to_gateway(net, ip_address_is_v4(remote), out);
     }
     if (!found)
         counter_add(&net->counters.out_no_route, 1);
     return found;
-}
-
-static bool is_link_local(const struct ip_address *address)
-{
-    return address->bytes[0] == 0xfe && (address->bytes[1] & 0xc0) == 0x80;
 }
 
 /* An interface's address for talking to REMOTE: of its network, else any of its family. */
@@ -104,7 +113,7 @@ static const struct ip_address *source_on(const struct net_interface *interface,
             continue;
         if (ip_prefix_contains(prefix, remote))
             return &prefix->address;
-        if (any == NULL && !is_link_local(&prefix->address))
+        if (any == NULL && !ip_address_is_link_local(&prefix->address))
             any = &prefix->address;
     }
     return any;

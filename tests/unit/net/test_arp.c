@@ -244,6 +244,7 @@ static void all_addresses_are_announced(void **state)
     }
     assert_int_equal(arp, 2);
     assert_int_equal(ndp, 2);
+    assert_int_equal(counters_of(&fixture)->mld_reports, 1);
     fixture_close(&fixture);
 }
 
@@ -258,7 +259,7 @@ static void many_vips_are_announced_in_several_flushes(void **state)
     }
     net_set_vips(fixture.host.net, vips, NET_VIPS_MAX);
     net_announce(fixture.host.net, 1);
-    assert_int_equal(fixture_sent_count(&fixture), NET_VIPS_MAX + 2);
+    assert_int_equal(fixture_sent_count(&fixture), NET_VIPS_MAX + 3); /* and MLD */
     assert_int_equal(counters_of(&fixture)->out_queue_full, 0);
     fixture_close(&fixture);
 }

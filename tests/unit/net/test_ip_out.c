@@ -241,8 +241,11 @@ static void there_is_no_route_to_ourselves_or_without_a_gateway(void **state)
     assert_false(net_route(fixture.host.net, &ours, &path));
     assert_false(net_route(fixture.host.net, &far4, &path));
     assert_false(net_route(fixture.host.net, &far6, &path));
+    struct ip_address network = address("10.0.0.0"), broadcast = address("10.0.0.255");
+    assert_false(net_route(fixture.host.net, &network, &path));
+    assert_false(net_route(fixture.host.net, &broadcast, &path));
     assert_true(net_route(fixture.host.net, &near, &path));
-    assert_int_equal(counters_of(&fixture)->out_no_route, 3);
+    assert_int_equal(counters_of(&fixture)->out_no_route, 5);
     fixture_close(&fixture);
 }
 
