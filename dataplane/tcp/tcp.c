@@ -138,6 +138,7 @@ struct tcp_conn *tcp_conn_new(struct tcp *tcp, const struct flow_tuple *tuple, u
     conn->ts_offset = tcp_timestamp_offset(tcp, tuple);
     conn->heard_at_ms = tcp_ms(now);
     conn->progress_at_ms = tcp_ms(now);
+    conn->challenge_at_ms = tcp_ms(now) - TCP_CHALLENGE_INTERVAL_MS;
     conn->last_sent_at_us = tcp_us(now);
     conn->rcv_mss = TCP_MSS_DEFAULT_V4;
     links_init(conn);

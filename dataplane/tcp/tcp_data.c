@@ -266,7 +266,7 @@ bool tcp_data_in(struct tcp_conn *conn, struct tcp_segment *seg, uint64_t now)
     }
     if (conn->flags & TCP_CONN_FIN_SEEN && conn->rcv_nxt == conn->fin_at)
         return fin_in(conn, now);
-    if (seg->flags & TCP_FIN)
-        ack_now(conn);
+    if (seg->flags & TCP_FIN && seg->length == 0)
+        ack_now(conn); /* with payload it has been answered already */
     return true;
 }

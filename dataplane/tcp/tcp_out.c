@@ -202,11 +202,11 @@ bool tcp_out_ack(struct tcp_conn *conn, uint64_t now)
 void tcp_out_challenge(struct tcp_conn *conn, uint64_t now)
 {
     uint32_t ms = tcp_ms(now);
-    if (conn->challenge_at_ms != 0 && ms - conn->challenge_at_ms < TCP_CHALLENGE_INTERVAL_MS) {
+    if (ms - conn->challenge_at_ms < TCP_CHALLENGE_INTERVAL_MS) {
         tcp_count(conn->tcp, challenge_acks_limited);
         return;
     }
-    conn->challenge_at_ms = ms | 1;
+    conn->challenge_at_ms = ms;
     tcp_count(conn->tcp, challenge_acks);
     (void)tcp_out_ack(conn, now);
 }
