@@ -1,0 +1,164 @@
+#include "dataplane/tcp/tcp_send_queue.h"
+
+#include "dataplane/base/memory.h"
+#include "dataplane/base/random.h"
+#include "tests/support/cmocka.h"
+
+#define MODEL_BYTES (1u << 17)
+
+static struct tcp_span_pools pools;
+static struct segment_pool segments;
+static struct tcp_send_queue queue;
+
+static void open_pools(uint32_t spans, uint32_t blocks)
+{
+    assert_true(tcp_span_pools_init(&pools, spans, blocks, -1));
+    assert_true(segment_pool_init(&segments, "test", 64, 3000, -1));
+}
+
+static void close_pools(void)
+{
+    tcp_send_queue_clear(&queue, &pools);
+    assert_int_equal(pool_used(&pools.spans), 0);
+    assert_int_equal(pool_used(&pools.blocks), 0);
+    assert_int_equal(pool_used(&segments.segments), 0);
+    memory_reset();
+}
+
+static uint8_t byte_at(uint32_t position)
+{
+    return (uint8_t)(position * 7 + position / 253);
+}
+
+static bool append_copy(uint32_t position, uint32_t length)
+{
+    static uint8_t piece[MODEL_BYTES];
+    for (uint32_t i = 0; i < length; i++)
+        piece[i] = byte_at(position + i);
+    return tcp_send_queue_copy(&queue, &pools, bytes_of(piece, length));
+}
+
+static bool append_segment(uint32_t position, uint32_t length)
+{
+    struct segment *segment = segment_take(&segments);
+    if (segment == NULL)
+        return false;
+    for (uint32_t i = 0; i < length; i++)
+        segment->data[10 + i] = byte_at(position + i);
+    segment->length = 10 + length;
+    uint32_t half = length / 2; /* two pieces of one segment become one span */
+    bool good = tcp_send_queue_segment(&queue, &pools, segment, 10, half) &&
+                tcp_send_queue_segment(&queue, &pools, segment, 10 + half, length - half);
+    segment_drop(segment);
+    return good;
+}
+
+static void assert_reads(enum tcp_cursor cursor, uint32_t start, uint32_t from, uint32_t length)
+{
+    uint8_t got[5000];
+    tcp_send_queue_read(&queue, cursor, start + from, got, length);
+    for (uint32_t i = 0; i < length; i++)
+        assert_int_equal(got[i], byte_at(from + i));
+}
+
+/* Appends, reads at both cursors and acknowledgements in random order, wrapping around. */
+static void it_behaves_like_a_flat_array(void **state)
+{
+    struct random random;
+    random_seed(&random, 5);
+    open_pools(400, 200);
+    for (int round = 0; round < 20; round++) {
+        uint32_t start = 0xffff0000u + random_below(&random, 0x10000);
+        uint32_t acked = 0;
+        uint32_t end = 0;
+        tcp_send_queue_init(&queue, start);
+        while (end < MODEL_BYTES) {
+            uint32_t length = 1 + random_below(&random, 2990);
+            bool grown = random_below(&random, 2) == 0 ? append_copy(end, length)
+                                                       : append_segment(end, length);
+            if (grown)
+                end += length;
+            assert_int_equal(tcp_send_queue_end(&queue), start + end);
+            assert_int_equal(queue.bytes, end - acked);
+            uint32_t from = acked + random_below(&random, end - acked + 1);
+            uint32_t most = end - from < 5000 ? end - from : 5000;
+            assert_reads(random_below(&random, 2), start, from, random_below(&random, most + 1));
+            if (!grown || random_below(&random, 3) == 0) {
+                acked += random_below(&random, end - acked + 1);
+                tcp_send_queue_acknowledge(&queue, &pools, start + acked);
+            }
+        }
+        tcp_send_queue_acknowledge(&queue, &pools, start + end);
+        assert_int_equal(pool_used(&pools.spans), 0);
+        assert_int_equal(pool_used(&segments.segments), 0);
+    }
+    close_pools();
+}
+
+static void a_span_is_released_when_all_of_it_is_acknowledged(void **state)
+{
+    open_pools(10, 10);
+    tcp_send_queue_init(&queue, 100);
+    assert_true(append_segment(0, 1000));
+    assert_int_equal(pool_used(&pools.spans), 1);
+    tcp_send_queue_acknowledge(&queue, &pools, 1099);
+    assert_int_equal(pool_used(&segments.segments), 1);
+    assert_reads(TCP_CURSOR_AGAIN, 100, 999, 1);
+    tcp_send_queue_acknowledge(&queue, &pools, 1100);
+    assert_int_equal(pool_used(&segments.segments), 0);
+    close_pools();
+}
+
+static void small_copies_share_a_block(void **state)
+{
+    open_pools(10, 10);
+    tcp_send_queue_init(&queue, 0);
+    for (uint32_t i = 0; i < TCP_BLOCK_BYTES; i++)
+        assert_true(append_copy(i, 1));
+    assert_int_equal(pool_used(&pools.blocks), 1);
+    assert_true(append_copy(TCP_BLOCK_BYTES, 1));
+    assert_int_equal(pool_used(&pools.blocks), 2);
+    assert_reads(TCP_CURSOR_NEW, 0, 0, TCP_BLOCK_BYTES + 1);
+    assert_true(append_copy(0, 0));
+    assert_int_equal(queue.bytes, TCP_BLOCK_BYTES + 1);
+    close_pools();
+}
+
+/* Whatever is short, nothing is queued by halves. */
+static void empty_pools_refuse_the_whole(void **state)
+{
+    for (uint32_t spans = 1; spans < 8; spans++) {
+        for (uint32_t blocks = 1; blocks < 8; blocks++) {
+            open_pools(spans, blocks);
+            tcp_send_queue_init(&queue, 0);
+            uint32_t least = spans < blocks ? spans : blocks;
+            for (uint32_t wanted = 8; wanted > 0; wanted--) {
+                bool fits = wanted <= least;
+                assert_int_equal(append_copy(0, wanted * TCP_BLOCK_BYTES), fits);
+                assert_int_equal(queue.bytes, fits ? wanted * TCP_BLOCK_BYTES : 0);
+                if (fits)
+                    break;
+                assert_int_equal(pool_used(&pools.spans) + pool_used(&pools.blocks), 0);
+            }
+            close_pools();
+        }
+    }
+    open_pools(1, 1);
+    tcp_send_queue_init(&queue, 0);
+    assert_true(append_copy(0, 10));
+    assert_false(append_segment(10, 100));
+    assert_int_equal(pool_used(&segments.segments), 0);
+    assert_int_equal(queue.bytes, 10);
+    close_pools();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(it_behaves_like_a_flat_array),
+        cmocka_unit_test(a_span_is_released_when_all_of_it_is_acknowledged),
+        cmocka_unit_test(small_copies_share_a_block),
+        cmocka_unit_test(empty_pools_refuse_the_whole),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
