@@ -70,22 +70,38 @@ struct config *config_read_file(const char *path, const struct config *previous,
     return config;
 }
 
+/* Bytes a piece, with what it brings along in other layers; test_config_memory holds them against
+ * the truth. */
+#define CONNECTION_BYTES 16640 /* TCP, spans, blocks, HTTP/2, two HPACK tables */
+#define STREAM_BYTES     192
+#define EXCHANGE_BYTES   2688 /* and header_bytes / 8 */
+#define FLIGHT_BYTES     6144 /* and header_bytes / 4 */
+#define SEGMENT_BYTES    448  /* and segment_bytes */
+#define TIME_WAIT_BYTES  128
+#define NEIGHBOUR_BYTES  256
+#define KEY_BYTES        1280
+#define MBUF_BYTES       2688
+#define WORKER_BYTES     (64ull << 20)  /* rings, tables, scratch, probes, losses of alignment */
+#define LANE_BYTES       (512ull << 10) /* between two workers */
+
+static uint64_t worker_bytes(const struct config_limits *limits)
+{
+    uint64_t connections = (uint64_t)limits->client_connections + limits->upstream_connections;
+    uint64_t segments = limits->payload_bytes / limits->segment_bytes;
+    return connections * CONNECTION_BYTES + (uint64_t)limits->streams * STREAM_BYTES +
+           (uint64_t)limits->exchanges * (EXCHANGE_BYTES + limits->header_bytes / 8) +
+           (uint64_t)limits->flights * (FLIGHT_BYTES + limits->header_bytes / 4) +
+           segments * (SEGMENT_BYTES + limits->segment_bytes) +
+           (uint64_t)limits->time_wait * TIME_WAIT_BYTES +
+           (uint64_t)limits->neighbours * NEIGHBOUR_BYTES + WORKER_BYTES;
+}
+
 uint64_t config_memory_bytes(const struct config *config)
 {
-    const struct config_limits *limits = &config->limits;
-    uint64_t connections = (uint64_t)limits->client_connections + limits->upstream_connections;
-    uint64_t worker = connections * 4096                /* TCP, HTTP/2, spans, blocks */
-                      + connections * 2 * 5120          /* HPACK tables */
-                      + (uint64_t)limits->streams * 512 /* HTTP/2 streams */
-                      + (uint64_t)limits->exchanges * (1024 + 2048 + limits->header_bytes / 8) +
-                      (uint64_t)limits->flights * (8192 + 3 * (2048 + limits->header_bytes / 8)) +
-                      limits->payload_bytes + limits->payload_bytes / 16 +
-                      (uint64_t)limits->time_wait * 128 + (uint64_t)limits->neighbours * 256 +
-                      (64ull << 20); /* rings, tables, scratch */
-    uint64_t ports = 0;
+    uint64_t workers = config->workers;
+    uint64_t queues = 0;
     for (uint32_t i = 0; i < config->port_count; i++)
-        ports += (uint64_t)config->ports[i].mbufs * 2560;
-    uint64_t shared = (uint64_t)limits->coalesce_keys * 64 + (16ull << 20);
-    uint64_t lanes = (uint64_t)config->workers * config->workers * (512ull << 10);
-    return config->workers * (worker + ports) + shared + lanes;
+        queues += (uint64_t)config->ports[i].mbufs * MBUF_BYTES;
+    return workers * (worker_bytes(&config->limits) + queues) + workers * workers * LANE_BYTES +
+           (uint64_t)config->limits.coalesce_keys * KEY_BYTES;
 }

@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define AF_XDP_MTU_MAX   1770 /* its headroom in the same buffer */
+#define AF_XDP_MBUFS_MIN 3072 /* its fill ring, and some to work with */
+
 /* The kernel interface of an AF_XDP port, from its devargs. */
 static void read_steer_interface(struct config_port *port)
 {
@@ -33,6 +36,22 @@ static void check_queues(struct config_reader *reader, uint32_t index)
                      "has %lu queues; expected queue_count=%u, one a worker", queues, workers);
 }
 
+static void check_af_xdp(struct config_reader *reader, uint32_t index)
+{
+    const struct config_port *port = &reader->config->ports[index];
+    char path[CONFIG_PATH_MAX];
+    if (strncmp(port->device, "net_af_xdp", 10) != 0)
+        return;
+    snprintf(path, sizeof(path), "ports[%u].mtu", index);
+    if (port->mtu > AF_XDP_MTU_MAX)
+        config_found(reader->findings, path, "is %u; AF_XDP takes at most %u", port->mtu,
+                     AF_XDP_MTU_MAX);
+    snprintf(path, sizeof(path), "ports[%u].mbufs", index);
+    if (port->mbufs < AF_XDP_MBUFS_MIN)
+        config_found(reader->findings, path, "is %u; AF_XDP needs at least %u", port->mbufs,
+                     AF_XDP_MBUFS_MIN);
+}
+
 static void check_ports(struct config_reader *reader)
 {
     struct config *config = reader->config;
@@ -47,9 +66,7 @@ static void check_ports(struct config_reader *reader)
         if (strncmp(port->device, "net_af_xdp", 10) == 0 && port->steer_interface[0] == '\0')
             config_found(reader->findings, path,
                          "names no interface; expected iface=NAME among its arguments");
-        snprintf(path, sizeof(path), "ports[%u].mtu", i);
-        if (strncmp(port->device, "net_af_xdp", 10) == 0 && port->mtu > 3000)
-            config_found(reader->findings, path, "is %u; AF_XDP takes at most 3000", port->mtu);
+        check_af_xdp(reader, i);
     }
     if (interfaces > 16)
         config_found(reader->findings, "ports", "have %u interfaces; expected at most 16 in all",

@@ -40,8 +40,9 @@ static const struct config_key port_keys[] = {
      .help = "the operator's name for it"},
     {"device", KEY_TEXT, KEY_REQUIRED | KEY_RESTART, MEMBER(config_port, device),
      .help = "a PCI address, or DPDK devargs: net_af_xdp0,iface=eth1,queue_count=2"},
-    {"mtu", KEY_INTEGER, KEY_RESTART, MEMBER(config_port, mtu), .low = 1280, .high = 9000,
-     .fallback = "1500", .help = "bytes of IP packet"},
+    {"mtu", KEY_INTEGER, KEY_RESTART, MEMBER(config_port, mtu), .low = 1280, .high = 2026,
+     .fallback = "1500",
+     .help = "bytes of IP packet; one buffer holds it: jumbo frames are not supported"},
     {"mbufs", KEY_INTEGER, KEY_RESTART, MEMBER(config_port, mbufs), .low = 2048, .high = 4194304,
      .fallback = "16384", .help = "packet buffers a queue"},
     {"interfaces", KEY_LIST, KEY_RESTART | KEY_REQUIRED,
@@ -241,7 +242,7 @@ static const struct config_key limits_keys[] = {
         key, KEY_INTEGER, KEY_RESTART, MEMBER(config_limits, member),                              \
             .low = least, .high = most, .fallback = text, .help = what                             \
     }
-    LIMIT("client_connections", client_connections, 1, 4000000, "16384", "a worker"),
+    LIMIT("client_connections", client_connections, 1, 4000000, "8192", "a worker"),
     LIMIT("streams", streams, 1, 4000000, "32768", "HTTP/2 streams of both sides, a worker"),
     LIMIT("upstream_connections", upstream_connections, 1, 65536, "1024", "a worker"),
     LIMIT("backend_connections", backend_connections, 1, 64, "4", "to one backend, a worker"),

@@ -430,6 +430,14 @@ static const struct {
     {"ports[0]", "device", "'net_af_xdp0,iface=eth1'", NULL},
     {"ports[0]", "device", "'net_af_xdp0,iface=eth1,queue_count=2'",
      "ports[0].device: has 2 queues; expected queue_count=1"},
+    {"", "ports",
+     "[{'name': 'a', 'device': 'net_af_xdp0,iface=eth1', 'mtu': 1800,"
+     " 'interfaces': [{'addresses': ['10.0.0.1/24', 'fd00::1/64']}]}]",
+     "ports[0].mtu: is 1800; AF_XDP takes at most 1770"},
+    {"", "ports",
+     "[{'name': 'a', 'device': 'net_af_xdp0,iface=eth1', 'mbufs': 2048,"
+     " 'interfaces': [{'addresses': ['10.0.0.1/24', 'fd00::1/64']}]}]",
+     "ports[0].mbufs: is 2048; AF_XDP needs at least 3072"},
     {"ports[0]", "interfaces", "[]", "ports[0].interfaces: is empty"},
     {"ports[0]", "interfaces", "[{'addresses': ['10.0.0.1/24']}]",
      "services[0].regions.us: backend fd00::1:8080 has an IPv6 address"},
@@ -660,7 +668,7 @@ static struct {
     {"", "workers", "1", NULL}, /* its default */
     {"", "idle", "'adaptive'", "idle"},
     {"", "eal", "['--no-huge']", "eal"},
-    {"ports[0]", "mtu", "9000", "ports"},
+    {"ports[0]", "mtu", "2000", "ports"},
     {"store", "kind", "'redis'", "store.kind"},
     {"store", "kind", "'memory'", NULL},
     {"control", "socket", "'/run/other'", "control.socket"},
