@@ -75,13 +75,14 @@ struct config *config_read_file(const char *path, const struct config *previous,
 #define CONNECTION_BYTES 16640 /* TCP, spans, blocks, HTTP/2, two HPACK tables */
 #define STREAM_BYTES     192
 #define EXCHANGE_BYTES   2688 /* and header_bytes / 8 */
-#define FLIGHT_BYTES     6144 /* and header_bytes / 4 */
+#define FLIGHT_BYTES     6144 /* and header_bytes * 9 / 32 */
 #define SEGMENT_BYTES    448  /* and segment_bytes */
 #define TIME_WAIT_BYTES  128
 #define NEIGHBOUR_BYTES  256
 #define KEY_BYTES        1280
 #define MBUF_BYTES       2688
 #define WORKER_BYTES     (64ull << 20)  /* rings, tables, scratch, probes, losses of alignment */
+#define SCRATCH_HEADERS  16             /* header_bytes */
 #define LANE_BYTES       (512ull << 10) /* between two workers */
 
 static uint64_t worker_bytes(const struct config_limits *limits)
@@ -90,10 +91,11 @@ static uint64_t worker_bytes(const struct config_limits *limits)
     uint64_t segments = limits->payload_bytes / limits->segment_bytes;
     return connections * CONNECTION_BYTES + (uint64_t)limits->streams * STREAM_BYTES +
            (uint64_t)limits->exchanges * (EXCHANGE_BYTES + limits->header_bytes / 8) +
-           (uint64_t)limits->flights * (FLIGHT_BYTES + limits->header_bytes / 4) +
+           (uint64_t)limits->flights * (FLIGHT_BYTES + limits->header_bytes * 9 / 32) +
            segments * (SEGMENT_BYTES + limits->segment_bytes) +
            (uint64_t)limits->time_wait * TIME_WAIT_BYTES +
-           (uint64_t)limits->neighbours * NEIGHBOUR_BYTES + WORKER_BYTES;
+           (uint64_t)limits->neighbours * NEIGHBOUR_BYTES +
+           (uint64_t)limits->header_bytes * SCRATCH_HEADERS + WORKER_BYTES;
 }
 
 uint64_t config_memory_bytes(const struct config *config)
