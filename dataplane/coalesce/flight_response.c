@@ -3,10 +3,14 @@
  *
  * Truthfulness (C11): the feed ends well only if the backend ended the stream and a declared length
  * is met; anything else breaks the flight. Windows: the backend gets credit for bytes while at most
- * flight_bytes of them are held for somebody, and while payload memory is not low.
+ * flight_bytes of them are held for somebody (ALONE_BYTES when it is for one only, whom more would
+ * not make faster), and while payload memory is not low.
  */
 #include "dataplane/coalesce/branch.h"
 #include "dataplane/coalesce/flight.h"
+
+/* Besides what the backend may send without new credit: its stream's window. */
+#define ALONE_BYTES (64u << 10)
 
 static struct flight *flight_of(struct attempt *attempt)
 {
@@ -278,12 +282,23 @@ static void be_thirsty(struct flight *flight)
     list_push_back(&flight->coalesce->thirsty_flights, &flight->thirsty_link);
 }
 
+/*
+ * Held bytes above which the backend gets no credit. With one reader, and nobody who could still
+ * join, a client that asks much and reads nothing must not cost more than a window a stream.
+ */
+static uint64_t held_max(const struct flight *flight)
+{
+    bool joinable = flight->entry != NULL && !flight->in_shadow;
+    bool alone = !joinable && flight_interest(flight) <= 1;
+    return alone && flight->flight_bytes > ALONE_BYTES ? ALONE_BYTES : flight->flight_bytes;
+}
+
 void flight_grant(struct flight *flight, uint64_t now)
 {
     const struct body *body = &flight->feed.body;
     if (flight->state != FLIGHT_ANSWERING || flight->credit_owed == 0)
         return;
-    bool full = body->written_bytes - body->kept_from > flight->flight_bytes;
+    bool full = body->written_bytes - body->kept_from > held_max(flight);
     flight_press(flight, full, now);
     if (full)
         return;

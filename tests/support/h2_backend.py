@@ -125,6 +125,8 @@ class Connection(Endpoint):
         self.backend.count(request)
         page = self.backend.pages.get(request.path, plain)
         task = asyncio.ensure_future(self.answer(page, request))
+        # Not `finally` in answer(): a task cancelled before it first runs never gets there.
+        task.add_done_callback(lambda task: self.answered(request))
         self.tasks[event.stream_id] = task
 
     async def answer(self, page, request):
@@ -134,12 +136,13 @@ class Connection(Endpoint):
             await page(self, request)
         except (StreamGone, h2.exceptions.ProtocolError):
             pass
-        finally:
-            self.requests.pop(request.stream_id, None)
-            self.tasks.pop(request.stream_id, None)
-            self.return_credit(request)
-            if self.retiring_after is not None and not self.tasks:
-                self.transport.close()
+
+    def answered(self, request):
+        self.requests.pop(request.stream_id, None)
+        self.tasks.pop(request.stream_id, None)
+        self.return_credit(request)
+        if self.retiring_after is not None and not self.tasks:
+            self.transport.close()
 
     def return_credit(self, request):
         """What the page did not read still counts against the connection's window."""

@@ -6,12 +6,13 @@
 All connections are opened first and the first requests of all of them leave together. {i} in the
 URL becomes the number of the request. The report (one line on standard output):
 
-    {"total", "ok", "failed", "statuses": {status: n}, "bodies": {sha256: n}, "bytes",
+    {"total", "ok", "failed", "statuses": {status: n}, "bodies": {sha256: n}, "bytes", "content",
      "backends": {x-backend: n}, "resets": {code: n}, "goaways": n, "errors": [first few],
      "headers": [of the first answer], "trailers": [...], "body": its text if short, "seconds"}
 
 `ok` counts answers with the expected status that ended well, with a content-length that matches and
-the expected digest. With --expect-abort `ok` counts requests that were cut short, and nothing else.
+the expected digest. With --expect-abort `ok` counts requests that were cut short, and nothing else;
+with --or-error also those answered by 502, 503 or 504. `content` are bytes of answers below 500.
 With --events every step is printed as a line ("sent 1", "headers 1", "goaway", "end 1") as it happens.
 Exit status 0 if every request was ok.
 """
@@ -201,7 +202,7 @@ class Client(Endpoint):
 class Report:
     def __init__(self, options):
         self.options = options
-        self.total = self.ok = self.bytes = 0
+        self.total = self.ok = self.bytes = self.content = 0
         self.statuses, self.bodies = collections.Counter(), collections.Counter()
         self.backends, self.resets = collections.Counter(), collections.Counter()
         self.errors = []
@@ -211,7 +212,8 @@ class Report:
         """None if the exchange is what was asked for, else what is wrong with it."""
         options = self.options
         if options.expect_abort:
-            return None if exchange.error else f"not aborted: status {exchange.status}"
+            honest = exchange.error or (options.or_error and exchange.status in (502, 503, 504))
+            return None if honest else f"not aborted: status {exchange.status}"
         if exchange.error:
             return exchange.error
         if exchange.status != options.expect_status:
@@ -229,6 +231,8 @@ class Report:
     def add(self, exchange):
         self.total += 1
         self.bytes += exchange.length
+        if exchange.status is not None and exchange.status < 500:
+            self.content += exchange.length
         if exchange.status is not None:
             self.statuses[exchange.status] += 1
             self.backends[exchange.field("x-backend") or "-"] += 1
@@ -248,8 +252,8 @@ class Report:
         return json.dumps({
             "total": self.total, "ok": self.ok, "failed": self.total - self.ok,
             "statuses": self.statuses, "bodies": self.bodies, "bytes": self.bytes,
-            "backends": self.backends, "resets": self.resets, "goaways": goaways,
-            "errors": self.errors, "headers": first.headers if first else [],
+            "content": self.content, "backends": self.backends, "resets": self.resets,
+            "goaways": goaways, "errors": self.errors, "headers": first.headers if first else [],
             "interim": first.interim if first else [],
             "trailers": first.trailers if first else [],
             "body": first.kept.decode(errors="replace") if first and first.length <= KEPT_BODY
@@ -328,6 +332,7 @@ def arguments():
     add("--expect-size", type=int, help="the answer is the body of (size, seed)")
     add("--expect-seed", default="")
     add("--expect-abort", action="store_true")
+    add("--or-error", action="store_true", help="an error answer is as good as an abort")
     add("--abort-after", type=int, help="gives up after so many bytes of the answer")
     add("--abort-upload", type=int, help="gives up after so many bytes of the request")
     add("--abort-how", choices=("rst", "close"), default="rst")
@@ -343,7 +348,8 @@ def main():
         good = asyncio.run(Run(arguments()).go())
     except (OSError, asyncio.TimeoutError) as error:
         print(json.dumps({"total": 0, "ok": 0, "failed": 0, "statuses": {}, "bodies": {},
-                          "backends": {}, "resets": {}, "bytes": 0, "goaways": 0,
+                          "backends": {}, "resets": {}, "bytes": 0, "content": 0,
+                          "goaways": 0,
                           "errors": [f"cannot connect: {error!r}"]}))
         good = False
     sys.exit(0 if good else 1)

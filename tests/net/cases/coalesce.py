@@ -78,7 +78,7 @@ def an_answer_that_must_not_be_shared_is_not(site):
     equal(len(report["bodies"]), 10, "different answers")
 
 
-@case(needs=NEEDS)
+@case(needs=(*NEEDS, "post-body"))
 def identical_posts_share_and_different_ones_do_not(site):
     target = "/ask/slow?ms=500&key=post"
     report = site.client(URL4 + target, count=100, connections=spread(site, 10), method="POST",

@@ -1112,6 +1112,32 @@ static void alone_a_subscriber_may_be_as_slow_as_it_is(void **state)
     client_leave(&a);
 }
 
+static void an_answer_for_one_only_is_held_in_small_amounts(void **state)
+{
+    struct client own, shared;
+    uint32_t most = 64 * 1024;
+    use_sizes(8, 4 * most / WORLD_SEGMENT);
+    client_ask(&own, worker, ROUTE_OFF, "GET", "/");
+    flight_of_feed(own.subscriber.home)->flight_bytes = 1 << 20; /* the route's */
+    head("200", NULL, NULL);
+    data(most, false);
+    assert_int_equal(last_try()->consumed, most);
+    data(1, false);
+    assert_int_equal(last_try()->consumed, most);
+    client_drink(&own);
+    assert_int_equal(last_try()->consumed, most + 1);
+    client_leave(&own);
+
+    client_get(&shared, worker, "/");
+    flight_of_feed(shared.subscriber.home)->flight_bytes = 1 << 20;
+    head("200", NULL, NULL);
+    data(most, false);
+    data(1, false);
+    assert_int_equal(last_try()->consumed, most + 1); /* others may still join */
+    data(1, true);
+    client_leave(&shared);
+}
+
 static void windows_stay_shut_while_memory_is_low(void **state)
 {
     struct client clients[7];
@@ -1300,6 +1326,7 @@ int main(void)
         CASE(C15_who_holds_the_others_back_is_cut_off),
         CASE(C15_those_who_are_equally_slow_stay),
         CASE(alone_a_subscriber_may_be_as_slow_as_it_is),
+        CASE(an_answer_for_one_only_is_held_in_small_amounts),
         CASE(windows_stay_shut_while_memory_is_low),
         CASE(without_payload_memory_the_flight_fails_and_new_ones_are_shed),
         CASE(without_flights_new_requests_are_shed_but_joining_goes_on),
