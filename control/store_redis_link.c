@@ -468,8 +468,12 @@ int redis_link_apply(struct redis_link *link, const struct config_store *config,
         return -1;
     bool same = before.local == link->address.local && before.port == link->address.port &&
                 strcmp(before.host, link->address.host) == 0;
-    if (!same && link->connection != NULL)
+    if (same)
+        return 0;
+    if (link->connection != NULL)
         redis_link_fail(link, "the address was changed");
+    link->failures = 0;
+    loop_timer_at(link->retry, loop_now_ns(link->loop));
     return 0;
 }
 

@@ -1,5 +1,6 @@
 #include "tests/support/failover_lab.h"
 
+#include "control/loop.h"
 #include "dataplane/base/check.h"
 #include "dataplane/base/clock.h"
 #include "tests/support/cmocka.h"
@@ -188,4 +189,51 @@ redisContext *lab_redis_connect(const struct lab_redis *redis)
     assert_non_null(context);
     assert_int_equal(context->err, 0);
     return context;
+}
+
+#define LOOK_NS    (2 * CLOCK_MS)
+#define GIVE_UP_NS (30 * CLOCK_S)
+
+struct waiting {
+    struct loop *loop;
+    struct loop_timer *timer;
+    uint64_t end_ns;
+    bool (*done)(void *context); /* NULL: until the end */
+    void *context;
+    const char *what;
+};
+
+static void look(void *context, uint64_t now)
+{
+    struct waiting *waiting = context;
+    bool over = now >= waiting->end_ns;
+    if (waiting->done != NULL && over && !waiting->done(waiting->context))
+        fail_msg("waited 30 s for %s", waiting->what);
+    if (over || (waiting->done != NULL && waiting->done(waiting->context)))
+        loop_stop(waiting->loop);
+    else
+        loop_timer_at(waiting->timer, now + LOOK_NS);
+}
+
+static void wait_in(struct loop *loop, uint64_t for_ns, bool (*done)(void *context), void *context,
+                    const char *what)
+{
+    uint64_t now = clock_now_ns();
+    struct waiting waiting = {
+        .loop = loop, .end_ns = now + for_ns, .done = done, .context = context, .what = what};
+    waiting.timer = loop_timer(loop, look, &waiting);
+    assert_non_null(waiting.timer);
+    loop_timer_at(waiting.timer, now);
+    loop_run(loop);
+    loop_timer_destroy(waiting.timer);
+}
+
+void lab_run_until(struct loop *loop, bool (*done)(void *context), void *context, const char *what)
+{
+    wait_in(loop, GIVE_UP_NS, done, context, what);
+}
+
+void lab_run_for(struct loop *loop, uint64_t for_ns)
+{
+    wait_in(loop, for_ns, NULL, NULL, "");
 }

@@ -45,3 +45,10 @@ void lab_redis_kill(struct lab_redis *redis);
 void lab_redis_destroy(struct lab_redis *redis);
 /* A connection of the test's own. */
 redisContext *lab_redis_connect(const struct lab_redis *redis);
+
+struct loop;
+
+/* Run LOOP until DONE(CONTEXT) is true. Fails the test after 30 s. */
+void lab_run_until(struct loop *loop, bool (*done)(void *context), void *context, const char *what);
+/* Run LOOP for so long. */
+void lab_run_for(struct loop *loop, uint64_t for_ns);
