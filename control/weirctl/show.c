@@ -11,7 +11,7 @@
 static const char *text(const json_t *object, const char *key)
 {
     const char *value = json_string_value(json_object_get(object, key));
-    return value != NULL ? value : "-";
+    return value != NULL && value[0] != '\0' ? value : "-";
 }
 
 static uint64_t number(const json_t *object, const char *key)

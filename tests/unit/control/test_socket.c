@@ -691,6 +691,34 @@ static void an_applied_configuration_is_kept_and_its_differences_are_shown(void 
     free(wanted);
 }
 
+/* Asks `status` until the file's state is neither none nor writing. */
+static void wait_for_file(struct fixture *fixture, const char *wanted)
+{
+    char state[32] = "writing";
+    for (int i = 0; i < 1000 && strcmp(state, "writing") == 0; i++) {
+        json_t *result = control_peer_call(&fixture->peer, "status", NULL);
+        snprintf(state, sizeof(state), "%s",
+                 text_of(json_object_get(result, "config"), "running_file"));
+        json_decref(result);
+    }
+    assert_string_equal(state, wanted);
+}
+
+static void a_configuration_that_cannot_be_kept_is_applied_and_shown_as_not_kept(void **state)
+{
+    struct fixture *fixture = *state;
+    char in_the_way[128];
+    snprintf(in_the_way, sizeof(in_the_way), "%s/running.json.new", fixture->daemon->directory);
+    assert_int_equal(mkdir(in_the_way, 0700), 0);
+    char *wanted = changed_config(fixture, "failover", "hold_down", json_string("7s"));
+    json_decref(control_peer_call(&fixture->peer, "config.apply", wanted));
+    wait_for_file(fixture, "failed");
+    assert_int_equal(rmdir(in_the_way), 0);
+    json_decref(control_peer_call(&fixture->peer, "config.apply", wanted));
+    wait_for_file(fixture, "written");
+    free(wanted);
+}
+
 static void what_needs_a_restart_is_refused_by_its_paths(void **state)
 {
     struct fixture *fixture = *state;
@@ -829,6 +857,7 @@ int main(void)
         CASE(workers_are_listed_with_their_busy_share),
         CASE(help_names_every_method),
         CASE(an_applied_configuration_is_kept_and_its_differences_are_shown),
+        CASE(a_configuration_that_cannot_be_kept_is_applied_and_shown_as_not_kept),
         CASE(what_needs_a_restart_is_refused_by_its_paths),
         CASE(a_wrong_configuration_is_refused_with_all_findings),
         CASE(a_configuration_that_the_ports_refuse_changes_nothing),
