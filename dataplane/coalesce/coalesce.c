@@ -401,3 +401,14 @@ uint32_t coalesce_flight_count(const struct coalesce *coalesce)
 {
     return pool_used(&coalesce->flights);
 }
+
+uint32_t coalesce_objects_used(const struct coalesce *coalesce)
+{
+    const struct entries *entries = &coalesce->entries;
+    return pool_used(&coalesce->flights) + pool_used(&coalesce->branches) +
+           pool_used(&coalesce->loans) + pool_used(&coalesce->relays) +
+           pool_used(&coalesce->lents) + section_pools_used(&coalesce->sections) +
+           pool_used(&coalesce->payload.segments) + (entries->count - entries->free_count) +
+           pool_used(&entries->small_keys) + pool_used(&entries->large_keys) +
+           coalesce->refusal_count;
+}

@@ -251,3 +251,6 @@ void coalesce_list(struct coalesce *coalesce, uint32_t max, uint64_t now,
                    void (*show)(void *context, const struct fact_flight *flight), void *context);
 
 uint32_t coalesce_flight_count(const struct coalesce *coalesce);
+
+/* Objects of every kind in use: 0 when every flight has gone and all workers have passed. */
+uint32_t coalesce_objects_used(const struct coalesce *coalesce);

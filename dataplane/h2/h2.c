@@ -211,3 +211,9 @@ uint32_t h2_stream_count(const struct h2 *h2)
 {
     return h2->stream_count;
 }
+
+uint32_t h2_objects_used(const struct h2 *h2)
+{
+    return pool_used(&h2->conns) + pool_used(&h2->streams) + pool_used(&h2->header_blocks) +
+           pool_used(&h2->hpack_tables);
+}

@@ -193,3 +193,6 @@ void h2_stream_reset(struct h2_stream *stream, enum h2_error code);
 /* The connections in use, and the streams of all of them. */
 uint32_t h2_connection_count(const struct h2 *h2);
 uint32_t h2_stream_count(const struct h2 *h2);
+
+/* Objects of every kind in use: 0 when every connection has gone. */
+uint32_t h2_objects_used(const struct h2 *h2);

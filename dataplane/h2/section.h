@@ -30,3 +30,8 @@ bool section_copy(struct section_pools *pools, const struct fields *from, struct
 
 /* Give a copy back and empty it; harmless for an empty one. */
 void section_give(struct section_pools *pools, struct fields *section);
+
+static inline uint32_t section_pools_used(const struct section_pools *pools)
+{
+    return pool_used(&pools->small) + pool_used(&pools->large);
+}

@@ -108,6 +108,8 @@ void request_begin_step(struct request_engine *engine, const struct snapshot *sn
     engine->snapshot = snapshot;
 }
 
+_Static_assert(CLIENT_ADDRESS_TEXT >= INET6_ADDRSTRLEN, "any address fits");
+
 static struct client *take_client(struct request_engine *engine, const struct ip_address *address)
 {
     struct client *client = pool_take(&engine->clients);
@@ -156,4 +158,10 @@ uint32_t request_connection_count(const struct request_engine *engine)
 uint32_t request_exchange_count(const struct request_engine *engine)
 {
     return pool_used(&engine->exchanges);
+}
+
+uint32_t request_objects_used(const struct request_engine *engine)
+{
+    return pool_used(&engine->clients) + pool_used(&engine->exchanges) +
+           section_pools_used(&engine->sections);
 }

@@ -44,3 +44,6 @@ void request_drain(struct request_engine *engine, uint64_t now);
 /* Client connections and exchanges in progress. */
 uint32_t request_connection_count(const struct request_engine *engine);
 uint32_t request_exchange_count(const struct request_engine *engine);
+
+/* Objects of every kind in use: 0 when every client connection has gone. */
+uint32_t request_objects_used(const struct request_engine *engine);

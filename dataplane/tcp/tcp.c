@@ -471,3 +471,10 @@ uint32_t tcp_connection_count(const struct tcp *tcp)
 {
     return pool_used(&tcp->conns);
 }
+
+uint32_t tcp_objects_used(const struct tcp *tcp)
+{
+    return pool_used(&tcp->conns) + pool_used(&tcp->spans.spans) + pool_used(&tcp->spans.blocks) +
+           pool_used(&tcp->sent) + tcp->held + tcp->half_open_count +
+           (tcp->table.count - pool_used(&tcp->time_waits));
+}

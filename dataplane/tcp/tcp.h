@@ -148,3 +148,6 @@ void tcp_info(const struct tcp_conn *conn, uint64_t now, struct tcp_info *out);
 /* The connections in use now (without TIME_WAIT), and those in TIME_WAIT. */
 uint32_t tcp_connection_count(const struct tcp *tcp);
 uint32_t tcp_time_wait_count(const struct tcp *tcp);
+
+/* Objects of every kind in use, TIME_WAIT left out: 0 when every connection has gone. */
+uint32_t tcp_objects_used(const struct tcp *tcp);

@@ -79,7 +79,10 @@ static struct backend_exchange *take(struct backend_conn *conn, struct h2_stream
 static void copy_field(const struct fields *fields, enum field_token token, char *out, size_t room)
 {
     struct bytes value = BYTES_NONE;
-    check(fields_find(fields, token, &value) && value.length < room);
+    out[0] = 0;
+    if (!fields_find(fields, token, &value))
+        return;
+    check(value.length < room);
     memcpy(out, value.data, value.length);
     out[value.length] = 0;
 }
@@ -93,6 +96,8 @@ static struct backend_seen *log_request(struct backend *backend, const struct fi
     *seen = (struct backend_seen){.backend = backend, .serial = log->count, .at_ns = now};
     copy_field(fields, FIELD_METHOD, seen->method, sizeof(seen->method));
     copy_field(fields, FIELD_PATH, seen->path, sizeof(seen->path));
+    copy_field(fields, FIELD_VIA, seen->via, sizeof(seen->via));
+    copy_field(fields, FIELD_X_FORWARDED_FOR, seen->forwarded_for, sizeof(seen->forwarded_for));
     backend->requests++;
     return seen;
 }

@@ -50,8 +50,10 @@ struct backend_seen {
     uint64_t at_ns;
     char method[16];
     char path[BACKEND_PATH_BYTES];
-    uint64_t body_bytes; /* received */
-    bool whole;          /* to END_STREAM */
+    char via[32];           /* empty: none */
+    char forwarded_for[48]; /* likewise */
+    uint64_t body_bytes;    /* received */
+    bool whole;             /* to END_STREAM */
     bool trailers;
     bool corrupt; /* other bytes than the client's */
 };

@@ -151,7 +151,8 @@ static const struct fields *head_of(const struct client_request *request)
     fields_init(&fields, room, sizeof(room));
     add(&fields, ":method", script->method != NULL ? script->method : "GET");
     add(&fields, ":scheme", "http");
-    add(&fields, ":authority", script->authority != NULL ? script->authority : "test.example");
+    if (script->authority == NULL || script->authority[0] != 0)
+        add(&fields, ":authority", script->authority != NULL ? script->authority : "test.example");
     add(&fields, ":path", request->path);
     for (int i = 0; i < CLIENT_FIELDS_MAX && script->names[i] != NULL; i++)
         add(&fields, script->names[i], script->values[i]);

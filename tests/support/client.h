@@ -18,7 +18,7 @@
 
 struct client_script {
     const char *method;    /* NULL: GET */
-    const char *authority; /* NULL: test.example */
+    const char *authority; /* NULL: test.example; empty: none */
     const char *path;
     const char *names[CLIENT_FIELDS_MAX]; /* further fields */
     const char *values[CLIENT_FIELDS_MAX];

@@ -57,7 +57,7 @@ uint64_t h2_host_next_ns(const struct h2_host *host)
 
 uint32_t h2_host_used(const struct h2_host *host)
 {
-    return tcp_host_used(&host->base) + h2_connection_count(host->h2) + h2_stream_count(host->h2) +
+    return tcp_host_used(&host->base) + h2_objects_used(host->h2) +
            pool_used(&host->bodies.segments);
 }
 

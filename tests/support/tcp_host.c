@@ -2,7 +2,6 @@
 
 #include "dataplane/base/check.h"
 #include "dataplane/base/clock.h"
-#include "dataplane/tcp/tcp_internal.h"
 
 #include <string.h>
 
@@ -73,10 +72,7 @@ void tcp_host_turn(struct tcp_host *host, uint64_t now)
 
 uint32_t tcp_host_used(const struct tcp_host *host)
 {
-    const struct tcp *tcp = host->tcp;
-    return pool_used(&tcp->conns) + pool_used(&tcp->spans.spans) + pool_used(&tcp->spans.blocks) +
-           pool_used(&tcp->sent) + tcp->held + tcp->half_open_count +
-           (tcp->table.count - pool_used(&tcp->time_waits)) + pool_used(&host->segments.segments);
+    return tcp_objects_used(host->tcp) + pool_used(&host->segments.segments);
 }
 
 uint8_t tcp_stream_byte(uint32_t seed, uint64_t position)

@@ -446,6 +446,8 @@ struct wire *wire_create(const struct wire_config *config)
 {
     check(config->ends >= 1 && config->ends <= WIRE_ENDS_MAX);
     check(config->queues >= 1 && config->queues <= WIRE_QUEUES_MAX);
+    for (uint16_t end = 0; end < config->ends; end++)
+        check(config->queues_of[end] <= WIRE_QUEUES_MAX);
     test_eal_init();
     struct wire *wire = calloc(1, sizeof(*wire));
     check(wire != NULL);
@@ -458,7 +460,7 @@ struct wire *wire_create(const struct wire_config *config)
     random_seed(&wire->random, config->seed);
     list_init(&wire->unused);
     for (uint16_t end = 0; end < config->ends; end++)
-        for (uint16_t queue = 0; queue < config->queues; queue++)
+        for (uint16_t queue = 0; queue < queue_count(wire, end); queue++)
             queue_init(wire, end, queue);
     return wire;
 }

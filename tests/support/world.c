@@ -1,0 +1,436 @@
+#include "tests/support/world.h"
+
+#include "dataplane/base/check.h"
+#include "dataplane/base/clock.h"
+#include "dataplane/base/memory.h"
+#include "dataplane/worker/worker_internal.h"
+
+#include <rte_rcu_qsbr.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define TURN_MIN_NS    (20 * CLOCK_US)
+#define TURN_SPREAD_NS (100 * CLOCK_US)
+#define LAG_PERMILLE   100
+#define MBUFS          2048
+#define TABLE_KEYS     1024
+#define QUIET_TURNS    3
+#define RUN_MAX_NS     (900 * CLOCK_S)
+#define CONNECT_MAX_NS (60 * CLOCK_S)
+#define CONNECT_TRIES  64
+
+/* ---- building ---- */
+
+static struct worker_limits limits_of(const struct world_config *config)
+{
+    if (config->limits.streams != 0)
+        return config->limits;
+    return (struct worker_limits){
+        .client_connections = 128,
+        .streams = 4096,
+        .upstream_connections = 64,
+        .backend_connections = 4,
+        .flights = 1024,
+        .exchanges = 2048,
+        .segments = 4096,
+        .segment_bytes = 4096,
+        .time_wait = 256,
+        .neighbours = 64,
+        .header_bytes = 16 * 1024,
+    };
+}
+
+/* Hosts listen at one queue, Weir at one a worker. */
+static struct wire *create_wire(const struct world *world, uint16_t hosts, uint64_t salt)
+{
+    struct wire_config config = {
+        .ends = (uint16_t)(1 + hosts),
+        .queues = 1,
+        .queues_of = {world->config.workers},
+        .seed = world->config.seed * 4 + salt,
+        .mbufs = MBUFS,
+    };
+    return wire_create(&config);
+}
+
+static void seed_host(struct world *world, struct h2_host *host)
+{
+    random_seed(&host->base.base.random, random_u64(&world->random));
+}
+
+static void create_clients(struct world *world)
+{
+    for (uint16_t i = 0; i < WORLD_CLIENTS; i++) {
+        char v4[32], v6[48];
+        snprintf(v4, sizeof(v4), "10.0.0.%u/24", 2u + i);
+        snprintf(v6, sizeof(v6), "fd00::%u/64", 2u + i);
+        client_prepare(&world->clients[i], world->front, (uint16_t)(1 + i), v4, v6);
+        seed_host(world, &world->clients[i].host);
+        client_open(&world->clients[i]);
+        wire_set_faults(world->front, 0, (uint16_t)(1 + i), &world->config.front);
+        wire_set_faults(world->front, (uint16_t)(1 + i), 0, &world->config.front);
+    }
+}
+
+/* Every second backend is spoken to over IPv6. */
+static void create_backends(struct world *world)
+{
+    const char *addresses[WORLD_BACKENDS_MAX];
+    static const char *const names[WORLD_BACKENDS_MAX] = {"eu-0", "eu-1", "us-0", "us-1"};
+    backend_log_open(&world->log);
+    for (uint16_t i = 0; i < WORLD_BACKENDS_MAX; i++) {
+        char v4[32], v6[48];
+        struct backend *backend = &world->backends[i];
+        snprintf(v4, sizeof(v4), "10.1.0.%u/24", 2u + i);
+        snprintf(v6, sizeof(v6), "fd01::%u/64", 2u + i);
+        backend_prepare(backend, world->back, (uint16_t)(1 + i), names[i], v4, v6);
+        seed_host(world, &backend->host);
+        backend_open(backend, WORLD_PORT, &world->log);
+        backend_set_faults(backend, &world->config.back);
+        addresses[i] = i % 2 == 0 ? backend->v4 : backend->v6;
+    }
+    world_draft_init(&world->draft, addresses);
+}
+
+static void interface_init(struct net_interface *interface, uint8_t port, const char *v4,
+                           const char *v6)
+{
+    *interface = (struct net_interface){
+        .port = port, .mtu = 1500, .mac = {2, 0, 0, 0, 0, 0xf0}, .address_count = 2};
+    check(ip_prefix_parse(v4, &interface->addresses[0]));
+    check(ip_prefix_parse(v6, &interface->addresses[1]));
+}
+
+static void create_worker(struct world *world, uint16_t index)
+{
+    struct worker_config config = {
+        .index = index,
+        .shared = &world->shared,
+        .queue_count = 2,
+        .queues = {wire_queue(world->front, 0, index), wire_queue(world->back, 0, index)},
+        .interface_count = 2,
+        .limits = limits_of(&world->config),
+        .random_seed = random_u64(&world->random),
+        .socket_id = -1,
+        .now = world->now,
+    };
+    interface_init(&config.interfaces[0], 0, "10.0.0.1/24", "fd00::1/64");
+    interface_init(&config.interfaces[1], 1, "10.1.0.1/24", "fd01::1/64");
+    world->shared.members[index] = worker_create(&config);
+    check(world->shared.members[index] != NULL);
+}
+
+static void create_quiescence(struct world *world)
+{
+    size_t bytes = rte_rcu_qsbr_get_memsize(world->config.workers);
+    world->shared.quiescence = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
+    check(world->shared.quiescence != NULL);
+    check(rte_rcu_qsbr_init(world->shared.quiescence, world->config.workers) == 0);
+    for (uint16_t i = 0; i < world->config.workers; i++) {
+        rte_rcu_qsbr_thread_register(world->shared.quiescence, i);
+        rte_rcu_qsbr_thread_online(world->shared.quiescence, i);
+    }
+}
+
+static void create_workers(struct world *world)
+{
+    world->shared.workers = world->config.workers;
+    create_quiescence(world);
+    world->shared.table = coalesce_table_create(TABLE_KEYS, random_u64(&world->random),
+                                                random_u64(&world->random), -1);
+    check(world->shared.table != NULL);
+    for (uint16_t i = 0; i < world->config.workers; i++)
+        create_worker(world, i);
+    check(worker_connect(&world->shared, -1));
+}
+
+struct world *world_open(const struct world_config *config)
+{
+    struct world *world = calloc(1, sizeof(*world));
+    check(world != NULL);
+    world->config = *config;
+    if (world->config.workers == 0)
+        world->config.workers = 1;
+    check(world->config.workers <= WORLD_WORKERS_MAX);
+    if (world->config.lag_permille == 0)
+        world->config.lag_permille = LAG_PERMILLE;
+    random_seed(&world->random, config->seed);
+    world->now = CLOCK_S;
+    world->front = create_wire(world, WORLD_CLIENTS, 1);
+    world->back = create_wire(world, WORLD_BACKENDS_MAX, 2);
+    wire_advance(world->front, world->now);
+    wire_advance(world->back, world->now);
+    create_clients(world);
+    create_backends(world);
+    create_workers(world);
+    world_publish(world);
+    return world;
+}
+
+void world_close(struct world *world)
+{
+    wire_destroy(world->front);
+    wire_destroy(world->back);
+    for (uint32_t i = 0; i < WORLD_CLIENTS; i++)
+        client_destroy(&world->clients[i]);
+    for (uint32_t i = 0; i < WORLD_BACKENDS_MAX; i++)
+        backend_destroy(&world->backends[i]);
+    backend_log_close(&world->log);
+    if (world->retired != NULL)
+        world_snapshot_free(world->retired);
+    world_snapshot_free(world->published);
+    free(world->shared.quiescence);
+    free(world);
+    memory_reset();
+}
+
+/* ---- snapshots ---- */
+
+static bool all_have_taken(const struct world *world)
+{
+    for (uint16_t i = 0; i < world->config.workers; i++)
+        if (world->shared.members[i]->snapshot != world->published)
+            return false;
+    return true;
+}
+
+static void let_go_of_retired(struct world *world)
+{
+    if (world->retired == NULL || !all_have_taken(world))
+        return;
+    world_snapshot_free(world->retired);
+    world->retired = NULL;
+}
+
+void world_publish(struct world *world)
+{
+    while (world->retired != NULL)
+        world_turn(world);
+    struct snapshot *next = world_snapshot_build(&world->draft, ++world->generation);
+    world->retired = world->published;
+    world->published = next;
+    atomic_store_explicit(&world->shared.snapshot, next, memory_order_release);
+}
+
+/* ---- turns ---- */
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* When something can happen that is not due yet. */
+static uint64_t next_event(const struct world *world)
+{
+    uint64_t next = smaller(wire_next_ns(world->front), wire_next_ns(world->back));
+    for (uint16_t i = 0; i < world->config.workers; i++)
+        next = smaller(next, timer_wheel_next_ns(&world->shared.members[i]->wheel));
+    for (uint32_t i = 0; i < WORLD_CLIENTS; i++)
+        next = smaller(next, h2_host_next_ns(&world->clients[i].host));
+    for (uint32_t i = 0; i < WORLD_BACKENDS_MAX; i++)
+        next = smaller(next, h2_host_next_ns(&world->backends[i].host));
+    return next;
+}
+
+static void advance(struct world *world)
+{
+    uint64_t ahead = TURN_MIN_NS + random_u64(&world->random) % TURN_SPREAD_NS;
+    uint64_t next = world->quiet_turns >= QUIET_TURNS ? next_event(world) : 0;
+    next = smaller(next, world->waiting_until_ns);
+    if (next > world->now + ahead)
+        ahead = next - world->now;
+    world->now += ahead;
+    wire_advance(world->front, world->now);
+    wire_advance(world->back, world->now);
+    world->turns++;
+}
+
+/* A drawn order of everybody. */
+static uint32_t draw_order(struct world *world, uint8_t *order)
+{
+    uint32_t count = world->config.workers + WORLD_CLIENTS + WORLD_BACKENDS_MAX;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t at = random_below(&world->random, i + 1);
+        order[i] = order[at];
+        order[at] = (uint8_t)i;
+    }
+    return count;
+}
+
+static void count_facts(struct world *world, uint16_t index)
+{
+    struct fact fact;
+    while (worker_fact(world->shared.members[index], &fact)) {
+        check(fact.kind <= FACT_STOPPED && fact.worker == index);
+        world->facts[index][fact.kind]++;
+    }
+}
+
+/* True: it did something, or may have something to do that it was kept from. */
+static bool step_worker(struct world *world, uint16_t index)
+{
+    bool never = world->config.lag_permille >= 1000;
+    if (!never && random_below(&world->random, 1000) < world->config.lag_permille)
+        return true;
+    bool busy = worker_step(world->shared.members[index], world->now);
+    count_facts(world, index);
+    return busy;
+}
+
+static bool step(struct world *world, uint32_t actor)
+{
+    if (actor < world->config.workers)
+        return step_worker(world, (uint16_t)actor);
+    actor -= world->config.workers;
+    if (actor < WORLD_CLIENTS)
+        client_turn(&world->clients[actor], world->now);
+    else
+        backend_turn(&world->backends[actor - WORLD_CLIENTS], world->now);
+    return false;
+}
+
+void world_turn(struct world *world)
+{
+    uint8_t order[WORLD_ACTORS_MAX];
+    advance(world);
+    uint32_t count = draw_order(world, order);
+    bool busy = false;
+    for (uint32_t i = 0; i < count; i++)
+        busy |= step(world, order[i]);
+    busy |= wire_in_flight(world->front) > 0 || wire_in_flight(world->back) > 0;
+    world->quiet_turns = busy ? 0 : world->quiet_turns + 1;
+    let_go_of_retired(world);
+}
+
+bool world_run_until(struct world *world, world_condition *condition, void *context,
+                     uint64_t at_most_ns)
+{
+    uint64_t end = world->now + at_most_ns;
+    world->waiting_until_ns = end;
+    world->quiet_turns = 0;
+    while (!condition(world, context)) {
+        if (world->now >= end)
+            return false;
+        world_turn(world);
+    }
+    return true;
+}
+
+static bool never(struct world *world, void *context)
+{
+    return false;
+}
+
+void world_run_for(struct world *world, uint64_t length_ns)
+{
+    world_run_until(world, never, NULL, length_ns);
+}
+
+static bool all_ended(struct world *world, void *context)
+{
+    for (uint32_t i = 0; i < WORLD_CLIENTS; i++)
+        if (client_open_count(&world->clients[i]) > 0)
+            return false;
+    return true;
+}
+
+bool world_run(struct world *world)
+{
+    return world_run_until(world, all_ended, NULL, RUN_MAX_NS);
+}
+
+/* ---- clients ---- */
+
+struct client_conn *world_connect(struct world *world, uint32_t client, bool v6)
+{
+    return client_connect(&world->clients[client], v6 ? WORLD_VIP_V6 : WORLD_VIP_V4, WORLD_PORT,
+                          world->now);
+}
+
+static bool is_decided(struct world *world, void *context)
+{
+    const struct client_conn *conn = context;
+    return conn->opened || conn->over;
+}
+
+struct client_conn *world_connect_to(struct world *world, uint16_t worker, bool v6)
+{
+    for (uint32_t i = 0; i < CONNECT_TRIES; i++) {
+        struct client_conn *conn = world_connect(world, i % WORLD_CLIENTS, v6);
+        check(world_run_until(world, is_decided, conn, CONNECT_MAX_NS));
+        check(conn->opened);
+        if (flow_spread(&conn->tuple) % world->config.workers == worker)
+            return conn;
+        client_conn_close(conn, world->now);
+    }
+    check(!"a connection to each worker is found soon");
+}
+
+struct client_request *world_send(struct world *world, struct client_conn *conn,
+                                  const struct client_script *script)
+{
+    return client_send(conn, script, world->now);
+}
+
+struct client_request *world_get(struct world *world, struct client_conn *conn, const char *path)
+{
+    return world_send(world, conn, &(struct client_script){.path = path});
+}
+
+/* ---- backends ---- */
+
+void world_plan(struct world *world, const struct backend_plan *plan)
+{
+    for (uint32_t i = 0; i < WORLD_BACKENDS_MAX; i++)
+        world->backends[i].plan = *plan;
+}
+
+void world_choose(struct world *world, backend_chooser *choose, void *context)
+{
+    for (uint32_t i = 0; i < WORLD_BACKENDS_MAX; i++) {
+        world->backends[i].choose = choose;
+        world->backends[i].choose_context = context;
+    }
+}
+
+static struct backend *first_of(struct world *world, uint16_t region)
+{
+    return &world->backends[region * WORLD_BACKENDS_MAX / WORLD_REGIONS];
+}
+
+void world_region_die(struct world *world, uint16_t region)
+{
+    struct backend *backends = first_of(world, region);
+    for (uint32_t i = 0; i < WORLD_BACKENDS_MAX / WORLD_REGIONS; i++)
+        backend_die(&backends[i], world->now);
+}
+
+void world_region_crash(struct world *world, uint16_t region)
+{
+    struct backend *backends = first_of(world, region);
+    for (uint32_t i = 0; i < WORLD_BACKENDS_MAX / WORLD_REGIONS; i++)
+        backend_crash(&backends[i], world->now);
+}
+
+void world_region_up(struct world *world, uint16_t region)
+{
+    struct backend *backends = first_of(world, region);
+    for (uint32_t i = 0; i < WORLD_BACKENDS_MAX / WORLD_REGIONS; i++)
+        backend_up(&backends[i]);
+}
+
+/* ---- counters ---- */
+
+uint64_t world_counter(const struct world *world, const char *layer, const char *name)
+{
+    for (uint32_t i = 0; i < counter_description_count; i++) {
+        const struct counter_description *what = &counter_descriptions[i];
+        if (strcmp(what->layer, layer) != 0 || strcmp(what->name, name) != 0)
+            continue;
+        uint64_t sum = 0;
+        for (uint16_t w = 0; w < world->config.workers; w++)
+            sum += worker_counter(worker_counters(world->shared.members[w]), i);
+        return sum;
+    }
+    check(!"a counter of that name");
+}

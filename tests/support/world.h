@@ -1,0 +1,89 @@
+/*
+ * world: Weir's whole data path in one process without anything real: N unmodified workers on a
+ * front and a back port in memory, client hosts before them, backend hosts of two regions behind
+ * them, and a clock moved by hand.
+ *
+ * A turn moves the clock and lets everybody take one step, in an order drawn from the seed; now and
+ * then a worker misses its turn. When nothing can happen before some timer, the clock jumps there.
+ * The same seed gives the same run.
+ */
+#pragma once
+
+#include "dataplane/worker/worker.h"
+#include "tests/support/backend.h"
+#include "tests/support/client.h"
+#include "tests/support/world_snapshot.h"
+
+#define WORLD_WORKERS_MAX 8
+#define WORLD_CLIENTS     2
+#define WORLD_ACTORS_MAX  (WORLD_WORKERS_MAX + WORLD_CLIENTS + WORLD_BACKENDS_MAX)
+
+struct world_config {
+    uint64_t seed;
+    uint16_t workers;            /* 0: 1 */
+    struct worker_limits limits; /* zeros: fit for tests */
+    struct wire_faults front;    /* between clients and Weir, both ways */
+    struct wire_faults back;     /* between Weir and backends, both ways */
+    uint32_t lag_permille;       /* how often a worker misses its turn; 0: 100, 1000: never */
+};
+
+struct world {
+    struct world_config config;
+    struct random random; /* the order of things */
+    uint64_t now;
+    uint64_t turns;
+    uint32_t quiet_turns;      /* in a row */
+    uint64_t waiting_until_ns; /* the clock jumps no further */
+    struct wire *front;        /* end 0 is Weir, then the clients */
+    struct wire *back;         /* end 0 is Weir, then the backends */
+    struct worker_shared shared;
+    struct client clients[WORLD_CLIENTS];
+    struct backend backends[WORLD_BACKENDS_MAX];
+    struct backend_log log;
+    struct world_draft draft; /* change it, then world_publish() */
+    struct snapshot *published;
+    struct snapshot *retired; /* until every worker has taken the one after it */
+    uint64_t generation;
+    uint32_t facts[WORLD_WORKERS_MAX][FACT_STOPPED + 1]; /* how often each came */
+};
+
+/* Everything up, the first snapshot published and neighbours not known yet. */
+struct world *world_open(const struct world_config *config);
+
+/* Let go of everything. Checks nothing: see checks.h. */
+void world_close(struct world *world);
+
+/* Make the draft the snapshot. One that is retired has to be let go first: turns pass. */
+void world_publish(struct world *world);
+
+void world_turn(struct world *world);
+void world_run_for(struct world *world, uint64_t length_ns);
+
+/* Until no request of any client is open; 15 minutes at most. True: so it is. */
+bool world_run(struct world *world);
+
+typedef bool world_condition(struct world *world, void *context);
+bool world_run_until(struct world *world, world_condition *condition, void *context,
+                     uint64_t at_most_ns);
+
+/* A connection of client host CLIENT to the service. It opens while turns pass. */
+struct client_conn *world_connect(struct world *world, uint32_t client, bool v6);
+
+/* A connection, open, that belongs to WORKER: as many are tried as it takes. */
+struct client_conn *world_connect_to(struct world *world, uint16_t worker, bool v6);
+
+struct client_request *world_get(struct world *world, struct client_conn *conn, const char *path);
+struct client_request *world_send(struct world *world, struct client_conn *conn,
+                                  const struct client_script *script);
+
+/* The same plan for all backends; or the same chooser. */
+void world_plan(struct world *world, const struct backend_plan *plan);
+void world_choose(struct world *world, backend_chooser *choose, void *context);
+
+/* A region's backends, all at once. */
+void world_region_die(struct world *world, uint16_t region);
+void world_region_crash(struct world *world, uint16_t region);
+void world_region_up(struct world *world, uint16_t region);
+
+/* The sum of a counter over the workers. LAYER and NAME as in counters.h. */
+uint64_t world_counter(const struct world *world, const char *layer, const char *name);

@@ -1,0 +1,216 @@
+/* Requests through Weir's whole data path, nothing going wrong. */
+#include "dataplane/base/clock.h"
+#include "tests/support/checks.h"
+#include "tests/support/cmocka.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const uint32_t sizes[] = {0, 1, 1460, 65535, 1 << 20};
+
+#define SIZES array_count(sizes)
+
+/* GETs and POSTs of all sizes over connections of every worker; bodies differ both ways. */
+static void bodies_pass(uint16_t workers, bool v6, uint64_t seed)
+{
+    struct client_request *gets[WORLD_WORKERS_MAX][SIZES];
+    struct client_request *posts[WORLD_WORKERS_MAX][SIZES];
+    struct world *world = world_open(&(struct world_config){.seed = seed, .workers = workers});
+    for (uint16_t w = 0; w < workers; w++) {
+        struct client_conn *conn = world_connect_to(world, w, v6);
+        for (size_t i = 0; i < SIZES; i++) {
+            char path[64];
+            snprintf(path, sizeof(path), "/own/%u?size=%u", w, sizes[i]);
+            gets[w][i] = world_get(world, conn, path);
+            struct client_script post = {.method = "POST",
+                                         .path = path,
+                                         .body_bytes = sizes[SIZES - 1 - i],
+                                         .trailers = i % 2 == 0};
+            posts[w][i] = world_send(world, conn, &post);
+        }
+    }
+    assert_true(world_run(world));
+    for (uint16_t w = 0; w < workers; w++) {
+        for (size_t i = 0; i < SIZES; i++) {
+            assert_int_equal(gets[w][i]->outcome, CLIENT_FINISHED);
+            assert_true(client_is_whole(gets[w][i], 200, sizes[i]));
+            assert_int_equal(posts[w][i]->outcome, CLIENT_FINISHED);
+            assert_true(client_is_whole(posts[w][i], 200, sizes[i]));
+        }
+    }
+    assert_int_equal(world->log.count, 2 * SIZES * workers);
+    for (uint32_t i = 0; i < world->log.count; i++)
+        assert_true(world->log.seen[i].whole);
+    assert_true(check_and_close(world));
+}
+
+static void bodies_pass_one_worker(void **state)
+{
+    bodies_pass(1, false, 1);
+    bodies_pass(1, true, 2);
+}
+
+static void bodies_pass_two_workers(void **state)
+{
+    bodies_pass(2, false, 3);
+    bodies_pass(2, true, 4);
+}
+
+static void bodies_pass_four_workers(void **state)
+{
+    bodies_pass(4, false, 5);
+    bodies_pass(4, true, 6);
+}
+
+/* A world with one worker, one connection, and what one script on it is told. */
+static struct client_request *ask(struct world *world, const struct client_script *script)
+{
+    struct client_request *request = world_send(world, world_connect(world, 0, false), script);
+    assert_true(world_run(world));
+    assert_int_equal(request->outcome, CLIENT_FINISHED);
+    return request;
+}
+
+static struct world *open_one(uint64_t seed)
+{
+    return world_open(&(struct world_config){.seed = seed});
+}
+
+static void trailers_pass_both_ways(void **state)
+{
+    struct world *world = open_one(10);
+    world_plan(world, &(struct backend_plan){.trailers = true});
+    struct client_script post = {
+        .method = "POST", .path = "/own?size=100", .body_bytes = 100, .trailers = true};
+    struct client_request *request = ask(world, &post);
+    assert_true(client_is_whole(request, 200, 100) && request->trailers);
+    assert_true(world->log.seen[0].trailers && world->log.seen[0].body_bytes == 100);
+    request = ask(world, &(struct client_script){.path = "/share?size=0"});
+    assert_true(client_is_whole(request, 200, 0) && request->trailers);
+    post.body_bytes = 0;
+    request = ask(world, &post);
+    assert_true(client_is_whole(request, 200, 100) && world->log.seen[2].trailers);
+    assert_true(check_and_close(world));
+}
+
+static void a_head_has_no_body_and_keeps_its_length(void **state)
+{
+    struct world *world = open_one(11);
+    struct client_script head = {.method = "HEAD", .path = "/share?size=5000"};
+    struct client_request *request = ask(world, &head);
+    assert_true(client_is_whole(request, 200, 0));
+    assert_int_equal(request->length, 5000);
+    head.path = "/none";
+    request = ask(world, &head);
+    assert_true(client_is_local(request, 404) && request->received == 0);
+    assert_true(check_and_close(world));
+}
+
+static void an_answer_may_come_before_the_request_ends(void **state)
+{
+    struct world *world = open_one(12);
+    world_plan(world, &(struct backend_plan){.early = true});
+    struct client_script post = {
+        .method = "POST", .path = "/own?size=300000", .body_bytes = 300000};
+    struct client_request *request = ask(world, &post);
+    assert_true(client_is_whole(request, 200, 300000));
+    assert_true(check_and_close(world));
+}
+
+static void interim_answers_do_not_disturb(void **state)
+{
+    struct world *world = open_one(13);
+    world_plan(world, &(struct backend_plan){.interim = true});
+    struct client_request *request = ask(world, &(struct client_script){.path = "/own?size=10"});
+    assert_true(client_is_whole(request, 200, 10));
+    assert_true(check_and_close(world));
+}
+
+static void a_5xx_is_an_answer(void **state)
+{
+    struct world *world = open_one(14);
+    world_plan(world, &(struct backend_plan){.status = 500});
+    struct client_request *request = ask(world, &(struct client_script){.path = "/share?size=10"});
+    assert_true(client_is_whole(request, 500, 10));
+    assert_int_equal(world->log.count, 1);
+    assert_true(check_and_close(world));
+}
+
+static void errors_of_the_request_are_answered_here(void **state)
+{
+    static char long_value[20000];
+    memset(long_value, 'v', sizeof(long_value) - 1);
+    const struct {
+        struct client_script script;
+        uint16_t status;
+    } cases[] = {
+        {{.path = "/nowhere"}, 404},
+        {{.path = "/ownx"}, 404},
+        {{.method = "TRACE", .path = "/own"}, 501},
+        {{.path = "/own", .names = {"x-long"}, .values = {long_value}}, 431},
+        {{.method = "POST", .path = "/nowhere", .body_bytes = 300000}, 404},
+        {{.path = "/empty"}, 503},
+    };
+    struct world *world = open_one(15);
+    for (size_t i = 0; i < array_count(cases); i++) {
+        struct client_request *request =
+            world_send(world, world_connect(world, 0, i % 2 == 0), &cases[i].script);
+        assert_true(world_run(world));
+        assert_true(client_is_local(request, cases[i].status));
+        assert_int_equal(strtoul(request->text, NULL, 10), cases[i].status);
+        assert_int_equal(request->has_retry_after, cases[i].status == 503);
+    }
+    assert_int_equal(world->log.count, 0);
+    assert_true(check_and_close(world));
+}
+
+static void without_a_listening_backend_it_is_a_502(void **state)
+{
+    struct world *world = open_one(16);
+    for (uint32_t i = 0; i < WORLD_BACKENDS_MAX; i++)
+        backend_refuse(&world->backends[i]);
+    struct client_request *request = ask(world, &(struct client_script){.path = "/share"});
+    assert_true(client_is_local(request, 502));
+    assert_true(check_and_close(world));
+}
+
+static void a_backend_without_a_first_byte_is_a_504(void **state)
+{
+    struct world *world = open_one(17);
+    world_plan(world, &(struct backend_plan){.act = BACKEND_HANGS});
+    uint64_t before = world->now;
+    struct client_request *request = ask(world, &(struct client_script){.path = "/short"});
+    assert_true(client_is_local(request, 504));
+    assert_in_range(world->now - before, CLOCK_S, 4 * CLOCK_S);
+    assert_in_range(world->log.count, 1, 2);
+    assert_true(check_and_close(world));
+}
+
+static void backends_are_told_who_asks_through_whom(void **state)
+{
+    struct world *world = open_one(18);
+    struct client_request *request = ask(world, &(struct client_script){.path = "/own?size=1"});
+    assert_true(client_is_whole(request, 200, 1));
+    assert_string_equal(world->log.seen[0].via, "2 node-1");
+    assert_string_equal(world->log.seen[0].forwarded_for, "10.0.0.2");
+    assert_true(check_and_close(world));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bodies_pass_one_worker),
+        cmocka_unit_test(bodies_pass_two_workers),
+        cmocka_unit_test(bodies_pass_four_workers),
+        cmocka_unit_test(trailers_pass_both_ways),
+        cmocka_unit_test(a_head_has_no_body_and_keeps_its_length),
+        cmocka_unit_test(an_answer_may_come_before_the_request_ends),
+        cmocka_unit_test(interim_answers_do_not_disturb),
+        cmocka_unit_test(a_5xx_is_an_answer),
+        cmocka_unit_test(errors_of_the_request_are_answered_here),
+        cmocka_unit_test(without_a_listening_backend_it_is_a_502),
+        cmocka_unit_test(a_backend_without_a_first_byte_is_a_504),
+        cmocka_unit_test(backends_are_told_who_asks_through_whom),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
