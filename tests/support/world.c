@@ -15,6 +15,7 @@
 #define MBUFS          2048
 #define TABLE_KEYS     1024
 #define QUIET_TURNS    3
+#define REST_NS        CLOCK_S
 #define RUN_MAX_NS     (900 * CLOCK_S)
 #define CONNECT_MAX_NS (60 * CLOCK_S)
 #define CONNECT_TRIES  64
@@ -144,6 +145,14 @@ static void create_workers(struct world *world)
     check(worker_connect(&world->shared, -1));
 }
 
+/* Addresses are announced; what is armed then is armed for ever. */
+static void rest(struct world *world)
+{
+    world_run_for(world, REST_NS);
+    for (uint16_t i = 0; i < world->config.workers; i++)
+        world->timers_at_rest[i] = world->shared.members[i]->wheel.armed_count;
+}
+
 struct world *world_open(const struct world_config *config)
 {
     struct world *world = calloc(1, sizeof(*world));
@@ -164,6 +173,7 @@ struct world *world_open(const struct world_config *config)
     create_backends(world);
     create_workers(world);
     world_publish(world);
+    rest(world);
     return world;
 }
 

@@ -44,6 +44,7 @@ struct world {
     struct snapshot *published;
     struct snapshot *retired; /* until every worker has taken the one after it */
     uint64_t generation;
+    uint32_t timers_at_rest[WORLD_WORKERS_MAX];          /* armed without any connection */
     uint32_t facts[WORLD_WORKERS_MAX][FACT_STOPPED + 1]; /* how often each came */
 };
 
