@@ -60,7 +60,6 @@ struct request_engine {
     struct fields scratch;           /* a section being built or sent */
     uint8_t key[COALESCE_KEY_BYTES];
     struct segment *answer_texts;    /* one per status text, never released */
-    bool draining;
 };
 
 /* exchange.c */

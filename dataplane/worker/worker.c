@@ -60,11 +60,14 @@ static bool receive(struct worker *worker, uint64_t now)
     return received > 0;
 }
 
-/* Tell the control thread once when draining has come to its end. */
+/* Tell the control thread, once a drain, when it has come to its end. */
 static void report_drained(struct worker *worker)
 {
-    if (!worker->snapshot->draining || worker->drained ||
-        request_connection_count(worker->requests) > 0)
+    if (!worker->snapshot->draining) {
+        worker->drained = false;
+        return;
+    }
+    if (worker->drained || request_connection_count(worker->requests) > 0)
         return;
     worker->drained = true;
     struct fact fact = {.kind = FACT_DRAINED, .worker = worker->index};
