@@ -133,6 +133,7 @@ static void conn_init(struct h2_conn *conn, struct h2 *h2, enum h2_role role, ui
     list_init(&conn->parked);
     list_init(&conn->credits);
     list_init(&conn->resets);
+    list_init(&conn->holding);
     timer_init(&conn->timer, conn_tick, conn);
     for (uint32_t i = 0; i < H2_DEADLINES; i++)
         conn->due_ns[i] = CLOCK_NEVER;

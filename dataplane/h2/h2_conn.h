@@ -120,6 +120,7 @@ struct h2_conn {
     struct list ready;   /* streams with something for supply() */
     struct list parked;  /* streams that wait for the connection's window */
     struct list credits; /* streams whose credit is to be returned */
+    struct list holding; /* h2->block_holders */
     struct list resets;  /* closed streams whose RST_STREAM is to be sent */
     struct timer timer;
     uint64_t due_ns[H2_DEADLINES];
@@ -130,6 +131,7 @@ struct h2_conn {
     struct hpack_encoder encoder;
     struct h2_budgets budgets;
     struct h2_peer_settings peer;
+    uint64_t holding_since_ns;
     uint64_t ping_cookie;
     uint64_t ids_seen;       /* server role: bit n: stream last_peer_id - 2n was opened */
     uint32_t last_peer_id;   /* server role: highest opened by the client */
@@ -235,7 +237,12 @@ void h2_goaway_final(struct h2_conn *conn);
 enum h2_violation h2_ping_in(struct h2_conn *conn, uint64_t payload, bool ack, uint64_t now);
 uint64_t h2_ping_payload(const struct h2_conn *conn, enum h2_ping ping);
 
-/* h2_header_block.c */
+/* h2_header_block.c: blocks, of which a connection holds one in each direction at most */
+struct h2_header_block *h2_header_block_take(struct h2_conn *conn);
+/* Sets *BLOCK to NULL; harmless when it is. */
+void h2_header_block_give(struct h2_conn *conn, struct h2_header_block **block);
+/* Whether h2_header_block_take() would succeed. */
+bool h2_header_block_is_free(const struct h2_conn *conn);
 enum h2_violation h2_header_block_continue(struct h2_conn *conn);
 bool h2_header_block_add(struct h2_conn *conn, struct bytes fragment);
 void h2_header_block_complete(struct h2_conn *conn, struct bytes whole, uint64_t now);

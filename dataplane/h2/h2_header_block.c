@@ -21,6 +21,48 @@ struct section {
     uint64_t now;
 };
 
+/*
+ * Who holds a block longest while others need one loses it, and its connection, after a second:
+ * a few peers who never finish theirs cannot keep everybody else's headers out.
+ */
+static struct h2_conn *evictable(const struct h2_conn *conn)
+{
+    const struct h2 *h2 = conn->h2;
+    if (list_is_empty(&h2->block_holders))
+        return NULL;
+    struct h2_conn *oldest = list_entry(h2->block_holders.next, struct h2_conn, holding);
+    bool is_old = h2->now >= oldest->holding_since_ns + H2_LIMIT_HEADER_BLOCK_SHARE_MS * CLOCK_MS;
+    return is_old && oldest != conn ? oldest : NULL;
+}
+
+bool h2_header_block_is_free(const struct h2_conn *conn)
+{
+    return conn->h2->header_blocks.free_count > 0 || evictable(conn) != NULL;
+}
+
+struct h2_header_block *h2_header_block_take(struct h2_conn *conn)
+{
+    struct h2 *h2 = conn->h2;
+    struct h2_conn *oldest = h2->header_blocks.free_count == 0 ? evictable(conn) : NULL;
+    if (oldest != NULL)
+        h2_violate(oldest, 0, H2_VIOLATION_header_block_evicted);
+    struct h2_header_block *block = pool_take(&h2->header_blocks);
+    if (block == NULL || list_is_linked(&conn->holding))
+        return block;
+    conn->holding_since_ns = h2->now;
+    list_push_back(&h2->block_holders, &conn->holding);
+    return block;
+}
+
+void h2_header_block_give(struct h2_conn *conn, struct h2_header_block **block)
+{
+    if (*block != NULL)
+        pool_give(&conn->h2->header_blocks, *block);
+    *block = NULL;
+    if (conn->in.block == NULL && conn->out_block.block == NULL)
+        list_remove(&conn->holding);
+}
+
 enum h2_violation h2_header_block_continue(struct h2_conn *conn)
 {
     struct h2_in *in = &conn->in;
@@ -37,7 +79,7 @@ bool h2_header_block_add(struct h2_conn *conn, struct bytes fragment)
     struct h2 *h2 = conn->h2;
     struct h2_in *in = &conn->in;
     if (in->block == NULL) {
-        in->block = pool_take(&h2->header_blocks);
+        in->block = h2_header_block_take(conn);
         if (in->block == NULL)
             return false;
         in->block->length = 0;
@@ -54,9 +96,7 @@ bool h2_header_block_add(struct h2_conn *conn, struct bytes fragment)
 
 void h2_header_block_release(struct h2_conn *conn)
 {
-    if (conn->in.block != NULL)
-        pool_give(&conn->h2->header_blocks, conn->in.block);
-    conn->in.block = NULL;
+    h2_header_block_give(conn, &conn->in.block);
     conn->in.block_id = 0;
     conn->due_ns[H2_DEADLINE_HEADER_BLOCK] = CLOCK_NEVER;
 }

@@ -12,7 +12,7 @@
 #include "dataplane/h2/h2_flow.h"
 
 /* Least room for a stream's turn. */
-#define TURN_ROOM (H2_LIMIT_CONTROL_ROOM + H2_FRAME_HEADER_BYTES + H2_LIMIT_DATA_ROOM)
+#define TURN_ROOM (H2_LIMIT_CONTROL_ROOM + H2_FRAME_HEADER_BYTES + H2_LIMIT_TURN_ROOM)
 
 /* A block is not cut into more frames for lack of room: peers bound CONTINUATION as we do. */
 #define BLOCK_FRAMES 6
@@ -49,9 +49,7 @@ void h2_out_release(struct h2_conn *conn)
     if (conn->out_data.chunk.segment != NULL)
         segment_drop(conn->out_data.chunk.segment);
     conn->out_data = (struct h2_out_data){0};
-    if (conn->out_block.block != NULL)
-        pool_give(&conn->h2->header_blocks, conn->out_block.block);
-    conn->out_block.block = NULL;
+    h2_header_block_give(conn, &conn->out_block.block);
 }
 
 /* The DATA frame under way, header and payload. False: something is left. */
@@ -149,8 +147,7 @@ static bool send_rest_of_block(struct h2_conn *conn)
         return true;
     if (!send_block(conn, out->block, out))
         return false;
-    pool_give(&conn->h2->header_blocks, out->block);
-    out->block = NULL;
+    h2_header_block_give(conn, &out->block);
     return true;
 }
 
@@ -158,7 +155,7 @@ static bool send_rest_of_block(struct h2_conn *conn)
 static void keep_block(struct h2_conn *conn, const struct h2_out_block *out)
 {
     const struct h2_header_block *encoded = conn->h2->encoded;
-    struct h2_header_block *block = pool_take(&conn->h2->header_blocks);
+    struct h2_header_block *block = h2_header_block_take(conn);
     if (block == NULL) {
         h2_violate(conn, 0, H2_VIOLATION_header_blocks_exhausted);
         return;
@@ -192,8 +189,8 @@ static enum h2_violation check_section(const struct h2_conn *conn, const struct 
         return H2_VIOLATION_section_too_large;
     size_t frames = bound / H2_FRAME_PAYLOAD_BYTES + 1;
     bool fits = bound + frames * H2_FRAME_HEADER_BYTES <= room_of(conn);
-    return fits || conn->h2->header_blocks.free_count > 0 ? H2_VIOLATION_none
-                                                          : H2_VIOLATION_section_no_memory;
+    return fits || h2_header_block_is_free(conn) ? H2_VIOLATION_none
+                                                 : H2_VIOLATION_section_no_memory;
 }
 
 /* Identifiers are given in the order of sending (RFC 9113 5.1.1). */
@@ -280,22 +277,50 @@ static uint32_t data_max(const struct h2_stream *stream, uint32_t room)
     return windows < max ? windows : max;
 }
 
-/* The first ready stream's turn. False: the transport has too little room. */
-static bool stream_turn(struct h2_conn *conn, uint64_t now)
+enum turn {
+    TURN_WROTE,   /* or there is one stream less */
+    TURN_NOTHING, /* its owner had nothing */
+    TURN_NO_ROOM, /* the transport has too little */
+};
+
+/* The first ready stream's turn. */
+static enum turn stream_turn(struct h2_conn *conn, uint64_t now)
 {
     uint32_t room = room_of(conn);
     if (room < TURN_ROOM)
-        return false;
+        return TURN_NO_ROOM;
     struct h2_stream *stream = list_entry(list_pop_front(&conn->ready), struct h2_stream, turn);
+    if (stream->id == 0 && !h2_stream_has_slot(conn)) {
+        stream->parked = H2_PARKED_SLOT;
+        return TURN_NOTHING;
+    }
     uint32_t max = data_max(stream, room);
     struct h2_supply piece = conn->handler->supply(stream, max, now);
     if (!h2_stream_is_alive(stream)) /* reset meanwhile, or the connection closed */
-        return true;
-    bool had = write_piece(stream, &piece, max);
-    if (had && h2_stream_is_alive(stream))
-        h2_stream_ready(stream);
-    else if (!had && stream->headers_sent && max == 0 && !list_is_linked(&stream->turn))
+        return TURN_WROTE;
+    if (write_piece(stream, &piece, max)) {
+        if (h2_stream_is_alive(stream))
+            h2_stream_ready(stream);
+        return TURN_WROTE;
+    }
+    if (stream->headers_sent && max == 0 && !list_is_linked(&stream->turn))
         h2_flow_park(stream);
+    return TURN_NOTHING;
+}
+
+/* When no stream that is ready has anything, the next flush asks again. */
+static bool out_streams(struct h2_conn *conn, uint64_t now)
+{
+    uint32_t nothings = 0;
+    while (!list_is_empty(&conn->ready) && nothings <= conn->stream_count) {
+        enum turn turn = stream_turn(conn, now);
+        if (turn == TURN_NO_ROOM || h2_conn_is_closed(conn) || !h2_out_is_whole(conn))
+            return false;
+        nothings = turn == TURN_NOTHING ? nothings + 1 : 0;
+        h2_bury_streams(conn->h2);
+    }
+    if (!list_is_empty(&conn->ready))
+        h2_conn_wake(conn);
     return true;
 }
 
@@ -304,15 +329,9 @@ bool h2_out_run(struct h2_conn *conn, uint64_t now)
     conn->starved = false;
     if (!send_data(conn) || !send_rest_of_block(conn))
         return false;
-    for (;;) {
-        if (conn->control_due && !h2_out_control(conn))
-            return false;
-        if (list_is_empty(&conn->ready))
-            return true;
-        if (!stream_turn(conn, now))
-            return false;
-        if (h2_conn_is_closed(conn) || !h2_out_is_whole(conn))
-            return false;
-        h2_bury_streams(conn->h2);
-    }
+    if (conn->control_due && !h2_out_control(conn))
+        return false;
+    if (!out_streams(conn, now))
+        return false;
+    return !conn->control_due || h2_out_control(conn);
 }

@@ -95,6 +95,22 @@ void h2_stream_number(struct h2_stream *stream, uint32_t id)
     counter_add(&conn->h2->counters.streams_opened, 1);
 }
 
+bool h2_stream_has_slot(const struct h2_conn *conn)
+{
+    return conn->stream_count - conn->unsent_count < conn->peer.concurrent_streams;
+}
+
+void h2_stream_fill_slots(struct h2_conn *conn)
+{
+    if (!h2_stream_has_slot(conn))
+        return;
+    list_for_each (link, next, &conn->unsent) {
+        struct h2_stream *stream = list_entry(link, struct h2_stream, link);
+        if (stream->parked == H2_PARKED_SLOT)
+            h2_stream_ready(stream);
+    }
+}
+
 /* Out of every list and table: nothing finds it any more. */
 static void detach(struct h2_stream *stream)
 {
@@ -111,6 +127,8 @@ static void detach(struct h2_stream *stream)
         conn->in.data = NULL;
     conn->stream_count--;
     h2->stream_count--;
+    if (conn->unsent_count > 0)
+        h2_stream_fill_slots(conn);
     if (conn->stream_count == 0 && conn->role == H2_SERVER && conn->state == H2_CONN_OPEN &&
         h2->config.idle_timeout_ns > 0)
         h2_conn_deadline(conn, H2_DEADLINE_IDLE, h2->now + h2->config.idle_timeout_ns);

@@ -31,6 +31,7 @@ enum h2_parked {
     H2_PARKED_NOT,
     H2_PARKED_STREAM,     /* the stream's send window is empty */
     H2_PARKED_CONNECTION, /* the connection's is: linked in conn->parked */
+    H2_PARKED_SLOT,       /* client role: the server allows no further stream now */
 };
 
 #define H2_LENGTH_UNKNOWN UINT64_MAX
@@ -86,6 +87,12 @@ static inline bool h2_stream_can_send(const struct h2_stream *stream)
     return stream->state == H2_STATE_IDLE || stream->state == H2_STATE_OPEN ||
            stream->state == H2_STATE_HALF_CLOSED_REMOTE;
 }
+
+/* Client role: whether the server allows one more stream; SETTINGS may have lowered the number. */
+bool h2_stream_has_slot(const struct h2_conn *conn);
+
+/* Client role: slots may have become free for streams that wait for one. O(requests not sent). */
+void h2_stream_fill_slots(struct h2_conn *conn);
 
 /* RST_STREAM with CODE, unless the peer does not know of it yet; the owner is not told. */
 void h2_stream_abandon(struct h2_stream *stream, enum h2_error code);

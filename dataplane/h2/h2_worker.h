@@ -29,7 +29,8 @@ struct h2 {
     struct pool streams;       /* FIFO */
     struct pool header_blocks; /* LIFO */
     struct pool hpack_tables;
-    struct list active; /* connections that may be able to write or to go on reading */
+    struct list active;        /* connections that may be able to write or to go on reading */
+    struct list block_holders; /* connections that hold header blocks, the longest first */
     struct list dead_conns;
     struct list dead_streams;
     uint64_t now;          /* the latest that was handed in */

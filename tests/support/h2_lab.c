@@ -158,7 +158,7 @@ struct h2_config lab_config(void)
 
 void lab_create(const struct h2_config *config)
 {
-    memset(&lab, 0, sizeof(lab));
+    memset(&lab, 0, offsetof(struct h2_lab, segment_bytes));
     lab.now = 7 * CLOCK_S;
     random_seed(&lab.random, 1);
     timer_wheel_init(&lab.wheel, lab.now);
@@ -186,6 +186,14 @@ void lab_handshake(void)
     lab_script(lab.owner.conn->role == H2_SERVER ? "PREFACE; SETTINGS/0/0; !flush; SETTINGS/1/0"
                                                  : "!flush; SETTINGS/0/0; SETTINGS/1/0");
     lab_forget_sent();
+}
+
+uint32_t lab_room(void)
+{
+    uint32_t room = 0;
+    for (uint32_t i = 0; i < LAB_STREAMS; i++)
+        room += lab.owner.streams[i] == NULL;
+    return room;
 }
 
 void lab_request(uint32_t count)

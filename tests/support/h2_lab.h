@@ -41,11 +41,11 @@ struct h2_lab {
     struct h2_config config;
     struct pipe pipe;       /* ends[0]: the connection's */
     struct segment segment; /* all bodies are made of it */
-    uint8_t segment_bytes[16384];
     struct lab_owner owner;
     uint64_t now;
-    uint8_t sent[1 << 18]; /* by the connection, since lab_forget_sent() */
     uint32_t sent_bytes;
+    uint8_t segment_bytes[16384];
+    uint8_t sent[1 << 18]; /* by the connection, since lab_forget_sent() */
 };
 
 extern struct h2_lab lab;
@@ -62,6 +62,9 @@ void lab_open(enum h2_role role);
 
 /* Both sides' preface and SETTINGS, acknowledged. */
 void lab_handshake(void);
+
+/* How many more streams the owner has places for. */
+uint32_t lab_room(void);
 
 /* Client role: COUNT requests, sent. */
 void lab_request(uint32_t count);

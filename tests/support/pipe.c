@@ -8,7 +8,7 @@ static uint32_t end_room(void *stream)
 {
     struct pipe_end *end = stream;
     check(!end->closed && !end->aborted);
-    return end->capacity - end->queued;
+    return end->capacity > end->queued ? end->capacity - end->queued : 0;
 }
 
 static bool is_starved(struct pipe_end *end)
@@ -117,6 +117,7 @@ void pipe_release(struct pipe *pipe)
         free(pipe->ends[i].queue);
         free(pipe->ends[i].view);
     }
+    *pipe = (struct pipe){0};
 }
 
 uint32_t pipe_deliver(struct pipe_end *end, uint32_t count)
@@ -140,7 +141,8 @@ struct bytes pipe_take(struct pipe_end *end)
     end->view = malloc(end->queued > 0 ? end->queued : 1);
     check(end->view != NULL);
     struct bytes taken = bytes_of(end->view, end->queued);
-    memcpy(end->view, end->queue, end->queued);
+    if (end->queued > 0)
+        memcpy(end->view, end->queue, end->queued);
     end->queued = 0;
     end->delivered = 0;
     return taken;

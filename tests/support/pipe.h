@@ -13,7 +13,7 @@
 struct pipe_end {
     struct pipe_end *peer;
     uint8_t *queue;         /* what this end has sent and the peer not read */
-    uint32_t capacity;      /* bytes of queue */
+    uint32_t capacity;      /* bytes of queue; a test may lower it for a while */
     uint32_t queued;        /* in the queue */
     uint32_t delivered;     /* of them readable */
     uint32_t piece_max;     /* the peer's reads are views of at most so much; random if set */

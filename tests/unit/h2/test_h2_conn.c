@@ -166,6 +166,45 @@ static void without_a_header_block_the_connection_is_shed(void **state)
     lab_close();
 }
 
+/* Two connections share one block: who holds it for a second makes way. */
+static void a_header_block_held_for_long_goes_to_others(void **state)
+{
+    struct h2_config config = lab_config();
+    config.header_blocks_max = 1;
+    config.connections_max = 2;
+    open_with(H2_SERVER, &config);
+    lab_script("HEADERS/1/1 82");
+    struct h2_conn *holder = lab.owner.conn;
+    struct pipe held = lab.pipe;
+    for (uint32_t i = 0; i < 2; i++)
+        held.ends[i].peer = &held.ends[1 - i];
+    holder->transport = pipe_transport(&held.ends[0]);
+    lab_open(H2_SERVER);
+    lab_handshake();
+    lab_script("HEADERS/1/1 82");
+    assert_goaway(H2_ENHANCE_YOUR_CALM);
+    pipe_release(&lab.pipe);
+    lab_wait(CLOCK_S);
+    lab_open(H2_SERVER);
+    struct h2_conn *second = lab.owner.conn;
+    lab_handshake();
+    lab.owner.conn = holder; /* closed() is told for it first */
+    uint8_t memory[100];
+    struct writer out = writer_over(memory, sizeof(memory));
+    h2_script_write("HEADERS/1/1 82", &out);
+    pipe_feed(&lab.pipe.ends[0], writer_written(&out));
+    h2_in(second, lab.now);
+    assert_true(held.ends[0].closed);
+    assert_int_equal(COUNT(header_block_evicted), 1);
+    assert_int_equal(lab.owner.closed, 2);
+    pipe_release(&held);
+    lab.owner.conn = second;
+    lab.owner.closed = 0;
+    lab_script("CONTINUATION/4/1 8784410161");
+    assert_int_equal(lab.owner.headers, 1);
+    lab_close();
+}
+
 static void without_a_table_the_connection_is_shed(void **state)
 {
     struct h2_config config = lab_config();
@@ -247,6 +286,27 @@ static void request_room_follows_the_server(void **state)
     assert_int_equal(h2_request_room(lab.owner.conn), 1);
     lab_script("SETTINGS/0/0 000300000000");
     assert_int_equal(h2_request_room(lab.owner.conn), 0);
+    lab_close();
+}
+
+/* Requests that were accepted, but not sent before SETTINGS lowered the number, wait. */
+static void a_lowered_number_of_streams_is_kept_to(void **state)
+{
+    open_client();
+    lab_script("SETTINGS/0/0 000300000003");
+    for (uint32_t i = 0; i < 3; i++)
+        lab.owner.streams[i] = h2_request(lab.owner.conn, &lab.owner, lab.now);
+    uint8_t memory[100];
+    struct writer out = writer_over(memory, sizeof(memory));
+    h2_script_write("SETTINGS/0/0 000300000001", &out);
+    pipe_feed(&lab.pipe.ends[0], writer_written(&out));
+    h2_in(lab.owner.conn, lab.now);
+    lab_flush();
+    assert_int_equal(lab_seen(H2_FRAME_HEADERS, UINT32_MAX).count, 1);
+    lab_script("HEADERS/5/1 @200; PING/0/0 z8");
+    assert_int_equal(lab_seen(H2_FRAME_HEADERS, UINT32_MAX).count, 2);
+    lab_script("SETTINGS/0/0 000300000002");
+    assert_int_equal(lab_seen(H2_FRAME_HEADERS, UINT32_MAX).count, 3);
     lab_close();
 }
 
@@ -712,12 +772,14 @@ int main(void)
         cmocka_unit_test(streams_beyond_the_announced_are_refused),
         cmocka_unit_test(without_a_stream_object_the_request_is_refused),
         cmocka_unit_test(without_a_header_block_the_connection_is_shed),
+        cmocka_unit_test(a_header_block_held_for_long_goes_to_others),
         cmocka_unit_test(without_a_table_the_connection_is_shed),
         cmocka_unit_test(a_header_list_too_large_is_told_as_overflow),
         cmocka_unit_test(an_answer_before_the_request_ends_cuts_it_short),
         cmocka_unit_test(a_request_refused_is_told_as_unprocessed),
         cmocka_unit_test(a_complete_answer_outlives_the_request),
         cmocka_unit_test(request_room_follows_the_server),
+        cmocka_unit_test(a_lowered_number_of_streams_is_kept_to),
         cmocka_unit_test(identifiers_run_out_gracefully),
         cmocka_unit_test(a_sender_keeps_to_both_windows),
         cmocka_unit_test(a_window_may_become_negative),

@@ -46,8 +46,9 @@ struct match {
     struct theirs theirs[EXCHANGES];
     uint32_t theirs_count;
     uint64_t now;
-    uint32_t piece_max;
-    uint32_t goaway_code; /* from us; UINT32_MAX: none */
+    const uint8_t *rest; /* of what they have, that did not fit */
+    size_t rest_bytes;
+    uint32_t goaway_code; /* from either side; UINT32_MAX: none */
 };
 
 static struct match match;
@@ -224,6 +225,16 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t code, void *c
     return 0;
 }
 
+/* nghttp2 found fault with us. */
+static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *context)
+{
+    if (frame->hd.type != NGHTTP2_GOAWAY)
+        return 0;
+    match.goaway_code = frame->goaway.error_code;
+    print_error("%.*s\n", (int)frame->goaway.opaque_data_len, frame->goaway.opaque_data);
+    return 0;
+}
+
 static void open_session(void)
 {
     nghttp2_session_callbacks *callbacks;
@@ -232,6 +243,7 @@ static void open_session(void)
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_chunk);
+    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_sent);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
     if (match.they_are_client)
         check(nghttp2_session_client_new(&match.session, callbacks, NULL) == 0);
@@ -315,22 +327,20 @@ static void close_match(void)
 /* What they have, as far as the pipe takes it. */
 static void they_send(void)
 {
-    static const uint8_t *rest;
-    static size_t rest_bytes;
     struct pipe_end *end = &match.pipe.ends[0];
     for (;;) {
-        if (rest_bytes == 0) {
-            ssize_t length = nghttp2_session_mem_send(match.session, &rest);
+        if (match.rest_bytes == 0) {
+            ssize_t length = nghttp2_session_mem_send(match.session, &match.rest);
             assert_true(length >= 0);
-            rest_bytes = (size_t)length;
+            match.rest_bytes = (size_t)length;
         }
         uint32_t room = end->peer->capacity - end->peer->queued;
-        size_t part = rest_bytes < room ? rest_bytes : room;
+        size_t part = match.rest_bytes < room ? match.rest_bytes : room;
         if (part == 0)
             return;
-        pipe_feed(end, bytes_of(rest, part));
-        rest += part;
-        rest_bytes -= part;
+        pipe_feed(end, bytes_of(match.rest, part));
+        match.rest += part;
+        match.rest_bytes -= part;
     }
 }
 
@@ -425,7 +435,7 @@ static void run_match(uint64_t seed, bool they_are_client)
     for (uint32_t turns = 0; turns < 100000 && ended_count() < EXCHANGES; turns++) {
         turn();
         start_exchanges(&started);
-        if (one_in(50))
+        if (turns < 1000 && one_in(50))
             submit_settings();
     }
     turn();

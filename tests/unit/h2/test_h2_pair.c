@@ -290,7 +290,7 @@ static void one_small_request_is_answered(void **state)
 static void bodies_arrive_under_any_pieces_and_windows(void **state)
 {
     static const uint32_t pieces[] = {1, 7, 100, 5000, UINT32_MAX};
-    static const uint32_t capacities[] = {4500, 6000, 20000, 300000};
+    static const uint32_t capacities[] = {5500, 7000, 20000, 300000};
     for (uint32_t seed = 0; seed < 24; seed++) {
         struct pair_config config = plain;
         config.seed = seed + 10;
