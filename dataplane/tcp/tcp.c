@@ -314,12 +314,14 @@ void tcp_conn_established(struct tcp_conn *conn, const struct tcp_segment *seg, 
 
 /* ---- events ---- */
 
+/* Nothing is told before TCP_OPENED: what happened while connecting comes together with it. */
 void tcp_conn_event(struct tcp_conn *conn, uint32_t events)
 {
     if ((conn->flags & TCP_CONN_OWNED) == 0)
         return;
     conn->events |= (uint8_t)events;
-    if (!list_is_linked(&conn->ready_link))
+    bool connecting = conn->state == TCP_STATE_SYN_SENT || conn->state == TCP_STATE_SYN_RECEIVED;
+    if (!connecting && !list_is_linked(&conn->ready_link))
         list_push_back(&conn->tcp->ready, &conn->ready_link);
 }
 
