@@ -132,7 +132,7 @@ class Weir:
     # what the cluster's state looks like in Redis
     @property
     def state_key(self):
-        return f"weir:{self.config['store']['cluster']}:state"
+        return f"weir:{{{self.config['store']['cluster']}}}:state"  # the braces: one cluster slot
 
     def redis_text(self):
         return self.site.redis.cli("hgetall", self.state_key)
