@@ -53,6 +53,7 @@ struct world {
     uint16_t count;
     uint32_t ring_size; /* mails a ring takes */
     struct coalesce_table *table;
+    struct rte_rcu_qsbr *quiescence; /* NULL: everything is quiescent */
     struct snapshot_region regions[WORLD_REGIONS];
     struct snapshot_group groups[WORLD_REGIONS];
     struct snapshot_service service;
@@ -163,6 +164,7 @@ static inline void world_make_worker(struct world *world, uint16_t index, uint32
         .loads = &worker->loads,
         .wheel = &worker->wheel,
         .random = &worker->random,
+        .quiescence = world->quiescence,
         .flights_max = flights,
         .header_bytes = 8192,
         .segments = segments,
