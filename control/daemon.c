@@ -388,6 +388,7 @@ static bool create_worker(struct daemon *daemon, uint16_t index)
         .socket_id = daemon->ports.count > 0 ? daemon->ports.ports[0].socket_id : -1,
         .now = clock_now_ns(),
     };
+    random_secret(&config.tcp_secret, sizeof(config.tcp_secret));
     for (uint32_t p = 0; p < daemon->ports.count; p++)
         config.queues[p] = &daemon->ports.ports[p].queues[index];
     config.interface_count = ports_interfaces(&daemon->ports, daemon->config, config.interfaces);
