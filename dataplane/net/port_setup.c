@@ -2,6 +2,7 @@
 
 #include "dataplane/base/check.h"
 #include "dataplane/base/clock.h"
+#include "dataplane/net/port_pool.h"
 
 #include <errno.h>
 #include <linux/if_packet.h>
@@ -272,9 +273,15 @@ static bool create_pool(struct opening *opening, uint16_t index)
     const struct port_request *request = opening->request;
     char name[RTE_MEMPOOL_NAMESIZE];
     snprintf(name, sizeof(name), "port%u_queue%u", port->device_id, index);
-    struct rte_mempool *pool = rte_pktmbuf_pool_create_by_ops(
-        name, request->mbufs, pool_cache(request), 0,
-        (uint16_t)(request->mbuf_bytes + RTE_PKTMBUF_HEADROOM), port->socket_id, "ring_mt_rts");
+    struct port_pool_request wanted = {
+        .name = name,
+        .mbufs = request->mbufs,
+        .cache = pool_cache(request),
+        .data_bytes = request->mbuf_bytes + RTE_PKTMBUF_HEADROOM,
+        .socket_id = port->socket_id,
+        .packed = is_af_xdp(port),
+    };
+    struct rte_mempool *pool = port_pool_create(&wanted);
     if (pool == NULL)
         return refuse(opening,
                       "no memory for %u packet buffers of %u bytes (%s); give DPDK more "
@@ -286,6 +293,8 @@ static bool create_pool(struct opening *opening, uint16_t index)
                       "the packet buffers lie in %u pieces of memory, AF_XDP needs one: "
                       "use larger hugepages, or --no-huge, or fewer ports.mbufs",
                       pool->nb_mem_chunks);
+    if (is_af_xdp(port) && !port_pool_is_packed(pool))
+        return refuse(opening, "the packet buffers do not lie side by side, as AF_XDP needs them");
     return true;
 }
 
