@@ -17,7 +17,7 @@ def spread(site, connections):
 @case(needs=NEEDS)
 def two_hundred_identical_requests_cost_one(site):
     for number, url in enumerate((URL4, URL6)):
-        target = f"/shared/slow?ms=500&key={number}"
+        target = f"/shared/slow?ms=2000&key={number}"
         report = site.client(url + target, count=200, connections=spread(site, 20))
         all_ok(report, 200)
         one_body(report)
@@ -26,7 +26,7 @@ def two_hundred_identical_requests_cost_one(site):
 
 @case(needs=NEEDS)
 def a_large_shared_answer_is_the_same_for_everybody(site):
-    target = "/shared/slow?ms=300&bytes=900000"
+    target = "/shared/slow?ms=1500&bytes=900000"
     report = site.client(URL4 + target, count=60, connections=spread(site, 10))
     all_ok(report, 60)
     one_body(report)
@@ -130,7 +130,7 @@ def a_shared_answer_that_breaks_is_broken_for_everybody(site):
 
 @case(needs=NEEDS)
 def get_and_head_do_not_share(site):
-    target = "/shared/slow?ms=500&key=head"
+    target = "/shared/slow?ms=1500&key=head"
     head = site.client_in_background(URL4 + target, "head", method="HEAD", count=5)
     report = site.client(URL4 + target, count=5)
     all_ok(report, 5)
