@@ -91,6 +91,11 @@ static json_t *worker_entry(struct methods *methods, uint32_t index)
     set_number(entry, "received_packets", counter_read(&loop->received_packets));
     set_number(entry, "handed_over_packets", counter_read(&loop->handed_over_packets));
     set_number(entry, "sleeps", counter_read(&loop->sleeps));
+    set_number(entry, "open_clients", counter_read(&loop->open_clients));
+    set_number(entry, "open_exchanges", counter_read(&loop->open_exchanges));
+    set_number(entry, "open_flights", counter_read(&loop->open_flights));
+    set_number(entry, "open_upstreams", counter_read(&loop->open_upstreams));
+    set_number(entry, "held_by_flights", counter_read(&loop->held_by_flights));
     set_number(entry, "facts_lost", counter_read(&loop->facts_lost));
     return entry;
 }

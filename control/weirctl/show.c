@@ -120,8 +120,9 @@ void show_workers(const json_t *result)
 {
     size_t index;
     json_t *worker;
-    struct table *table = table_create("WORKER", ">BUSY", ">TURNS/S", ">TURN", ">RECEIVED",
-                                       ">HANDED OVER", ">SLEEPS", NULL);
+    struct table *table =
+        table_create("WORKER", ">BUSY", ">TURNS/S", ">TURN", ">RECEIVED", ">HANDED OVER",
+                     ">CLIENTS", ">REQUESTS", ">FLIGHTS", ">UPSTREAMS", NULL);
     json_array_foreach(json_object_get(result, "workers"), index, worker)
     {
         char time[UNITS_TEXT_MAX];
@@ -135,7 +136,10 @@ void show_workers(const json_t *result)
         table_cell(table, "%s", units_short_time(number(worker, "turn_average_ns"), time));
         table_cell(table, "%lu", number(worker, "received_packets"));
         table_cell(table, "%lu", number(worker, "handed_over_packets"));
-        table_cell(table, "%lu", number(worker, "sleeps"));
+        table_cell(table, "%lu", number(worker, "open_clients"));
+        table_cell(table, "%lu", number(worker, "open_exchanges"));
+        table_cell(table, "%lu", number(worker, "open_flights"));
+        table_cell(table, "%lu", number(worker, "open_upstreams"));
     }
     table_print(table, stdout);
     table_free(table);

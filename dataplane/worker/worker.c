@@ -13,6 +13,7 @@
 
 #define EMPTY_TURNS_BEFORE_SLEEP 32
 #define SLEEP_MAX_NS             (100 * CLOCK_US)
+#define TURNS_BETWEEN_GAUGES     64 /* while busy */
 
 const struct worker_counters *worker_counters(const struct worker *worker)
 {
@@ -74,6 +75,17 @@ static void report_drained(struct worker *worker)
     worker_tell(worker, &fact);
 }
 
+/* What is open now; when all clients are gone, all but connections to backends return to 0. */
+static void set_gauges(struct worker *worker)
+{
+    struct loop_counters *loop = &worker->counters.loop;
+    counter_set(&loop->open_clients, request_connection_count(worker->requests));
+    counter_set(&loop->open_exchanges, request_exchange_count(worker->requests));
+    counter_set(&loop->open_flights, coalesce_flight_count(worker->coalesce));
+    counter_set(&loop->open_upstreams, upstream_connection_count(worker->upstream));
+    counter_set(&loop->held_by_flights, coalesce_objects_used(worker->coalesce));
+}
+
 bool worker_step(struct worker *worker, uint64_t now)
 {
     bool busy = false;
@@ -89,6 +101,8 @@ bool worker_step(struct worker *worker, uint64_t now)
     tcp_out(worker->tcp, now);
     net_flush(worker->net);
     report_drained(worker);
+    if (!busy || worker->counters.loop.turns % TURNS_BETWEEN_GAUGES == 0)
+        set_gauges(worker);
     counter_add(&worker->counters.loop.turns, 1);
     if (busy)
         counter_add(&worker->counters.loop.busy_turns, 1);

@@ -16,7 +16,7 @@ import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from case import CASES, Failed, Skip                                       # noqa: E402
-from netlab import LabError                                                # noqa: E402
+from netlab import LabError, wait_until                                    # noqa: E402
 from edge_site import Site                                                    # noqa: E402
 
 GROUPS = ("basic", "bodies", "aborts", "load", "abuse", "host", "coalesce", "failover", "store",
@@ -93,6 +93,7 @@ class Runner:
             site.fresh() if case.fresh else site.start_all()
             site.reset_counts()
             case.run(site)
+            self.expect_settled(site)
             if case.fresh:
                 site.fresh()
             elif not site.proxy.alive():
@@ -108,6 +109,13 @@ class Runner:
             return "FAIL", traceback.format_exc()
         finally:
             signal.alarm(0)
+
+    @staticmethod
+    def expect_settled(site):
+        """When the clients have gone, so has all that was done for them: nothing leaks."""
+        settled = getattr(site.proxy, "settled", None)
+        if settled and site.proxy.alive():
+            wait_until(settled, 20 * site.slowness(), "the clients' requests and flights to be gone")
 
     @staticmethod
     def evidence(site):

@@ -126,6 +126,12 @@ class Weir:
         return next(entry for entry in self.ctl("backend", "list")["backends"]
                     if entry["name"] == name)
 
+    def settled(self):
+        """Nothing of any client is left: connections, requests, flights and what these hold."""
+        return all(worker[name] == 0 for worker in self.ctl("worker", "list")["workers"]
+                   for name in ("open_clients", "open_exchanges", "open_flights",
+                                "held_by_flights"))
+
     def store_connected(self):
         return self.ctl("status")["store"]["state"] == "connected"
 

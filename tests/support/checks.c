@@ -88,6 +88,17 @@ static bool check_loads(const struct world *world, const struct worker *worker, 
     return good;
 }
 
+/* What operators see agrees: nothing is open. */
+static bool check_gauges(const struct world *world, const struct worker *worker, const char *name)
+{
+    const struct loop_counters *loop = &worker_counters(worker)->loop;
+    bool good = is_zero(world, "open_clients", name, loop->open_clients);
+    good &= is_zero(world, "open_exchanges", name, loop->open_exchanges);
+    good &= is_zero(world, "open_flights", name, loop->open_flights);
+    good &= is_zero(world, "open_upstreams", name, loop->open_upstreams);
+    return is_zero(world, "held_by_flights", name, loop->held_by_flights) && good;
+}
+
 static bool check_worker(const struct world *world, uint16_t index)
 {
     const struct worker *worker = world->shared.members[index];
@@ -103,6 +114,7 @@ static bool check_worker(const struct world *world, uint16_t index)
     good &= is_zero(world, "TIME_WAITs", name, tcp_time_wait_count(worker->tcp));
     good &= is_zero(world, "timers armed", name,
                     worker->wheel.armed_count - world->timers_at_rest[index]);
+    good &= check_gauges(world, worker, name);
     good &= check_mail(world, worker, name);
     return check_loads(world, worker, name) && good;
 }

@@ -126,6 +126,22 @@ static void interim_answers_do_not_disturb(void **state)
     assert_true(check_and_close(world));
 }
 
+static void what_is_open_is_shown(void **state)
+{
+    struct world *world = open_one(16);
+    const struct loop_counters *loop = &worker_counters(world->shared.members[0])->loop;
+    world_plan(world, &(struct backend_plan){.head_after_ns = CLOCK_S});
+    world_send(world, world_connect(world, 0, false), &(struct client_script){.path = "/own"});
+    world_run_for(world, CLOCK_S / 2);
+    assert_int_equal(loop->open_clients, 1);
+    assert_int_equal(loop->open_exchanges, 1);
+    assert_int_equal(loop->open_flights, 1);
+    assert_int_equal(loop->open_upstreams, 1);
+    assert_true(loop->held_by_flights > 0);
+    assert_true(world_run(world));
+    assert_true(check_and_close(world)); /* which sees them at 0 */
+}
+
 static void a_5xx_is_an_answer(void **state)
 {
     struct world *world = open_one(14);
@@ -206,6 +222,7 @@ int main(void)
         cmocka_unit_test(a_head_has_no_body_and_keeps_its_length),
         cmocka_unit_test(an_answer_may_come_before_the_request_ends),
         cmocka_unit_test(interim_answers_do_not_disturb),
+        cmocka_unit_test(what_is_open_is_shown),
         cmocka_unit_test(a_5xx_is_an_answer),
         cmocka_unit_test(errors_of_the_request_are_answered_here),
         cmocka_unit_test(without_a_listening_backend_it_is_a_502),
