@@ -37,6 +37,7 @@ class Runner:
         self.options = options
         self.proxy_class = proxy_class(options.proxy)
         self.passed, self.failed, self.skipped = 0, [], 0
+        self.unsteady = []               # failed once, then passed
         signal.signal(signal.SIGALRM, self.on_alarm)
 
     @staticmethod
@@ -55,6 +56,8 @@ class Runner:
             cases = list(self.selected(workers))
             if cases:
                 self.run_with(workers, cases)
+        for title in self.unsteady:
+            print(f"unsteady: {title}: failed once, see above")
         for title in self.failed:
             print(f"failed: {title}")
         print(f"{self.passed} passed, {len(self.failed)} failed, {self.skipped} skipped",
@@ -78,13 +81,28 @@ class Runner:
         started = time.monotonic()
         verdict, text = self.attempt(site, case)
         complaints = site.proxy.complaints()
+        died = bool(complaints) or (site.proxy.process is not None and not site.proxy.alive())
         if complaints and verdict == "ok":
             verdict, text = "FAIL", complaints
         if verdict == "FAIL":
             text += self.evidence(site)
+        if verdict == "FAIL" and not died and len(self.unsteady) < self.options.unsteady:
+            self.recover(site)
+            verdict = self.second_run(site, case, text)
         self.report(verdict, title, time.monotonic() - started, text)
         if verdict == "FAIL":
             self.recover(site)
+
+    def second_run(self, site, case, first):
+        """On a busy machine a case may miss its moment. It is told, counted and bounded."""
+        print(f"FAIL {case.group}.{case.name} [{site.workers} workers], once more:", flush=True)
+        for line in first.splitlines():
+            print(f"     {line}", flush=True)
+        verdict, _ = self.attempt(site, case)
+        if verdict != "ok" or site.proxy.complaints():
+            return "FAIL"
+        self.unsteady.append(f"{case.group}.{case.name} [{site.workers} workers]")
+        return "ok"
 
     def attempt(self, site, case):
         """One case with the site whole before it; a proxy that died during it fails it."""
@@ -148,6 +166,8 @@ def arguments():
                         type=lambda text: [int(part) for part in text.split(",")])
     parser.add_argument("--proxy", choices=("weir", "nghttpx"), default="weir")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--unsteady", type=int, default=0,
+                        help="so many cases may fail once if they pass when run again")
     parser.add_argument("patterns", nargs="*")
     return parser.parse_args()
 
