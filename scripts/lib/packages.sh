@@ -8,6 +8,8 @@ packages_build=(
     gcc libc6-dev
     clang                # the XDP program
     libdpdk-dev libbpf-dev libhiredis-dev libjansson-dev libssl-dev libcmocka-dev
+    libnghttp2-dev       # the second opinion in tests
+    python3
 )
 packages_net=(
     iproute2 ethtool procps util-linux
