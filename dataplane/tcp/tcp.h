@@ -134,6 +134,13 @@ void tcp_close(struct tcp_conn *conn);
 /* RST (unless it failed already), now. The owner lets go. */
 void tcp_abort(struct tcp_conn *conn);
 
+/*
+ * The process ends: RST for up to COUNT connections' peers, from slot AT on; nobody else will tell
+ * them. Returns where to go on after net_flush(), or 0 when that was all. Connections stay as they
+ * are, but nothing may be done with them any more.
+ */
+uint32_t tcp_farewell(struct tcp *tcp, uint32_t at, uint32_t count, uint64_t now);
+
 struct tcp_info {
     struct flow_tuple tuple;
     enum tcp_failure failure;

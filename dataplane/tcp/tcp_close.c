@@ -67,3 +67,16 @@ void tcp_abort(struct tcp_conn *conn)
     }
     tcp_conn_free(conn);
 }
+
+uint32_t tcp_farewell(struct tcp *tcp, uint32_t at, uint32_t count, uint64_t now)
+{
+    for (; at < tcp->conns.count; at++) {
+        struct tcp_conn *conn = pool_at(&tcp->conns, at);
+        if (conn == NULL)
+            continue;
+        if (count-- == 0)
+            return at;
+        tcp_out_reset(conn, now);
+    }
+    return 0;
+}

@@ -13,6 +13,7 @@
 
 #define EMPTY_TURNS_BEFORE_SLEEP 32
 #define SLEEP_MAX_NS             (100 * CLOCK_US)
+#define FAREWELLS_A_FLUSH        32
 #define TURNS_BETWEEN_GAUGES     64 /* while busy */
 
 const struct worker_counters *worker_counters(const struct worker *worker)
@@ -143,6 +144,16 @@ static void account(struct worker *worker, bool busy, uint64_t cycles)
         counter_set(&loop->turn_max_cycles, cycles);
 }
 
+/* Peers of connections that are left hear of the end at once. */
+static void say_farewell(struct worker *worker, uint64_t now)
+{
+    uint32_t at = 0;
+    do {
+        at = tcp_farewell(worker->tcp, at, FAREWELLS_A_FLUSH, now);
+        net_flush(worker->net);
+    } while (at != 0);
+}
+
 int worker_run(void *context)
 {
     struct worker *worker = context;
@@ -161,6 +172,7 @@ int worker_run(void *context)
         account(worker, busy, turn_ended - turn_began);
         turn_began = turn_ended;
     }
+    say_farewell(worker, clock_now_ns());
     rte_rcu_qsbr_thread_offline(quiescence, worker->index);
     rte_rcu_qsbr_thread_unregister(quiescence, worker->index);
     struct fact fact = {.kind = FACT_STOPPED, .worker = worker->index};

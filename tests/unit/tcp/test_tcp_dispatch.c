@@ -243,12 +243,42 @@ static void a_failed_connection_bears_every_call(void **state)
     tcp_pair_close(&pair);
 }
 
+static void a_farewell_tells_every_peer(void **state)
+{
+    struct tcp_stream clients[5];
+    tcp_pair_prepare(&pair, 1);
+    tcp_pair_open(&pair);
+    for (uint32_t i = 0; i < 5; i++) {
+        tcp_stream_init(&clients[i], &pair.a, 7);
+        assert_true(tcp_stream_connect(&clients[i], "10.0.0.2", TCP_PAIR_PORT, pair.now));
+    }
+    tcp_pair_run_for(&pair, CLOCK_S);
+    assert_int_equal(tcp_connection_count(pair.b.tcp), 5);
+    uint32_t at = 0, rounds = 0;
+    do {
+        at = tcp_farewell(pair.b.tcp, at, 2, pair.now);
+        tcp_host_finish(&pair.b, pair.now);
+        rounds++;
+    } while (at != 0);
+    assert_int_equal(rounds, 3);
+    tcp_pair_run_for(&pair, CLOCK_S);
+    assert_int_equal(tcp_connection_count(pair.a.tcp), 0);
+    for (uint32_t i = 0; i < 5; i++) {
+        assert_true(clients[i].failed);
+        tcp_abort(pair.servers[i].conn);
+        pair.servers[i].conn = NULL;
+    }
+    assert_int_equal(tcp_farewell(pair.b.tcp, 0, 2, pair.now), 0);
+    tcp_pair_close(&pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(callbacks_may_do_anything_to_any_connection),
         cmocka_unit_test(dispatch_is_bounded_and_loses_nothing),
         cmocka_unit_test(a_failed_connection_bears_every_call),
+        cmocka_unit_test(a_farewell_tells_every_peer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
