@@ -183,8 +183,8 @@ static void a_header_block_held_for_long_goes_to_others(void **state)
     lab_handshake();
     lab_script("HEADERS/1/1 82");
     assert_goaway(H2_ENHANCE_YOUR_CALM);
-    pipe_release(&lab.pipe);
     lab_wait(CLOCK_S);
+    pipe_release(&lab.pipe);
     lab_open(H2_SERVER);
     struct h2_conn *second = lab.owner.conn;
     lab_handshake();
