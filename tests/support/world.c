@@ -22,24 +22,19 @@
 
 /* ---- building ---- */
 
-static struct worker_limits limits_of(const struct world_config *config)
-{
-    if (config->limits.streams != 0)
-        return config->limits;
-    return (struct worker_limits){
-        .client_connections = 128,
-        .streams = 4096,
-        .upstream_connections = 64,
-        .backend_connections = 4,
-        .flights = 1024,
-        .exchanges = 2048,
-        .segments = 4096,
-        .segment_bytes = 4096,
-        .time_wait = 256,
-        .neighbours = 64,
-        .header_bytes = 16 * 1024,
-    };
-}
+const struct worker_limits world_limits = {
+    .client_connections = 128,
+    .streams = 4096,
+    .upstream_connections = 64,
+    .backend_connections = 4,
+    .flights = 1024,
+    .exchanges = 2048,
+    .segments = 4096,
+    .segment_bytes = 4096,
+    .time_wait = 256,
+    .neighbours = 64,
+    .header_bytes = 16 * 1024,
+};
 
 /* Hosts listen at one queue, Weir at one a worker. */
 static struct wire *create_wire(const struct world *world, uint16_t hosts, uint64_t salt)
@@ -49,7 +44,7 @@ static struct wire *create_wire(const struct world *world, uint16_t hosts, uint6
         .queues = 1,
         .queues_of = {world->config.workers},
         .seed = world->config.seed * 4 + salt,
-        .mbufs = MBUFS,
+        .mbufs = world->config.mbufs,
     };
     return wire_create(&config);
 }
@@ -110,7 +105,7 @@ static void create_worker(struct world *world, uint16_t index)
         .queue_count = 2,
         .queues = {wire_queue(world->front, 0, index), wire_queue(world->back, 0, index)},
         .interface_count = 2,
-        .limits = limits_of(&world->config),
+        .limits = world->config.limits,
         .random_seed = random_u64(&world->random),
         .socket_id = -1,
         .now = world->now,
@@ -160,6 +155,10 @@ struct world *world_open(const struct world_config *config)
     world->config = *config;
     if (world->config.workers == 0)
         world->config.workers = 1;
+    if (world->config.limits.streams == 0)
+        world->config.limits = world_limits;
+    if (world->config.mbufs == 0)
+        world->config.mbufs = MBUFS;
     check(world->config.workers <= WORLD_WORKERS_MAX);
     if (world->config.lag_permille == 0)
         world->config.lag_permille = LAG_PERMILLE;

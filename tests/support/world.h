@@ -21,11 +21,15 @@
 struct world_config {
     uint64_t seed;
     uint16_t workers;            /* 0: 1 */
-    struct worker_limits limits; /* zeros: fit for tests */
+    struct worker_limits limits; /* zeros: world_limits */
     struct wire_faults front;    /* between clients and Weir, both ways */
     struct wire_faults back;     /* between Weir and backends, both ways */
+    uint32_t mbufs;              /* of each queue; 0: 2048 */
     uint32_t lag_permille;       /* how often a worker misses its turn; 0: 100, 1000: never */
 };
+
+/* Fit for tests with some hundred requests at a time. */
+extern const struct worker_limits world_limits;
 
 struct world {
     struct world_config config;
