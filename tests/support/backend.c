@@ -96,13 +96,14 @@ static struct backend_seen *log_request(struct backend *backend, const struct fi
     *seen = (struct backend_seen){.backend = backend, .serial = log->count, .at_ns = now};
     copy_field(fields, FIELD_METHOD, seen->method, sizeof(seen->method));
     copy_field(fields, FIELD_PATH, seen->path, sizeof(seen->path));
+    copy_field(fields, FIELD_AUTHORIZATION, seen->authorization, sizeof(seen->authorization));
     copy_field(fields, FIELD_VIA, seen->via, sizeof(seen->via));
     copy_field(fields, FIELD_X_FORWARDED_FOR, seen->forwarded_for, sizeof(seen->forwarded_for));
     backend->requests++;
     return seen;
 }
 
-static uint64_t size_of(const char *path)
+uint64_t backend_size_of(const char *path)
 {
     const char *at = strstr(path, "size=");
     return at != NULL ? strtoull(at + 5, NULL, 10) : 0;
@@ -135,7 +136,7 @@ static void begin(struct backend_exchange *exchange, const struct fields *fields
     exchange->is_head = strcmp(seen->method, "HEAD") == 0;
     exchange->source = (struct pattern_source){
         .seed = pattern_seed(bytes_text(seen->path), seen->serial),
-        .total = size_of(seen->path),
+        .total = backend_size_of(seen->path),
         .pool = &backend->host.bodies,
     };
     exchange->allowed = exchange->plan.chunk_bytes == 0 ? exchange->source.total : 0;

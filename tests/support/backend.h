@@ -52,6 +52,7 @@ struct backend_seen {
     char path[BACKEND_PATH_BYTES];
     char via[32];           /* empty: none */
     char forwarded_for[48]; /* likewise */
+    char authorization[32]; /* likewise */
     uint64_t body_bytes;    /* received */
     bool whole;             /* to END_STREAM */
     bool trailers;
@@ -138,6 +139,9 @@ void backend_crash(struct backend *backend, uint64_t now);
 
 /* The machine or its network ends: nothing comes any more, not even a reset. */
 void backend_die(struct backend *backend, uint64_t now);
+
+/* The body bytes that a path asks for. */
+uint64_t backend_size_of(const char *path);
 
 /* Connections now. */
 uint32_t backend_conn_count(const struct backend *backend);

@@ -18,16 +18,50 @@ static bool complain(const struct world *world, const char *what, const char *wh
 
 /* ---- answers ---- */
 
+static const char *method_of(const struct client_request *request)
+{
+    return request->script.method != NULL ? request->script.method : "GET";
+}
+
+/* The value of a field of the script; empty: not there. */
+static const char *field_of(const struct client_request *request, const char *name)
+{
+    const struct client_script *script = &request->script;
+    for (int i = 0; i < CLIENT_FIELDS_MAX && script->names[i] != NULL; i++)
+        if (strcmp(script->names[i], name) == 0)
+            return script->values[i];
+    return "";
+}
+
+/* Whose answer it was given: it has to be the answer to the same question by the same principal. */
+static const char *foreign(const struct world *world, const struct client_request *request)
+{
+    if (request->serial == 0)
+        return NULL;
+    if (request->serial > world->log.count)
+        return "an answer that no backend gave";
+    const struct backend_seen *seen = &world->log.seen[request->serial - 1];
+    if (strcmp(seen->path, request->path) != 0)
+        return "the answer to another path";
+    if (strcmp(seen->method, method_of(request)) != 0)
+        return "the answer to another method";
+    if (strcmp(seen->authorization, field_of(request, "authorization")) != 0)
+        return "the answer to another principal";
+    return NULL;
+}
+
 /* What a good end says that is not true; NULL: nothing. */
 static const char *untrue(const struct client_request *request)
 {
-    bool is_head = request->script.method != NULL && strcmp(request->script.method, "HEAD") == 0;
+    bool is_head = strcmp(method_of(request), "HEAD") == 0;
     if (!request->complete)
         return request->outcome == CLIENT_FINISHED ? "ended well without END_STREAM" : NULL;
     if (request->status == 0)
         return "END_STREAM without a head";
     if (request->has_length && !is_head && request->received != request->length)
         return "END_STREAM before its content-length";
+    if (request->serial != 0 && !is_head && request->received != backend_size_of(request->path))
+        return "END_STREAM before the end of the answer";
     return NULL;
 }
 
@@ -38,6 +72,8 @@ static bool check_request(const struct world *world, const struct client_request
     if (request->corrupt)
         return complain(world, "has other bytes than its answer", request->path, request->serial);
     const char *wrong = untrue(request);
+    if (wrong == NULL)
+        wrong = foreign(world, request);
     return wrong == NULL || complain(world, wrong, request->path, request->received);
 }
 

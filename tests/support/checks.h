@@ -7,8 +7,8 @@
 #include "tests/support/world.h"
 
 /*
- * Every request has ended; none was given other bytes than its answer's; a good end only for an
- * answer that is whole: the length it promised, or END_STREAM of a backend that sent all.
+ * Every request has ended; none was given other bytes than its answer's, or the answer to another
+ * question or principal; a good end only for an answer that is whole.
  */
 bool check_requests(const struct world *world);
 

@@ -16,6 +16,7 @@ void h2_host_prepare(struct h2_host *host, struct wire *wire, uint16_t end, cons
     host->base.config.blocks_max = 2048;
     host->base.config.connect_timeout_ns = 5 * CLOCK_S;
     host->base.config.user_timeout_ns = 30 * CLOCK_S;
+    host->base.config.keepalive_idle_ns = 20 * CLOCK_S; /* the last word of a peer may be lost */
     host->config = (struct h2_config){
         .connections_max = 256,
         .streams_max = 2048,
