@@ -21,6 +21,7 @@ const struct chaos_rates chaos_rates = {
     .backend = 2000,
     .region = 300,
     .publish = 2000,
+    .freeze = 1000,
     .misbehave_permille = 150,
 };
 
@@ -117,6 +118,13 @@ static void change_snapshot(struct chaos *chaos)
     region->suspect = draw(chaos, 3) == 0;
     region->share_permille = (uint16_t)(draw(chaos, 2) == 0 ? 1000 : 1 + draw(chaos, 1000));
     world_publish(chaos->world);
+}
+
+static void freeze_one(struct chaos *chaos)
+{
+    static const uint64_t lengths[] = {CLOCK_MS, 10 * CLOCK_MS, 300 * CLOCK_MS, 2 * CLOCK_S};
+    uint32_t actor = draw(chaos, world_actor_count(chaos->world));
+    world_freeze(chaos->world, actor, lengths[draw(chaos, array_count(lengths))]);
 }
 
 /* ---- clients ---- */
@@ -224,6 +232,7 @@ static void one_turn(struct chaos *chaos)
         {rates->leave, leave_one},      {rates->abort, abort_one},
         {rates->resume, resume_all},    {rates->backend, change_backend},
         {rates->region, change_region}, {rates->publish, change_snapshot},
+        {rates->freeze, freeze_one},
     };
     for (size_t i = 0; i < array_count(events); i++)
         if (happens(chaos, events[i].ppm))
@@ -240,6 +249,8 @@ void chaos_turns(struct chaos *chaos, uint32_t turns)
 static void make_all_good(struct chaos *chaos)
 {
     struct world *world = chaos->world;
+    const struct wire_faults none = {0};
+    world_set_faults(world, &none, &none);
     world_choose(world, NULL, NULL);
     world_plan(world, &(struct backend_plan){0});
     for (uint16_t i = 0; i < WORLD_REGIONS; i++) {

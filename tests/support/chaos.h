@@ -17,6 +17,7 @@ struct chaos_rates {
     uint32_t backend;            /* a backend fails, or comes back */
     uint32_t region;             /* likewise, a whole region */
     uint32_t publish;            /* another snapshot */
+    uint32_t freeze;             /* somebody stands still for up to two seconds */
     uint32_t misbehave_permille; /* how many answers are not well-behaved */
 };
 
@@ -35,7 +36,7 @@ void chaos_begin(struct chaos *chaos, struct world *world, const struct chaos_ra
 void chaos_turns(struct chaos *chaos, uint32_t turns);
 
 /*
- * Everything comes back, all requests end, all clients leave. Then fresh connections ask one each:
- * true: all were answered whole.
+ * Wires are good again, everything comes back, all requests end, all clients leave. Then fresh
+ * connections ask one each: true: all were answered whole.
  */
 bool chaos_end(struct chaos *chaos);

@@ -20,7 +20,7 @@ struct wire;
 
 struct wire_config {
     uint16_t ends;
-    uint16_t queues; /* of each end */
+    uint16_t queues;                   /* of each end */
     uint16_t queues_of[WIRE_ENDS_MAX]; /* of this end; 0: `queues` */
     uint64_t seed;
     uint32_t mbufs;                /* of each queue */

@@ -63,8 +63,6 @@ static void create_clients(struct world *world)
         client_prepare(&world->clients[i], world->front, (uint16_t)(1 + i), v4, v6);
         seed_host(world, &world->clients[i].host);
         client_open(&world->clients[i]);
-        wire_set_faults(world->front, 0, (uint16_t)(1 + i), &world->config.front);
-        wire_set_faults(world->front, (uint16_t)(1 + i), 0, &world->config.front);
     }
 }
 
@@ -82,7 +80,6 @@ static void create_backends(struct world *world)
         backend_prepare(backend, world->back, (uint16_t)(1 + i), names[i], v4, v6);
         seed_host(world, &backend->host);
         backend_open(backend, WORLD_PORT, &world->log);
-        backend_set_faults(backend, &world->config.back);
         addresses[i] = i % 2 == 0 ? backend->v4 : backend->v6;
     }
     world_draft_init(&world->draft, addresses);
@@ -157,6 +154,8 @@ struct world *world_open(const struct world_config *config)
         world->config.workers = 1;
     if (world->config.limits.streams == 0)
         world->config.limits = world_limits;
+    if (world->config.turn_spread_ns == 0)
+        world->config.turn_spread_ns = TURN_SPREAD_NS;
     if (world->config.mbufs == 0)
         world->config.mbufs = MBUFS;
     check(world->config.workers <= WORLD_WORKERS_MAX);
@@ -170,6 +169,7 @@ struct world *world_open(const struct world_config *config)
     wire_advance(world->back, world->now);
     create_clients(world);
     create_backends(world);
+    world_set_faults(world, &world->config.front, &world->config.back);
     create_workers(world);
     world_publish(world);
     rest(world);
@@ -243,7 +243,7 @@ static uint64_t next_event(const struct world *world)
 
 static void advance(struct world *world)
 {
-    uint64_t ahead = TURN_MIN_NS + random_u64(&world->random) % TURN_SPREAD_NS;
+    uint64_t ahead = TURN_MIN_NS + random_u64(&world->random) % world->config.turn_spread_ns;
     uint64_t next = world->quiet_turns >= QUIET_TURNS ? next_event(world) : 0;
     next = smaller(next, world->waiting_until_ns);
     if (next > world->now + ahead)
@@ -254,10 +254,21 @@ static void advance(struct world *world)
     world->turns++;
 }
 
+uint32_t world_actor_count(const struct world *world)
+{
+    return world->config.workers + WORLD_CLIENTS + WORLD_BACKENDS_MAX;
+}
+
+void world_freeze(struct world *world, uint32_t actor, uint64_t length_ns)
+{
+    check(actor < world_actor_count(world));
+    world->frozen_until_ns[actor] = world->now + length_ns;
+}
+
 /* A drawn order of everybody. */
 static uint32_t draw_order(struct world *world, uint8_t *order)
 {
-    uint32_t count = world->config.workers + WORLD_CLIENTS + WORLD_BACKENDS_MAX;
+    uint32_t count = world_actor_count(world);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t at = random_below(&world->random, i + 1);
         order[i] = order[at];
@@ -288,6 +299,8 @@ static bool step_worker(struct world *world, uint16_t index)
 
 static bool step(struct world *world, uint32_t actor)
 {
+    if (world->now < world->frozen_until_ns[actor])
+        return true;
     if (actor < world->config.workers)
         return step_worker(world, (uint16_t)actor);
     actor -= world->config.workers;
@@ -384,6 +397,16 @@ struct client_request *world_send(struct world *world, struct client_conn *conn,
 struct client_request *world_get(struct world *world, struct client_conn *conn, const char *path)
 {
     return world_send(world, conn, &(struct client_script){.path = path});
+}
+
+/* ---- wires ---- */
+
+void world_set_faults(struct world *world, const struct wire_faults *front,
+                      const struct wire_faults *back)
+{
+    wire_set_faults_everywhere(world->front, front);
+    for (uint32_t i = 0; i < WORLD_BACKENDS_MAX; i++)
+        backend_set_faults(&world->backends[i], back);
 }
 
 /* ---- backends ---- */

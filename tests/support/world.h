@@ -25,6 +25,7 @@ struct world_config {
     struct wire_faults front;    /* between clients and Weir, both ways */
     struct wire_faults back;     /* between Weir and backends, both ways */
     uint32_t mbufs;              /* of each queue; 0: 2048 */
+    uint64_t turn_spread_ns;     /* a turn lasts 20 us and up to so much more; 0: 100 us */
     uint32_t lag_permille;       /* how often a worker misses its turn; 0: 100, 1000: never */
 };
 
@@ -48,7 +49,8 @@ struct world {
     struct snapshot *published;
     struct snapshot *retired; /* until every worker has taken the one after it */
     uint64_t generation;
-    uint32_t timers_at_rest[WORLD_WORKERS_MAX];          /* armed without any connection */
+    uint32_t timers_at_rest[WORLD_WORKERS_MAX]; /* armed without any connection */
+    uint64_t frozen_until_ns[WORLD_ACTORS_MAX];
     uint32_t facts[WORLD_WORKERS_MAX][FACT_STOPPED + 1]; /* how often each came */
 };
 
@@ -71,6 +73,13 @@ typedef bool world_condition(struct world *world, void *context);
 bool world_run_until(struct world *world, world_condition *condition, void *context,
                      uint64_t at_most_ns);
 
+/*
+ * Everybody who takes turns: first the workers, then the clients, then the backends. One that is
+ * frozen takes none for a while, as a process that is not scheduled; its packets wait.
+ */
+uint32_t world_actor_count(const struct world *world);
+void world_freeze(struct world *world, uint32_t actor, uint64_t length_ns);
+
 /* A connection of client host CLIENT to the service. It opens while turns pass. */
 struct client_conn *world_connect(struct world *world, uint32_t client, bool v6);
 
@@ -80,6 +89,10 @@ struct client_conn *world_connect_to(struct world *world, uint16_t worker, bool 
 struct client_request *world_get(struct world *world, struct client_conn *conn, const char *path);
 struct client_request *world_send(struct world *world, struct client_conn *conn,
                                   const struct client_script *script);
+
+/* What goes wrong on the wires from now on. */
+void world_set_faults(struct world *world, const struct wire_faults *front,
+                      const struct wire_faults *back);
 
 /* The same plan for all backends; or the same chooser. */
 void world_plan(struct world *world, const struct backend_plan *plan);

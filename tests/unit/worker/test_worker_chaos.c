@@ -49,6 +49,8 @@ static void run_chaos(uint64_t seed, bool is_bad_wire, bool is_small)
     struct world_config config = {.seed = seed,
                                   .workers = (uint16_t)(1u << random_below(&random, 3)),
                                   .limits = world_limits};
+    static const uint64_t paces[] = {100 * CLOCK_US, CLOCK_MS, 10 * CLOCK_MS};
+    config.turn_spread_ns = paces[random_below(&random, array_count(paces))];
     if (is_bad_wire)
         config.front = config.back = bad_wire;
     if (is_small)
