@@ -79,7 +79,7 @@ static void two_hundred_ask_once_two_workers(void **state)
 static void two_hundred_ask_once_four_workers(void **state)
 {
     for (uint64_t seed = 4; seed < 8; seed++)
-        one_upstream_request(&(struct world_config){.seed = seed, .workers = 4}, 300000);
+        one_upstream_request(&(struct world_config){.seed = seed, .workers = 4}, 100000);
     one_upstream_request(&(struct world_config){.seed = 8, .workers = 4}, 1);
 }
 
@@ -102,10 +102,10 @@ static void a_large_answer_is_whole_for_everybody(void **state)
     for (uint32_t i = 0; i < REQUESTS; i++)
         crowd.requests[i] =
             world_get(crowd.world, crowd.conns[i % CONNS],
-                      i < REQUESTS / 10 ? "/share?size=3000000" : "/share?size=30000");
+                      i < REQUESTS / 10 ? "/share?size=2000000" : "/share?size=30000");
     assert_true(world_run(crowd.world));
     for (uint32_t i = 0; i < REQUESTS; i++)
-        assert_true(client_is_whole(crowd.requests[i], 200, i < REQUESTS / 10 ? 3000000 : 30000));
+        assert_true(client_is_whole(crowd.requests[i], 200, i < REQUESTS / 10 ? 2000000 : 30000));
     assert_true(check_and_close(crowd.world));
 }
 
@@ -273,17 +273,17 @@ static void one_that_does_not_read_holds_nobody(void **state)
         struct client_conn *b = world_connect_to(world, 1, false);
         struct client_conn *c = world_connect_to(world, seed % 2, false);
         world_plan(world, &(struct backend_plan){.head_after_ns = CLOCK_S});
-        struct client_script script = {.path = "/share?size=8000000"};
+        struct client_script script = {.path = "/share?size=3000000"};
         struct client_request *first = world_send(world, a, &script);
         struct client_request *second = world_send(world, b, &script);
         script.holds_credit = true;
         struct client_request *slow = world_send(world, c, &script);
         world_run_for(world, 30 * CLOCK_S);
-        assert_true(client_is_whole(first, 200, 8000000));
-        assert_true(client_is_whole(second, 200, 8000000));
+        assert_true(client_is_whole(first, 200, 3000000));
+        assert_true(client_is_whole(second, 200, 3000000));
         client_resume(slow);
         assert_true(world_run(world));
-        assert_true(slow->outcome == CLIENT_RESET || client_is_whole(slow, 200, 8000000));
+        assert_true(slow->outcome == CLIENT_RESET || client_is_whole(slow, 200, 3000000));
         assert_true(check_and_close(world));
     }
 }
