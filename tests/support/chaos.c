@@ -277,6 +277,19 @@ static void everybody_leaves(struct chaos *chaos)
     world_run_for(world, RECOVERY_NS);
 }
 
+static bool check_fresh(const struct world *world, const struct client_request *request)
+{
+    if (client_is_whole(request, 200, 10000))
+        return true;
+    fprintf(stderr,
+            "seed %" PRIu64 ": afterwards %s: outcome %d, connection %s (%d), status %u, reset %u, "
+            "%" PRIu64 " bytes: %s\n",
+            world->config.seed, request->path, request->outcome,
+            request->conn->opened ? "opened" : "not opened", request->conn->failure,
+            request->status, request->reset.code, request->received, request->text);
+    return false;
+}
+
 static bool ask_fresh(struct chaos *chaos)
 {
     struct client_request *requests[FRESH];
@@ -289,7 +302,7 @@ static bool ask_fresh(struct chaos *chaos)
         return false;
     bool good = true;
     for (uint32_t i = 0; i < FRESH; i++)
-        good &= client_is_whole(requests[i], 200, 10000);
+        good &= check_fresh(world, requests[i]);
     return good;
 }
 
