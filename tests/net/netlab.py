@@ -165,11 +165,14 @@ class Process:
 
 
 class Lab:
-    """The namespaces, from build() to down(). `queues`: RX and TX queues of the edge's ports."""
+    """The namespaces, from build() to down(). `queues`: RX and TX queues of the edge's ports.
+    `line`: clients and edge are not joined directly, but by two interfaces of the namespace "line",
+    "clients" and "edge"; spoil() forwards between them."""
 
-    def __init__(self, prefix=None, queues=1, directory=None):
+    def __init__(self, prefix=None, queues=1, directory=None, line=False):
         self.prefix = prefix or f"{os.environ.get('WEIR_LAB', 'weir-net')}-{os.getpid()}"
         self.queues = queues
+        self.line = line
         self.directory = directory
         self.processes = []
         self.lock = None
@@ -200,7 +203,12 @@ class Lab:
         for name in ("clients", "edge", "fabric", *BACKENDS):
             self._add_namespace(name)
         self._add_bridge()
-        self._link("edge", "front", "clients", "eth0")
+        if self.line:
+            self._add_namespace("line")
+            self._link("edge", "front", "line", "edge")
+            self._link("clients", "eth0", "line", "clients")
+        else:
+            self._link("edge", "front", "clients", "eth0")
         self._link("edge", "back", "fabric", "edge")
         self._ip("fabric", "link set edge master br0")
         for name in BACKENDS:
@@ -260,6 +268,16 @@ class Lab:
     def link(self, backend, state):
         """Cuts ("down") or mends ("up") a backend's cable: packets vanish without an answer."""
         self._ip("fabric", f"link set {backend} {state}")
+
+    def spoil(self, program, **settings):
+        """Joins clients (the first) and edge (the second) by PROGRAM, tests/support/bad_line.c."""
+        process = self.spawn("line", [program, "clients", "edge",
+                                      *(f"{name}={value}" for name, value in settings.items())],
+                             "bad_line")
+        wait_until(lambda: "ready" in process.log() or not process.alive(), 10, "the bad line")
+        if not process.alive():
+            raise LabError(process.log_tail())
+        return process
 
     def path(self, name):
         return os.path.join(self.directory, name)

@@ -29,9 +29,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define IDLE_TURNS  200
-#define FLOWS_MAX   20000
-#define PIECE_BYTES 16384u
+#define IDLE_TURNS   200
+#define FLOWS_MAX    20000
+#define PIECE_BYTES  16384u
+#define LAST_FINS_NS (5 * CLOCK_S)
 
 enum service {
     SERVICE_ECHO = 7,
@@ -329,8 +330,11 @@ static void connect_all(char **arguments)
             opened++;
         turn_or_rest();
     }
-    for (uint64_t until = clock_now_ns() + 200 * CLOCK_MS; clock_now_ns() < until;)
-        turn_or_rest(); /* the last FINs */
+    for (uint64_t until = clock_now_ns() + LAST_FINS_NS; clock_now_ns() < until;) {
+        turn_or_rest();
+        if (tcp_connection_count(tcp) == 0)
+            break;
+    }
     printf("done %llu %llu %llu\n", (unsigned long long)succeeded, (unsigned long long)failed,
            (unsigned long long)corrupt);
 }
