@@ -14,9 +14,7 @@
  * Nothing newer than Linux 5.10 is used: loops have constant bounds, helpers are the old ones.
  */
 #include <linux/bpf.h>
-#include <linux/icmp.h>
 #include <linux/icmpv6.h>
-#include <linux/if_arp.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/ip.h>
@@ -26,6 +24,13 @@
 #include <bpf/bpf_helpers.h>
 
 #include "dataplane/xdp/steer_maps.h"
+
+/* The kernel's headers with ARP and ICMP draw in the C library's, which are for another machine. */
+#define HARDWARE_ETHERNET 1 /* RFC 826 */
+#define ICMP_UNREACHABLE  3 /* RFC 792 */
+#define ICMP_ECHO         8
+#define ICMP_TIME         11
+#define ICMP_PARAMETER    12
 
 #define IPV4_FRAGMENT_MASK      0x3fff /* more-fragments flag and offset, RFC 791 3.1 */
 #define IPV4_OFFSET_MASK        0x1fff
@@ -78,7 +83,11 @@ struct vlan_tag {
 
 /* ARP for IPv4 over Ethernet, RFC 826. */
 struct arp_ipv4 {
-    struct arphdr header;
+    __be16 hardware;
+    __be16 protocol;
+    __u8 hardware_length;
+    __u8 protocol_length;
+    __be16 operation;
     __u8 sender_mac[ETH_ALEN];
     __u8 sender[4];
     __u8 target_mac[ETH_ALEN];
@@ -94,6 +103,14 @@ struct extension {
     __u8 next_header;
     __u8 length; /* in 8 octets, not counting the first 8 */
     __u8 options[6];
+};
+
+/* RFC 792; the quoted packet follows. */
+struct icmp_header {
+    __u8 type;
+    __u8 code;
+    __be16 checksum;
+    __be32 rest;
 };
 
 struct neighbour_message {
@@ -180,9 +197,9 @@ static __always_inline enum steer_counter judge_arp(struct cursor *cursor)
     const struct arp_ipv4 *arp = take(cursor, sizeof(*arp));
     struct steer_address target;
 
-    if (!arp || arp->header.ar_hrd != bpf_htons(ARPHRD_ETHER) ||
-        arp->header.ar_pro != bpf_htons(ETH_P_IP) || arp->header.ar_hln != ETH_ALEN ||
-        arp->header.ar_pln != 4)
+    if (!arp || arp->hardware != bpf_htons(HARDWARE_ETHERNET) ||
+        arp->protocol != bpf_htons(ETH_P_IP) || arp->hardware_length != ETH_ALEN ||
+        arp->protocol_length != 4)
         return STEER_COUNT_passed;
     address_from_ipv4(&target, arp->target);
     return role_of(&target) ? STEER_COUNT_redirected_neighbour : STEER_COUNT_passed;
@@ -223,7 +240,7 @@ static __always_inline const struct iphdr *take_ipv4(struct cursor *cursor)
 
 static __always_inline enum steer_counter judge_icmp(struct cursor *cursor)
 {
-    const struct icmphdr *icmp = take(cursor, sizeof(*icmp));
+    const struct icmp_header *icmp = take(cursor, sizeof(*icmp));
     struct steer_address source;
     const struct iphdr *quoted;
 
@@ -231,8 +248,7 @@ static __always_inline enum steer_counter judge_icmp(struct cursor *cursor)
         return STEER_COUNT_passed;
     if (icmp->type == ICMP_ECHO)
         return STEER_COUNT_redirected_echo;
-    if (icmp->type != ICMP_DEST_UNREACH && icmp->type != ICMP_TIME_EXCEEDED &&
-        icmp->type != ICMP_PARAMETERPROB)
+    if (icmp->type != ICMP_UNREACHABLE && icmp->type != ICMP_TIME && icmp->type != ICMP_PARAMETER)
         return STEER_COUNT_passed;
     quoted = take_ipv4(cursor);
     if (!quoted || quoted->protocol != IPPROTO_TCP ||
