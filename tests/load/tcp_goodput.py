@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Goodput of one connection over a bad line: our TCP as the sender beside the Linux kernel's.
+"""Goodput of one connection over a bad line: our TCP as the sender beside the Linux kernel's
+with CUBIC.
 
     tcp_goodput.py [--seconds S] [--runs N] [--line "drop_ppm=10000 delay_us=25000"] ...
 
@@ -43,6 +44,7 @@ class KernelSender:
     def __init__(self, lab):
         with inside(lab, "edge"):
             self.listener = socket.create_server((HOST4, PATTERN))
+        self.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")
         threading.Thread(target=self.serve, daemon=True).start()
 
     def serve(self):
