@@ -83,11 +83,14 @@ static void accept_new(struct tcp_conn *conn, const struct tcp_segment *seg, uin
 
 /*
  * RFC 9293 3.10.7.4: SND.WL1 and SND.WL2 keep old segments from setting the window. WL2 would be at
- * most SND.UNA, and a segment that acknowledges less than that does not come here.
+ * most SND.UNA, and a segment that acknowledges less than that does not come here. What
+ * acknowledges new data is not old, whatever its sequence number (a retransmission, with data ahead
+ * of it here already): without its window the right edge would move further than the peer ever
+ * said.
  */
 static bool update_window(struct tcp_conn *conn, const struct tcp_segment *seg)
 {
-    if (seq_gt(conn->snd_wl1, seg->seq))
+    if (seq_gt(conn->snd_wl1, seg->seq) && seg->ack == conn->snd_una)
         return false;
     uint32_t window = (uint32_t)seg->window << conn->snd_wscale;
     bool changed = window != conn->snd_wnd;

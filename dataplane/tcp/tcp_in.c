@@ -166,6 +166,7 @@ static bool same_syn_in(struct tcp_conn *conn, struct tcp_segment *seg)
     if (seg->flags & TCP_ACK) {
         seg->flags &= (uint8_t)~TCP_SYN;
         seg->seq++;
+        seg->window = (uint16_t)(seg->window >> conn->snd_wscale); /* not scaled: RFC 7323 2.2 */
         return true;
     }
     conn->flags |= TCP_CONN_SYN_DUE;
