@@ -99,6 +99,11 @@ void tcp_unlisten(struct tcp *tcp, const struct ip_address *address, uint16_t po
 struct tcp_conn *tcp_connect(struct tcp *tcp, const struct ip_address *remote, uint16_t port,
                              const struct tcp_app *app, void *context, uint64_t now);
 
+/* The same from LOCAL, one of our addresses (service addresses, too), of REMOTE's family. */
+struct tcp_conn *tcp_connect_from(struct tcp *tcp, const struct ip_address *local,
+                                  const struct ip_address *remote, uint16_t port,
+                                  const struct tcp_app *app, void *context, uint64_t now);
+
 /* Take over packets that net_in() found to be ours (TCP, or ICMP errors about TCP). */
 void tcp_in(struct tcp *tcp, struct rte_mbuf **packets, uint16_t count, uint64_t now);
 

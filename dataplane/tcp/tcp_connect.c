@@ -55,17 +55,28 @@ static bool choose_port(struct tcp *tcp, struct flow_tuple *tuple, uint32_t *has
     return false;
 }
 
-struct tcp_conn *tcp_connect(struct tcp *tcp, const struct ip_address *remote, uint16_t port,
-                             const struct tcp_app *app, void *context, uint64_t now)
+/* LOCAL is NULL where the route chooses it. False: no way there; counted. */
+static bool find_way(struct tcp *tcp, const struct ip_address *local, struct flow_tuple *tuple,
+                     struct net_path *path)
+{
+    bool found = net_route(tcp->config.net, &tuple->remote, path);
+    if (found && local != NULL)
+        tuple->local = *local;
+    else if (found)
+        found = net_source_address(tcp->config.net, path, &tuple->remote, &tuple->local);
+    if (!found)
+        tcp_count(tcp, connect_no_route);
+    return found;
+}
+
+static struct tcp_conn *open_from(struct tcp *tcp, const struct ip_address *local,
+                                  const struct ip_address *remote, uint16_t port, uint64_t now)
 {
     tcp->now = now;
     struct net_path path;
     struct flow_tuple tuple = {.remote = *remote, .remote_port = port};
-    if (!net_route(tcp->config.net, remote, &path) ||
-        !net_source_address(tcp->config.net, &path, remote, &tuple.local)) {
-        tcp_count(tcp, connect_no_route);
+    if (!find_way(tcp, local, &tuple, &path))
         return NULL;
-    }
     if (tcp->conns.free_count == 0) { /* before a TIME_WAIT entry gives way for nothing */
         tcp_count(tcp, connection_pool_empty);
         return NULL;
@@ -74,15 +85,35 @@ struct tcp_conn *tcp_connect(struct tcp *tcp, const struct ip_address *remote, u
     uint32_t iss;
     if (!choose_port(tcp, &tuple, &hash, &iss, now))
         return NULL;
-    struct tcp_conn *conn = tcp_conn_new(tcp, &tuple, hash, &path, iss, now);
+    return tcp_conn_new(tcp, &tuple, hash, &path, iss, now);
+}
+
+static struct tcp_conn *begin(struct tcp_conn *conn, const struct tcp_app *app, void *context,
+                              uint64_t now)
+{
+    if (conn == NULL)
+        return NULL;
     conn->app = app;
     conn->context = context;
     conn->flags |= TCP_CONN_OWNED | TCP_CONN_OPENED_BY_US | TCP_CONN_SYN_DUE;
     tcp_state_change(conn, TCP_STATE_SYN_SENT, TCP_CAUSE_OPEN);
-    uint64_t look_ns = tcp->config.connect_timeout_ns;
+    uint64_t look_ns = conn->tcp->config.connect_timeout_ns;
     if (look_ns > TCP_CONNECT_LOOK_NS)
         look_ns = TCP_CONNECT_LOOK_NS;
     tcp_timer_set(conn, TCP_DEADLINE_IDLE, now + look_ns);
     tcp_conn_want_out(conn);
     return conn;
+}
+
+struct tcp_conn *tcp_connect(struct tcp *tcp, const struct ip_address *remote, uint16_t port,
+                             const struct tcp_app *app, void *context, uint64_t now)
+{
+    return begin(open_from(tcp, NULL, remote, port, now), app, context, now);
+}
+
+struct tcp_conn *tcp_connect_from(struct tcp *tcp, const struct ip_address *local,
+                                  const struct ip_address *remote, uint16_t port,
+                                  const struct tcp_app *app, void *context, uint64_t now)
+{
+    return begin(open_from(tcp, local, remote, port, now), app, context, now);
 }

@@ -1,0 +1,25 @@
+/*
+ * message: header sections that weir-load sends and reads, and what client and origin share.
+ */
+#pragma once
+
+#include "tests/load/weir_load/load.h"
+
+/*
+ * The request with NUMBER: path, query "?size=" with the answer's bytes, content-length. Valid
+ * until the next call; PATH is its :path.
+ */
+const struct fields *message_request(const struct load_options *options, uint64_t number,
+                                     struct bytes *path);
+
+/* 200 with LENGTH bytes to come. Valid until the next call. */
+const struct fields *message_answer(uint64_t length);
+
+/* The decimal number at the start of TEXT. */
+uint64_t message_number(struct bytes text);
+
+/* The answer's bytes that a path asks for; 0 without "size=". */
+uint64_t message_size(struct bytes path);
+
+/* Hand a connection's events to its HTTP/2. */
+void message_event(struct h2_conn *conn, uint32_t events, uint64_t now);

@@ -1,0 +1,128 @@
+#!/usr/bin/python3
+"""Weir under weir-load, over memif: every mode, few seconds each. Needs no root.
+
+What the client got, what Weir counted and what the origin saw has to be the same number.
+Environment: WEIR_BUILD (the build directory).
+"""
+import os
+import signal
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
+                                "load"))
+from memif_site import DAEMON, LOAD, MemifSite, wait_until                  # noqa: E402
+
+SKIPPED = 77
+LIMITS = {"client_connections": 4096, "streams": 4096, "exchanges": 2048, "flights": 2048,
+          "payload_bytes": "16MiB", "time_wait": 4096, "coalesce_keys": 4096}
+
+
+class Load(unittest.TestCase):
+    """One Weir for all cases."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.site = MemifSite(limits=LIMITS)
+        cls.addClassCleanup(cls.site.stop)
+        cls.site.__enter__()
+
+    def setUp(self):
+        wait_until(self.settled, 20, "Weir to be idle")
+        self.before = self.site.counters()
+
+    def settled(self):
+        return all(worker[name] == 0 for worker in self.site.gauges()
+                   for name in ("open_clients", "open_exchanges", "open_flights"))
+
+    def grown(self, name):
+        return self.site.counters()[name] - self.before[name]
+
+    def expect_equal_counts(self, result, requests):
+        self.assertEqual(result["status"], 0, result["table"])
+        self.assertEqual(result["requests"], requests)
+        self.assertEqual(sum(result["errors"].values()), 0)
+        self.assertEqual(result["origin"]["requests"], requests)
+        self.assertEqual(result["origin"]["answers"], requests)
+        self.assertEqual(result["origin"]["corrupt"], 0)
+        wait_until(self.settled, 20, "Weir to be idle")
+        self.assertEqual(self.grown("request.finished"), requests)
+
+    def test_requests_over_ipv4(self):
+        result = self.site.load("--connections", 20, "--streams", 5, "--requests", 2000,
+                                families=("v4",))
+        self.expect_equal_counts(result, 2000)
+        self.assertEqual(self.grown("tcp.connections_accepted"), 20)
+        self.assertGreater(result["phases"]["run"]["latency_ns"]["p50"], 0)
+
+    def test_requests_over_ipv6(self):
+        self.expect_equal_counts(self.site.load("--connections", 20, "--streams", 5, "--requests",
+                                                2000, families=("v6",)), 2000)
+
+    def test_large_answers(self):
+        result = self.site.load("--connections", 8, "--streams", 2, "--requests", 100,
+                                "--body-bytes", 300000)
+        self.expect_equal_counts(result, 100)
+        self.assertEqual(result["origin"]["bytes_out"], 100 * 300000)
+
+    def test_large_requests(self):
+        result = self.site.load("--connections", 8, "--streams", 2, "--requests", 100,
+                                "--request-bytes", 200001)
+        self.expect_equal_counts(result, 100)
+        self.assertEqual(result["origin"]["bytes_in"], 100 * 200001)
+
+    def test_new_connections(self):
+        result = self.site.load("--connections", 50, "--requests", 1000, "--new-connection")
+        self.expect_equal_counts(result, 1000)
+        self.assertEqual(result["connections"]["opened"], 1000)
+        self.assertEqual(self.grown("tcp.connections_accepted"), 1000)
+
+    def test_a_rate_is_kept(self):
+        result = self.site.load("--connections", 10, "--rate", 500, "--duration", 2)
+        self.assertEqual(result["status"], 0, result["table"])
+        self.assertLessEqual(result["requests"], 1001)
+        self.assertEqual(self.grown("request.finished"), result["requests"])
+
+    def test_idle_connections_stay_while_requests_are_served(self):
+        process = self.site.spawn("--connections", 4, "--idle", 2000, "--rate", 200, "--duration",
+                                  3, "--baseline", 0.5)
+        wait_until(lambda: sum(worker["open_clients"] for worker in self.site.gauges()) == 2004, 20,
+                   "2004 connections")
+        process.wait(60)
+        result = self.site.result(process)
+        self.assertEqual(result["idle"]["lost"], 0)
+        self.assertEqual(result["connections"]["opened"], 2004)
+        self.assertGreater(result["phases"]["baseline"]["requests"], 0)
+        self.assertEqual(self.grown("request.finished"), result["requests"])
+
+    def test_a_syn_flood_harms_nobody_who_is_connected(self):
+        result = self.site.load("--connections", 100, "--requests", 2000, "--syn-flood", 20000,
+                                "--syn-sources", "198.18.0.0/15", "--syn-sources", "2001:2::/48")
+        self.expect_equal_counts(result, 2000)
+        self.assertEqual(result["syn_flood"]["sent"], 20000)
+        self.assertEqual(result["connections"]["lost"], 0)
+
+    def test_client_and_origin_as_two_processes(self):
+        origin = self.site.spawn("--duration", 60, role="origin", name="origin")
+        self.addCleanup(origin.kill)
+        result = self.site.load("--connections", 10, "--requests", 500, role="client")
+        origin.send_signal(signal.SIGTERM)
+        origin.wait(30)
+        seen = self.site.result(origin, "origin")
+        self.assertEqual(result["requests"], 500)
+        self.assertEqual(seen["origin"]["requests"], 500)
+
+    def test_wrong_answers_are_found(self):
+        # The origin obeys the first size it sees: every answer is shorter than the client expects.
+        result = self.site.load("--requests", 50, "--path", "/load?size=7&", check=False)
+        self.assertEqual(result["status"], 1)
+        self.assertFalse(result["ok"])
+        self.assertEqual(result["errors"]["length"], 50)
+
+
+if __name__ == "__main__":
+    for program in (DAEMON, LOAD):
+        if not os.path.exists(program):
+            print(f"skipped, missing: {program}")
+            sys.exit(SKIPPED)
+    unittest.main(verbosity=2)
