@@ -195,6 +195,16 @@ static void cut_to_window(struct tcp_conn *conn, struct tcp_segment *seg)
     }
 }
 
+/* Payload that came ahead of a gap turns out to lie behind the FIN: with it goes all that did. */
+static void drop_behind_fin(struct tcp_conn *conn)
+{
+    struct tcp *tcp = conn->tcp;
+    if (conn->rx.ahead_last == NULL || seq_leq(tcp_mbuf_end(conn->rx.ahead_last), conn->fin_at))
+        return;
+    tcp_count(tcp, segment_after_fin);
+    counter_add(&tcp->counters.reassembly_reneged, renege(conn));
+}
+
 /* Where the stream ends is learned once; payload behind it is nobody's. */
 static void note_fin(struct tcp_conn *conn, struct tcp_segment *seg)
 {
@@ -203,6 +213,7 @@ static void note_fin(struct tcp_conn *conn, struct tcp_segment *seg)
         seq_geq(end, conn->rcv_nxt)) {
         conn->fin_at = end;
         conn->flags |= TCP_CONN_FIN_SEEN;
+        drop_behind_fin(conn);
     }
     if (conn->flags & TCP_CONN_FIN_SEEN && seg->length > 0 && seq_gt(end, conn->fin_at)) {
         tcp_count(conn->tcp, segment_after_fin);
