@@ -183,6 +183,17 @@ struct config_limits {
     uint64_t drain_timeout_ns; /* SIGTERM, 30 s */
 };
 
+enum config_cookies {
+    CONFIG_COOKIES_AUTO,
+    CONFIG_COOKIES_ALWAYS,
+};
+
+struct config_tcp {
+    enum config_cookies syn_cookies;
+    uint32_t backlog;             /* a worker */
+    char cookie_secret_file[256]; /* "": a secret of this process's own */
+};
+
 struct config {
     char node[CONFIG_NAME_MAX];
     char state_dir[256];
@@ -210,6 +221,7 @@ struct config {
     struct config_failover failover;
     struct config_store store;
     struct config_control control;
+    struct config_tcp tcp;
     struct config_limits limits;
     struct json_t *source; /* the document as given, for config.get */
     struct config_block *blocks; /* memory of all of the above */

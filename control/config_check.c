@@ -3,6 +3,7 @@
  */
 #include "control/config_check.h"
 
+#include "control/cookie_secret.h"
 #include "dataplane/base/check.h"
 
 #include <stdlib.h>
@@ -262,6 +263,15 @@ static void check_limits(struct config_reader *reader)
                      limits->exchanges, limits->streams);
 }
 
+static void check_tcp(struct config_reader *reader)
+{
+    const char *file = reader->config->tcp.cookie_secret_file;
+    struct cookie_secret secret;
+    char message[512];
+    if (file[0] != '\0' && cookie_secret_read(file, &secret, message, sizeof(message)) != 0)
+        config_found(reader->findings, "tcp.cookie_secret_file", "%s", message);
+}
+
 void config_check(struct config_reader *reader)
 {
     struct config *config = reader->config;
@@ -281,5 +291,6 @@ void config_check(struct config_reader *reader)
     check_roster(reader);
     check_failover(reader);
     check_store(reader);
+    check_tcp(reader);
     check_limits(reader);
 }

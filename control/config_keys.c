@@ -16,6 +16,7 @@
 static const char *const idle_choices[] = {"poll", "adaptive", NULL};
 static const char *const store_choices[] = {"memory", "redis", NULL};
 static const char *const probe_choices[] = {"tcp", "http2", NULL};
+static const char *const cookies_choices[] = {"auto", "always", NULL};
 static const char *const coalesce_choices[] = {"off", "shadow", "get", "post-body", NULL};
 
 static const struct config_key interface_keys[] = {
@@ -236,6 +237,20 @@ static const struct config_key control_keys[] = {
 };
 static OBJECT(control_object, config_control, control_keys);
 
+static const struct config_key tcp_keys[] = {
+    {"syn_cookies", KEY_CHOICE, 0, MEMBER(config_tcp, syn_cookies), .fallback = "\"auto\"",
+     .choices = cookies_choices,
+     .help = "answer SYNs without memory for the connection: above the backlog, or always"},
+    {"backlog", KEY_INTEGER, 0, MEMBER(config_tcp, backlog), .low = 1, .high = 1000000,
+     .fallback = "1024",
+     .help = "half-open connections of a worker from which on SYNs get cookies"},
+    {"cookie_secret_file", KEY_TEXT, 0, MEMBER(config_tcp, cookie_secret_file),
+     .fallback = "\"\"",
+     .help = "file with 32 hexadecimal digits, the same on all nodes behind the same addresses; a "
+             "second line is taken, too; read again when it changes; empty: made at start"},
+};
+static OBJECT(tcp_object, config_tcp, tcp_keys);
+
 static const struct config_key limits_keys[] = {
 #define LIMIT(key, member, least, most, text, what)                                                \
     {                                                                                              \
@@ -300,6 +315,7 @@ static const struct config_key root_keys[] = {
      .help = "where the agreed state is kept"},
     {"control", KEY_OBJECT, 0, MEMBER(config, control), .object = &control_object,
      .help = "the control socket"},
+    {"tcp", KEY_OBJECT, 0, MEMBER(config, tcp), .object = &tcp_object, .help = "TCP"},
     {"limits", KEY_OBJECT, 0, MEMBER(config, limits), .object = &limits_object,
      .help = "sizes of pools, all taken at start"},
 };

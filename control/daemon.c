@@ -2,7 +2,8 @@
  * daemon: the life of the process. Start bottom up, run the loop, drain, stop top down.
  *
  * Timers: `facts` drains the workers' rings every 1 ms while they bring something and every 10 ms
- * otherwise; `observe` sums the workers' backend loads every 100 ms; `drain` bounds the drain.
+ * otherwise; `observe` sums the workers' backend loads every 100 ms; `drain` bounds the drain;
+ * `cookies` looks every 5 s whether the secret of SYN cookies or the wall clock has changed.
  */
 #include "control/daemon.h"
 
@@ -31,6 +32,7 @@
 #define FACTS_IDLE_NS   (10 * CLOCK_MS)
 #define FACTS_A_TURN    512
 #define OBSERVE_NS      (100 * CLOCK_MS)
+#define COOKIES_NS      (5 * CLOCK_S)
 #define LISTING_WAIT_NS (1 * CLOCK_S)
 #define MESSAGE_BYTES   512
 
@@ -56,6 +58,8 @@ struct daemon {
     struct loop_timer *facts_timer;
     struct loop_timer *observe_timer;
     struct loop_timer *drain_timer;
+    struct loop_timer *cookies_timer;
+    struct cookie_secrets cookie_secrets;
     int signal_fd;
     bool draining;
     uint32_t drained_workers;
@@ -137,8 +141,23 @@ bool daemon_port_steering(const struct daemon *daemon, uint32_t index,
 
 static void publish(struct daemon *daemon)
 {
-    if (!publisher_publish(daemon->publisher, daemon->config, daemon->failover, daemon->draining))
+    if (!publisher_publish(daemon->publisher, daemon->config, daemon->failover,
+                           &daemon->cookie_secrets, daemon->draining))
         log_line(LOG_LEVEL_ERROR, "no memory for a snapshot: the workers keep the last one");
+}
+
+static bool refresh_cookies(struct daemon *daemon)
+{
+    return cookie_secrets_refresh(&daemon->cookie_secrets, daemon->config->tcp.cookie_secret_file,
+                                  clock_now_ns());
+}
+
+static void look_after_cookies(void *context, uint64_t now_ns)
+{
+    struct daemon *daemon = context;
+    if (refresh_cookies(daemon))
+        publish(daemon);
+    loop_timer_at(daemon->cookies_timer, now_ns + COOKIES_NS);
 }
 
 bool daemon_apply(struct daemon *daemon, struct config *config, char *message, size_t message_size)
@@ -147,6 +166,7 @@ bool daemon_apply(struct daemon *daemon, struct config *config, char *message, s
         return false;
     struct config *old = daemon->config;
     daemon->config = config;
+    (void)refresh_cookies(daemon);
     failover_apply(daemon->failover, config);
     publish(daemon);
     config_free(old);
@@ -458,6 +478,7 @@ static int create_control(struct daemon *daemon)
     daemon->facts_timer = loop_timer(daemon->loop, take_facts, daemon);
     daemon->observe_timer = loop_timer(daemon->loop, observe, daemon);
     daemon->drain_timer = loop_timer(daemon->loop, drain_over, daemon);
+    daemon->cookies_timer = loop_timer(daemon->loop, look_after_cookies, daemon);
     daemon->listing.timeout = loop_timer(daemon->loop, listing_timeout, daemon);
     daemon->publisher = publisher_create(&daemon->shared);
     daemon->failover =
@@ -473,8 +494,8 @@ static int create_control(struct daemon *daemon)
 static int open_environment(struct daemon *daemon)
 {
     char message[MESSAGE_BYTES] = "";
-    if (eal_start(daemon->config, config_memory_bytes(daemon->config), message,
-                  sizeof(message)) != 0 ||
+    if (eal_start(daemon->config, config_memory_bytes(daemon->config), message, sizeof(message)) !=
+            0 ||
         ports_open(&daemon->ports, daemon->config, message, sizeof(message)) != 0)
         return say(message);
     return 0;
@@ -501,6 +522,8 @@ static void print_start(const struct daemon *daemon)
 static int start_workers(struct daemon *daemon)
 {
     char message[MESSAGE_BYTES] = "";
+    cookie_secrets_init(&daemon->cookie_secrets);
+    (void)refresh_cookies(daemon);
     publish(daemon);
     for (uint32_t i = 0; i < daemon->shared.workers; i++)
         if (rte_eal_remote_launch(worker_run, daemon->shared.members[i], eal_worker_lcore(i)) != 0)
@@ -512,8 +535,8 @@ static int start_workers(struct daemon *daemon)
 
 static int start(struct daemon *daemon)
 {
-    if (block_signals(daemon) != 0 || open_environment(daemon) != 0 ||
-        watch_signals(daemon) != 0 || create_workers(daemon) != 0 || create_control(daemon) != 0)
+    if (block_signals(daemon) != 0 || open_environment(daemon) != 0 || watch_signals(daemon) != 0 ||
+        create_workers(daemon) != 0 || create_control(daemon) != 0)
         return -1;
     print_start(daemon);
     return start_workers(daemon);
@@ -527,6 +550,7 @@ static void run(struct daemon *daemon)
     uint64_t now = clock_now_ns();
     loop_timer_at(daemon->facts_timer, now);
     loop_timer_at(daemon->observe_timer, now + OBSERVE_NS);
+    loop_timer_at(daemon->cookies_timer, now + COOKIES_NS);
     log_line(LOG_LEVEL_INFO, "ready: %u listeners, %u regions, %u backends",
              daemon->config->listener_count, daemon->config->region_count,
              daemon->config->backend_count);

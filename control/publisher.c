@@ -34,19 +34,20 @@ uint64_t publisher_generation(const struct publisher *publisher)
 }
 
 bool publisher_publish(struct publisher *publisher, const struct config *config,
-                       const struct failover *failover, bool draining)
+                       const struct failover *failover, const struct cookie_secrets *secrets,
+                       bool draining)
 {
     struct retired *retired = calloc(1, sizeof(*retired));
     const struct snapshot *fresh =
-        snapshot_build(config, failover, publisher->generation + 1, draining);
+        snapshot_build(config, failover, secrets, publisher->generation + 1, draining);
     if (retired == NULL || fresh == NULL) {
         free(retired);
         snapshot_free(fresh);
         return false;
     }
     publisher->generation++;
-    retired->snapshot = atomic_exchange_explicit(&publisher->shared->snapshot, fresh,
-                                                 memory_order_acq_rel);
+    retired->snapshot =
+        atomic_exchange_explicit(&publisher->shared->snapshot, fresh, memory_order_acq_rel);
     if (retired->snapshot == NULL) {
         free(retired);
         return true;

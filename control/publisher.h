@@ -7,6 +7,7 @@
 #pragma once
 
 #include "control/config.h"
+#include "control/cookie_secret.h"
 #include "control/failover.h"
 #include "dataplane/worker/worker.h"
 
@@ -16,7 +17,8 @@ struct publisher *publisher_create(struct worker_shared *shared);
 
 /* Build and swap. False: no memory, the old snapshot stays. */
 bool publisher_publish(struct publisher *publisher, const struct config *config,
-                       const struct failover *failover, bool draining);
+                       const struct failover *failover, const struct cookie_secrets *secrets,
+                       bool draining);
 
 /* Free what all workers have passed. Never waits. */
 void publisher_reclaim(struct publisher *publisher);

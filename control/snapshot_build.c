@@ -157,8 +157,7 @@ static struct snapshot_group group_of(const struct config *config, uint32_t serv
     return group;
 }
 
-static void add_services(struct builder *builder, const struct config *config,
-                         struct snapshot *out)
+static void add_services(struct builder *builder, const struct config *config, struct snapshot *out)
 {
     struct snapshot_service *room = take(builder, config->service_count * sizeof(*room));
     out->services = room;
@@ -175,12 +174,26 @@ static void add_services(struct builder *builder, const struct config *config,
     }
 }
 
+static struct snapshot_cookies cookies_of(const struct config_tcp *tcp,
+                                          const struct cookie_secrets *secrets)
+{
+    return (struct snapshot_cookies){
+        .always = tcp->syn_cookies == CONFIG_COOKIES_ALWAYS,
+        .shared = secrets->shared,
+        .backlog = tcp->backlog,
+        .secrets = {secrets->current.keys[0], secrets->current.keys[1]},
+        .clock_ahead_ns = secrets->clock_ahead_ns,
+    };
+}
+
 static void build(struct builder *builder, const struct config *config,
-                  const struct failover *failover, uint64_t generation, bool draining)
+                  const struct failover *failover, const struct cookie_secrets *secrets,
+                  uint64_t generation, bool draining)
 {
     struct snapshot *room = take(builder, sizeof(*room));
     struct snapshot snapshot = {.generation = generation, .draining = draining};
     snapshot.node = text(builder, config->node);
+    snapshot.cookies = cookies_of(&config->tcp, secrets);
     add_listeners(builder, config, &snapshot);
     add_routes(builder, config, &snapshot);
     add_services(builder, config, &snapshot);
@@ -191,15 +204,16 @@ static void build(struct builder *builder, const struct config *config,
 }
 
 const struct snapshot *snapshot_build(const struct config *config, const struct failover *failover,
-                                      uint64_t generation, bool draining)
+                                      const struct cookie_secrets *secrets, uint64_t generation,
+                                      bool draining)
 {
     struct builder builder = {0};
-    build(&builder, config, failover, generation, draining);
+    build(&builder, config, failover, secrets, generation, draining);
     size_t needed = builder.used;
     builder = (struct builder){.base = calloc(1, needed)};
     if (builder.base == NULL)
         return NULL;
-    build(&builder, config, failover, generation, draining);
+    build(&builder, config, failover, secrets, generation, draining);
     check(builder.used == needed);
     return (const struct snapshot *)(const void *)builder.base;
 }

@@ -99,6 +99,7 @@ static void hand_out(struct net *net, const struct arrival *arrival, const struc
                      struct net_arrivals *out)
 {
     uint16_t owner = owner_of(net, arrival, tuple);
+    arrival->packet->port = arrival->interface;
     if (owner == net->config.self) {
         out->own[out->own_count++] = arrival->packet;
         return;

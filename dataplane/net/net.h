@@ -7,11 +7,13 @@
  * destination is ours. packet_type is RTE_PTYPE_L4_TCP, or RTE_PTYPE_L4_ICMP for an ICMP error
  * whose inner packet is a TCP packet of ours; then l4_len spans the ICMP header (8 bytes) and the
  * inner IP header, and at least 8 bytes of the inner TCP header follow: ports and sequence number.
+ * `port` is the index of the interface it came by, also after a hand-over to another worker.
  *
  * Order of calls in a turn: net_in() for each port's burst, [TCP and above], net_flush().
  */
 #pragma once
 
+#include "dataplane/base/bytes.h"
 #include "dataplane/base/ip_address.h"
 #include "dataplane/base/mail.h"
 #include "dataplane/base/random.h"
@@ -140,6 +142,19 @@ struct net_send {
  * rest are dropped and counted.
  */
 void net_send(struct net *net, const struct net_send *how, struct rte_mbuf *packet, uint64_t now);
+
+/* Bytes of IP packet that the interface takes which PACKET (as net_in() left it) came by. */
+uint16_t net_arrival_mtu(const struct net *net, const struct rte_mbuf *packet);
+
+/*
+ * Answer a TCP packet where it came from: SEGMENT (a TCP header, without checksum) goes back by the
+ * same interface to the same link address, from LOCAL to REMOTE. Neither route nor neighbour is
+ * asked, and nothing is allocated: PACKET, as net_in() left it, is written over. Only a packet of
+ * another worker's queue, or one that cannot be written to, is replaced by a fresh one. Takes over
+ * PACKET; SEGMENT must not lie in it. What cannot be sent is dropped and counted.
+ */
+void net_send_back(struct net *net, const struct ip_address *local, const struct ip_address *remote,
+                   struct bytes segment, struct rte_mbuf *packet);
 
 /* Hand everything queued to the ports. What a port does not take is dropped and counted. */
 void net_flush(struct net *net);

@@ -12,6 +12,7 @@
 
 #include "dataplane/base/bytes.h"
 #include "dataplane/base/ip_address.h"
+#include "dataplane/base/siphash.h"
 
 #define SNAPSHOT_LISTENERS_MAX 64
 #define SNAPSHOT_ROUTES_MAX    1024
@@ -95,10 +96,20 @@ struct snapshot_service {
     const struct snapshot_group *groups; /* region_count of them, by region */
 };
 
+/* SYN cookies: see struct tcp_cookie_settings. */
+struct snapshot_cookies {
+    bool always;                   /* else only above the backlog */
+    bool shared;                   /* the secrets are other nodes', too */
+    uint32_t backlog;              /* half-open connections of a worker; 0: no cookies */
+    struct siphash_key secrets[2]; /* the first one makes cookies, both are taken */
+    uint64_t clock_ahead_ns;       /* the wall clock's time less that of the workers' clock */
+};
+
 struct snapshot {
     uint64_t generation; /* 1, 2, 3 ... */
     bool draining;       /* no new connections, GOAWAY on the existing ones */
     struct bytes node;   /* this node's name */
+    struct snapshot_cookies cookies;
     const struct snapshot_listener *listeners;
     uint32_t listener_count;
     const struct snapshot_route *routes;

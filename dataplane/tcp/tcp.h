@@ -51,6 +51,24 @@ struct tcp_app {
     void (*event)(void *app, struct tcp_conn *conn, uint32_t events, uint64_t now);
 };
 
+/* When SYNs are answered with cookies, without memory for the connection (RFC 4987 3.6). */
+enum tcp_cookie_mode {
+    TCP_COOKIES_AUTO,   /* while `backlog` or more connections are half open */
+    TCP_COOKIES_ALWAYS, /* every SYN, but those that take over a TIME_WAIT entry */
+};
+
+struct tcp_cookie_settings {
+    enum tcp_cookie_mode mode;
+    uint32_t backlog; /* a worker; 0: no cookies are sent or taken */
+    /*
+     * The first one makes cookies, both are taken. All zero: there is none. The same for all
+     * workers of the process; with `shared` also for the other nodes behind the same addresses.
+     */
+    struct siphash_key secrets[2];
+    bool shared;             /* cookies of others may arrive here at any time */
+    uint64_t clock_ahead_ns; /* the wall clock's time less `now`: nodes agree on it within 4 s */
+};
+
 struct tcp_config {
     struct net *net;
     struct timer_wheel *wheel;
@@ -88,6 +106,9 @@ struct tcp_counters *tcp_counters(struct tcp *tcp);
  */
 bool tcp_listen(struct tcp *tcp, const struct ip_address *address, uint16_t port,
                 const struct tcp_app *app, void *context);
+
+/* At start (until then no cookies), and whenever something of it changes. */
+void tcp_set_cookies(struct tcp *tcp, const struct tcp_cookie_settings *settings);
 
 /* Stop accepting. Connections that exist stay. */
 void tcp_unlisten(struct tcp *tcp, const struct ip_address *address, uint16_t port);

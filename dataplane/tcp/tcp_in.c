@@ -300,7 +300,9 @@ static void segment_in(struct tcp *tcp, struct tcp_segment *seg, uint64_t now)
     }
     tcp_reference ref = tcp_table_find(&tcp->table, seg->hash, &seg->tuple);
     if (ref == TCP_REFERENCE_NONE) {
-        tcp_listen_in(tcp, seg, NULL, now);
+        struct tcp_conn *conn = tcp_listen_in(tcp, seg, NULL, now);
+        if (conn != NULL)
+            conn_in(conn, seg, now);
         return;
     }
     uint32_t index = tcp_reference_index(ref);
@@ -310,7 +312,7 @@ static void segment_in(struct tcp *tcp, struct tcp_segment *seg, uint64_t now)
     }
     uint32_t least_iss;
     if (tcp_time_wait_in(tcp, index, seg, &least_iss, now))
-        tcp_listen_in(tcp, seg, &least_iss, now);
+        (void)tcp_listen_in(tcp, seg, &least_iss, now); /* a SYN: no cookie comes back */
 }
 
 static void burst_in(struct tcp *tcp, struct rte_mbuf **packets, uint16_t count, uint64_t now)

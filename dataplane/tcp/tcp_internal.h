@@ -197,6 +197,7 @@ struct tcp_segment {
     uint32_t length; /* payload bytes */
     uint16_t window; /* as it stands in the header */
     uint8_t flags;
+    uint8_t header_bytes; /* of TCP, in front of the packet's data */
     struct tcp_options options;
 };
 
@@ -234,6 +235,20 @@ struct tcp_limiter {
     uint32_t tokens;
 };
 
+#define TCP_COOKIE_SLOTS 4 /* a power of two: two are taken, two known to be too old */
+
+/* The keys of one secret, one a slot of time, made when first asked for. */
+struct tcp_cookie_keys {
+    uint64_t slots[TCP_COOKIE_SLOTS]; /* slot number plus one; 0: no key yet */
+    struct siphash_key keys[TCP_COOKIE_SLOTS];
+};
+
+struct tcp_cookies {
+    struct tcp_cookie_settings settings;
+    struct tcp_cookie_keys keys[2]; /* of settings.secrets */
+    uint64_t sent_at_ns;            /* the last cookie; 0: none yet */
+};
+
 struct tcp {
     struct tcp_config config;
     uint64_t now; /* of the last call that was told */
@@ -262,6 +277,7 @@ struct tcp {
     struct timer time_wait_timer;
     struct siphash_key isn_key;
     struct tcp_limiter resets;
+    struct tcp_cookies cookies;
     struct tcp_counters counters;
 };
 
@@ -327,10 +343,30 @@ void tcp_isn_init(struct tcp *tcp, const struct siphash_key *secret);
 
 /* tcp_listen.c */
 bool tcp_listen_init(struct tcp *tcp);
-/* A segment for no connection: LISTEN or CLOSED. LEAST_ISS is used when least_iss_set. */
-void tcp_listen_in(struct tcp *tcp, struct tcp_segment *seg, const uint32_t *least_iss,
-                   uint64_t now);
+/*
+ * A segment for no connection: LISTEN or CLOSED. LEAST_ISS: what our sequence number has to be above
+ * of; NULL: nothing. Returns a connection in SYN_RECEIVED that has to take the segment (which
+ * brought a cookie back), or NULL: the segment is dealt with.
+ */
+struct tcp_conn *tcp_listen_in(struct tcp *tcp, struct tcp_segment *seg, const uint32_t *least_iss,
+                               uint64_t now);
+/* Whether one more connection may be half open. */
+bool tcp_listen_has_room(const struct tcp *tcp);
 void tcp_closed_in(struct tcp *tcp, const struct tcp_segment *seg, uint64_t now);
+
+/* tcp_cookie.c */
+/* Whether a SYN to a listener is to be answered with a cookie. */
+bool tcp_cookie_wanted(const struct tcp *tcp);
+/* Answer a SYN in its own mbuf. */
+void tcp_cookie_answer(struct tcp *tcp, struct tcp_segment *syn, uint64_t now);
+/*
+ * Whether SEG brings a cookie back: the SYN that it must have answered in *SYN, our ISS in *ISS.
+ * Refusals are counted.
+ */
+bool tcp_cookie_check(struct tcp *tcp, const struct tcp_segment *seg, struct tcp_segment *syn,
+                      uint32_t *iss, uint64_t now);
+/* The timestamps of CONN continue those of the cookie that SEG brought back. */
+void tcp_cookie_timestamps(struct tcp_conn *conn, const struct tcp_segment *seg, uint64_t now);
 
 /* tcp_segment.c */
 bool tcp_segment_read(struct tcp *tcp, struct rte_mbuf *packet, struct tcp_segment *seg);
@@ -392,6 +428,8 @@ struct tcp_bare {
 };
 
 void tcp_out_bare(struct tcp *tcp, const struct tcp_bare *bare, uint64_t now);
+/* The same in SEG's own mbuf, back the way it came; SEG's packet is gone then. */
+void tcp_out_back(struct tcp *tcp, const struct tcp_bare *bare, struct tcp_segment *seg);
 
 /* tcp_rto.c */
 void tcp_rto_init(struct tcp_conn *conn);

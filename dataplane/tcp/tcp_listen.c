@@ -3,8 +3,9 @@
  * 3.10.7.2 (LISTEN).
  *
  * A half-open connection is a whole connection object in SYN_RECEIVED; how many there may be is
- * bounded. Everything that establishment needs from a SYN is gathered in open_half(), from a
- * struct tcp_segment alone, so that a SYN cookie can call it with a SYN made up from the ACK.
+ * bounded. Above the backlog SYNs are answered with cookies (tcp_cookie.c). Everything that
+ * establishment needs from a SYN is gathered in open_half(), from a struct tcp_segment alone: what
+ * the ACK of a cookie says about its SYN goes the same way.
  */
 #include "dataplane/base/memory.h"
 #include "dataplane/tcp/tcp_internal.h"
@@ -99,10 +100,23 @@ static struct tcp_conn *open_half(struct tcp *tcp, const struct tcp_listener *li
     return conn;
 }
 
-static void syn_in(struct tcp *tcp, const struct tcp_listener *listener,
-                   const struct tcp_segment *syn, const uint32_t *least_iss, uint64_t now)
+bool tcp_listen_has_room(const struct tcp *tcp)
 {
-    if (tcp->half_open_count >= tcp->half_open_max) {
+    return tcp->half_open_count < tcp->half_open_max;
+}
+
+/*
+ * What takes over a TIME_WAIT entry gets a connection at once: our sequence numbers have to begin
+ * above the old ones, and those of cookies cannot be chosen. Such SYNs are as bounded as entries.
+ */
+static void syn_in(struct tcp *tcp, const struct tcp_listener *listener, struct tcp_segment *syn,
+                   const uint32_t *least_iss, uint64_t now)
+{
+    if (least_iss == NULL && tcp_cookie_wanted(tcp)) {
+        tcp_cookie_answer(tcp, syn, now);
+        return;
+    }
+    if (!tcp_listen_has_room(tcp)) {
         tcp_count(tcp, half_open_full);
         return;
     }
@@ -116,22 +130,48 @@ static void syn_in(struct tcp *tcp, const struct tcp_listener *listener,
     tcp_conn_want_out(conn);
 }
 
-void tcp_listen_in(struct tcp *tcp, struct tcp_segment *seg, const uint32_t *least_iss,
-                   uint64_t now)
+/* The connection whose cookie comes back; NULL: it is none, or no connection is free. */
+static struct tcp_conn *cookie_in(struct tcp *tcp, const struct tcp_segment *seg, uint64_t now)
+{
+    const struct tcp_listener *listener = find(tcp, &seg->tuple.local, seg->tuple.local_port);
+    struct tcp_segment syn;
+    uint32_t iss;
+    if (listener == NULL || !tcp_cookie_check(tcp, seg, &syn, &iss, now))
+        return NULL;
+    struct tcp_conn *conn = open_half(tcp, listener, &syn, iss, now);
+    if (conn == NULL) {
+        tcp_count(tcp, cookies_shed);
+        return NULL;
+    }
+    tcp_count(tcp, cookies_accepted);
+    conn->backoff = 1; /* when its SYN-ACK was sent is not known: no RTT sample */
+    tcp_cookie_timestamps(conn, seg, now);
+    return conn;
+}
+
+struct tcp_conn *tcp_listen_in(struct tcp *tcp, struct tcp_segment *seg, const uint32_t *least_iss,
+                               uint64_t now)
 {
     if (seg->flags & TCP_RST)
-        return; /* first step */
-    const struct tcp_listener *listener =
-        seg->flags & TCP_ACK ? NULL : find(tcp, &seg->tuple.local, seg->tuple.local_port);
+        return NULL;            /* first step */
+    if (seg->flags & TCP_ACK) { /* second step, or CLOSED */
+        struct tcp_conn *conn = seg->flags & TCP_SYN ? NULL : cookie_in(tcp, seg, now);
+        if (conn != NULL)
+            return conn;
+        tcp_count(tcp, segment_no_connection);
+        tcp_closed_in(tcp, seg, now);
+        return NULL;
+    }
+    const struct tcp_listener *listener = find(tcp, &seg->tuple.local, seg->tuple.local_port);
     if (listener == NULL) {
         tcp_count(tcp, segment_no_connection);
-        tcp_closed_in(tcp, seg, now); /* second step, or CLOSED */
-        return;
-    }
-    if (seg->flags & TCP_SYN)
+        tcp_closed_in(tcp, seg, now);
+    } else if (seg->flags & TCP_SYN) {
         syn_in(tcp, listener, seg, least_iss, now); /* third step; payload comes again later */
-    else
+    } else {
         tcp_count(tcp, segment_bad_flags); /* fourth step */
+    }
+    return NULL;
 }
 
 void tcp_closed_in(struct tcp *tcp, const struct tcp_segment *seg, uint64_t now)

@@ -243,6 +243,21 @@ void tcp_out_bare(struct tcp *tcp, const struct tcp_bare *bare, uint64_t now)
         to_net(tcp, bare->tuple, &path, packet, now);
 }
 
+void tcp_out_back(struct tcp *tcp, const struct tcp_bare *bare, struct tcp_segment *seg)
+{
+    uint8_t header[TCP_HEADER_MAX_BYTES];
+    struct departure departure = {.seq = bare->seq, .flags = bare->flags};
+    uint32_t header_bytes =
+        write_header(header, bare->tuple, &departure, bare->ack, bare->window, &bare->options);
+    struct rte_mbuf *packet = seg->packet;
+    seg->packet = NULL;
+    (void)rte_pktmbuf_prepend(packet,
+                              (uint16_t)(packet->l2_len + packet->l3_len + seg->header_bytes));
+    tcp_count(tcp, segments_out);
+    net_send_back(tcp->config.net, &bare->tuple->local, &bare->tuple->remote,
+                  bytes_of(header, header_bytes), packet);
+}
+
 bool tcp_out_fin_due(const struct tcp_conn *conn)
 {
     return (conn->flags & TCP_CONN_SEND_SHUT) != 0 &&

@@ -60,6 +60,7 @@ bool tcp_segment_read(struct tcp *tcp, struct rte_mbuf *packet, struct tcp_segme
     }
     seg->length = (uint32_t)reader_left(&r);
     seg->packet = packet;
+    seg->header_bytes = (uint8_t)header_bytes;
     seg->hash = tcp_table_hash(&tcp->table, &seg->tuple);
     rte_pktmbuf_trim(packet, (uint16_t)(packet->data_len - before - tcp_bytes));
     rte_pktmbuf_adj(packet, (uint16_t)(before + header_bytes));

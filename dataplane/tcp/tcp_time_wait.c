@@ -104,6 +104,13 @@ static void begin(struct tcp *tcp, struct tcp_time_wait *entry, uint64_t now)
         arm_for_oldest(tcp, now);
 }
 
+/* False also when they continue another node's cookie: an entry could not go on with them. */
+static bool has_own_timestamps(const struct tcp_conn *conn)
+{
+    return (conn->flags & TCP_CONN_TIMESTAMPS) != 0 &&
+           conn->ts_offset == tcp_timestamp_offset(conn->tcp, &conn->tuple);
+}
+
 void tcp_time_wait_enter(struct tcp_conn *conn, uint64_t now)
 {
     struct tcp *tcp = conn->tcp;
@@ -121,7 +128,7 @@ void tcp_time_wait_enter(struct tcp_conn *conn, uint64_t now)
         .rcv_nxt = conn->rcv_nxt,
         .ts_recent = conn->ts_recent,
         .window = (uint16_t)tcp_out_window(conn),
-        .timestamps = (conn->flags & TCP_CONN_TIMESTAMPS) != 0,
+        .timestamps = has_own_timestamps(conn),
     };
     tcp_conn_free(conn);
     bool added = tcp_table_add(&tcp->table, hash,
@@ -173,6 +180,10 @@ bool tcp_time_wait_in(struct tcp *tcp, uint32_t index, const struct tcp_segment 
     if (seg->flags & TCP_RST)
         return false;
     if ((seg->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && syn_is_newer(entry, seg)) {
+        if (!tcp_listen_has_room(tcp)) { /* it keeps its place until there is */
+            tcp_count(tcp, half_open_full);
+            return false;
+        }
         give_way(tcp, entry, least_iss);
         return true;
     }

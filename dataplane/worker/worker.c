@@ -26,6 +26,18 @@ const struct backend_loads *worker_backend_loads(const struct worker *worker)
     return worker->loads;
 }
 
+static void apply_cookies(struct worker *worker, const struct snapshot_cookies *cookies)
+{
+    struct tcp_cookie_settings settings = {
+        .mode = cookies->always ? TCP_COOKIES_ALWAYS : TCP_COOKIES_AUTO,
+        .backlog = cookies->backlog,
+        .secrets = {cookies->secrets[0], cookies->secrets[1]},
+        .shared = cookies->shared,
+        .clock_ahead_ns = cookies->clock_ahead_ns,
+    };
+    tcp_set_cookies(worker->tcp, &settings);
+}
+
 /* Pick up a new snapshot: listeners, upstream connections, drain. */
 static void take_snapshot(struct worker *worker, uint64_t now)
 {
@@ -37,6 +49,7 @@ static void take_snapshot(struct worker *worker, uint64_t now)
     if (snapshot->generation == worker->snapshot_generation)
         return;
     worker->snapshot_generation = snapshot->generation;
+    apply_cookies(worker, &snapshot->cookies);
     worker_listeners_apply(worker, snapshot, now);
     upstream_apply(worker->upstream, snapshot, now);
     if (snapshot->draining)

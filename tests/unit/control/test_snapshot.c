@@ -29,11 +29,13 @@ static int close_fixture(void **state)
     return 0;
 }
 
+static struct cookie_secrets secrets;
+
 static const struct snapshot *build(struct fixture *fixture, bool draining)
 {
     snapshot_free(fixture->snapshot);
     fixture->snapshot =
-        snapshot_build(fixture->daemon->config, &fixture->daemon->failover, 7, draining);
+        snapshot_build(fixture->daemon->config, &fixture->daemon->failover, &secrets, 7, draining);
     assert_non_null(fixture->snapshot);
     return fixture->snapshot;
 }
