@@ -373,6 +373,37 @@ static void the_window_is_never_taken_back(void **state)
     finish();
 }
 
+/*
+ * What acknowledges something new says the window, even if it is data sent again with a sequence
+ * number below an earlier segment's: else the old window would count from the new SND.UNA.
+ */
+static void data_sent_again_that_acknowledges_more_sets_the_window(void **state)
+{
+    open_connected(&no_options);
+    script.client.to_send = 3000;
+    struct script_segment window = script_make(&script, TCP_ACK);
+    window.seq += 500; /* its data is still missing */
+    window.window = 2 * 536;
+    script_send(&script, &window);
+    script_step(&script);
+    tcp_stream_pump(&script.client);
+    uint32_t sent = 0;
+    while (script_take(&script, &got))
+        sent += got.length;
+    assert_int_equal(sent, 2 * 536);
+
+    struct script_segment again = script_make(&script, TCP_ACK | TCP_PSH);
+    script_fill(&again, 0, 500);
+    again.window = 0;
+    script_send(&script, &again);
+    sent = 0;
+    while (script_take(&script, &got))
+        sent += got.length;
+    assert_int_equal(sent, 0);
+    assert_int_equal(script_conn(&script)->snd_wnd, 0);
+    finish();
+}
+
 static void simultaneous_open_ends_in_one_connection(void **state)
 {
     struct script_segment syn;
@@ -670,6 +701,7 @@ int main(void)
         cmocka_unit_test(data_behind_the_fin_is_nobodys),
         cmocka_unit_test(what_does_not_fit_the_window_is_cut),
         cmocka_unit_test(the_window_is_never_taken_back),
+        cmocka_unit_test(data_sent_again_that_acknowledges_more_sets_the_window),
         cmocka_unit_test(simultaneous_open_ends_in_one_connection),
         cmocka_unit_test(a_lost_syn_ack_is_sent_again_for_the_same_syn),
         cmocka_unit_test(a_syn_ack_of_the_wrong_number_is_reset),
