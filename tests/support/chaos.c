@@ -117,6 +117,7 @@ static void change_snapshot(struct chaos *chaos)
     region->active = draw(chaos, 3) != 0;
     region->suspect = draw(chaos, 3) == 0;
     region->share_permille = (uint16_t)(draw(chaos, 2) == 0 ? 1000 : 1 + draw(chaos, 1000));
+    draft->draining = draw(chaos, 20) == 0;
     world_publish(chaos->world);
 }
 
@@ -264,6 +265,7 @@ static void make_all_good(struct chaos *chaos)
         world->draft.backends[i].usable = true;
         world->draft.backends[i].drained = false;
     }
+    world->draft.draining = false;
     world_publish(world);
     resume_all(chaos);
 }

@@ -5,6 +5,7 @@
 #include "dataplane/base/list.h"
 #include "dataplane/base/random.h"
 #include "tests/support/test_eal.h"
+#include "tests/support/wire_router.h"
 
 #include <rte_ether.h>
 #include <rte_ip.h>
@@ -54,6 +55,8 @@ struct wire {
     struct list unused;
     wire_filter *filter;
     void *filter_context;
+    wire_tap *tap;
+    void *tap_context;
     wire_steer *steer;
     void *steer_context;
     struct direction directions[WIRE_ENDS_MAX][WIRE_ENDS_MAX];
@@ -270,6 +273,34 @@ static uint16_t queue_for(struct wire *wire, uint16_t end, uint8_t *data, uint16
     return queue;
 }
 
+/* The router before an MTU that is too small tells the sender, unless it is silent. */
+static bool is_too_big(struct wire *wire, uint16_t from, uint16_t to, const uint8_t *data,
+                       uint16_t length)
+{
+    const struct wire_faults *faults = &wire->directions[from][to].faults;
+    if (faults->mtu == 0 || length <= faults->mtu + RTE_ETHER_HDR_LEN)
+        return false;
+    uint8_t answer[WIRE_ROUTER_ANSWER_MAX];
+    uint16_t bytes =
+        faults->mtu_silent ? 0 : wire_router_too_big(data, length, faults->mtu, answer);
+    wire->statistics.too_big++;
+    if (bytes > 0)
+        enqueue(wire, from, queue_for(wire, from, answer, bytes), answer, bytes,
+                wire->now + faults->delay_ns);
+    return true;
+}
+
+static void corrupt(struct wire *wire, const struct direction *direction, uint8_t *data,
+                    uint16_t length)
+{
+    uint32_t longest = direction->faults.corrupt_run;
+    uint32_t bits = longest > 1 ? 1 + random_below(&wire->random, longest) : 1;
+    uint32_t first = random_below(&wire->random, length * 8u - bits + 1);
+    for (uint32_t i = first; i < first + bits; i++)
+        data[i / 8] ^= (uint8_t)(0x80u >> i % 8);
+    wire->statistics.corrupted++;
+}
+
 /* One copy of a frame on its way to one end; DATA may be changed. */
 static void carry(struct wire *wire, uint16_t from, uint16_t to, uint8_t *data, uint16_t length)
 {
@@ -283,6 +314,10 @@ static void carry(struct wire *wire, uint16_t from, uint16_t to, uint8_t *data, 
         wire->statistics.lost++;
         return;
     }
+    if (is_too_big(wire, from, to, data, length))
+        return;
+    if (happens(wire, direction->faults.ce_ppm) && wire_router_mark(data, length))
+        wire->statistics.marked++;
     uint64_t out_at = bottleneck(wire, direction, length);
     if (out_at == CLOCK_NEVER) {
         wire->statistics.overflowed++;
@@ -293,10 +328,8 @@ static void carry(struct wire *wire, uint16_t from, uint16_t to, uint8_t *data, 
         wire->statistics.duplicated++;
         enqueue(wire, to, queue, data, length, due_at(wire, direction, out_at));
     }
-    if (happens(wire, direction->faults.corrupt_ppm)) {
-        wire->statistics.corrupted++;
-        data[random_below(&wire->random, length)] ^= 1u << random_below(&wire->random, 8);
-    }
+    if (happens(wire, direction->faults.corrupt_ppm))
+        corrupt(wire, direction, data, length);
     enqueue(wire, to, queue, data, length, due_at(wire, direction, out_at));
 }
 
@@ -308,6 +341,8 @@ void wire_inject(struct wire *wire, uint16_t from, const void *frame, uint16_t l
         wire->statistics.too_long++;
         return;
     }
+    if (wire->tap != NULL)
+        wire->tap(wire->tap_context, false, from, frame, length, wire->now);
     mac_learn(wire, from, frame);
     struct rte_ether_addr mac;
     memcpy(&mac, frame, sizeof(mac));
@@ -378,6 +413,8 @@ static struct rte_mbuf *packet_of(struct wire_queue *queue, const struct frame *
         return NULL;
     }
     memcpy(room, frame->data, frame->length);
+    if (wire->tap != NULL)
+        wire->tap(wire->tap_context, true, queue->end, frame->data, frame->length, wire->now);
     if (wire->config.features.rx_checksum)
         packet->ol_flags |= checksum_flags((uint8_t *)room, frame->length);
     wire->statistics.delivered++;
@@ -407,6 +444,8 @@ uint16_t wire_take(struct wire *wire, uint16_t end, uint16_t queue, void *out, u
     uint16_t length = frame->length;
     check(length <= room);
     memcpy(out, frame->data, length);
+    if (wire->tap != NULL)
+        wire->tap(wire->tap_context, true, end, frame->data, length, wire->now);
     frame_give(wire, frame);
     return length;
 }
@@ -512,6 +551,12 @@ void wire_set_filter(struct wire *wire, wire_filter *filter, void *context)
 {
     wire->filter = filter;
     wire->filter_context = context;
+}
+
+void wire_set_tap(struct wire *wire, wire_tap *tap, void *context)
+{
+    wire->tap = tap;
+    wire->tap_context = context;
 }
 
 void wire_set_steer(struct wire *wire, wire_steer *steer, void *context)

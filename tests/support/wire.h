@@ -45,13 +45,17 @@ struct wire_faults {
     uint32_t burst_ppm;    /* begin of a burst of losses ... */
     uint32_t burst_frames; /* ... of so many frames */
     uint32_t duplicate_ppm;
-    uint32_t corrupt_ppm; /* one random bit is flipped */
+    uint32_t corrupt_ppm; /* one random bit is flipped ... */
+    uint32_t corrupt_run; /* ... or up to so many bits in a row, at most 15; 0: one */
     uint32_t reorder_ppm; /* the frame is late by reorder_ns */
     uint64_t reorder_ns;
     uint64_t delay_ns;    /* every frame */
     uint64_t jitter_ns;   /* up to so much more, at random; order is kept */
     uint64_t bits_per_s;  /* bottleneck; 0: none */
     uint32_t queue_bytes; /* waiting before the bottleneck, then frames are dropped; 0: no limit */
+    uint32_t ce_ppm;      /* frames whose sender can do ECN are marked (RFC 3168 5) */
+    uint16_t mtu;         /* IP packets longer than this do not pass; 0: all do ... */
+    bool mtu_silent;      /* ... and the router does not say so */
     bool cut;             /* nothing passes */
 };
 
@@ -64,6 +68,14 @@ void wire_set_faults_everywhere(struct wire *wire, const struct wire_faults *fau
 typedef bool wire_filter(void *context, uint16_t from, uint16_t to, uint8_t *frame, uint16_t length,
                          uint64_t now);
 void wire_set_filter(struct wire *wire, wire_filter *filter, void *context);
+
+/*
+ * Sees each frame as END sends it, and as END takes it from its queue (DELIVERED): for recording
+ * and checking. Nothing may be changed.
+ */
+typedef void wire_tap(void *context, bool delivered, uint16_t end, const uint8_t *frame,
+                      uint16_t length, uint64_t now);
+void wire_set_tap(struct wire *wire, wire_tap *tap, void *context);
 
 /* Chooses the queue of END for a frame. Default (NULL): by a hash of addresses and ports. */
 typedef uint16_t wire_steer(void *context, uint16_t end, const uint8_t *frame, uint16_t length);
@@ -95,6 +107,8 @@ struct wire_statistics {
     uint64_t duplicated;
     uint64_t corrupted;
     uint64_t overflowed; /* dropped before the bottleneck */
+    uint64_t too_big;    /* for the MTU of the way */
+    uint64_t marked;     /* CE */
     uint64_t no_mbuf;    /* the receiver's pool was empty */
     uint64_t too_long;
 };

@@ -1,0 +1,382 @@
+#include "tests/sim/flow_check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BUCKETS     4096u
+#define MSS_V4      536u /* RFC 9293 3.7.1, when the option is missing */
+#define MSS_V6      1220u
+#define MSS_LEAST   216u /* our stack sends at least so much, as Linux's tcp_min_snd_mss */
+#define MTU         1500u
+#define SCALE_MAX   14
+#define RANGES_STEP 16u
+
+struct range {
+    uint32_t start; /* offsets from the initial sequence number */
+    uint32_t end;
+};
+
+/* What one end said. Numbers are offsets from its own initial sequence number. */
+struct side {
+    bool is_known; /* its SYN was sent */
+    bool only_syn; /* and nothing else yet */
+    bool has_acked;
+    bool has_edge;
+    bool has_arrived; /* anything of it at the other end */
+    bool fin_sent;
+    uint32_t isn;
+    uint32_t end; /* of what was sent */
+    uint32_t fin;
+    uint16_t mss;
+    int wscale;
+    bool sack_ok;
+    bool has_ts;
+    uint32_t ts;         /* last value sent */
+    uint32_t ts_arrived; /* latest value that arrived */
+    uint32_t ack;        /* last one sent, absolute, as the edges are */
+    uint32_t edge;
+    uint32_t edge_arrived;
+    uint8_t *bytes; /* what was sent: offset 1 is bytes[0] */
+    uint32_t room;
+    struct range *arrived; /* at the other end: sorted, apart */
+    uint32_t arrived_count;
+    uint32_t arrived_room;
+};
+
+struct flow {
+    struct flow *next;
+    bool v6;
+    struct frame_end ends[2];
+    struct side sides[2];
+};
+
+struct flow_check {
+    struct sim *sim;
+    struct flow *buckets[BUCKETS];
+};
+
+/* ---- flows ---- */
+
+static bool same_end(const struct frame_end *a, const struct frame_end *b)
+{
+    return a->port == b->port && memcmp(a->address, b->address, sizeof(a->address)) == 0;
+}
+
+static uint32_t hash_end(const struct frame_end *end)
+{
+    uint32_t hash = 2166136261u;
+    for (size_t i = 0; i < sizeof(end->address); i++)
+        hash = (hash ^ end->address[i]) * 16777619u;
+    return (hash ^ end->port) * 16777619u;
+}
+
+/* The flow, made if it is new; *FROM: which of its ends sent the segment. */
+static struct flow *flow_of(struct flow_check *check, const struct frame_segment *segment,
+                            uint32_t *from)
+{
+    uint32_t hash = hash_end(&segment->from) + hash_end(&segment->to);
+    struct flow **bucket = &check->buckets[(hash ^ hash >> 16) % BUCKETS];
+    for (struct flow *flow = *bucket; flow != NULL; flow = flow->next) {
+        for (*from = 0; *from < 2; ++*from)
+            if (flow->v6 == segment->v6 && same_end(&flow->ends[*from], &segment->from) &&
+                same_end(&flow->ends[1 - *from], &segment->to))
+                return flow;
+    }
+    struct flow *flow = calloc(1, sizeof(*flow));
+    sim_require(check->sim, flow != NULL);
+    *flow = (struct flow){.next = *bucket, .v6 = segment->v6, .ends = {segment->from, segment->to}};
+    *bucket = flow;
+    *from = 0;
+    return flow;
+}
+
+struct flow_check *flow_check_new(struct sim *sim)
+{
+    struct flow_check *check = calloc(1, sizeof(*check));
+    sim_require(sim, check != NULL);
+    check->sim = sim;
+    return check;
+}
+
+static void side_clear(struct side *side)
+{
+    free(side->bytes);
+    free(side->arrived);
+    *side = (struct side){0};
+}
+
+void flow_check_free(struct flow_check *check)
+{
+    for (uint32_t i = 0; i < BUCKETS; i++) {
+        while (check->buckets[i] != NULL) {
+            struct flow *flow = check->buckets[i];
+            check->buckets[i] = flow->next;
+            side_clear(&flow->sides[0]);
+            side_clear(&flow->sides[1]);
+            free(flow);
+        }
+    }
+    free(check);
+}
+
+/* ---- the rules ---- */
+
+struct case_of {
+    struct flow_check *check;
+    const struct frame_segment *segment;
+    struct flow *flow;
+    struct side *self;
+    struct side *peer;
+    bool tested;
+};
+
+static void expect(const struct case_of *c, bool good, const char *rule)
+{
+    if (good || !c->tested)
+        return;
+    char text[400];
+    frame_print(c->segment, text, sizeof(text));
+    sim_fail(c->check->sim, "%s: %s (relative: seq %u, ack %u)", rule, text,
+             c->segment->seq - c->self->isn, c->segment->ack - c->peer->isn);
+}
+
+static bool before(uint32_t a, uint32_t b)
+{
+    return (int32_t)(a - b) < 0;
+}
+
+static void remember_syn(const struct case_of *c)
+{
+    const struct frame_segment *segment = c->segment;
+    struct side *self = c->self;
+    bool again = self->is_known && self->isn == segment->seq;
+    if (again && (segment->flags & FRAME_ACK) == 0)
+        return;
+    if (!again) {
+        side_clear(self);
+        if ((segment->flags & FRAME_ACK) == 0 && !c->peer->only_syn)
+            side_clear(c->peer);
+    }
+    self->is_known = true;
+    self->only_syn = (segment->flags & FRAME_ACK) == 0;
+    self->isn = segment->seq;
+    self->end = again ? self->end : 1;
+    self->mss = segment->mss != 0 ? segment->mss : segment->v6 ? MSS_V6 : MSS_V4;
+    self->wscale = segment->wscale > SCALE_MAX ? SCALE_MAX : segment->wscale;
+    self->sack_ok = segment->sack_ok;
+    self->has_ts = segment->has_ts;
+    self->ts = segment->ts_value;
+}
+
+static void check_packet(const struct case_of *c)
+{
+    const struct frame_segment *segment = c->segment;
+    uint32_t mss = c->peer->mss > MSS_LEAST ? c->peer->mss : MSS_LEAST;
+    expect(c, segment->ip_bytes <= MTU, "larger than the MTU");
+    expect(c, !segment->may_fragment, "without DF");
+    expect(c, (segment->flags & FRAME_SYN) == 0 || segment->length == 0, "a SYN with data");
+    if (c->peer->is_known && segment->length > 0)
+        expect(c, segment->header_bytes + segment->length <= mss + 20, "larger than the MSS");
+}
+
+/* Data sent again is the same, and goes on without holes. */
+static void check_bytes(const struct case_of *c, uint32_t offset)
+{
+    struct side *self = c->self;
+    uint32_t length = c->segment->length;
+    uint32_t end = offset + length;
+    if (length == 0)
+        return;
+    expect(c, offset >= 1 && offset <= self->end, "data behind a hole");
+    expect(c, !self->fin_sent || end <= self->fin, "data behind the FIN");
+    if (offset < 1 || offset > self->end)
+        return;
+    uint32_t known = end < self->end ? length : self->end - offset;
+    if (self->fin_sent && known > self->fin - offset)
+        known = self->fin - offset;
+    expect(c, memcmp(self->bytes + offset - 1, c->segment->data, known) == 0,
+           "other bytes than the first time");
+    if (end <= self->end)
+        return;
+    if (end > self->room) {
+        self->room = end * 2;
+        self->bytes = realloc(self->bytes, self->room);
+        sim_require(c->check->sim, self->bytes != NULL);
+    }
+    memcpy(self->bytes + offset - 1, c->segment->data, length);
+    self->end = end;
+}
+
+static void check_fin(const struct case_of *c, uint32_t offset)
+{
+    struct side *self = c->self;
+    if ((c->segment->flags & FRAME_FIN) == 0)
+        return;
+    uint32_t fin = offset + c->segment->length;
+    if (self->fin_sent) {
+        expect(c, fin == self->fin, "the FIN has moved");
+        return;
+    }
+    expect(c, fin == self->end, "a FIN before the end");
+    self->fin_sent = true;
+    self->fin = fin;
+    self->end = fin + 1;
+}
+
+/* RFC 9293 3.8.6: what may be sent is what the largest window that arrived allows. */
+static void check_window(const struct case_of *c)
+{
+    const struct frame_segment *segment = c->segment;
+    if (segment->length == 0 || !c->peer->has_edge || !c->peer->has_arrived)
+        return;
+    expect(c, !before(c->peer->edge_arrived, segment->seq + segment->length),
+           "data beyond the window");
+}
+
+static bool has_arrived(const struct side *side, uint32_t start, uint32_t end)
+{
+    for (uint32_t i = 0; i < side->arrived_count; i++)
+        if (side->arrived[i].start <= start && end <= side->arrived[i].end)
+            return true;
+    return false;
+}
+
+static int scale(const struct case_of *c, const struct side *side)
+{
+    bool both = c->self->wscale >= 0 && c->peer->wscale >= 0;
+    return both && (c->segment->flags & FRAME_SYN) == 0 ? side->wscale : 0;
+}
+
+static void check_ack(const struct case_of *c)
+{
+    const struct frame_segment *segment = c->segment;
+    struct side *self = c->self;
+    const struct side *peer = c->peer;
+    if (!peer->is_known)
+        return;
+    uint32_t offset = segment->ack - peer->isn;
+    uint32_t front =
+        peer->arrived_count > 0 && peer->arrived[0].start == 0 ? peer->arrived[0].end : 0;
+    expect(c, offset >= 1 && offset <= front, "acknowledges what did not arrive");
+    expect(c, !self->has_acked || !before(segment->ack, self->ack), "an ACK goes back");
+    self->ack = segment->ack;
+    self->has_acked = true;
+
+    uint32_t unit = 1u << scale(c, self);
+    uint32_t edge = segment->ack + ((uint32_t)segment->window << scale(c, self));
+    bool may_be_less = (segment->flags & FRAME_SYN) != 0; /* again: its window is not scaled */
+    expect(c, may_be_less || !self->has_edge || !before(edge + unit - 1, self->edge),
+           "the window's edge goes back");
+    if (!self->has_edge || before(self->edge, edge))
+        self->edge = edge;
+    self->has_edge = true;
+}
+
+static void check_sacks(const struct case_of *c)
+{
+    const struct frame_segment *segment = c->segment;
+    if (segment->sack_count > 0)
+        expect(c, c->self->sack_ok && c->peer->sack_ok, "SACK without being asked");
+    for (uint32_t i = 0; i < segment->sack_count && c->peer->is_known; i++) {
+        uint32_t start = segment->sacks[i].start - c->peer->isn;
+        uint32_t end = segment->sacks[i].end - c->peer->isn;
+        expect(c, start < end && has_arrived(c->peer, start, end), "a SACK of what did not arrive");
+        bool may_be_old = i == 0; /* RFC 2883: a D-SACK */
+        expect(c, may_be_old || !before(segment->sacks[i].start, segment->ack + 1),
+               "an old SACK block");
+    }
+}
+
+static void check_timestamps(const struct case_of *c)
+{
+    const struct frame_segment *segment = c->segment;
+    struct side *self = c->self;
+    bool agreed = self->has_ts && c->peer->has_ts && c->peer->is_known;
+    if (segment->flags & FRAME_SYN)
+        return;
+    expect(c, !agreed || segment->has_ts, "a timestamp is missing");
+    expect(c, agreed || !segment->has_ts, "a timestamp without being asked");
+    if (!agreed || !segment->has_ts)
+        return;
+    expect(c, !before(segment->ts_value, self->ts), "a timestamp goes back");
+    expect(c, !before(c->peer->ts_arrived, segment->ts_echo), "echoes a timestamp not seen yet");
+    self->ts = segment->ts_value;
+}
+
+void flow_check_sent(struct flow_check *check, const struct frame_segment *segment, bool tested)
+{
+    uint32_t from;
+    struct flow *flow = flow_of(check, segment, &from);
+    struct case_of c = {check, segment, flow, &flow->sides[from], &flow->sides[1 - from], tested};
+    check_packet(&c);
+    if (segment->flags & FRAME_RST)
+        return;
+    if (segment->flags & FRAME_SYN) {
+        remember_syn(&c);
+        if (segment->flags & FRAME_ACK)
+            check_ack(&c);
+        return;
+    }
+    expect(&c, (segment->flags & FRAME_ACK) != 0, "neither SYN nor ACK");
+    if (!c.self->is_known)
+        return; /* an end whose story is over */
+    c.self->only_syn = false;
+    uint32_t offset = segment->seq - c.self->isn;
+    expect(&c, offset <= c.self->end, "a sequence number not reached yet");
+    check_window(&c);
+    check_bytes(&c, offset);
+    check_fin(&c, offset);
+    check_ack(&c);
+    check_sacks(&c);
+    check_timestamps(&c);
+}
+
+/* ---- arrivals ---- */
+
+static void add_arrived(struct flow_check *check, struct side *side, uint32_t start, uint32_t end)
+{
+    uint32_t kept = 0;
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < side->arrived_count; i++) {
+        struct range range = side->arrived[i];
+        if (range.start <= end && start <= range.end) {
+            start = range.start < start ? range.start : start;
+            end = range.end > end ? range.end : end;
+        } else {
+            at += range.end < start;
+            side->arrived[kept++] = range;
+        }
+    }
+    if (kept == side->arrived_room) {
+        side->arrived_room += RANGES_STEP;
+        side->arrived = realloc(side->arrived, side->arrived_room * sizeof(*side->arrived));
+        sim_require(check->sim, side->arrived != NULL);
+    }
+    memmove(side->arrived + at + 1, side->arrived + at, (kept - at) * sizeof(*side->arrived));
+    side->arrived[at] = (struct range){start, end};
+    side->arrived_count = kept + 1;
+}
+
+void flow_check_arrived(struct flow_check *check, const struct frame_segment *segment)
+{
+    uint32_t from;
+    struct flow *flow = flow_of(check, segment, &from);
+    struct case_of c = {check, segment, flow, &flow->sides[from], &flow->sides[1 - from], false};
+    struct side *self = c.self;
+    uint32_t start = segment->seq - self->isn;
+    uint32_t span =
+        segment->length + ((segment->flags & FRAME_SYN) != 0) + ((segment->flags & FRAME_FIN) != 0);
+    if (!self->is_known || segment->flags & FRAME_RST || start > self->end ||
+        start + span > self->end)
+        return; /* an earlier life's */
+    if (span > 0)
+        add_arrived(check, self, start, start + span);
+    if (segment->has_ts && (!self->has_arrived || before(self->ts_arrived, segment->ts_value)))
+        self->ts_arrived = segment->ts_value;
+    if (segment->flags & FRAME_ACK) {
+        uint32_t edge = segment->ack + ((uint32_t)segment->window << scale(&c, self));
+        if (!self->has_arrived || before(self->edge_arrived, edge))
+            self->edge_arrived = edge;
+        self->has_arrived = true;
+    }
+}
