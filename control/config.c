@@ -5,6 +5,7 @@
 
 #include "control/config_check.h"
 #include "control/config_reader.h"
+#include "dataplane/worker/worker.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -72,24 +73,33 @@ struct config *config_read_file(const char *path, const struct config *previous,
 
 /* Bytes a piece, with what it brings along in other layers; test_config_memory holds them against
  * the truth. */
-#define CONNECTION_BYTES 17408 /* TCP, spans, blocks, HTTP/2, two HPACK tables */
-#define STREAM_BYTES     192
-#define EXCHANGE_BYTES   2688 /* and header_bytes / 8 */
-#define FLIGHT_BYTES     6144 /* and header_bytes * 9 / 32 */
-#define SEGMENT_BYTES    448  /* and segment_bytes */
-#define TIME_WAIT_BYTES  128
-#define NEIGHBOUR_BYTES  256
-#define KEY_BYTES        1280
-#define MBUF_BYTES       2688
-#define WORKER_BYTES     (64ull << 20)  /* rings, tables, scratch, probes, losses of alignment */
-#define SCRATCH_HEADERS  16             /* header_bytes */
-#define LANE_BYTES       (512ull << 10) /* between two workers */
+#define CLIENT_BYTES    1536  /* TCP, HTTP/2 and request layer of a client connection */
+#define UPSTREAM_BYTES  16384 /* TCP, HTTP/2, two HPACK tables, a block */
+#define HPACK_BYTES     5824
+#define BLOCK_BYTES     2816 /* and its share of spans and records of what is in flight */
+#define STREAM_BYTES    192
+#define EXCHANGE_BYTES  2688 /* and header_bytes / 8 */
+#define FLIGHT_BYTES    6144 /* and header_bytes * 9 / 32 */
+#define SEGMENT_BYTES   448  /* and segment_bytes */
+#define TIME_WAIT_BYTES 128
+#define NEIGHBOUR_BYTES 256
+#define KEY_BYTES       1280
+#define MBUF_BYTES      2688
+#define WORKER_BYTES    (64ull << 20)  /* rings, tables, scratch, probes, losses of alignment */
+#define SCRATCH_HEADERS 16             /* header_bytes */
+#define LANE_BYTES      (512ull << 10) /* between two workers */
 
 static uint64_t worker_bytes(const struct config_limits *limits)
 {
-    uint64_t connections = (uint64_t)limits->client_connections + limits->upstream_connections;
+    uint64_t clients = limits->client_connections;
+    uint64_t tables = limits->hpack_tables > 0 ? limits->hpack_tables
+                                               : worker_default_hpack_tables((uint32_t)clients);
+    uint64_t blocks = limits->send_blocks > 0 ? limits->send_blocks
+                                              : worker_default_send_blocks((uint32_t)clients);
     uint64_t segments = limits->payload_bytes / limits->segment_bytes;
-    return connections * CONNECTION_BYTES + (uint64_t)limits->streams * STREAM_BYTES +
+    return clients * CLIENT_BYTES + tables * HPACK_BYTES + blocks * BLOCK_BYTES +
+           (uint64_t)limits->upstream_connections * UPSTREAM_BYTES +
+           (uint64_t)limits->streams * STREAM_BYTES +
            (uint64_t)limits->exchanges * (EXCHANGE_BYTES + limits->header_bytes / 8) +
            (uint64_t)limits->flights * (FLIGHT_BYTES + limits->header_bytes * 9 / 32) +
            segments * (SEGMENT_BYTES + limits->segment_bytes) +

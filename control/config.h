@@ -179,6 +179,8 @@ struct config_limits {
     uint32_t time_wait;
     uint32_t neighbours;
     uint32_t header_bytes;
+    uint32_t hpack_tables;   /* 0: by client_connections */
+    uint32_t send_blocks;    /* likewise */
     uint32_t coalesce_keys;  /* all workers together */
     uint64_t drain_timeout_ns; /* SIGTERM, 30 s */
 };

@@ -271,6 +271,12 @@ static const struct config_key limits_keys[] = {
     LIMIT("neighbours", neighbours, 16, 65536, "1024", "ARP and NDP entries, a worker"),
     {"header_bytes", KEY_SIZE, KEY_RESTART, MEMBER(config_limits, header_bytes), .low = 4096,
      .high = 65536, .fallback = "\"16KiB\"", .help = "a header section, decoded"},
+    LIMIT("hpack_tables", hpack_tables, 0, 8000000, "0",
+          "header compression states (5.8 KiB) of client connections, a worker, at most two each; 0: "
+          "8192 and one for eight connections, at most two each"),
+    LIMIT("send_blocks", send_blocks, 0, 8000000, "0",
+          "pieces (2 KiB) for headers on their way out, a worker; 0: 12288 and one for sixteen "
+          "connections, at most 4096 and one each"),
     LIMIT("coalesce_keys", coalesce_keys, 1024, 16777216, "65536", "all workers together"),
     {"drain_timeout", KEY_DURATION, 0, MEMBER(config_limits, drain_timeout_ns), .high = DAY,
      .fallback = "\"30s\"", .help = "SIGTERM: what is left after so long is closed"},

@@ -391,6 +391,8 @@ static struct worker_limits limits_of(const struct config_limits *limits)
         .time_wait = limits->time_wait,
         .neighbours = limits->neighbours,
         .header_bytes = limits->header_bytes,
+        .hpack_tables = limits->hpack_tables,
+        .send_blocks = limits->send_blocks,
     };
 }
 

@@ -39,7 +39,8 @@ static bool create_pools(struct h2 *h2)
                      sizeof(struct h2_stream), socket_id) &&
            pool_init(&h2->header_blocks, "h2 header blocks", POOL_LIFO, config->header_blocks_max,
                      sizeof(struct h2_header_block), socket_id) &&
-           hpack_pool_init(&h2->hpack_tables, config->hpack_tables_max, socket_id);
+           hpack_tables_init(&h2->hpack_tables, config->hpack_tables_max, socket_id) &&
+           hpack_tables_init(&h2->hpack_own_tables, config->hpack_own_tables_max, socket_id);
 }
 
 struct h2 *h2_create(const struct h2_config *config)
@@ -216,5 +217,5 @@ uint32_t h2_stream_count(const struct h2 *h2)
 uint32_t h2_objects_used(const struct h2 *h2)
 {
     return pool_used(&h2->conns) + pool_used(&h2->streams) + pool_used(&h2->header_blocks) +
-           pool_used(&h2->hpack_tables);
+           pool_used(&h2->hpack_tables.pool) + pool_used(&h2->hpack_own_tables.pool);
 }

@@ -137,8 +137,9 @@ static void conn_init(struct h2_conn *conn, struct h2 *h2, enum h2_role role, ui
     timer_init(&conn->timer, conn_tick, conn);
     for (uint32_t i = 0; i < H2_DEADLINES; i++)
         conn->due_ns[i] = CLOCK_NEVER;
-    hpack_decoder_init(&conn->decoder, &h2->hpack_tables);
-    hpack_encoder_init(&conn->encoder, &h2->hpack_tables);
+    struct hpack_tables *tables = h2_tables_for(h2, role);
+    hpack_decoder_init(&conn->decoder, tables);
+    hpack_encoder_init(&conn->encoder, tables);
     h2_settings_defaults(&conn->peer);
     h2_budgets_init(&conn->budgets, now);
 }

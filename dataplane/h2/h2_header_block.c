@@ -305,6 +305,8 @@ void h2_header_block_complete(struct h2_conn *conn, struct bytes whole, uint64_t
     enum hpack_result result = hpack_decode(&conn->decoder, whole, &section.fields);
     h2_header_block_release(conn);
     counter_add(&h2->counters.header_blocks_in, 1);
+    counter_set(&h2->counters.hpack_tables_taken_back,
+                h2->hpack_tables.taken_back + h2->hpack_own_tables.taken_back);
     if (result != HPACK_OK)
         h2_violate(conn, 0, violation_of(result));
     else

@@ -13,6 +13,7 @@
 #include "dataplane/h2/h2.h"
 #include "dataplane/h2/h2_frame.h"
 #include "dataplane/h2/h2_limits.h"
+#include "dataplane/h2/hpack.h"
 
 /* An encoded header block that has to wait: for its rest (in) or for room (out). */
 struct h2_header_block {
@@ -28,7 +29,8 @@ struct h2 {
     struct pool conns;         /* FIFO */
     struct pool streams;       /* FIFO */
     struct pool header_blocks; /* LIFO */
-    struct pool hpack_tables;
+    struct hpack_tables hpack_tables;     /* server role, or both */
+    struct hpack_tables hpack_own_tables; /* client role, if they are apart */
     struct list active;        /* connections that may be able to write or to go on reading */
     struct list block_holders; /* connections that hold header blocks, the longest first */
     struct list dead_conns;
@@ -42,6 +44,12 @@ struct h2 {
     uint8_t *fields;                 /* header_list_bytes: the section just decoded */
     struct h2_header_block *encoded; /* the section just encoded */
 };
+
+static inline struct hpack_tables *h2_tables_for(struct h2 *h2, enum h2_role role)
+{
+    bool own = role == H2_CLIENT && h2->config.hpack_own_tables_max > 0;
+    return own ? &h2->hpack_own_tables : &h2->hpack_tables;
+}
 
 void h2_enter(struct h2 *h2, uint64_t now);
 void h2_leave(struct h2 *h2);

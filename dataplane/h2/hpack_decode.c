@@ -7,7 +7,7 @@
 #define UPDATES_MAX    2 /* RFC 7541 4.2: the lowest size since the last block, then the new one */
 #define INTEGER_OCTETS 5 /* behind the prefix: 35 bits */
 
-void hpack_decoder_init(struct hpack_decoder *decoder, struct pool *tables)
+void hpack_decoder_init(struct hpack_decoder *decoder, struct hpack_tables *tables)
 {
     *decoder = (struct hpack_decoder){
         .tables = tables,
@@ -19,7 +19,7 @@ void hpack_decoder_init(struct hpack_decoder *decoder, struct pool *tables)
 void hpack_decoder_close(struct hpack_decoder *decoder)
 {
     if (decoder->table != NULL)
-        pool_give(decoder->tables, decoder->table);
+        hpack_table_give(decoder->tables, decoder->table);
     decoder->table = NULL;
 }
 
@@ -166,7 +166,7 @@ static enum hpack_result enter_table(struct hpack_decoder *decoder, const struct
         return HPACK_OK;
     }
     if (decoder->table == NULL)
-        decoder->table = hpack_table_take(decoder->tables);
+        decoder->table = hpack_table_demand(decoder->tables);
     if (decoder->table == NULL)
         return HPACK_NO_MEMORY;
     hpack_table_add(decoder->table, decoder->size_bytes, field, (struct hpack_key){0});
@@ -245,7 +245,9 @@ static enum hpack_result read_size_updates(struct hpack_decoder *decoder, struct
             return HPACK_BAD_TABLE_SIZE;
         decoder->size_bytes = size_bytes;
         decoder->must_shrink = false;
-        if (decoder->table != NULL)
+        if (size_bytes == 0)
+            hpack_decoder_close(decoder); /* until there is something to enter again */
+        else if (decoder->table != NULL)
             hpack_table_evict(decoder->table, size_bytes);
     }
     return decoder->must_shrink ? HPACK_BAD_TABLE_SIZE : HPACK_OK;

@@ -59,20 +59,41 @@ static const uint8_t table_rules[FIELD_TOKENS] = {
     [FIELD_X_REQUEST_ID] = TABLE_SKIP,
 };
 
-void hpack_encoder_init(struct hpack_encoder *encoder, struct pool *tables)
+void hpack_encoder_init(struct hpack_encoder *encoder, struct hpack_tables *tables)
 {
     *encoder = (struct hpack_encoder){
         .tables = tables,
         .limit_bytes = HPACK_TABLE_BYTES,
         .lowest_bytes = HPACK_TABLE_BYTES,
     };
+    list_init(&encoder->link);
 }
 
 void hpack_encoder_close(struct hpack_encoder *encoder)
 {
-    if (encoder->table != NULL)
-        pool_give(encoder->tables, encoder->table);
+    if (encoder->table == NULL)
+        return;
+    hpack_table_give(encoder->tables, encoder->table);
+    list_remove(&encoder->link);
     encoder->table = NULL;
+}
+
+void hpack_encoder_yield(struct hpack_encoder *encoder)
+{
+    if (encoder->table == NULL)
+        return;
+    hpack_encoder_close(encoder);
+    encoder->lowest_bytes = 0;
+    encoder->announce = true;
+}
+
+static bool take_table(struct hpack_encoder *encoder)
+{
+    encoder->table = hpack_table_take(encoder->tables);
+    if (encoder->table == NULL)
+        return false;
+    list_push_back(&encoder->tables->encoders, &encoder->link);
+    return true;
 }
 
 void hpack_encoder_limit(struct hpack_encoder *encoder, uint32_t limit_bytes)
@@ -136,9 +157,7 @@ static bool enter_table(struct hpack_encoder *encoder, const struct field *field
 {
     if (hpack_entry_bytes(field) > encoder->limit_bytes / 2)
         return false;
-    if (encoder->table == NULL)
-        encoder->table = hpack_table_take(encoder->tables);
-    if (encoder->table == NULL)
+    if (encoder->table == NULL && !take_table(encoder))
         return false;
     hpack_table_add(encoder->table, encoder->limit_bytes, field, key);
     return true;
@@ -202,6 +221,7 @@ static void write_size_updates(struct hpack_encoder *encoder, struct writer *out
 bool hpack_encode(struct hpack_encoder *encoder, const struct fields *fields, struct writer *out)
 {
     write_size_updates(encoder, out);
+    encoder->used = true;
     struct field field;
     for (uint32_t at = 0; fields_next(fields, &at, &field);)
         encode_field(encoder, &field, out);

@@ -9,18 +9,52 @@ _Static_assert((HPACK_TABLE_BYTES & TEXT_MASK) == 0, "positions wrap by a mask")
 _Static_assert(HPACK_TABLE_BYTES <= UINT16_MAX && HPACK_TABLE_ENTRIES <= UINT8_MAX,
                "positions and slots fit into their fields");
 
-bool hpack_pool_init(struct pool *pool, uint32_t count, int socket_id)
+#define ENCODERS_ASKED 8 /* whether they still need their table; then the next one loses it */
+
+bool hpack_tables_init(struct hpack_tables *tables, uint32_t count, int socket_id)
 {
-    return pool_init(pool, "hpack tables", POOL_LIFO, count, sizeof(struct hpack_table), socket_id);
+    list_init(&tables->encoders);
+    tables->taken_back = 0;
+    return pool_init(&tables->pool, "hpack tables", POOL_LIFO, count, sizeof(struct hpack_table),
+                     socket_id);
 }
 
-struct hpack_table *hpack_table_take(struct pool *tables)
+struct hpack_table *hpack_table_take(struct hpack_tables *tables)
 {
-    struct hpack_table *table = pool_take(tables);
+    struct hpack_table *table = pool_take(&tables->pool);
     if (table == NULL)
         return NULL;
     memset(table, 0, offsetof(struct hpack_table, entries));
     return table;
+}
+
+/* The clock algorithm: who has encoded since it was last asked goes to the end of the line. */
+static void take_back(struct hpack_tables *tables)
+{
+    for (int asked = 0; !list_is_empty(&tables->encoders); asked++) {
+        struct list *link = tables->encoders.next;
+        struct hpack_encoder *encoder = list_entry(link, struct hpack_encoder, link);
+        if (!encoder->used || asked == ENCODERS_ASKED) {
+            hpack_encoder_yield(encoder);
+            tables->taken_back++;
+            return;
+        }
+        encoder->used = false;
+        list_remove(link);
+        list_push_back(&tables->encoders, link);
+    }
+}
+
+struct hpack_table *hpack_table_demand(struct hpack_tables *tables)
+{
+    if (tables->pool.free_count == 0)
+        take_back(tables);
+    return hpack_table_take(tables);
+}
+
+void hpack_table_give(struct hpack_tables *tables, struct hpack_table *table)
+{
+    pool_give(&tables->pool, table);
 }
 
 size_t hpack_entry_bytes(const struct field *field)

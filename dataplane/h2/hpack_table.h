@@ -7,7 +7,7 @@
  * not stored, its token says it. An entry is found through one of a few chains, selected by the
  * hash of its name, from the newest to the oldest.
  *
- * Life: hpack_table_take(), then add and evict in any order, then pool_give(). One worker.
+ * Life: hpack_table_take(), then add and evict in any order, then hpack_table_give(). One worker.
  */
 #pragma once
 
@@ -50,8 +50,13 @@ struct hpack_found {
     int32_t name;  /* same name */
 };
 
-/* An empty table, or NULL when the pool is empty. */
-struct hpack_table *hpack_table_take(struct pool *tables);
+/* An empty table, or NULL when none is left. */
+struct hpack_table *hpack_table_take(struct hpack_tables *tables);
+
+/* The same, at the expense of an encoder if need be: one that has long encoded nothing, if any. */
+struct hpack_table *hpack_table_demand(struct hpack_tables *tables);
+
+void hpack_table_give(struct hpack_tables *tables, struct hpack_table *table);
 
 /* The size of a field as an entry. RFC 7541 4.1 */
 size_t hpack_entry_bytes(const struct field *field);

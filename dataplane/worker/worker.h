@@ -44,7 +44,26 @@ struct worker_limits {
     uint32_t time_wait;
     uint32_t neighbours;
     uint32_t header_bytes;         /* a header section we accept, decoded */
+    uint32_t hpack_tables;         /* of client connections; 0: worker_default_hpack_tables() */
+    uint32_t send_blocks;          /* 2 KiB of header being sent; 0: worker_default_send_blocks() */
 };
+
+/*
+ * Most connections of many are idle, and cost neither: up to some thousand connections each can have
+ * all it may want at the same time, beyond that one of eight, or of sixteen.
+ */
+static inline uint32_t worker_default_hpack_tables(uint32_t client_connections)
+{
+    uint32_t all = 2 * client_connections;
+    uint32_t shared = 8192 + client_connections / 8;
+    return all < shared ? all : shared;
+}
+
+static inline uint32_t worker_default_send_blocks(uint32_t client_connections)
+{
+    uint32_t shared = 8192 + client_connections / 16;
+    return 4096 + (client_connections < shared ? client_connections : shared);
+}
 
 struct worker_config {
     uint16_t index;

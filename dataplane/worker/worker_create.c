@@ -9,7 +9,7 @@
 
 #define RECEIVE_WINDOW_BYTES    (256 * 1024)
 #define SEND_QUEUE_BYTES        (256 * 1024)
-#define SPANS_PER_CONNECTION    8
+#define SPANS_PER_BLOCK         6 /* it, and pieces of bodies between two of them */
 #define PROBES_MAX              256
 #define WAITING_PER_BACKEND     4096
 #define HEADER_BLOCKS           256
@@ -41,10 +41,26 @@ static uint32_t connections_of(const struct worker_limits *limits)
     return limits->client_connections + limits->upstream_connections + PROBES_MAX;
 }
 
+/* Those of clients, and one for each connection that we open. */
+static uint32_t send_blocks_of(const struct worker_limits *limits)
+{
+    uint32_t blocks = limits->send_blocks;
+    if (blocks == 0)
+        blocks = worker_default_send_blocks(limits->client_connections);
+    return blocks + limits->upstream_connections + PROBES_MAX;
+}
+
+static uint32_t hpack_tables_of(const struct worker_limits *limits)
+{
+    return limits->hpack_tables > 0 ? limits->hpack_tables
+                                    : worker_default_hpack_tables(limits->client_connections);
+}
+
 static struct tcp *create_tcp(struct worker *worker, const struct worker_config *config)
 {
     const struct worker_limits *limits = &config->limits;
     uint32_t connections = connections_of(limits);
+    uint32_t blocks = send_blocks_of(limits);
     struct tcp_config tcp = {
         .net = worker->net,
         .wheel = &worker->wheel,
@@ -53,8 +69,8 @@ static struct tcp *create_tcp(struct worker *worker, const struct worker_config 
         .workers = worker->workers,
         .connections_max = connections,
         .time_wait_max = limits->time_wait,
-        .spans_max = connections * SPANS_PER_CONNECTION + limits->segments * 2,
-        .blocks_max = connections + 4096,
+        .spans_max = blocks * SPANS_PER_BLOCK + limits->segments * 2,
+        .blocks_max = blocks,
         .reassembly_max = 4096,
         .receive_window_bytes = RECEIVE_WINDOW_BYTES,
         .send_queue_bytes = SEND_QUEUE_BYTES,
@@ -79,7 +95,9 @@ static struct h2 *create_h2(struct worker *worker, const struct worker_config *c
         .connections_max = connections,
         .streams_max = limits->streams,
         .header_blocks_max = HEADER_BLOCKS,
-        .hpack_tables_max = 2 * connections, /* one a direction */
+        .hpack_tables_max = hpack_tables_of(limits),
+        /* One a direction: what clients do must not cost us the backends. */
+        .hpack_own_tables_max = 2 * (limits->upstream_connections + PROBES_MAX),
         .server_concurrent_streams = 100,
         .stream_window_bytes = STREAM_WINDOW_BYTES,
         .connection_window_bytes = CONNECTION_WINDOW_BYTES,
@@ -186,8 +204,8 @@ static void collect_counters(struct worker *worker)
 
 static bool create_rings(struct worker *worker, int socket_id)
 {
-    return ring_spsc_init(&worker->orders, "worker orders", WORKER_ORDER_RING,
-                          sizeof(struct order), socket_id) &&
+    return ring_spsc_init(&worker->orders, "worker orders", WORKER_ORDER_RING, sizeof(struct order),
+                          socket_id) &&
            ring_spsc_init(&worker->facts, "worker facts", WORKER_FACT_RING, sizeof(struct fact),
                           socket_id);
 }

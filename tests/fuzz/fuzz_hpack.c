@@ -34,7 +34,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
     (void)argv;
-    check(hpack_pool_init(&fixture_tables, FIXTURE_TABLES, -1));
+    check(hpack_tables_init(&fixture_tables, FIXTURE_TABLES, -1));
     return 0;
 }
 
@@ -61,7 +61,7 @@ static void close_peers(struct peers *peers)
     nghttp2_hd_inflate_del(peers->theirs);
     nghttp2_hd_inflate_del(peers->their_echo);
     nghttp2_hd_deflate_del(peers->their_encoder);
-    check(pool_used(&fixture_tables) == 0);
+    check(pool_used(&fixture_tables.pool) == 0);
 }
 
 /* nghttp2 wants the lowest of several unanswered limits back; we only ever announce one. */

@@ -364,7 +364,7 @@ void lab_close(void)
     check(pool_used(&lab.h2->conns) == 0);
     check(pool_used(&lab.h2->streams) == 0);
     check(pool_used(&lab.h2->header_blocks) == 0);
-    check(pool_used(&lab.h2->hpack_tables) == 0);
+    check(pool_used(&lab.h2->hpack_tables.pool) == 0);
     check(lab.wheel.armed_count == 0 && lab.segment.references == 1);
     check(h2_stream_count(lab.h2) == 0 && h2_connection_count(lab.h2) == 0);
     pipe_release(&lab.pipe);

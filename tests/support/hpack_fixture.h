@@ -15,19 +15,19 @@
 #define FIXTURE_TABLES 8
 #define FIXTURE_BYTES  65536
 
-static struct pool fixture_tables;
+static struct hpack_tables fixture_tables;
 
 static inline int fixture_setup(void **state)
 {
     (void)state;
-    return hpack_pool_init(&fixture_tables, FIXTURE_TABLES, -1) ? 0 : -1;
+    return hpack_tables_init(&fixture_tables, FIXTURE_TABLES, -1) ? 0 : -1;
 }
 
 /* Every table is back. */
 static inline int fixture_teardown(void **state)
 {
     (void)state;
-    uint32_t used = pool_used(&fixture_tables);
+    uint32_t used = pool_used(&fixture_tables.pool);
     memory_reset();
     return used == 0 ? 0 : -1;
 }

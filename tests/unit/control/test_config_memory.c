@@ -41,6 +41,8 @@ static struct worker_limits limits_of(const struct config_limits *limits)
         .time_wait = limits->time_wait,
         .neighbours = limits->neighbours,
         .header_bytes = limits->header_bytes,
+        .hpack_tables = limits->hpack_tables,
+        .send_blocks = limits->send_blocks,
     };
 }
 
@@ -130,7 +132,8 @@ static void every_limit_is_in_the_sum(void **state)
         {"client_connections", 1024}, {"streams", 16384},       {"upstream_connections", 512},
         {"backend_connections", 64},  {"flights", 2048},        {"exchanges", 2048},
         {"payload_bytes", 33554432},  {"time_wait", 8192},      {"neighbours", 4096},
-        {"header_bytes", 65536},      {"coalesce_keys", 32768},
+        {"header_bytes", 65536},      {"coalesce_keys", 32768}, {"hpack_tables", 4096},
+        {"send_blocks", 16384},
     };
     for (size_t i = 0; i < array_count(cases); i++)
         expect_growth_promised(cases[i].key, json_pack("{s:i}", cases[i].key, cases[i].value));

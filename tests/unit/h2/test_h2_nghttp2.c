@@ -318,7 +318,7 @@ static void close_match(void)
     assert_int_equal(match.app.closed_count, 1);
     assert_int_equal(pool_used(&match.h2->streams), 0);
     assert_int_equal(pool_used(&match.h2->header_blocks), 0);
-    assert_int_equal(pool_used(&match.h2->hpack_tables), 0);
+    assert_int_equal(pool_used(&match.h2->hpack_tables.pool), 0);
     assert_int_equal(pool_used(&match.segments.segments), 0);
     pipe_release(&match.pipe);
     memory_reset();

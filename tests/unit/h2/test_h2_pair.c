@@ -158,7 +158,7 @@ static void close_pair(void)
     assert_int_equal(pool_used(&pair.h2->conns), 0);
     assert_int_equal(pool_used(&pair.h2->streams), 0);
     assert_int_equal(pool_used(&pair.h2->header_blocks), 0);
-    assert_int_equal(pool_used(&pair.h2->hpack_tables), 0);
+    assert_int_equal(pool_used(&pair.h2->hpack_tables.pool), 0);
     assert_int_equal(pool_used(&pair.segments.segments), 0);
     assert_int_equal(pair.wheel.armed_count, 0);
     assert_int_equal(h2_stream_count(pair.h2), 0);

@@ -185,9 +185,103 @@ static void without_a_table_literals_are_sent(void **state)
     for (uint32_t i = 0; i < 3; i++)
         assert_int_equal(seen(encode_one(&encoder, fixture_field("x-a", "1"))), SEEN_PLAIN);
     for (size_t i = 0; i < FIXTURE_TABLES; i++)
-        pool_give(&fixture_tables, taken[i]);
+        hpack_table_give(&fixture_tables, taken[i]);
     assert_int_equal(seen(encode_one(&encoder, fixture_field("x-a", "1"))), SEEN_ENTERED);
     hpack_encoder_close(&encoder);
+}
+
+/* BLOCK decodes to one field with NAME, in a peer that saw all blocks before. */
+static void expect_decoded(struct hpack_decoder *peer, struct bytes block, const char *name)
+{
+    static uint8_t text[FIXTURE_BYTES];
+    struct fields fields;
+    struct field field;
+    uint32_t at = 0;
+    fields_init(&fields, text, sizeof(text));
+    assert_int_equal(hpack_decode(peer, block, &fields), HPACK_OK);
+    assert_true(fields_next(&fields, &at, &field));
+    assert_true(bytes_equal_text(field.name, name));
+    assert_false(fields_next(&fields, &at, &field));
+}
+
+/* Two encoders, their peers, and no table left. */
+struct scarcity {
+    struct hpack_encoder encoders[2];
+    struct hpack_decoder peers[2];
+    struct hpack_table *others[FIXTURE_TABLES - 2];
+    struct hpack_tables peers_tables;
+};
+
+static void scarcity_begin(struct scarcity *scarcity)
+{
+    assert_true(hpack_tables_init(&scarcity->peers_tables, 2, -1));
+    for (int i = 0; i < 2; i++) {
+        hpack_encoder_init(&scarcity->encoders[i], &fixture_tables);
+        hpack_decoder_init(&scarcity->peers[i], &scarcity->peers_tables);
+        expect_decoded(&scarcity->peers[i],
+                       encode_one(&scarcity->encoders[i], fixture_field("x-a", "1")), "x-a");
+    }
+    for (int i = 0; i < FIXTURE_TABLES - 2; i++)
+        scarcity->others[i] = hpack_table_take(&fixture_tables);
+    assert_null(hpack_table_take(&fixture_tables));
+}
+
+static void scarcity_end(struct scarcity *scarcity)
+{
+    for (int i = 0; i < 2; i++) {
+        hpack_encoder_close(&scarcity->encoders[i]);
+        hpack_decoder_close(&scarcity->peers[i]);
+    }
+    for (int i = 0; i < FIXTURE_TABLES - 2; i++)
+        hpack_table_give(&fixture_tables, scarcity->others[i]);
+    assert_int_equal(pool_used(&scarcity->peers_tables.pool), 0);
+}
+
+static void what_is_demanded_comes_from_the_encoder_that_rests(void **state)
+{
+    struct scarcity s;
+    scarcity_begin(&s);
+    struct hpack_table *first = hpack_table_demand(&fixture_tables); /* both had been used */
+    assert_non_null(first);
+    assert_null(s.encoders[0].table);
+    assert_non_null(s.encoders[1].table);
+    assert_int_equal(fixture_tables.taken_back, 1);
+
+    /* The loser empties its peer's table, and is understood with and without a new one. */
+    struct bytes block = encode_one(&s.encoders[0], fixture_field("x-a", "1"));
+    assert_int_equal(seen(block), SEEN_UPDATE);
+    expect_decoded(&s.peers[0], block, "x-a");
+    assert_int_equal(pool_used(&s.peers_tables.pool), 1);
+    expect_decoded(&s.peers[0], encode_one(&s.encoders[0], fixture_field("x-b", "1")), "x-b");
+    hpack_table_give(&fixture_tables, first);
+    block = encode_one(&s.encoders[0], fixture_field("x-b", "1"));
+    assert_int_equal(seen(block), SEEN_ENTERED);
+    expect_decoded(&s.peers[0], block, "x-b");
+    block = encode_one(&s.encoders[0], fixture_field("x-b", "1"));
+    assert_int_equal(seen(block), SEEN_INDEXED);
+    expect_decoded(&s.peers[0], block, "x-b");
+
+    /* Now encoder 0 has encoded, and 1 was asked and has not: 1 loses. */
+    first = hpack_table_demand(&fixture_tables);
+    assert_non_null(first);
+    assert_non_null(s.encoders[0].table);
+    assert_null(s.encoders[1].table);
+    hpack_table_give(&fixture_tables, first);
+    scarcity_end(&s);
+}
+
+static void nothing_is_demanded_from_nobody(void **state)
+{
+    struct scarcity s;
+    scarcity_begin(&s);
+    struct hpack_table *taken[] = {hpack_table_demand(&fixture_tables),
+                                   hpack_table_demand(&fixture_tables)};
+    assert_non_null(taken[0]);
+    assert_non_null(taken[1]);
+    assert_null(hpack_table_demand(&fixture_tables));
+    for (int i = 0; i < 2; i++)
+        hpack_table_give(&fixture_tables, taken[i]);
+    scarcity_end(&s);
 }
 
 static void a_field_of_more_than_half_the_table_is_not_entered(void **state)
@@ -279,6 +373,8 @@ int main(void)
         cmocka_unit_test(a_table_between_two_limits_is_emptied),
         cmocka_unit_test(a_limit_of_zero_takes_no_table),
         cmocka_unit_test(without_a_table_literals_are_sent),
+        cmocka_unit_test(what_is_demanded_comes_from_the_encoder_that_rests),
+        cmocka_unit_test(nothing_is_demanded_from_nobody),
         cmocka_unit_test(a_field_of_more_than_half_the_table_is_not_entered),
         cmocka_unit_test(an_output_too_small_is_told),
         cmocka_unit_test(random_fields_come_back),
