@@ -103,7 +103,7 @@ static void size_updates_take_effect(void **state)
     assert_int_equal(decode_hex(&decoder, "3f24", &fields), HPACK_OK);
     assert_int_equal(decoder.table->count, 1);
     assert_int_equal(decode_hex(&decoder, "203fe11f", &fields), HPACK_OK);
-    assert_int_equal(decoder.table->count, 0);
+    assert_null(decoder.table); /* size 0: given back */
     assert_int_equal(decoder.size_bytes, 4096);
     hpack_decoder_close(&decoder);
 }
