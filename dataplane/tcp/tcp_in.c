@@ -123,6 +123,8 @@ static bool after_ack(struct tcp_conn *conn, uint64_t now)
         tcp_state_change(conn, TCP_STATE_FIN_WAIT_2, TCP_CAUSE_FIN_ACKED);
         tcp_timer_set(conn, TCP_DEADLINE_IDLE, now + TCP_FIN_WAIT_2_NS);
     } else if (conn->state == TCP_STATE_CLOSING) {
+        if (conn->flags & TCP_CONN_ACK_NOW) /* the peer's FIN came in the same burst */
+            (void)tcp_out_ack(conn, now);
         tcp_state_change(conn, TCP_STATE_TIME_WAIT, TCP_CAUSE_FIN_ACKED);
         tcp_time_wait_enter(conn, now);
         return false;

@@ -305,6 +305,27 @@ static void a_fin_ahead_of_a_hole_waits(void **state)
     finish();
 }
 
+/* Both come in one burst: nothing of the connection is left when the turn ends. */
+static void a_fin_and_the_ack_of_ours_together_are_acknowledged(void **state)
+{
+    open_connected(&no_options);
+    tcp_close(script.client.conn);
+    script.client.conn = NULL;
+    assert_true(script_take(&script, &got));
+    assert_int_equal(got.flags & TCP_FIN, TCP_FIN);
+
+    struct script_segment fin = script_make(&script, TCP_FIN | TCP_ACK);
+    fin.ack--; /* it crossed ours */
+    struct script_segment ack = script_make(&script, TCP_ACK);
+    ack.seq++;
+    script_send(&script, &fin);
+    script_send(&script, &ack);
+    assert_ack(script.seq + 1);
+    assert_nothing_comes();
+    assert_int_equal(tcp_time_wait_count(script.host.tcp), 1);
+    script_close(&script);
+}
+
 static void data_behind_the_fin_is_nobodys(void **state)
 {
     open_accepted(&all_options);
@@ -698,6 +719,7 @@ int main(void)
         cmocka_unit_test(a_hole_is_reported_by_sack_latest_first),
         cmocka_unit_test(what_arrives_twice_is_reported),
         cmocka_unit_test(a_fin_ahead_of_a_hole_waits),
+        cmocka_unit_test(a_fin_and_the_ack_of_ours_together_are_acknowledged),
         cmocka_unit_test(data_behind_the_fin_is_nobodys),
         cmocka_unit_test(what_does_not_fit_the_window_is_cut),
         cmocka_unit_test(the_window_is_never_taken_back),
