@@ -25,7 +25,10 @@ struct side {
     bool has_arrived; /* anything of it at the other end */
     bool fin_sent;
     uint32_t isn;
-    uint32_t end; /* of what was sent */
+    uint32_t end;  /* of what was sent */
+    bool had_life; /* SYN-ACKs of another number before: state was lost, or a cookie has aged */
+    uint32_t old_isn;
+    uint32_t old_end;
     uint32_t fin;
     uint16_t mss;
     int wscale;
@@ -153,7 +156,13 @@ static void remember_syn(const struct case_of *c)
     if (again && (segment->flags & FRAME_ACK) == 0)
         return;
     if (!again) {
+        struct side old = *self;
         side_clear(self);
+        if (old.is_known && segment->flags & FRAME_ACK) {
+            self->had_life = true;
+            self->old_isn = old.isn;
+            self->old_end = old.end;
+        }
         if ((segment->flags & FRAME_ACK) == 0 && !c->peer->only_syn)
             side_clear(c->peer);
     }
@@ -303,16 +312,27 @@ static void check_timestamps(const struct case_of *c)
     self->ts = segment->ts_value;
 }
 
+/* It speaks to an earlier life of its peer, and cannot know that there is a new one. */
+static bool means_old_life(const struct case_of *c)
+{
+    const struct side *peer = c->peer;
+    return peer->had_life && c->segment->flags & FRAME_ACK &&
+           c->segment->ack - peer->old_isn <= peer->old_end &&
+           c->segment->ack - peer->isn > peer->end;
+}
+
 void flow_check_sent(struct flow_check *check, const struct frame_segment *segment, bool tested)
 {
     uint32_t from;
     struct flow *flow = flow_of(check, segment, &from);
     struct case_of c = {check, segment, flow, &flow->sides[from], &flow->sides[1 - from], tested};
+    c.tested = tested && !means_old_life(&c);
     check_packet(&c);
     if (segment->flags & FRAME_RST)
         return;
     if (segment->flags & FRAME_SYN) {
         remember_syn(&c);
+        check_bytes(&c, 1);
         if (segment->flags & FRAME_ACK)
             check_ack(&c);
         return;

@@ -65,7 +65,7 @@ void lab_prepare(struct lab *lab, struct sim *sim, uint32_t hosts)
 {
     static const char *const v4[] = {"10.0.0.1/24", "10.0.0.2/24"};
     static const char *const v6[] = {"fd00::1/64", "fd00::2/64"};
-    *lab = (struct lab){.sim = sim, .host_count = hosts, .busy = true};
+    *lab = (struct lab){.sim = sim, .host_count = hosts};
     lab->is_patient = !sim_one_in(sim, 3);
     lab->is_ample = !sim_one_in(sim, 4);
     lab->wire = make_wire(lab);
@@ -104,11 +104,23 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* Frames moved since the turn before, or something waits to be sent. */
+static bool is_busy(struct lab *lab)
+{
+    const struct wire_statistics *statistics = wire_statistics(lab->wire);
+    uint64_t moved = statistics->sent + statistics->delivered;
+    bool busy = moved != lab->moved;
+    lab->moved = moved;
+    for (uint32_t i = 0; i < lab->host_count; i++)
+        busy |= !list_is_empty(&lab->hosts[i].tcp.tcp->out);
+    return busy;
+}
+
 static uint64_t next_ns(struct lab *lab, uint64_t next)
 {
     struct sim *sim = lab->sim;
     uint64_t least = sim->now + STEP_MIN_NS + sim_draw(sim, 0, STEP_SPAN_US) * CLOCK_US;
-    if (lab->busy)
+    if (is_busy(lab))
         return least;
     next = earlier(next, wire_next_ns(lab->wire));
     if (!lab->weather.is_calm)
@@ -136,11 +148,9 @@ static bool stands_still(struct lab *lab, struct lab_host *host)
 void lab_turn(struct lab *lab, uint64_t next)
 {
     struct sim *sim = lab->sim;
-    const struct wire_statistics *statistics = wire_statistics(lab->wire);
     sim->now = next_ns(lab, next);
     wire_advance(lab->wire, sim->now);
     weather_turn(&lab->weather);
-    uint64_t moved = statistics->sent + statistics->delivered;
     for (uint32_t i = 0; i < lab->host_count; i++) {
         struct lab_host *host = &lab->hosts[i];
         if (stands_still(lab, host))
@@ -148,7 +158,6 @@ void lab_turn(struct lab *lab, uint64_t next)
         tcp_host_turn(&host->tcp, sim->now);
         stack_check_turn(&host->check);
     }
-    lab->busy = statistics->sent + statistics->delivered != moved;
 }
 
 void lab_calm(struct lab *lab)

@@ -25,7 +25,7 @@ struct lab {
     struct lab_host hosts[LAB_HOSTS];
     bool is_patient; /* no timeout ends a connection while the weather is bad */
     bool is_ample;   /* no pool is too small */
-    bool busy;       /* frames moved in the last turn */
+    uint64_t moved;  /* frames, up to the last turn */
 };
 
 /* The wire, and HOSTS configurations, to be changed before lab_open(). */

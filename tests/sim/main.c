@@ -25,7 +25,7 @@
 #define TWICE_EVERY 8
 #define BATCH       100 /* seeds of each scenario in turn, with --forever */
 
-static const struct sim_scenario *const scenarios[] = {&sim_tcp, &sim_world};
+static const struct sim_scenario *const scenarios[] = {&sim_tcp, &sim_peer, &sim_world};
 #define SCENARIOS (sizeof(scenarios) / sizeof(scenarios[0]))
 
 struct options {
