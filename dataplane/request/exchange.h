@@ -13,7 +13,7 @@
 
 /* One client connection: what its requests need to know of it. */
 struct client {
-    struct list link; /* among the engine's clients */
+    struct list link; /* engine->client_list, or leaving_list once shut down */
     struct request_engine *engine;
     struct h2_conn *conn;
     uint8_t address_length;
@@ -57,6 +57,7 @@ struct request_engine {
     struct pool exchanges;           /* POOL_FIFO: timers and flights name them */
     struct section_pools sections;
     struct list client_list;
+    struct list leaving_list;
     struct fields scratch;           /* a section being built or sent */
     uint8_t key[COALESCE_KEY_BYTES];
     struct segment *answer_texts;    /* one per status text, never released */

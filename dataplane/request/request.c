@@ -92,6 +92,7 @@ struct request_engine *request_create(const struct request_config *config)
         return NULL;
     engine->config = *config;
     list_init(&engine->client_list);
+    list_init(&engine->leaving_list);
     fields_init(&engine->scratch, scratch, scratch_bytes);
     if (!create_pools(engine) || !local_answers_init(engine, config->socket_id))
         return NULL;
@@ -144,10 +145,16 @@ bool request_accept(struct request_engine *engine, struct transport transport,
     return true;
 }
 
-void request_drain(struct request_engine *engine, uint64_t now)
+bool request_drain(struct request_engine *engine, uint32_t max, uint64_t now)
 {
-    list_for_each(link, next, &engine->client_list)
+    for (; max > 0; max--) {
+        struct list *link = list_pop_front(&engine->client_list);
+        if (link == NULL)
+            return false;
+        list_push_back(&engine->leaving_list, link);
         h2_shutdown(list_entry(link, struct client, link)->conn, now);
+    }
+    return true;
 }
 
 uint32_t request_connection_count(const struct request_engine *engine)

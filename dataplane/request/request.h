@@ -38,8 +38,11 @@ void request_begin_step(struct request_engine *engine, const struct snapshot *sn
 bool request_accept(struct request_engine *engine, struct transport transport,
                     const struct ip_address *client, struct h2_conn **out_conn, uint64_t now);
 
-/* Shut all client connections down gracefully (GOAWAY); idempotent. */
-void request_drain(struct request_engine *engine, uint64_t now);
+/*
+ * Shut up to MAX client connections down gracefully (GOAWAY), the oldest first; to be called again
+ * in the next step, also for those that are still to come. True: there may be more.
+ */
+bool request_drain(struct request_engine *engine, uint32_t max, uint64_t now);
 
 /* Client connections and exchanges in progress. */
 uint32_t request_connection_count(const struct request_engine *engine);

@@ -52,8 +52,6 @@ static void take_snapshot(struct worker *worker, uint64_t now)
     apply_cookies(worker, &snapshot->cookies);
     worker_listeners_apply(worker, snapshot, now);
     upstream_apply(worker->upstream, snapshot, now);
-    if (snapshot->draining)
-        request_drain(worker->requests, now);
     counter_add(&worker->counters.loop.snapshots_applied, 1);
 }
 
@@ -107,6 +105,8 @@ bool worker_step(struct worker *worker, uint64_t now)
     busy |= worker_take_orders(worker, now);
     busy |= mail_take(worker, now);
     busy |= receive(worker, now);
+    if (worker->snapshot->draining)
+        busy |= request_drain(worker->requests, WORKER_DRAINS_A_TURN, now);
     busy |= timer_wheel_advance(&worker->wheel, now, WORKER_TIMERS_A_TURN) > 0;
     busy |= tcp_dispatch(worker->tcp, WORKER_EVENTS_A_TURN, now) > 0;
     coalesce_tick(worker->coalesce, now);

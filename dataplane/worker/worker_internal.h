@@ -9,6 +9,7 @@
 #define WORKER_ORDERS_A_TURN  16
 #define WORKER_TIMERS_A_TURN  1024
 #define WORKER_EVENTS_A_TURN  1024 /* connections dispatched */
+#define WORKER_DRAINS_A_TURN  256  /* client connections told to go */
 #define WORKER_MAIL_RING      4096
 #define WORKER_HAND_OVER_RING 2048
 #define WORKER_ORDER_RING     1024
