@@ -27,7 +27,8 @@ SOURCES4, SOURCES6 = "10.9.1.1-10.9.1.64", "fd09::1:1-fd09::1:40"
 
 
 # Origins come and go with weir-load: Weir is to try them whatever happened before.
-HEALTH = {"probe": "tcp", "fall": 100, "connect_failures": 1000, "eject_failures": 1000}
+HEALTH = {"probe": "tcp", "interval_up": "500ms", "interval_down": "500ms",
+          "rise": 1, "fall": 100, "connect_failures": 1000, "eject_failures": 1000}
 
 
 class SiteError(Exception):
@@ -55,9 +56,11 @@ def memory_mib(pid):
 
 class MemifSite:
     def __init__(self, workers=1, limits=None, idle="adaptive", huge=False, mbufs=8192, cpu=None,
-                 family="both", extra=None):
+                 extra=None):
         self.workers, self.limits, self.idle = workers, limits or {}, idle
-        self.huge, self.mbufs, self.cpu, self.family = huge, mbufs, cpu, family
+        self.huge, self.mbufs, self.cpu = huge, mbufs, cpu
+        self.backends = [{"name": "b4", "address": "10.8.0.2", "port": 8080},
+                         {"name": "b6", "address": "fd08::2", "port": 8080}]
         self.extra = extra or {}
         self.directory = self.weir = self.log = None
 
@@ -85,10 +88,6 @@ class MemifSite:
             return {"name": name, "device": self.device(name, "server"), "mbufs": self.mbufs,
                     "interfaces": [{"addresses": list(addresses), "gateway_v4": GATEWAYS[name][0],
                                     "gateway_v6": GATEWAYS[name][1]}]}
-        backends = [{"name": "b4", "address": "10.8.0.2", "port": 8080},
-                    {"name": "b6", "address": "fd08::2", "port": 8080}]
-        if self.family == "v4":
-            backends.pop()
         eal = ["--log-level=error"]
         if self.cpu is not None:
             eal += ["--lcores", f"0@(0-1),1@{self.cpu}"]
@@ -103,7 +102,7 @@ class MemifSite:
                           {"name": "web6", "address": "fd09::80", "port": 80}],
             "regions": [{"name": "here"}],
             "services": [{"name": "load", "health": HEALTH,
-                          "regions": {"here": {"backends": backends}}}],
+                          "regions": {"here": {"backends": self.backends}}}],
             "routes": [{"name": "all", "path": "/", "service": "load"}],
             "failover": {"single_node": True},
             "store": {"kind": "memory"},
@@ -158,6 +157,18 @@ class MemifSite:
     def memory_mib(self):
         return memory_mib(self.weir.pid)
 
+    def worker_ns(self):
+        """What the workers' threads have had of CPUs: what others take away does not count."""
+        total = 0
+        for task in os.listdir(f"/proc/{self.weir.pid}/task"):
+            base = f"/proc/{self.weir.pid}/task/{task}"
+            with open(f"{base}/comm", encoding="ascii") as file:
+                if "worker" not in file.read():
+                    continue
+            with open(f"{base}/schedstat", encoding="ascii") as file:
+                total += int(file.read().split()[0])
+        return total
+
     def arguments(self, *options, role="both", families=("v4", "v6"), name="result"):
         argv = [LOAD, "--role", role, "--json", self.path(name + ".json")]
         if role != "origin":
@@ -171,6 +182,8 @@ class MemifSite:
             argv += ["--back", self.device("back", "client"), "--back-address", "10.8.0.2/16",
                      "--back-address", "10.8.0.1/16", "--back-address", "fd08::2/64",
                      "--back-address", "fd08::1/64"]
+        if role == "both":
+            argv += ["--wait", str(len(self.backends))]  # probes: Weir has found the way here
         argv += ["--huge"] if self.huge else []
         return argv + [str(option) for option in options]
 

@@ -324,7 +324,7 @@ static const struct ip_address *next_source(struct client *client, bool v4)
     const struct load_options *options = options_of(client);
     const struct ip_address *source;
     do {
-        source = &options->sources[client->next_source++ % options->source_count];
+        source = &options->sources[client->next_source[v4]++ % options->source_count];
     } while (ip_address_is_v4(source) != v4); /* each target's family has one */
     return source;
 }
@@ -379,7 +379,8 @@ static bool open_some(struct client *client, uint64_t now)
     uint64_t allowed = due_by(options->open_rate, client->load->started_at_ns, now);
     uint64_t at_once = client->connections_opened < FIRST_OPENS ? FIRST_OPENS : options->opening;
     uint32_t opened = 0;
-    if (client->stopping || now < client->open_again_at_ns)
+    bool early = options->new_connection && client->load->phase == LOAD_CONNECT;
+    if (client->stopping || early || now < client->open_again_at_ns)
         return false;
     while (opened < OPENS_A_TURN && client->opening < at_once && client->next_target < allowed) {
         bool active = wants_active(client, now);

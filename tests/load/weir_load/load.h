@@ -110,7 +110,7 @@ struct client {
     uint64_t begun; /* requests, ever */
     uint64_t path_number;
     uint64_t next_target;
-    uint64_t next_source;
+    uint64_t next_source[2];   /* by whether it is IPv4 */
     uint64_t open_again_at_ns; /* after a failure */
     uint64_t connect_failures[TCP_FAILURES];
     uint64_t connections_opened;

@@ -210,6 +210,7 @@ static const struct option known[] = {
     COUNT(paths, "paths", 1, 1000000000, "different paths; else each request has its own"),
     TEXT(path, "path", "PREFIX", "what paths begin with, /load/"),
     TEXT(authority, "authority", "NAME", ":authority of requests, load.example"),
+    COUNT(wait, "wait", 0, 1000, "begin when the origin has taken so many connections, 0"),
     FLAG(new_connection, "new-connection", "each connection carries one request"),
     COUNT(idle, "idle", 1, 4000000, "further connections: preface, SETTINGS, then nothing"),
     TIME(baseline_ns, "baseline", "requests for so long before the idle ones are opened"),

@@ -50,6 +50,7 @@ struct load_options {
     uint64_t open_rate;   /* connections opened a second; 0: as fast as they open */
     uint64_t opening;     /* connections being opened at once, at most */
     uint64_t idle;        /* connections that stay without requests */
+    uint64_t wait;        /* connections the origin has taken before requests begin */
     bool new_connection;  /* one request a connection */
     uint64_t request_bytes;
     uint64_t body_bytes;

@@ -33,7 +33,11 @@ static void move(struct load *load, enum load_phase phase, uint64_t now)
 static bool is_connected(const struct load *load, uint64_t lasted_ns)
 {
     const struct client *client = &load->client;
-    return load->options.new_connection || lasted_ns >= load->options.patience_ns ||
+    if (lasted_ns >= load->options.patience_ns)
+        return true;
+    if (load->options.role == LOAD_BOTH && load->origin.connections < load->options.wait)
+        return false;
+    return load->options.new_connection ||
            (client->active >= client->active_wanted && client->opening == 0);
 }
 
