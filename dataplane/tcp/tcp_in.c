@@ -40,7 +40,7 @@ static void answer_unacceptable(struct tcp_conn *conn, const struct tcp_segment 
 {
     if (seg->flags & TCP_RST)
         return;
-    if (tcp_segment_span(seg) == 0) {
+    if (tcp_segment_span(seg) == 0 || seg->flags & TCP_SYN) {
         tcp_out_challenge(conn, now); /* limited: two confused ends would answer for ever */
         return;
     }
@@ -163,24 +163,44 @@ static bool ack_step(struct tcp_conn *conn, const struct tcp_segment *seg, uint6
  * SYN_RECEIVED, and the peer's SYN again. With ACK it answers ours (simultaneous open): go on
  * behind the SYN. Without, our SYN-ACK was lost. True: go on.
  */
-static bool same_syn_in(struct tcp_conn *conn, struct tcp_segment *seg)
+static bool same_syn_in(struct tcp_conn *conn, struct tcp_segment *seg, uint64_t now)
 {
-    if (seg->flags & TCP_ACK) {
-        seg->flags &= (uint8_t)~TCP_SYN;
-        seg->seq++;
-        seg->window = (uint16_t)(seg->window >> conn->snd_wscale); /* not scaled: RFC 7323 2.2 */
-        return true;
+    if ((seg->flags & TCP_ACK) == 0) {
+        conn->flags |= TCP_CONN_SYN_DUE;
+        tcp_conn_want_out(conn);
+        return false;
     }
-    conn->flags |= TCP_CONN_SYN_DUE;
-    tcp_conn_want_out(conn);
-    return false;
+    if ((conn->flags & TCP_CONN_OPENED_BY_US) == 0) { /* we sent no SYN that this could answer */
+        answer_unacceptable(conn, seg, now);
+        return false;
+    }
+    seg->flags &= (uint8_t)~TCP_SYN;
+    seg->seq++;
+    seg->window = (uint16_t)(seg->window >> conn->snd_wscale); /* not scaled: RFC 7323 2.2 */
+    return true;
+}
+
+/*
+ * Fourth step: a SYN in the window. A half-open connection that a peer began goes back to LISTEN;
+ * others are not moved by it (RFC 5961 4.2).
+ */
+static void syn_in_window(struct tcp_conn *conn, uint64_t now)
+{
+    struct tcp *tcp = conn->tcp;
+    tcp_count(tcp, segment_syn_established);
+    if (conn->state == TCP_STATE_SYN_RECEIVED && (conn->flags & TCP_CONN_OPENED_BY_US) == 0) {
+        tcp_count(tcp, half_open_reset);
+        tcp_conn_fail(conn, TCP_FAILURE_RESET, TCP_CAUSE_RESET);
+        return;
+    }
+    tcp_out_challenge(conn, now);
 }
 
 /* 3.10.7.4: all states in which both SYNs were seen. */
 static void synchronized_in(struct tcp_conn *conn, struct tcp_segment *seg, uint64_t now)
 {
     if (conn->state == TCP_STATE_SYN_RECEIVED && seg->flags & TCP_SYN &&
-        seg->seq + 1 == conn->rcv_nxt && !same_syn_in(conn, seg))
+        seg->seq + 1 == conn->rcv_nxt && !same_syn_in(conn, seg, now))
         return;
     if (!sequence_is_acceptable(conn, seg, now))
         return;
@@ -189,9 +209,8 @@ static void synchronized_in(struct tcp_conn *conn, struct tcp_segment *seg, uint
         return;
     }
     /* Third step: security and compartment are not implemented by anybody. */
-    if (seg->flags & TCP_SYN) { /* fourth step, RFC 5961 4.2 */
-        tcp_count(conn->tcp, segment_syn_established);
-        tcp_out_challenge(conn, now);
+    if (seg->flags & TCP_SYN) {
+        syn_in_window(conn, now);
         return;
     }
     if ((conn->flags & TCP_CONN_TIMESTAMPS) && !has_timestamp(conn, seg))
@@ -287,11 +306,10 @@ static void conn_in(struct tcp_conn *conn, struct tcp_segment *seg, uint64_t now
         synchronized_in(conn, seg, now);
 }
 
-/* Flags that no TCP sends together. */
+/* No TCP begins and ends at once. Where an ACK is missing, the steps of the states say so. */
 static bool flags_make_sense(uint8_t flags)
 {
-    bool syn = (flags & TCP_SYN) != 0;
-    return !(syn && flags & (TCP_FIN | TCP_RST)) && (flags & (TCP_SYN | TCP_RST | TCP_ACK)) != 0;
+    return (flags & TCP_SYN) == 0 || (flags & (TCP_FIN | TCP_RST)) == 0;
 }
 
 static void segment_in(struct tcp *tcp, struct tcp_segment *seg, uint64_t now)

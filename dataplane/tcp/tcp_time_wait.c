@@ -187,6 +187,10 @@ bool tcp_time_wait_in(struct tcp *tcp, uint32_t index, const struct tcp_segment 
         give_way(tcp, entry, least_iss);
         return true;
     }
+    if ((seg->flags & (TCP_SYN | TCP_ACK)) == 0) {
+        tcp_count(tcp, segment_bad_flags); /* RFC 9293 3.10.7.4 fifth: ACK is off, drop */
+        return false;
+    }
     bool last_fin_again =
         (seg->flags & TCP_FIN) != 0 && seg->seq + tcp_segment_span(seg) == entry->rcv_nxt;
     if (last_fin_again) {

@@ -304,7 +304,7 @@ static void timestamp_option(const struct model_flow *flow, uint8_t code,
 {
     const struct tcp_conn *conn = tcp_model_conn(flow);
     uint32_t clock = tcp_ms(model->now) + 5000;
-    bool negotiated = conn != NULL && conn->flags & TCP_CONN_TIMESTAMPS;
+    bool negotiated = conn != NULL ? (conn->flags & TCP_CONN_TIMESTAMPS) != 0 : flow->timestamps;
     options->ts_value = clock;
     options->ts_echo = flow->ts_seen;
     switch (code & 3) {
@@ -624,6 +624,19 @@ static void configure(uint8_t sizes, uint8_t more)
     config->time_wait_ns = more & 8 ? CLOCK_S : 5 * CLOCK_S;
 }
 
+/* After tcp_model_open(). */
+static void configure_cookies(uint8_t more)
+{
+    struct tcp_cookie_settings settings = {
+        .mode = more & 16 ? TCP_COOKIES_ALWAYS : TCP_COOKIES_AUTO,
+        .backlog = 1,
+        .secrets = {{1, 2}},
+        .shared = (more & 64) != 0,
+    };
+    if (more & (16 | 32))
+        tcp_set_cookies(model->host.tcp, &settings);
+}
+
 static void let_all_go(void)
 {
     for (int i = 0; i < APPS; i++)
@@ -645,8 +658,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     behaviour = READ_ALL;
     model = tcp_model_prepare();
     uint8_t sizes = reader_u8(&reader);
-    configure(sizes, reader_u8(&reader));
+    uint8_t more = reader_u8(&reader);
+    configure(sizes, more);
     tcp_model_open();
+    configure_cookies(more);
     listen_all(true);
     for (int i = 0; i < RECORDS_MAX && reader_left(&reader) > 0; i++) {
         uint8_t raw[RECORD_BYTES] = {0};

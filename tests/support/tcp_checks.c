@@ -172,9 +172,9 @@ static void check_conn(struct tcp *tcp, const struct tcp_conn *conn, struct sums
         check_sack_blocks(conn);
         check_timers(conn);
         check_rates(conn);
+        check_records(conn, sums);
+        check_queue(conn, sums);
     }
-    check_records(conn, sums);
-    check_queue(conn, sums);
     check_received(conn, sums);
     sums->half_open += (conn->flags & TCP_CONN_HALF_OPEN) != 0;
 }

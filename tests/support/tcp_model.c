@@ -122,7 +122,8 @@ static void check_ack(struct model_flow *flow, const struct tcp_conn *conn,
     check(seq_leq(seg->ack, most));
     if (flow->acked) {
         check(seq_geq(seg->ack, flow->last_ack));
-        check(seq_gt(edge + (1u << scale), flow->right_edge));
+        bool says_less = (seg->flags & TCP_SYN) != 0; /* unscaled: it cannot say more */
+        check(says_less || seq_gt(edge + (1u << scale), flow->right_edge));
     }
     flow->last_ack = seg->ack;
     flow->right_edge = flow->acked ? seq_max(flow->right_edge, edge) : edge;
@@ -138,6 +139,13 @@ static void departed(const struct tcp_segment *seg, const uint8_t *payload)
         flow->ts_seen = seg->options.ts_value;
     const struct tcp_conn *conn = tcp_model_conn(flow);
     trace("<", flow, seg);
+    bool cookie = conn == NULL && seg->flags == (TCP_SYN | TCP_ACK);
+    if (seg->flags & TCP_SYN)
+        flow->timestamps = (seg->options.present & TCP_OPTION_TIMESTAMP) != 0;
+    if (cookie) {
+        flow->snd_nxt = seg->seq + 1;
+        flow->rcv_nxt = seg->ack;
+    }
     if (conn == NULL || seg->flags & TCP_RST)
         return;
     if (seg->flags & TCP_SYN)
@@ -244,6 +252,25 @@ static void answer_questions(void)
     }
 }
 
+/*
+ * A connection that appears with more than a SYN behind it was made from a cookie: what its first
+ * segments brought was sent, and the window is the one they said.
+ */
+static void begin_from_cookie(struct model_flow *flow, const struct tcp_conn *conn)
+{
+    bool fin = conn->flags & TCP_CONN_FIN_SEEN && conn->rcv_nxt == conn->fin_at + 1;
+    flow->peer_first = conn->rcv_nxt - conn->rx.bytes - fin;
+    flow->granted = conn->snd_wnd_max;
+    flow->whole = conn->rx.bytes;
+    for (uint32_t i = 0; i < flow->whole; i++)
+        bit_set(flow->bytes_sent, i);
+    for (const struct rte_mbuf *m = conn->rx.ahead_first; m != NULL; m = m->next)
+        for (uint32_t i = 0; i < m->data_len; i++)
+            bit_set(flow->bytes_sent, tcp_mbuf_seq(m) + i - flow->peer_first);
+    if (conn->flags & TCP_CONN_FIN_SEEN)
+        bit_set(flow->fins_sent, conn->fin_at - flow->peer_first);
+}
+
 /* A new connection of this flow. */
 static void begin(struct model_flow *flow, const struct tcp_conn *conn)
 {
@@ -254,8 +281,10 @@ static void begin(struct model_flow *flow, const struct tcp_conn *conn)
     flow->whole = 0;
     memset(flow->bytes_sent, 0, sizeof(flow->bytes_sent));
     memset(flow->fins_sent, 0, sizeof(flow->fins_sent));
-    if (conn->state != TCP_STATE_SYN_SENT)
+    if (conn->state == TCP_STATE_SYN_RECEIVED)
         flow->peer_first = conn->rcv_nxt;
+    else if (conn->state != TCP_STATE_SYN_SENT)
+        begin_from_cookie(flow, conn);
 }
 
 void tcp_model_opened(struct model_flow *flow, const struct tcp_conn *conn)
@@ -371,6 +400,7 @@ static struct rte_mbuf *segment_packet(const struct model_flow *flow,
     struct rte_mbuf *packet = packet_of(bytes, writer_length(&w));
     packet->l2_len = ETHERNET;
     packet->l3_len = l3;
+    packet->port = 0; /* of the interface */
     packet->packet_type = RTE_PTYPE_L4_TCP;
     return packet;
 }
@@ -388,6 +418,8 @@ void tcp_model_send(struct model_flow *flow, const struct model_segment *segment
         flow->peer_first = segment->seq + 1;
     uint32_t position = segment->seq + opens - flow->peer_first;
     bool in_stream = position + segment->length <= MODEL_STREAM_BYTES;
+    if (conn == NULL && position != 0)
+        cut.length = 0; /* what a cookie brings back would not be the pattern */
     if (!in_stream && position <= MODEL_STREAM_BYTES)
         cut.length = MODEL_STREAM_BYTES - position;
     struct tcp_segment seen = {.flags = cut.flags, .seq = cut.seq, .ack = cut.ack};

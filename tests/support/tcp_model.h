@@ -32,6 +32,7 @@ struct model_flow {
     uint32_t rcv_nxt;
     uint32_t ts_seen;    /* our last timestamp */
     uint16_t window;     /* that the peer announces */
+    bool timestamps;     /* our last SYN had one */
     bool acked;          /* last_ack and right_edge are known */
     uint32_t last_ack;   /* of ours */
     uint32_t right_edge; /* that we announced */
