@@ -164,6 +164,8 @@ static const struct config_key route_keys[] = {
      .help = "of one attempt until its response headers"},
     {"idle_timeout", KEY_DURATION, 0, MEMBER(config_route, idle_timeout_ns), .low = MS(10),
      .high = SEC(600), .fallback = "\"60s\"", .help = "of a response without progress"},
+    {"body_timeout", KEY_DURATION, 0, MEMBER(config_route, body_timeout_ns), .low = MS(10),
+     .high = SEC(600), .fallback = "\"60s\"", .help = "of a request body without progress: 408"},
     {"hold_first_byte", KEY_DURATION, 0, MEMBER(config_route, hold_first_byte_ns), .high = SEC(15),
      .fallback = "\"0s\"",
      .help = "response headers wait so long for the first body byte: until then a failing backend "
@@ -278,6 +280,9 @@ static const struct config_key limits_keys[] = {
           "pieces (2 KiB) for headers on their way out, a worker; 0: 12288 and one for sixteen "
           "connections, at most 4096 and one each"),
     LIMIT("coalesce_keys", coalesce_keys, 1024, 16777216, "65536", "all workers together"),
+    {"client_stall_timeout", KEY_DURATION, KEY_RESTART,
+     MEMBER(config_limits, client_stall_timeout_ns), .low = MS(100), .high = DAY,
+     .fallback = "\"60s\"", .help = "a client that takes nothing of what waits for it"},
     {"drain_timeout", KEY_DURATION, 0, MEMBER(config_limits, drain_timeout_ns), .high = DAY,
      .fallback = "\"30s\"", .help = "SIGTERM: what is left after so long is closed"},
 #undef LIMIT

@@ -393,6 +393,7 @@ static struct worker_limits limits_of(const struct config_limits *limits)
         .header_bytes = limits->header_bytes,
         .hpack_tables = limits->hpack_tables,
         .send_blocks = limits->send_blocks,
+        .stall_timeout_ns = limits->client_stall_timeout_ns,
     };
 }
 

@@ -96,6 +96,13 @@ struct feed {
     uint64_t behind_until;
 };
 
+/* What a client keeps of its share of this worker while a flight goes on without it. */
+struct subscriber_place {
+    void (*leave)(void *context, uint64_t place); /* NULL: nothing is kept */
+    void *context;
+    uint64_t place;
+};
+
 struct subscriber_ops {
     /* The feed has more to see, or another state. Not called from inside coalesce_subscribe(). */
     void (*news)(struct subscriber *subscriber, uint64_t now);
@@ -106,6 +113,11 @@ struct subscriber_ops {
      * this call or later. The subscriber is detached.
      */
     void (*refused)(struct subscriber *subscriber, uint64_t now);
+    /*
+     * It was the last to leave, and the flight lingers (C12): its place is left when somebody else
+     * wants the flight, or the flight is over. From inside coalesce_leave(). May be NULL.
+     */
+    struct subscriber_place (*lingers)(struct subscriber *subscriber);
 };
 
 enum subscriber_role {

@@ -96,11 +96,28 @@ void flight_lead(struct flight *flight, struct subscriber *subscriber, uint64_t 
 
 /* --- death --- */
 
+/* The backend works for nobody: that counts as work for the client that left last. */
+static void take_place(struct flight *flight)
+{
+    struct subscriber *leaver = flight->leaver;
+    if (leaver != NULL && leaver->ops->lingers != NULL)
+        flight->place = leaver->ops->lingers(leaver);
+}
+
+static void leave_place(struct flight *flight)
+{
+    struct subscriber_place place = flight->place;
+    flight->place = (struct subscriber_place){0};
+    if (place.leave != NULL)
+        place.leave(place.context, place.place);
+}
+
 static void dispose(struct flight *flight, uint64_t now)
 {
     struct coalesce *coalesce = flight->coalesce;
     check(flight->entry == NULL && list_is_empty(&flight->branches));
     attempt_cancel(&flight->attempt, now);
+    leave_place(flight);
     flight_budget_release(flight);
     flight_timers_cancel(flight);
     flight_request_clear(flight);
@@ -131,6 +148,7 @@ static bool lingers(struct flight *flight, uint64_t now)
         return false;
     if (!timer_is_armed(&flight->linger)) {
         COALESCE_COUNT(flight->coalesce, lingered);
+        take_place(flight);
         timer_arm(flight->coalesce->config.wheel, &flight->linger, now + flight->linger_ns);
     }
     return true;
@@ -139,10 +157,14 @@ static bool lingers(struct flight *flight, uint64_t now)
 void flight_settle(struct flight *flight, uint64_t now)
 {
     check(flight->guards > 0);
-    if (--flight->guards > 0 || flight_interest(flight) > 0)
+    if (--flight->guards > 0 || flight_interest(flight) > 0) {
+        flight->leaver = NULL;
         return;
+    }
     if (flight_is_running(flight)) {
-        if (!lingers(flight, now))
+        bool goes_on = lingers(flight, now);
+        flight->leaver = NULL;
+        if (!goes_on)
             flight_break(flight, FLIGHT_CANCELLED, now); /* settles */
         return;
     }
@@ -238,6 +260,7 @@ void flight_welcome(struct flight *flight, uint64_t deadline_ns)
     if (!timer_is_armed(&flight->linger))
         return;
     timer_cancel(flight->coalesce->config.wheel, &flight->linger);
+    leave_place(flight);
     COALESCE_COUNT(flight->coalesce, lingered_joined);
 }
 
@@ -254,6 +277,7 @@ void flight_left(struct flight *flight, struct subscriber *subscriber, uint64_t 
     flight_hold(flight);
     if (feed_remove(&flight->feed, subscriber))
         flight_trim(flight, now);
+    flight->leaver = subscriber;
     flight_settle(flight, now);
 }
 

@@ -106,6 +106,9 @@ struct flight {
     uint64_t pressed_at_ns;
     uint64_t pressed_for_ns; /* in all, before pressed_at_ns */
 
+    struct subscriber *leaver;     /* inside flight_left() */
+    struct subscriber_place place; /* of the client for which it lingers */
+
     uint64_t started_at_ns;
     uint64_t progress_at_ns;
     uint64_t deadline_ns;

@@ -58,26 +58,26 @@ enum h2_error {
 
 /* Which header section of a message (RFC 9113 8.1). */
 enum h2_section {
-    H2_SECTION_HEADERS,  /* request headers, or final response headers */
-    H2_SECTION_INTERIM,  /* client role: a 1xx response */
+    H2_SECTION_HEADERS, /* request headers, or final response headers */
+    H2_SECTION_INTERIM, /* client role: a 1xx response */
     H2_SECTION_TRAILERS,
 };
 
 /* Why a stream ended early. */
 struct h2_reset {
-    uint32_t code;     /* enum h2_error, or whatever the peer sent */
-    bool by_peer;      /* RST_STREAM from the peer, or GOAWAY beyond last-stream-id */
-    bool unprocessed;  /* the peer certainly did not act on it: REFUSED_STREAM, GOAWAY, never sent */
-    bool conn_lost;    /* the connection failed or was closed under it */
+    uint32_t code;    /* enum h2_error, or whatever the peer sent */
+    bool by_peer;     /* RST_STREAM from the peer, or GOAWAY beyond last-stream-id */
+    bool unprocessed; /* the peer certainly did not act on it: REFUSED_STREAM, GOAWAY, never sent */
+    bool conn_lost;   /* the connection failed or was closed under it */
 };
 
 enum h2_supply_kind {
-    H2_SUPPLY_NONE,    /* nothing now; h2_stream_ready() will be called again */
-    H2_SUPPLY_INTERIM, /* server role: `fields` is a 1xx response */
-    H2_SUPPLY_HEADERS, /* `fields` */
-    H2_SUPPLY_DATA,    /* `chunk` (length 0 only with `end`) */
-    H2_SUPPLY_TRAILERS,/* `fields`; always ends */
-    H2_SUPPLY_RESET,   /* `code`: RST_STREAM; no further callback, the pointer is dead */
+    H2_SUPPLY_NONE,     /* nothing now; h2_stream_ready() will be called again */
+    H2_SUPPLY_INTERIM,  /* server role: `fields` is a 1xx response */
+    H2_SUPPLY_HEADERS,  /* `fields` */
+    H2_SUPPLY_DATA,     /* `chunk` (length 0 only with `end`) */
+    H2_SUPPLY_TRAILERS, /* `fields`; always ends */
+    H2_SUPPLY_RESET,    /* `code`: RST_STREAM; no further callback, the pointer is dead */
 };
 
 struct h2_supply {
@@ -99,13 +99,15 @@ struct h2_handler {
                     enum h2_section section, bool end, uint64_t now);
     /* Body bytes (0 only with END). The owner returns credit with h2_stream_consumed(). */
     void (*data)(struct h2_stream *stream, struct bytes bytes, bool end, uint64_t now);
-    /* What comes next on this stream, DATA at most MAX bytes (0: only a section or a reset fits). */
+    /* What comes next on this stream, DATA at most MAX bytes (0: only a section or a reset fits).
+     */
     struct h2_supply (*supply)(struct h2_stream *stream, uint32_t max, uint64_t now);
     /* The stream ended early. The pointer is dead after the call. */
     void (*reset)(struct h2_stream *stream, struct h2_reset reset, uint64_t now);
     /* Both sides ended the stream well. The pointer is dead after the call. */
     void (*finished)(struct h2_stream *stream, uint64_t now);
-    /* Client role: first SETTINGS arrived, or a stream slot became free, or GOAWAY closed the door. */
+    /* Client role: first SETTINGS arrived, or a stream slot became free, or GOAWAY closed the door.
+     */
     void (*available)(void *owner, struct h2_conn *conn, uint64_t now);
     /* The connection is over. The pointer is dead after the call. */
     void (*closed)(void *owner, struct h2_conn *conn, uint64_t now);
@@ -121,12 +123,13 @@ struct h2_config {
     uint32_t hpack_own_tables_max; /* client role: tables apart from the clients'; 0: none apart */
     /* What we announce (RFC 9113 6.5.2). */
     uint32_t server_concurrent_streams; /* a client connection, 100 */
-    uint32_t stream_window_bytes;    /* 65,535 .. 2^31-1; a stream we receive on */
+    uint32_t stream_window_bytes;       /* 65,535 .. 2^31-1; a stream we receive on */
     uint32_t connection_window_bytes;
-    uint32_t header_list_bytes;      /* 16 KiB .. 64 KiB: decoded size we accept */
-    uint64_t settings_timeout_ns;    /* SETTINGS unacknowledged */
-    uint64_t idle_timeout_ns;        /* server role: connection without streams */
-    uint64_t preface_timeout_ns;     /* server role: no complete preface and SETTINGS */
+    uint32_t header_list_bytes;   /* 16 KiB .. 64 KiB: decoded size we accept */
+    uint64_t settings_timeout_ns; /* SETTINGS unacknowledged */
+    uint64_t idle_timeout_ns;     /* server role: connection without streams */
+    uint64_t stall_timeout_ns;    /* server role: a client that takes nothing; 0: for ever */
+    uint64_t preface_timeout_ns;  /* server role: no complete preface and SETTINGS */
     int socket_id;
 };
 
@@ -190,6 +193,15 @@ void h2_stream_consumed(struct h2_stream *stream, uint32_t count);
 
 /* RST_STREAM with CODE. No callback follows; the pointer is dead after the call. */
 void h2_stream_reset(struct h2_stream *stream, enum h2_error code);
+
+/*
+ * Server role: a stream has ended, but what it started goes on: it keeps its place among the
+ * client's concurrent streams until h2_slot_free(). CONN may be in its reset() callbacks.
+ */
+uint64_t h2_slot_hold(struct h2_conn *conn);
+
+/* SLOT from h2_slot_hold(), once; harmless when the connection has gone. O(1). */
+void h2_slot_free(struct h2 *h2, uint64_t slot);
 
 /* The connections in use, and the streams of all of them. */
 uint32_t h2_connection_count(const struct h2 *h2);

@@ -95,6 +95,9 @@ static void deadline_passed(struct h2_conn *conn, enum h2_deadline deadline, uin
     case H2_DEADLINE_HEADER_BLOCK:
         h2_violate(conn, 0, H2_VIOLATION_header_block_slow);
         return;
+    case H2_DEADLINE_STALL:
+        h2_stall_tick(conn, now);
+        return;
     case H2_DEADLINES:
         return;
     }
@@ -301,6 +304,20 @@ void h2_conn_tell_room(struct h2_conn *conn)
 void *h2_conn_owner(const struct h2_conn *conn)
 {
     return conn->owner;
+}
+
+uint64_t h2_slot_hold(struct h2_conn *conn)
+{
+    conn->held_count++;
+    counter_add(&conn->h2->counters.slots_held, 1);
+    return pool_handle(&conn->h2->conns, conn);
+}
+
+void h2_slot_free(struct h2 *h2, uint64_t slot)
+{
+    struct h2_conn *conn = pool_get(&h2->conns, slot);
+    if (conn != NULL && conn->held_count > 0)
+        conn->held_count--;
 }
 
 uint32_t h2_conn_stream_count(const struct h2_conn *conn)

@@ -38,6 +38,7 @@ enum h2_conn_cause {
  * PING          h2_ping() answered
  * SHUTDOWN      second GOAWAY, if the PING behind the first is not answered before
  * HEADER_BLOCK  a header block that began complete
+ * STALL         server role: streams without window, or the transport without room
  */
 enum h2_deadline {
     H2_DEADLINE_PREFACE,
@@ -46,6 +47,7 @@ enum h2_deadline {
     H2_DEADLINE_PING,
     H2_DEADLINE_SHUTDOWN,
     H2_DEADLINE_HEADER_BLOCK,
+    H2_DEADLINE_STALL,
     H2_DEADLINES
 };
 
@@ -132,6 +134,8 @@ struct h2_conn {
     struct h2_budgets budgets;
     struct h2_peer_settings peer;
     uint64_t holding_since_ns;
+    uint64_t blocked_since_ns; /* server role: the transport has no room since; 0: it has */
+    struct h2_stall stall;     /* server role: of the connection's window */
     uint64_t ping_cookie;
     uint64_t ids_seen;       /* server role: bit n: stream last_peer_id - 2n was opened */
     uint32_t last_peer_id;   /* server role: highest opened by the client */
@@ -141,6 +145,8 @@ struct h2_conn {
     uint32_t stream_count;   /* alive */
     uint32_t unsent_count;   /* of them without identifier */
     uint32_t reset_count;    /* in resets */
+    uint32_t held_count;     /* server role: h2_slot_hold() */
+    uint32_t header_bytes;   /* server role: of all streams */
     int32_t send_window;
     uint32_t receive_window;
     uint32_t credit;
@@ -164,6 +170,7 @@ struct h2_conn {
     bool resets_forgotten : 1; /* recent_resets overflowed once */
     bool reading : 1;          /* h2_in() is at work */
     bool read_due : 1;         /* there may be more to read */
+    bool wrote : 1;            /* h2_out_run(): streams' frames went out */
     bool starved : 1;          /* the transport had no memory: try again next time */
     bool door_closed : 1;      /* client role: identifiers ran out, available() not told yet */
     bool room_was_told : 1;    /* client role: available() not needed until room has been 0 */
@@ -228,6 +235,15 @@ bool h2_out_control(struct h2_conn *conn);
 /* GOAWAY with CODE at once, if it can be sent in good order. */
 void h2_out_last_goaway(struct h2_conn *conn, enum h2_error code);
 void h2_out_http1_answer(struct h2_conn *conn);
+
+/* h2_stall.c: a stream waits for window; LENGTH of it was used; a window has become WINDOW. */
+void h2_stall_begins(struct h2_stream *stream);
+void h2_stall_sent(struct h2_stream *stream, uint32_t length);
+void h2_stall_opened(struct h2_stall *stall, int32_t window);
+/* After h2_out_run(): DONE or not. */
+void h2_stall_look(struct h2_conn *conn, bool done);
+/* H2_DEADLINE_STALL. */
+void h2_stall_tick(struct h2_conn *conn, uint64_t now);
 
 /* h2_goaway.c */
 enum h2_violation h2_goaway_in(struct h2_conn *conn, uint32_t last_id, uint32_t code);

@@ -55,16 +55,16 @@ void h2_flow_sent(struct h2_stream *stream, uint32_t length)
     check(length <= h2_flow_sendable(stream));
     stream->send_window -= (int32_t)length;
     stream->conn->send_window -= (int32_t)length;
+    h2_stall_sent(stream, length);
 }
 
 void h2_flow_park(struct h2_stream *stream)
 {
-    if (stream->send_window <= 0) {
-        stream->parked = H2_PARKED_STREAM;
-        return;
-    }
-    stream->parked = H2_PARKED_CONNECTION;
-    list_push_back(&stream->conn->parked, &stream->turn);
+    bool own = stream->send_window <= 0;
+    stream->parked = own ? H2_PARKED_STREAM : H2_PARKED_CONNECTION;
+    if (!own)
+        list_push_back(&stream->conn->parked, &stream->turn);
+    h2_stall_begins(stream);
 }
 
 static void unpark(struct h2_stream *stream)
@@ -99,6 +99,8 @@ enum h2_violation h2_flow_window_update(struct h2_conn *conn, struct h2_stream *
                               : H2_VIOLATION_stream_window_increment_zero;
     if (!widen(stream == NULL ? &conn->send_window : &stream->send_window, increment))
         return stream == NULL ? H2_VIOLATION_window_overflow : H2_VIOLATION_stream_window_overflow;
+    h2_stall_opened(stream == NULL ? &conn->stall : &stream->stall,
+                    stream == NULL ? conn->send_window : stream->send_window);
     if (stream == NULL && conn->send_window > 0)
         unpark_all(conn);
     if (stream != NULL && stream->parked == H2_PARKED_STREAM && stream->send_window > 0)
@@ -115,6 +117,7 @@ enum h2_violation h2_flow_initial_window(struct h2_conn *conn, uint32_t bytes)
         struct h2_stream *stream = list_entry(link, struct h2_stream, link);
         if (!widen(&stream->send_window, difference))
             return H2_VIOLATION_initial_window_overflow;
+        h2_stall_opened(&stream->stall, stream->send_window);
         if (stream->parked == H2_PARKED_STREAM && stream->send_window > 0)
             unpark(stream);
     }

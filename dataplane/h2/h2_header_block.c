@@ -128,6 +128,10 @@ static bool list_fits(struct section *section, const struct h2_message *message)
     struct h2 *h2 = section->conn->h2;
     if (message->list_bytes > h2->config.header_list_bytes)
         section->fields.overflow = true;
+    if (section->fields.count > H2_LIMIT_HEADER_FIELDS) {
+        counter_add(&h2->counters.header_fields_too_many, 1);
+        section->fields.overflow = true;
+    }
     if (section->fields.overflow)
         counter_add(&h2->counters.header_lists_too_large, 1);
     return !section->fields.overflow;
@@ -161,7 +165,7 @@ static void note_opened(struct h2_conn *conn, uint32_t id)
 static enum h2_violation check_request(struct section *section, struct h2_message *message)
 {
     struct h2_conn *conn = section->conn;
-    uint32_t concurrent = conn->stream_count + conn->reset_count;
+    uint32_t concurrent = conn->stream_count + conn->reset_count + conn->held_count;
     if (concurrent >= conn->h2->config.server_concurrent_streams)
         return H2_VIOLATION_streams_exceeded;
     if (section->self_dependent)
@@ -172,9 +176,12 @@ static enum h2_violation check_request(struct section *section, struct h2_messag
         if (violation != H2_VIOLATION_none)
             return violation;
     }
-    if (list_fits(section, message) && body_is_short(section, message->content_length))
-        return H2_VIOLATION_content_length_mismatch;
-    return H2_VIOLATION_none;
+    if (!list_fits(section, message))
+        return H2_VIOLATION_none;
+    if (conn->header_bytes + section->fields.used > H2_LIMIT_HEADER_MEMORY_BYTES)
+        return H2_VIOLATION_header_memory_exceeded;
+    return body_is_short(section, message->content_length) ? H2_VIOLATION_content_length_mismatch
+                                                           : H2_VIOLATION_none;
 }
 
 static void new_request(struct section *section)
@@ -202,6 +209,8 @@ static void new_request(struct section *section)
     h2_stream_number(stream, id);
     stream->headers_received = true;
     stream->body_left = message.content_length;
+    stream->header_bytes = section->fields.overflow ? 0 : section->fields.used;
+    conn->header_bytes += stream->header_bytes;
     tell_headers(section, stream, H2_SECTION_HEADERS);
 }
 

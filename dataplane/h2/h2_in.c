@@ -57,7 +57,7 @@ static bool in_header(struct h2_conn *conn, struct reader *r, uint64_t now)
     return true;
 }
 
-static bool in_prefix(struct h2_conn *conn, struct reader *r)
+static bool in_prefix(struct h2_conn *conn, struct reader *r, uint64_t now)
 {
     struct h2_in *in = &conn->in;
     const uint8_t *bytes = h2_in_gather(in, r, in->want);
@@ -77,7 +77,7 @@ static bool in_prefix(struct h2_conn *conn, struct reader *r)
     if (in->frame.type == H2_FRAME_DATA && in->data == NULL)
         h2_in_skip_rest(in);
     else
-        h2_in_begin_payload(conn);
+        h2_in_begin_payload(conn, now);
     return true;
 }
 
@@ -198,7 +198,7 @@ static bool step(struct h2_conn *conn, struct reader *r, uint64_t now)
     case H2_IN_HEADER:
         return in_header(conn, r, now);
     case H2_IN_PREFIX:
-        return in_prefix(conn, r);
+        return in_prefix(conn, r, now);
     case H2_IN_DATA:
         return in_data(conn, r, now);
     case H2_IN_FRAGMENT:

@@ -24,7 +24,7 @@ void h2_in_violate(struct h2_conn *conn, enum h2_violation violation);
 void h2_in_begin_frame(struct h2_conn *conn, uint64_t now);
 
 /* DATA or HEADERS without what came before: in->left bytes, then in->padding. */
-void h2_in_begin_payload(struct h2_conn *conn);
+void h2_in_begin_payload(struct h2_conn *conn, uint64_t now);
 
 /* SETTINGS has been read to its end. */
 void h2_in_settings_complete(struct h2_conn *conn, uint64_t now);

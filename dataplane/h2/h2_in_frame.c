@@ -103,11 +103,16 @@ static enum h2_violation discard(struct h2_conn *conn, uint64_t now)
 }
 
 /* The payload proper of DATA begins: what it adds up to is checked before it is handed on. */
-static void begin_data_bytes(struct h2_conn *conn)
+static void begin_data_bytes(struct h2_conn *conn, uint64_t now)
 {
     struct h2_in *in = &conn->in;
     struct h2_stream *stream = in->data;
     bool end = (in->frame.flags & H2_FLAG_END_STREAM) != 0;
+    if (in->left == 0 && !end) { /* nothing, or nothing but padding */
+        h2_in_violate(conn, h2_budget_charge(&conn->budgets, H2_BUDGET_empty_data, now));
+        if (h2_conn_is_closed(conn))
+            return;
+    }
     if (stream->body_left != H2_LENGTH_UNKNOWN) {
         if (in->left > stream->body_left || (end && in->left < stream->body_left)) {
             h2_in_violate(conn, H2_VIOLATION_content_length_mismatch);
@@ -120,16 +125,16 @@ static void begin_data_bytes(struct h2_conn *conn)
     in->phase = H2_IN_DATA;
 }
 
-void h2_in_begin_payload(struct h2_conn *conn)
+void h2_in_begin_payload(struct h2_conn *conn, uint64_t now)
 {
     if (conn->in.frame.type == H2_FRAME_DATA)
-        begin_data_bytes(conn);
+        begin_data_bytes(conn, now);
     else
         conn->in.phase = H2_IN_FRAGMENT;
 }
 
 /* DATA and HEADERS may begin with a pad length and a priority. */
-static void begin_prefix(struct h2_conn *conn)
+static void begin_prefix(struct h2_conn *conn, uint64_t now)
 {
     struct h2_in *in = &conn->in;
     in->want = (in->frame.flags & H2_FLAG_PADDED) != 0 ? 1 : 0;
@@ -141,16 +146,13 @@ static void begin_prefix(struct h2_conn *conn)
     }
     in->phase = H2_IN_PREFIX;
     if (in->want == 0)
-        h2_in_begin_payload(conn);
+        h2_in_begin_payload(conn, now);
 }
 
 static void begin_data(struct h2_conn *conn, struct h2_stream *stream, uint64_t now)
 {
     struct h2_in *in = &conn->in;
     enum h2_violation violation = h2_flow_received(conn, stream, in->frame.length);
-    bool is_empty = in->frame.length == 0 && (in->frame.flags & H2_FLAG_END_STREAM) == 0;
-    if (violation == H2_VIOLATION_none && is_empty)
-        violation = h2_budget_charge(&conn->budgets, H2_BUDGET_empty_data, now);
     if (violation == H2_VIOLATION_none && stream != NULL && !stream->headers_received)
         violation = H2_VIOLATION_data_before_headers;
     if (violation != H2_VIOLATION_none)
@@ -160,17 +162,17 @@ static void begin_data(struct h2_conn *conn, struct h2_stream *stream, uint64_t 
         return;
     }
     in->data = stream;
-    begin_prefix(conn);
+    begin_prefix(conn, now);
 }
 
-static void begin_headers(struct h2_conn *conn)
+static void begin_headers(struct h2_conn *conn, uint64_t now)
 {
     struct h2_in *in = &conn->in;
     in->block_id = in->frame.stream_id;
     in->block_flags = in->frame.flags;
     in->block_frames = 0;
     in->block_self_dependent = false;
-    begin_prefix(conn);
+    begin_prefix(conn, now);
 }
 
 static void begin_continuation(struct h2_conn *conn)
@@ -229,7 +231,7 @@ static void begin_known(struct h2_conn *conn, struct h2_stream *stream, uint64_t
         begin_data(conn, stream, now);
         return;
     case H2_FRAME_HEADERS:
-        begin_headers(conn);
+        begin_headers(conn, now);
         return;
     case H2_FRAME_CONTINUATION:
         begin_continuation(conn);

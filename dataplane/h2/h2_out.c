@@ -72,6 +72,7 @@ static bool send_data(struct h2_conn *conn)
     }
     out->chunk.segment = NULL;
     segment_drop(chunk.segment);
+    conn->wrote = true;
     return true;
 }
 
@@ -126,6 +127,7 @@ static bool block_frame(struct h2_conn *conn, struct h2_header_block *block,
     if (!h2_out_send(conn, bytes_of(frame, H2_FRAME_HEADER_BYTES + part)))
         return false;
     block->at += part;
+    conn->wrote = true;
     counter_add(&conn->h2->counters.frames_out, 1);
     return true;
 }
@@ -305,6 +307,8 @@ static enum turn stream_turn(struct h2_conn *conn, uint64_t now)
     }
     if (stream->headers_sent && max == 0 && !list_is_linked(&stream->turn))
         h2_flow_park(stream);
+    else
+        stream->stall.since_ms = 0; /* its owner has nothing more */
     return TURN_NOTHING;
 }
 
@@ -324,9 +328,8 @@ static bool out_streams(struct h2_conn *conn, uint64_t now)
     return true;
 }
 
-bool h2_out_run(struct h2_conn *conn, uint64_t now)
+static bool run(struct h2_conn *conn, uint64_t now)
 {
-    conn->starved = false;
     if (!send_data(conn) || !send_rest_of_block(conn))
         return false;
     if (conn->control_due && !h2_out_control(conn))
@@ -334,4 +337,14 @@ bool h2_out_run(struct h2_conn *conn, uint64_t now)
     if (!out_streams(conn, now))
         return false;
     return !conn->control_due || h2_out_control(conn);
+}
+
+bool h2_out_run(struct h2_conn *conn, uint64_t now)
+{
+    conn->starved = false;
+    conn->wrote = false;
+    bool done = run(conn, now);
+    if (!h2_conn_is_closed(conn))
+        h2_stall_look(conn, done);
+    return done;
 }

@@ -127,6 +127,7 @@ static void detach(struct h2_stream *stream)
         conn->in.data = NULL;
     conn->stream_count--;
     h2->stream_count--;
+    conn->header_bytes -= stream->header_bytes;
     if (conn->unsent_count > 0)
         h2_stream_fill_slots(conn);
     if (conn->stream_count == 0 && conn->role == H2_SERVER && conn->state == H2_CONN_OPEN &&

@@ -36,6 +36,12 @@ enum h2_parked {
 
 #define H2_LENGTH_UNKNOWN UINT64_MAX
 
+/* How long a window that somebody waits for has been shut, see h2_stall.c. */
+struct h2_stall {
+    uint32_t since_ms; /* 0: it is not */
+    uint32_t bytes;    /* sent since */
+};
+
 /* Owner: its connection. */
 struct h2_stream {
     struct h2_conn *conn;
@@ -50,6 +56,8 @@ struct h2_stream {
     uint32_t receive_window; /* what the peer may still send */
     uint32_t credit;         /* consumed, not yet returned by WINDOW_UPDATE */
     uint32_t reset_code;     /* in conn->resets: to be sent */
+    uint32_t header_bytes;   /* server role: what its request's section counts for */
+    struct h2_stall stall;   /* its own window */
     uint8_t state;           /* enum h2_stream_state */
     uint8_t parked;          /* enum h2_parked */
     uint8_t interim_count;   /* 1xx received */

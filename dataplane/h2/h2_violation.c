@@ -22,7 +22,8 @@ static void end_connection(struct h2_conn *conn, enum h2_violation violation)
     h2_conn_end(conn, (struct h2_end){
                           .code = h2_violation_rules[violation].code,
                           .goaway = true,
-                          .abort = violation == H2_VIOLATION_ping_lost,
+                          .abort = violation == H2_VIOLATION_ping_lost ||
+                                   violation == H2_VIOLATION_connection_stalled,
                       });
 }
 

@@ -59,6 +59,7 @@ struct snapshot_route {
     uint64_t request_timeout_ns;    /* a whole exchange: 504 */
     uint64_t first_byte_timeout_ns; /* C13: attempt without final response headers */
     uint64_t idle_timeout_ns;       /* response without progress */
+    uint64_t body_timeout_ns;       /* request body without progress: 408; 0: for ever */
     uint64_t hold_first_byte_ns;    /* final headers wait so long for the first body byte ... */
     uint64_t hold_stream_ns;        /* ... of an event stream or gRPC */
     struct snapshot_coalesce coalesce;

@@ -3,6 +3,8 @@
  */
 #include "dataplane/request/exchange.h"
 
+#include "dataplane/base/check.h"
+#include "dataplane/base/clock.h"
 #include "dataplane/base/counter.h"
 
 static struct exchange *exchange_of(struct subscriber *subscriber)
@@ -17,7 +19,27 @@ static void subscriber_news(struct subscriber *subscriber, uint64_t now)
 
 static void subscriber_request_sent(struct subscriber *subscriber, uint32_t count, uint64_t now)
 {
-    h2_stream_consumed(exchange_of(subscriber)->stream, count);
+    struct exchange *exchange = exchange_of(subscriber);
+    check(count <= exchange->body_kept_bytes);
+    exchange->body_kept_bytes -= count;
+    exchange->body_at_ns = now;
+    h2_stream_consumed(exchange->stream, count);
+}
+
+static void leave_place(void *context, uint64_t place)
+{
+    h2_slot_free(context, place);
+}
+
+/* The backend still works for the client: that counts against its concurrent streams. */
+static struct subscriber_place subscriber_lingers(struct subscriber *subscriber)
+{
+    const struct exchange *exchange = exchange_of(subscriber);
+    return (struct subscriber_place){
+        .leave = leave_place,
+        .context = exchange->engine->config.h2,
+        .place = h2_slot_hold(h2_stream_conn(exchange->stream)),
+    };
 }
 
 static void subscribe(struct exchange *exchange, const struct snapshot_route *route,
@@ -59,20 +81,49 @@ static const struct subscriber_ops subscriber_ops = {
     .news = subscriber_news,
     .request_sent = subscriber_request_sent,
     .refused = subscriber_refused,
+    .lingers = subscriber_lingers,
 };
 
-/* The route's time for the whole request is over. */
-static void deadline_passed(struct timer *timer, void *context, uint64_t now)
+static void give_up(struct exchange *exchange, enum local_answer answer, uint64_t now)
 {
-    struct exchange *exchange = context;
     if (!exchange->head_sent) {
-        exchange_answer_locally(exchange, LOCAL_TIMEOUT, now);
+        exchange_answer_locally(exchange, answer, now);
         return;
     }
     struct h2_stream *stream = exchange->stream;
     counter_add(&exchange->engine->counters.broken, 1);
     exchange_end(exchange, now);
     h2_stream_reset(stream, H2_INTERNAL_ERROR);
+}
+
+/* When its body has to have gone on. Bytes of it that we keep are not the client's delay. */
+static uint64_t body_due_at(const struct exchange *exchange, uint64_t now)
+{
+    if (exchange->body_ended || exchange->body_timeout_ns == 0)
+        return CLOCK_NEVER;
+    uint64_t since_ns = exchange->body_kept_bytes > 0 ? now : exchange->body_at_ns;
+    return since_ns + exchange->body_timeout_ns;
+}
+
+static void arm(struct exchange *exchange, uint64_t now)
+{
+    uint64_t body_at_ns = body_due_at(exchange, now);
+    timer_arm(exchange->engine->config.wheel, &exchange->deadline,
+              body_at_ns < exchange->deadline_ns ? body_at_ns : exchange->deadline_ns);
+}
+
+/* The route's time for the whole request is over, or it is time to look at the request's body. */
+static void deadline_passed(struct timer *timer, void *context, uint64_t now)
+{
+    struct exchange *exchange = context;
+    if (now >= exchange->deadline_ns) {
+        give_up(exchange, LOCAL_TIMEOUT, now);
+    } else if (body_due_at(exchange, now) <= now) {
+        counter_add(&exchange->engine->counters.body_timeouts, 1);
+        give_up(exchange, LOCAL_BODY_TIMEOUT, now);
+    } else {
+        arm(exchange, now);
+    }
 }
 
 /* RFC 9110 9.2.2 */
@@ -93,7 +144,8 @@ static struct exchange *take(struct client *client, struct h2_stream *stream, bo
         counter_add(&engine->counters.exchanges_shed, 1);
         return NULL;
     }
-    *exchange = (struct exchange){.engine = engine, .stream = stream, .has_body = !end};
+    *exchange =
+        (struct exchange){.engine = engine, .stream = stream, .has_body = !end, .body_ended = end};
     exchange->subscriber.ops = &subscriber_ops;
     timer_init(&exchange->deadline, deadline_passed, exchange);
     h2_stream_set_owner(stream, exchange);
@@ -117,16 +169,17 @@ static enum local_answer forward(struct exchange *exchange, const struct client 
     struct bytes detail = BYTES_NONE;
     fields_find(scratch, FIELD_METHOD, &method);
     exchange->idempotent = method_is_idempotent(method);
-    exchange->verdict =
-        coalesce_key(route, (uint16_t)(route - engine->snapshot->routes), scratch,
-                     exchange->has_body, engine->key, &key, &detail);
+    exchange->verdict = coalesce_key(route, (uint16_t)(route - engine->snapshot->routes), scratch,
+                                     exchange->has_body, engine->key, &key, &detail);
     request_rules_hop(client, engine->snapshot, scratch);
     if (scratch->overflow)
         return LOCAL_HEADER_SIZE;
     if (!section_copy(&engine->sections, scratch, &exchange->forwarded))
         return LOCAL_NO_MEMORY;
     exchange->deadline_ns = now + route->request_timeout_ns;
-    timer_arm(engine->config.wheel, &exchange->deadline, exchange->deadline_ns);
+    exchange->body_timeout_ns = route->body_timeout_ns;
+    exchange->body_at_ns = now;
+    arm(exchange, now);
     subscribe(exchange, route, key, now);
     return LOCAL_NONE;
 }
@@ -153,11 +206,14 @@ void exchange_body(struct exchange *exchange, struct bytes bytes, bool end,
                    const struct fields *trailers, uint64_t now)
 {
     counter_add(&exchange->engine->counters.request_bytes, bytes.length);
+    exchange->body_at_ns = now;
+    exchange->body_ended = end;
     if (exchange->local != LOCAL_NONE || exchange->subscriber.feed == NULL) {
         /* Nobody reads it any more: the window stays open so that the client can finish. */
         h2_stream_consumed(exchange->stream, (uint32_t)bytes.length);
         return;
     }
+    exchange->body_kept_bytes += bytes.length;
     if (!coalesce_request_body(&exchange->subscriber, bytes, end, trailers, now) &&
         !exchange->head_sent)
         exchange_answer_locally(exchange, LOCAL_NO_MEMORY, now);

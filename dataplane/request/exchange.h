@@ -2,7 +2,8 @@
  * exchange: one request of a client and its answer. Private to dataplane/request.
  *
  * Owner of an exchange: its stream. It holds one subscriber of a flight until the stream ends or
- * the answer becomes a local one. Timers: `deadline` (the route's request_timeout).
+ * the answer becomes a local one. One timer, `deadline`: the route's request_timeout, and while a
+ * request body is awaited its body_timeout.
  */
 #pragma once
 
@@ -29,6 +30,7 @@ enum local_answer {
     LOCAL_HEADER_SIZE,
     LOCAL_NO_MEMORY,
     LOCAL_TIMEOUT,
+    LOCAL_BODY_TIMEOUT,
     LOCAL_FLIGHT, /* as the flight's failure says */
     LOCAL_ANSWERS
 };
@@ -38,15 +40,19 @@ struct exchange {
     struct request_engine *engine;
     struct h2_stream *stream;
     struct timer deadline;
-    struct fields forwarded;      /* the request as forwarded; kept while it may be sent again */
-    enum local_answer local;      /* LOCAL_NONE: the answer comes from the feed */
-    enum flight_failure failure;  /* with LOCAL_FLIGHT */
-    enum key_verdict verdict;     /* why it could share, or not */
+    struct fields forwarded;     /* the request as forwarded; kept while it may be sent again */
+    enum local_answer local;     /* LOCAL_NONE: the answer comes from the feed */
+    enum flight_failure failure; /* with LOCAL_FLIGHT */
+    enum key_verdict verdict;    /* why it could share, or not */
     bool head_sent;
     bool has_body;
-    bool is_head;                 /* method HEAD */
+    bool is_head; /* method HEAD */
     bool idempotent;
+    bool body_ended;
     uint64_t deadline_ns;
+    uint64_t body_timeout_ns; /* request body without progress */
+    uint64_t body_at_ns;      /* when it last had some */
+    uint64_t body_kept_bytes; /* of it that went no further yet: its window is ours to open */
 };
 
 struct request_engine {
@@ -60,7 +66,7 @@ struct request_engine {
     struct list leaving_list;
     struct fields scratch;           /* a section being built or sent */
     uint8_t key[COALESCE_KEY_BYTES];
-    struct segment *answer_texts;    /* one per status text, never released */
+    struct segment *answer_texts; /* one per status text, never released */
 };
 
 /* exchange.c */

@@ -29,6 +29,7 @@ static const struct local_answer_rule rules[LOCAL_ANSWERS] = {
     [LOCAL_HEADER_SIZE] = {431, "header section too large", COUNTER_AT(local_header_size)},
     [LOCAL_NO_MEMORY] = {503, "overloaded", COUNTER_AT(local_no_memory)},
     [LOCAL_TIMEOUT] = {504, "request timeout", COUNTER_AT(local_timeout)},
+    [LOCAL_BODY_TIMEOUT] = {408, "request body timeout", COUNTER_AT(local_body_timeout)},
     [LOCAL_FLIGHT] = {0, "", COUNTER_AT(local_flight)}, /* as the failure says */
 };
 
@@ -63,8 +64,7 @@ bool local_answers_init(struct request_engine *engine, int socket_id)
         write_text(&engine->answer_texts[i], room + i * TEXT_BYTES, rules[i].status,
                    rules[i].reason != NULL ? rules[i].reason : "");
     for (int i = 0; i < FLIGHT_FAILURES; i++) {
-        const struct flight_failure_answer *answer =
-            flight_failure_answer((enum flight_failure)i);
+        const struct flight_failure_answer *answer = flight_failure_answer((enum flight_failure)i);
         write_text(&engine->answer_texts[LOCAL_ANSWERS + i],
                    room + (LOCAL_ANSWERS + i) * TEXT_BYTES, answer->status, answer->reason);
     }

@@ -104,6 +104,7 @@ static struct h2 *create_h2(struct worker *worker, const struct worker_config *c
         .header_list_bytes = limits->header_bytes,
         .settings_timeout_ns = 10 * CLOCK_S,
         .idle_timeout_ns = 300 * CLOCK_S,
+        .stall_timeout_ns = limits->stall_timeout_ns,
         .preface_timeout_ns = 10 * CLOCK_S,
         .socket_id = config->socket_id,
     };

@@ -151,6 +151,7 @@ struct h2_config lab_config(void)
         .header_list_bytes = 16384,
         .settings_timeout_ns = 10 * CLOCK_S,
         .idle_timeout_ns = 300 * CLOCK_S,
+        .stall_timeout_ns = 60 * CLOCK_S,
         .preface_timeout_ns = 10 * CLOCK_S,
         .socket_id = -1,
     };

@@ -34,6 +34,7 @@ const struct worker_limits world_limits = {
     .time_wait = 256,
     .neighbours = 64,
     .header_bytes = 16 * 1024,
+    .stall_timeout_ns = 60 * CLOCK_S,
 };
 
 /* Hosts listen at one queue, Weir at one a worker. */

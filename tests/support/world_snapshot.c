@@ -25,6 +25,7 @@ static struct snapshot_route route(const char *prefix, enum world_service servic
         .request_timeout_ns = 60 * CLOCK_S,
         .first_byte_timeout_ns = 20 * CLOCK_S,
         .idle_timeout_ns = 20 * CLOCK_S,
+        .body_timeout_ns = 20 * CLOCK_S,
         .coalesce = {.linger_ns = 500 * CLOCK_MS, .flight_bytes = 1024 * 1024},
     };
 }

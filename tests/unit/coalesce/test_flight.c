@@ -783,6 +783,53 @@ static void C12_a_coalesced_get_lingers(void **state)
     assert_int_equal(counters_of(worker)->lingered_joined, 1);
 }
 
+static uint32_t places_taken, places_left;
+
+static void count_left(void *context, uint64_t place)
+{
+    assert_ptr_equal(context, &places_left);
+    assert_int_equal(place, 42);
+    places_left++;
+}
+
+static struct subscriber_place count_taken(struct subscriber *subscriber)
+{
+    places_taken++;
+    return (struct subscriber_place){count_left, &places_left, 42};
+}
+
+/* While it lingers the backend works for the client that left: it keeps a place for that. */
+static void C12_lingering_keeps_a_place_of_the_client_that_left(void **state)
+{
+    static const struct subscriber_ops ops = {.news = client_news,
+                                              .request_sent = client_request_sent,
+                                              .refused = client_refused,
+                                              .lingers = count_taken};
+    struct client a, b, c;
+    places_taken = places_left = 0;
+    client_get(&a, worker, "/");
+    client_get(&b, worker, "/");
+    a.subscriber.ops = &ops;
+    b.subscriber.ops = &ops;
+    client_leave(&a);
+    assert_int_equal(places_taken, 0); /* somebody else still wants it */
+    client_leave(&b);
+    assert_int_equal(places_taken, 1);
+    assert_int_equal(places_left, 0);
+    client_get(&c, worker, "/");
+    c.subscriber.ops = &ops;
+    assert_int_equal(places_left, 1);
+    client_leave(&c);
+    assert_int_equal(places_taken, 2);
+    world_pass(world, 501 * CLOCK_MS);
+    assert_int_equal(worker->upstream->cancelled, 1);
+    assert_int_equal(places_left, 2);
+    client_ask(&a, worker, ROUTE_OFF, "GET", "/");
+    a.subscriber.ops = &ops;
+    client_leave(&a);
+    assert_int_equal(places_taken, 2); /* it was cancelled at once */
+}
+
 static void C12_the_flight_goes_on_without_its_leader(void **state)
 {
     struct client leader, other;
@@ -1308,6 +1355,7 @@ int main(void)
         CASE(an_answer_may_come_before_the_request_has_ended),
         CASE(C12_an_own_flight_is_cancelled_at_once),
         CASE(C12_a_coalesced_get_lingers),
+        CASE(C12_lingering_keeps_a_place_of_the_client_that_left),
         CASE(C12_the_flight_goes_on_without_its_leader),
         CASE(C13_the_flight_lasts_as_long_as_its_latest_subscriber),
         CASE(C13_a_late_first_byte_is_retried_once),

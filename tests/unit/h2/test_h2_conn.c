@@ -667,6 +667,7 @@ static const struct flood floods[] = {
     {"SETTINGS", "", "SETTINGS/0/0", 98, 10, FLOOD(settings_flood)}, /* 2 were the handshake's */
     {"SETTINGS ACK", "", "SETTINGS/1/0", 98, 10, FLOOD(settings_flood)},
     {"empty DATA", "HEADERS/4/1 @get", "DATA/0/1", 500, 50, FLOOD(empty_data_flood)},
+    {"nothing but padding", "HEADERS/4/1 @get", "DATA/8/1 00", 500, 50, FLOOD(empty_data_flood)},
     {"PRIORITY", "", "PRIORITY/0/1 0000000310", 2000, 200, FLOOD(priority_flood)},
     {"WINDOW_UPDATE", "", "WINDOW_UPDATE/0/0 00000001", 4000, 400, FLOOD(window_update_flood)},
     {"unknown frames", "", "ee/0/0 00", 1000, 100, FLOOD(unknown_flood)},
@@ -755,6 +756,165 @@ static void interim_responses_are_bounded(void **state)
     lab_close();
 }
 
+/* ---- clients that do not take ---- */
+
+static void a_stream_without_window_is_reset_in_time(void **state)
+{
+    open_server();
+    lab.owner.body_bytes = 100000;
+    lab_script("HEADERS/5/1 @get; WINDOW_UPDATE/0/0 00ffffff; !answer");
+    lab_script("HEADERS/4/3 @get"); /* not answered: it only waits for its owner */
+    lab_wait(59 * CLOCK_S);
+    assert_int_equal(lab.owner.resets, 0);
+    lab_wait(2 * CLOCK_S);
+    assert_int_equal(lab_seen(H2_FRAME_RST_STREAM, 1).numbers[0], H2_ENHANCE_YOUR_CALM);
+    assert_int_equal(lab.owner.resets, 1);
+    assert_int_equal(COUNT(stream_stalled), 1);
+    lab_wait(200 * CLOCK_S);
+    assert_int_equal(lab.owner.resets, 1);
+    lab_script("DATA/1/3; !answer");
+    assert_int_equal(COUNT(stream_stalled), 1);
+    lab_close();
+}
+
+/* A byte now and then is not enough, 1 KiB within the time is. */
+static void a_stream_that_takes_little_is_reset_too(void **state)
+{
+    for (uint32_t bytes = 1; bytes <= 25; bytes += 24) {
+        open_server();
+        lab.owner.body_bytes = 100000;
+        lab_script("HEADERS/5/1 @get; WINDOW_UPDATE/0/0 00ffffff; !answer");
+        for (uint32_t i = 0; i < 100; i++) {
+            char text[64];
+            lab_wait(CLOCK_S);
+            snprintf(text, sizeof(text), "WINDOW_UPDATE/0/1 %08x", bytes);
+            lab_script(text);
+        }
+        assert_int_equal(COUNT(stream_stalled), bytes == 1);
+        lab_close();
+    }
+}
+
+static void a_connection_without_window_is_ended_in_time(void **state)
+{
+    open_server();
+    lab.owner.body_bytes = 60000;
+    lab_script("HEADERS/5/1 @get; HEADERS/5/3 @get; !answer");
+    for (uint32_t i = 0; i < 70; i++) {
+        lab_wait(CLOCK_S);
+        lab_script("WINDOW_UPDATE/0/0 00000001");
+    }
+    assert_goaway(H2_ENHANCE_YOUR_CALM);
+    assert_int_equal(COUNT(connection_stalled), 1);
+    assert_true(lab.pipe.ends[0].aborted);
+    lab_close();
+}
+
+static void a_window_that_opens_in_time_harms_nobody(void **state)
+{
+    open_server();
+    lab.owner.body_bytes = 60000;
+    lab_script("HEADERS/5/1 @get; HEADERS/5/3 @get; !answer");
+    lab_wait(50 * CLOCK_S);
+    lab_script("WINDOW_UPDATE/0/0 00010000");
+    assert_int_equal(lab.owner.finished, 2);
+    lab_wait(50 * CLOCK_S);
+    assert_non_null(lab.owner.conn);
+    assert_int_equal(COUNT(connection_stalled), 0);
+    lab_close();
+}
+
+static void a_transport_without_room_is_given_up_in_time(void **state)
+{
+    open_server();
+    lab.owner.body_bytes = 60000;
+    lab_script("HEADERS/5/1 @get");
+    lab.pipe.ends[0].capacity = 30000;
+    lab.owner.answer = true;
+    h2_stream_ready(lab.owner.streams[0]);
+    for (uint32_t i = 0; i < 40; i++) { /* nothing is taken out of the pipe */
+        lab.now += 2 * CLOCK_S;
+        timer_wheel_advance(&lab.wheel, lab.now, 100);
+        h2_flush(lab.h2, lab.now);
+    }
+    assert_null(lab.owner.conn);
+    assert_int_equal(COUNT(connection_stalled), 1);
+    assert_true(lab.pipe.ends[0].aborted);
+    lab_close();
+}
+
+/* ---- memory and places ---- */
+
+static void more_fields_than_a_hundred_are_too_many(void **state)
+{
+    open_server();
+    char text[1000];
+    int at = snprintf(text, sizeof(text), "HEADERS/5/1 @get ");
+    for (uint32_t i = 0; i < 96; i++) /* @get has 4 */
+        at += snprintf(text + at, sizeof(text) - (size_t)at, "6001%x", 0x61 + i % 16);
+    lab_script(text);
+    assert_int_equal(lab.owner.headers, 1);
+    assert_int_equal(lab.owner.overflows, 0);
+    text[8] = '5';
+    text[10] = '3';
+    snprintf(text + at, sizeof(text) - (size_t)at, "600161");
+    lab_script(text);
+    assert_int_equal(lab.owner.headers, 2);
+    assert_int_equal(lab.owner.overflows, 1);
+    assert_int_equal(COUNT(header_fields_too_many), 1);
+    lab_close();
+}
+
+/* A request whose section takes some 15 KiB. */
+static void send_large_request(uint32_t id)
+{
+    static uint8_t bytes[16384];
+    struct writer w = writer_over(bytes, sizeof(bytes));
+    uint8_t *header = writer_take(&w, H2_FRAME_HEADER_BYTES);
+    static const uint8_t start[] = {0x82, 0x87, 0x84, 0x41, 1, 'a', 0, 1, 'a', 0x7f, 0x81, 0x74};
+    writer_bytes(&w, bytes_of(start, sizeof(start))); /* 127 + 1 + (0x74 << 7) = 14976 */
+    memset(writer_take(&w, 14976), 'v', 14976);
+    struct bytes all = writer_written(&w);
+    h2_frame_write(header, (struct h2_frame){.length = (uint32_t)all.length - H2_FRAME_HEADER_BYTES,
+                                             .type = H2_FRAME_HEADERS,
+                                             .flags = H2_FLAG_END_HEADERS,
+                                             .stream_id = id});
+    lab_feed(all, SIZE_MAX);
+}
+
+/* Seventeen fit into 256 KiB; when one of them ends there is room again. */
+static void headers_of_one_client_are_bounded(void **state)
+{
+    open_server();
+    for (uint32_t id = 1; id <= 35; id += 2)
+        send_large_request(id);
+    assert_int_equal(lab.owner.headers, 17);
+    assert_int_equal(lab_seen(H2_FRAME_RST_STREAM, 35).numbers[0], H2_REFUSED_STREAM);
+    assert_int_equal(COUNT(header_memory_exceeded), 1);
+    lab_script("RST_STREAM/0/1 00000008");
+    send_large_request(37);
+    assert_int_equal(lab.owner.headers, 18);
+    assert_int_equal(COUNT(header_memory_exceeded), 1);
+    lab_close();
+}
+
+static void a_place_is_kept_for_what_goes_on(void **state)
+{
+    struct h2_config config = lab_config();
+    config.server_concurrent_streams = 2;
+    open_with(H2_SERVER, &config);
+    uint64_t slot = h2_slot_hold(lab.owner.conn);
+    lab_script("HEADERS/5/1 @get; HEADERS/5/3 @get");
+    assert_int_equal(lab_seen(H2_FRAME_RST_STREAM, 3).numbers[0], H2_REFUSED_STREAM);
+    h2_slot_free(lab.h2, slot);
+    lab_script("HEADERS/5/5 @get");
+    assert_int_equal(lab_seen(H2_FRAME_RST_STREAM, 5).count, 0);
+    slot = h2_slot_hold(lab.owner.conn);
+    h2_transport_ended(lab.owner.conn, false, lab.now);
+    h2_slot_free(lab.h2, slot); /* too late, and harmless */
+    lab_close();
+}
+
 static void an_idle_connection_is_small(void **state)
 {
     assert_true(sizeof(struct h2_conn) <= 1024);
@@ -805,6 +965,14 @@ int main(void)
         cmocka_unit_test(window_updates_that_our_data_explains_are_free),
         cmocka_unit_test(more_resets_than_are_remembered_are_forgiven),
         cmocka_unit_test(interim_responses_are_bounded),
+        cmocka_unit_test(a_stream_without_window_is_reset_in_time),
+        cmocka_unit_test(a_stream_that_takes_little_is_reset_too),
+        cmocka_unit_test(a_connection_without_window_is_ended_in_time),
+        cmocka_unit_test(a_window_that_opens_in_time_harms_nobody),
+        cmocka_unit_test(a_transport_without_room_is_given_up_in_time),
+        cmocka_unit_test(more_fields_than_a_hundred_are_too_many),
+        cmocka_unit_test(headers_of_one_client_are_bounded),
+        cmocka_unit_test(a_place_is_kept_for_what_goes_on),
         cmocka_unit_test(an_idle_connection_is_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
