@@ -122,6 +122,15 @@ static json_t *port_features_entry(const struct port_features *features)
     return entry;
 }
 
+/* How many workers have seen its RSS do what is predicted. */
+static uint64_t proven_queues(const struct port *port)
+{
+    uint64_t proven = 0;
+    for (uint16_t i = 0; i < port->queue_count; i++)
+        proven += counter_read(&port->queues[i].spreads);
+    return proven;
+}
+
 static json_t *port_statistics_entry(const struct port *port)
 {
     struct port_statistics statistics;
@@ -162,6 +171,8 @@ static json_t *port_entry(struct methods *methods, uint32_t index)
     set_number(entry, "tx_descriptors", port->tx_descriptors);
     json_object_set_new(entry, "numa_node", json_integer(port->socket_id));
     json_object_set_new(entry, "features", port_features_entry(&port->features));
+    set_bool(entry, "rss_known", port->rss_known);
+    set_number(entry, "rss_proven_queues", proven_queues(port));
     json_object_set_new(entry, "statistics", port_statistics_entry(port));
     if (daemon_port_steering(methods->daemon, index, show_steering, steering))
         json_object_set(entry, "steering", steering);

@@ -69,15 +69,29 @@ void show_status(const json_t *result)
            number(control, "log_dropped"));
 }
 
+/* What is known of where the port puts packets, and how many workers have seen it hold. */
+static void rss_text(const json_t *port, char *out, size_t size)
+{
+    if (!is_true(json_object_get(port, "features"), "rss"))
+        snprintf(out, size, "no");
+    else if (!is_true(port, "rss_known"))
+        snprintf(out, size, "yes, not predictable");
+    else
+        snprintf(out, size, "yes, prediction proved by %lu of %lu workers",
+                 number(port, "rss_proven_queues"), number(port, "queues"));
+}
+
 static void show_features(const json_t *port)
 {
+    char rss[64];
     const json_t *features = json_object_get(port, "features");
+    rss_text(port, rss, sizeof(rss));
     printf("%s: %s, driver %s, %s\n", text(port, "name"), text(port, "device"),
            text(port, "driver"), text(port, "mac"));
     printf("    %lu queues, mtu %lu; checksums in %s, out %s; RSS %s; link at start %s\n",
            number(port, "queues"), number(port, "mtu"),
            is_true(features, "rx_checksum") ? "hardware" : "software",
-           is_true(features, "tx_checksum_tcp") ? "hardware" : "software", yes(features, "rss"),
+           is_true(features, "tx_checksum_tcp") ? "hardware" : "software", rss,
            is_true(port, "link_up_at_start") ? "up" : "down");
 }
 

@@ -39,6 +39,7 @@ struct net *net_create(const struct net_config *config)
     routes_fill(net);
     local_fill(net, NULL, 0);
     mld_init(net);
+    return_path_init(net);
     return neighbours_init(net) ? net : NULL;
 }
 
@@ -81,24 +82,10 @@ void net_announce(struct net *net, uint64_t now)
 
 /* ---- in ---- */
 
-/* The worker that a packet belongs to. */
-static uint16_t owner_of(const struct net *net, const struct arrival *arrival,
-                         const struct flow_tuple *tuple)
-{
-    const struct net_config *config = &net->config;
-    if (config->workers == 1)
-        return config->self;
-    if (arrival->local->backend_side && tuple->local_port >= FLOW_SOURCE_PORT_FIRST)
-        return flow_port_owner(tuple->local_port, config->workers);
-    if (net_queue_of(net, arrival->interface)->spreads)
-        return config->self;
-    return (uint16_t)(flow_spread(tuple) % config->workers);
-}
-
 static void hand_out(struct net *net, const struct arrival *arrival, const struct flow_tuple *tuple,
                      struct net_arrivals *out)
 {
-    uint16_t owner = owner_of(net, arrival, tuple);
+    uint16_t owner = return_path_owner(net, arrival, tuple);
     arrival->packet->port = arrival->interface;
     if (owner == net->config.self) {
         out->own[out->own_count++] = arrival->packet;

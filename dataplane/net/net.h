@@ -119,6 +119,17 @@ bool net_source_address(const struct net *net, const struct net_path *path,
  */
 bool net_is_reachable(const struct net *net, const struct net_path *path);
 
+/* Where the replies of a connection that we open arrive. */
+enum net_replies {
+    NET_REPLIES_UNKNOWN,   /* the port says nothing about it, or it has not proved right (yet) */
+    NET_REPLIES_HERE,      /* at this worker */
+    NET_REPLIES_ELSEWHERE, /* at another worker, which hands them over */
+};
+
+/* For a connection over PATH with this tuple. O(1), without effect. */
+enum net_replies net_replies(const struct net *net, const struct net_path *path,
+                             const struct flow_tuple *tuple);
+
 /* Whether the address is one of ours (service or backend side). */
 bool net_is_local(const struct net *net, const struct ip_address *address);
 

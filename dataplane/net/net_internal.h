@@ -16,6 +16,7 @@
 #include "dataplane/base/list.h"
 #include "dataplane/base/siphash.h"
 #include "dataplane/net/net.h"
+#include "dataplane/net/rss.h"
 
 #include <rte_mbuf.h>
 
@@ -284,6 +285,22 @@ bool ip_out(struct net *net, const struct net_send *how, uint8_t hop_limit,
 /* Answer echo, give neighbour discovery to ndp_in(). True: an error for TCP, with its tuple. */
 bool icmp_in(struct net *net, struct arrival *arrival, uint64_t now, struct flow_tuple *tuple);
 
+/* ---- return_path.c ---- */
+
+/* What an interface's arrivals have shown about the prediction of RSS. */
+struct return_path {
+    uint32_t row;       /* packets that arrived as predicted since the last that did not */
+    uint32_t needed;    /* that many in a row are proof ... */
+    uint64_t seen;      /* ... if they were of many connections: a set of their hashes' top bits */
+    bool holds;
+};
+
+void return_path_init(struct net *net);
+
+/* The worker that a packet belongs to. O(1). */
+uint16_t return_path_owner(struct net *net, const struct arrival *arrival,
+                           const struct flow_tuple *tuple);
+
 /* ---- the worker's net ---- */
 
 struct transmit {
@@ -307,6 +324,7 @@ struct net {
     struct local_table local;
     struct neighbour_table neighbours;
     struct transmit transmits[NET_INTERFACES_MAX];
+    struct return_path return_paths[NET_INTERFACES_MAX];
 };
 
 static inline uint32_t neighbour_index(const struct net *net, const struct neighbour *neighbour)

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct port_rss;
 struct rte_mbuf;
 struct rte_mempool;
 
@@ -34,6 +35,7 @@ struct port_queue {
     struct rte_mempool *mempool; /* where mbufs sent here have to come from */
     const struct port_features *features;
     uint16_t device_id;
-    uint16_t queue_id;
-    bool spreads; /* the port chooses the owner of a client connection (RSS, verified) */
+    uint16_t queue_id;          /* = the worker that reads it */
+    const struct port_rss *rss; /* what RSS is predicted to do (rss.h); NULL: nothing is known */
+    uint64_t spreads; /* 1: arrivals prove the prediction; a gauge (counter.h) of the worker */
 };

@@ -3,6 +3,7 @@
 #include "dataplane/base/check.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/net/port_pool.h"
+#include "dataplane/net/rss_setup.h"
 
 #include <errno.h>
 #include <linux/if_packet.h>
@@ -29,7 +30,6 @@
 #define AF_XDP_CHUNK_MAX  4096
 #define EMPTY_RECEIVE_NS  (200 * CLOCK_MS) /* longer: it sleeps, busy polling was refused */
 #define RX_CHECKSUMS      (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM)
-#define RSS_TYPES         (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP)
 
 /* What the steps of port_open() hand on. */
 struct opening {
@@ -110,7 +110,7 @@ static void features_note(struct opening *opening)
         .tx_checksum_ip = (tx & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM) != 0,
         .tx_checksum_tcp = (tx & RTE_ETH_TX_OFFLOAD_TCP_CKSUM) != 0,
         .multi_segment_tx = (tx & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0,
-        .rss = (info->flow_type_rss_offloads & RSS_TYPES) != 0,
+        .rss = (info->flow_type_rss_offloads & RSS_SETUP_TYPES) != 0,
         .mtu_max = mtu_max(info),
         .queues_max = RTE_MIN(info->max_rx_queues, info->max_tx_queues),
         .rss_types = info->flow_type_rss_offloads,
@@ -177,13 +177,17 @@ static bool configure(struct opening *opening)
 {
     struct port *port = opening->port;
     const struct port_features *features = &port->features;
-    bool spread = features->rss && opening->request->queues > 1;
+    uint8_t key[PORT_RSS_KEY_BYTES_MAX];
     struct rte_eth_conf conf = {
-        .rxmode.mq_mode = spread ? RTE_ETH_MQ_RX_RSS : RTE_ETH_MQ_RX_NONE,
+        .rxmode.mq_mode = RTE_ETH_MQ_RX_NONE,
         .rxmode.mtu = opening->request->mtu,
         .rxmode.offloads = features->rx_checksum ? RX_CHECKSUMS : 0,
-        .rx_adv_conf.rss_conf.rss_hf = spread ? features->rss_types & RSS_TYPES : 0,
     };
+    if (features->rss && opening->request->queues > 1)
+        rss_setup_ask(&opening->info, key, &conf);
+    if (opening->info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_RSS_HASH &&
+        conf.rxmode.mq_mode == RTE_ETH_MQ_RX_RSS)
+        conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_RSS_HASH;
     if (features->tx_checksum_ip)
         conf.txmode.offloads |= RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
     if (features->tx_checksum_tcp)
@@ -322,7 +326,8 @@ static bool setup_queue(struct opening *opening, uint16_t index)
     queue->features = &port->features;
     queue->device_id = port->device_id;
     queue->queue_id = index;
-    queue->spreads = false; /* until a self-test has verified what RSS does */
+    queue->rss = NULL; /* see note_rss() */
+    queue->spreads = 0;
     return true;
 }
 
@@ -404,6 +409,16 @@ static bool note_mac(const struct opening *opening)
     return true;
 }
 
+/* Whether the arrivals will be where it is predicted, they will show themselves (return_path.c). */
+static void note_rss(const struct opening *opening)
+{
+    struct port *port = opening->port;
+    port->rss_known = port->features.rss && rss_setup_read(port->device_id, &opening->info,
+                                                           port->queue_count, &port->rss);
+    for (uint16_t i = 0; i < port->queue_count; i++)
+        port->queues[i].rss = port->rss_known ? &port->rss : NULL;
+}
+
 static bool start(struct opening *opening)
 {
     struct port *port = opening->port;
@@ -413,6 +428,7 @@ static bool start(struct opening *opening)
     /* Frames for other stations are no business of ours; drivers without a filter refuse. */
     (void)rte_eth_promiscuous_disable(port->device_id);
     receive_multicast(opening);
+    note_rss(opening);
     if (!note_mac(opening))
         return false;
     wait_for_link(port);

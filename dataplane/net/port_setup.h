@@ -5,6 +5,7 @@
 #pragma once
 
 #include "dataplane/net/port.h"
+#include "dataplane/net/rss.h"
 
 #include <stddef.h>
 
@@ -33,6 +34,8 @@ struct port {
     int socket_id;
     int multicast_socket; /* keeps a kernel interface in all-multicast mode; -1: none */
     struct port_features features;
+    bool rss_known; /* its RSS can be predicted: `rss` */
+    struct port_rss rss;
     struct port_queue queues[64];
 };
 

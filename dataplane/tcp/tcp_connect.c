@@ -1,10 +1,13 @@
 /*
  * tcp_connect: active opens: RFC 9293 3.10.1 (OPEN), and our source ports: RFC 6056 3.3.1 (simple
- * randomization), from this worker's slice only, so that replies find their way back.
+ * randomization), from this worker's slice only, so that replies find their way back; where it is
+ * known which queue the port will put them in, from those that come straight to this worker.
  */
 #include "dataplane/tcp/tcp_internal.h"
 
 #define PORT_TRIES 128u /* at 95 % of all ports in use one of 700 attempts fails */
+#define DIRECT_TRIES                                                                               \
+    96u /* of these, for a port whose replies come to us: one of W is, of W workers */
 
 /* The slice: every port from FLOW_SOURCE_PORT_FIRST on whose owner we are. */
 static uint16_t port_at(const struct tcp *tcp, uint32_t index)
@@ -41,15 +44,35 @@ static bool claim(struct tcp *tcp, const struct flow_tuple *tuple, uint32_t hash
     return true;
 }
 
+static void count_port(struct tcp *tcp, enum net_replies replies)
+{
+    switch (replies) {
+    case NET_REPLIES_HERE:
+        tcp_count(tcp, connect_replies_here);
+        break;
+    case NET_REPLIES_ELSEWHERE:
+        tcp_count(tcp, connect_replies_elsewhere);
+        break;
+    case NET_REPLIES_UNKNOWN:
+        tcp_count(tcp, connect_replies_unknown);
+        break;
+    }
+}
+
 /* A source port for a tuple that lacks one. False: none found in PORT_TRIES. */
-static bool choose_port(struct tcp *tcp, struct flow_tuple *tuple, uint32_t *hash, uint32_t *iss,
-                        uint64_t now)
+static bool choose_port(struct tcp *tcp, const struct net_path *path, struct flow_tuple *tuple,
+                        uint32_t *hash, uint32_t *iss, uint64_t now)
 {
     for (uint32_t i = 0; i < PORT_TRIES; i++) {
         tuple->local_port = port_at(tcp, random_below(tcp->config.random, tcp->port_count));
+        enum net_replies replies = net_replies(tcp->config.net, path, tuple);
+        if (replies == NET_REPLIES_ELSEWHERE && i < DIRECT_TRIES)
+            continue;
         *hash = tcp_table_hash(&tcp->table, tuple);
-        if (claim(tcp, tuple, *hash, iss, now))
-            return true;
+        if (!claim(tcp, tuple, *hash, iss, now))
+            continue;
+        count_port(tcp, replies);
+        return true;
     }
     tcp_count(tcp, connect_no_port);
     return false;
@@ -83,7 +106,7 @@ static struct tcp_conn *open_from(struct tcp *tcp, const struct ip_address *loca
     }
     uint32_t hash;
     uint32_t iss;
-    if (!choose_port(tcp, &tuple, &hash, &iss, now))
+    if (!choose_port(tcp, &path, &tuple, &hash, &iss, now))
         return NULL;
     return tcp_conn_new(tcp, &tuple, hash, &path, iss, now);
 }

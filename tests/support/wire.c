@@ -59,6 +59,8 @@ struct wire {
     void *tap_context;
     wire_steer *steer;
     void *steer_context;
+    wire_hash *hash;
+    void *hash_context;
     struct direction directions[WIRE_ENDS_MAX][WIRE_ENDS_MAX];
     struct end ends[WIRE_ENDS_MAX];
 };
@@ -415,6 +417,9 @@ static struct rte_mbuf *packet_of(struct wire_queue *queue, const struct frame *
     memcpy(room, frame->data, frame->length);
     if (wire->tap != NULL)
         wire->tap(wire->tap_context, true, queue->end, frame->data, frame->length, wire->now);
+    if (wire->hash != NULL &&
+        wire->hash(wire->hash_context, queue->end, frame->data, frame->length, &packet->hash.rss))
+        packet->ol_flags |= RTE_MBUF_F_RX_RSS_HASH;
     if (wire->config.features.rx_checksum)
         packet->ol_flags |= checksum_flags((uint8_t *)room, frame->length);
     wire->statistics.delivered++;
@@ -477,7 +482,7 @@ static void queue_init(struct wire *wire, uint16_t end, uint16_t queue)
         .features = &wire->config.features,
         .device_id = end,
         .queue_id = queue,
-        .spreads = wire->config.spreads,
+        .rss = wire->config.rss,
     };
 }
 
@@ -563,6 +568,12 @@ void wire_set_steer(struct wire *wire, wire_steer *steer, void *context)
 {
     wire->steer = steer;
     wire->steer_context = context;
+}
+
+void wire_set_hash(struct wire *wire, wire_hash *hash, void *context)
+{
+    wire->hash = hash;
+    wire->hash_context = context;
 }
 
 uint32_t wire_in_flight(const struct wire *wire)

@@ -26,7 +26,7 @@ struct wire_config {
     uint32_t mbufs;                /* of each queue */
     uint16_t mbuf_bytes;           /* data room without headroom; 0: 2048 */
     struct port_features features; /* mtu_max 0: 1500 */
-    bool spreads;                  /* what the queues say about their choice of owners */
+    const struct port_rss *rss;    /* what the queues say about it; NULL: nothing */
 };
 
 /* test_eal_init() and everything else; never NULL. */
@@ -80,6 +80,11 @@ void wire_set_tap(struct wire *wire, wire_tap *tap, void *context);
 /* Chooses the queue of END for a frame. Default (NULL): by a hash of addresses and ports. */
 typedef uint16_t wire_steer(void *context, uint16_t end, const uint8_t *frame, uint16_t length);
 void wire_set_steer(struct wire *wire, wire_steer *steer, void *context);
+
+/* The hash that END's card tells with a frame; false: it tells none. Default (NULL): none. */
+typedef bool wire_hash(void *context, uint16_t end, const uint8_t *frame, uint16_t length,
+                       uint32_t *hash);
+void wire_set_hash(struct wire *wire, wire_hash *hash, void *context);
 
 /* A frame as if END had sent it (wire_send_to: only towards TO). For hand-made packets. */
 void wire_inject(struct wire *wire, uint16_t end, const void *frame, uint16_t length);

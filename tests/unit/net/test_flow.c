@@ -47,9 +47,9 @@ static uint16_t owner(struct fixture *fixture, const char *to, uint16_t from_por
     return arrivals.own_count == 1 ? 0 : arrivals.foreign_owner[0];
 }
 
-static void open_workers(struct fixture *fixture, bool spreads)
+static void open_workers(struct fixture *fixture)
 {
-    struct wire_config config = {.ends = 2, .queues = WORKERS, .mbufs = 63, .spreads = spreads};
+    struct wire_config config = {.ends = 2, .queues = WORKERS, .mbufs = 63};
     fixture_open_as(fixture, &config, 0, WORKERS);
     net_host_open(&fixture->host);
     fixture_set_vips(fixture);
@@ -58,7 +58,7 @@ static void open_workers(struct fixture *fixture, bool spreads)
 static void replies_to_our_connections_go_to_the_owner_of_the_port(void **state)
 {
     struct fixture fixture;
-    open_workers(&fixture, false);
+    open_workers(&fixture);
     for (uint16_t i = 0; i < 16; i++) {
         uint16_t port = (uint16_t)(FLOW_SOURCE_PORT_FIRST + i);
         assert_int_equal(owner(&fixture, "10.0.0.1", 80, port), port % WORKERS);
@@ -71,7 +71,7 @@ static void replies_to_our_connections_go_to_the_owner_of_the_port(void **state)
 static void clients_are_spread_by_the_tuple(void **state)
 {
     struct fixture fixture;
-    open_workers(&fixture, false);
+    open_workers(&fixture);
     for (uint16_t port = 1024; port < 1064; port++) {
         struct flow_tuple tuple = tuple_of(VIP4, "10.0.0.2", port);
         assert_int_equal(owner(&fixture, VIP4, port, 443), flow_spread(&tuple) % WORKERS);
@@ -84,19 +84,9 @@ static void clients_are_spread_by_the_tuple(void **state)
 static void a_high_port_of_a_vip_is_a_listener_not_a_source_port(void **state)
 {
     struct fixture fixture;
-    open_workers(&fixture, false);
+    open_workers(&fixture);
     struct flow_tuple tuple = {address(VIP4), address("10.0.0.2"), 40001, 1024};
     assert_int_equal(owner(&fixture, VIP4, 1024, 40001), flow_spread(&tuple) % WORKERS);
-    fixture_close(&fixture);
-}
-
-static void a_port_that_spreads_chose_the_owner_of_clients_already(void **state)
-{
-    struct fixture fixture;
-    open_workers(&fixture, true);
-    for (uint16_t port = 1024; port < 1040; port++)
-        assert_int_equal(owner(&fixture, VIP4, port, 443), 0);
-    assert_int_equal(owner(&fixture, "10.0.0.1", 80, 32768 + 3), 3);
     fixture_close(&fixture);
 }
 
@@ -106,7 +96,7 @@ static void an_icmp_error_goes_where_the_packet_that_it_quotes_came_from(void **
     struct frame quoted, frame;
     struct net_arrivals arrivals;
     struct frame_ends ours = {{0}, {0}, 0, "10.0.0.1", "10.0.0.9"};
-    open_workers(&fixture, false);
+    open_workers(&fixture);
     frame_tcp(&quoted, &ours, 32768 + 2, 80, 0);
     uint8_t message[8 + 28] = {3, 4, [6] = 1300 >> 8, [7] = 1300 & 0xff};
     memcpy(message + 8, quoted.data + 14, 28);
@@ -127,7 +117,6 @@ int main(void)
         cmocka_unit_test(replies_to_our_connections_go_to_the_owner_of_the_port),
         cmocka_unit_test(clients_are_spread_by_the_tuple),
         cmocka_unit_test(a_high_port_of_a_vip_is_a_listener_not_a_source_port),
-        cmocka_unit_test(a_port_that_spreads_chose_the_owner_of_clients_already),
         cmocka_unit_test(an_icmp_error_goes_where_the_packet_that_it_quotes_came_from),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,7 +37,7 @@ static void a_device_comes_up_at_run_time_and_goes_again(void **state)
             fail_msg("%s", message);
         assert_string_equal(port.driver, "net_null");
         assert_int_equal(port.queue_count, request.queues);
-        assert_false(port.queues[0].spreads);
+        assert_int_equal(port.queues[0].spreads, 0);
         assert_ptr_equal(port.queues[0].features, &port.features);
         for (uint16_t i = 1; i < request.queues; i++)
             assert_ptr_not_equal(port.queues[i].mempool, port.queues[i - 1].mempool);
@@ -47,6 +47,29 @@ static void a_device_comes_up_at_run_time_and_goes_again(void **state)
                             "ring_mt_rts");
         port_close(&port);
     }
+}
+
+/* net_null has what cards have, though it receives nothing. */
+static void the_rss_of_several_queues_is_known(void **state)
+{
+    struct port_request request = request_of("net_null1,no-rx=1");
+    if (!port_open(&port, &request, message, sizeof(message)))
+        fail_msg("%s", message);
+    assert_false(port.rss_known); /* one queue: nothing to know */
+    assert_null(port.queues[0].rss);
+    port_close(&port);
+    request.queues = 3;
+    if (!port_open(&port, &request, message, sizeof(message)))
+        fail_msg("%s", message);
+    assert_true(port.rss_known && port.rss.v4 && port.rss.v6);
+    assert_int_equal(port.rss.entries, port.features.reta_entries);
+    for (uint16_t i = 0; i < 3; i++)
+        assert_ptr_equal(port.queues[i].rss, &port.rss);
+    for (uint16_t i = 0; i < port.rss.entries; i++)
+        assert_int_equal(port.rss.queues[i], i % 3); /* each queue has its share */
+    static const uint32_t none[16];
+    assert_memory_not_equal(port.rss.nibbles[0], none, sizeof(none));
+    port_close(&port);
 }
 
 static void packets_go_around_a_ring(void **state)
@@ -122,6 +145,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_device_comes_up_at_run_time_and_goes_again),
+        cmocka_unit_test(the_rss_of_several_queues_is_known),
         cmocka_unit_test(packets_go_around_a_ring),
         cmocka_unit_test(refusals_say_what_is_wrong),
         cmocka_unit_test(after_a_refusal_the_device_can_be_opened),
