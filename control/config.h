@@ -95,6 +95,12 @@ struct config_service {
     struct config_health health;
 };
 
+/* A member of a JSON object and the literal value it must have, as JSON. */
+struct config_literal {
+    char name[CONFIG_NAME_MAX];
+    char value[CONFIG_NAME_MAX + 2];
+};
+
 struct config_coalesce {
     enum coalesce_mode mode;
     bool share_across_principals;
@@ -109,6 +115,8 @@ struct config_coalesce {
     uint32_t neutral_header_count;
     char (*principal_headers)[CONFIG_NAME_MAX];
     uint32_t principal_header_count;
+    struct config_literal *when_json;
+    uint32_t when_json_count;
 };
 
 struct config_route {

@@ -143,6 +143,10 @@ static const struct config_key coalesce_keys[] = {
     {"principal_headers", KEY_TEXTS, 0,
      COUNTED(config_coalesce, principal_headers, principal_header_count), .capacity = 32,
      .help = "headers with API keys: they say who asks"},
+    {"when_json", KEY_LITERALS, 0, COUNTED(config_coalesce, when_json, when_json_count),
+     .capacity = 16,
+     .help = "POST bodies share only if they are JSON objects with these members: "
+             "{\"temperature\": 0}"},
 };
 static OBJECT(coalesce_object, config_coalesce, coalesce_keys);
 

@@ -19,6 +19,7 @@ enum key_type {
     KEY_ADDRESS,   /* struct ip_address */
     KEY_PREFIXES,  /* struct ip_prefix *, or inline array with `capacity`; count beside */
     KEY_TEXTS,     /* char (*)[CONFIG_NAME_MAX]; count beside */
+    KEY_LITERALS,  /* struct config_literal *, from an object's members; count beside */
     KEY_ARGUMENTS, /* char **; count beside */
     KEY_PERMILLES, /* uint32_t[capacity] from percentages; count beside */
     KEY_OBJECT,    /* an inline struct */

@@ -66,6 +66,9 @@ static void print_type(FILE *out, const struct config_key *key)
     case KEY_ARGUMENTS:
         fprintf(out, "texts, at most %u", key->capacity);
         return;
+    case KEY_LITERALS:
+        fprintf(out, "object of literals, at most %u", key->capacity);
+        return;
     case KEY_PERMILLES:
         fprintf(out, "percentages, at most %u", key->capacity);
         return;

@@ -319,6 +319,85 @@ static void read_texts(const struct place *place, const json_t *json)
     }
 }
 
+/* The shortest text that is read as the same number, so that 0.7 stays 0.7. */
+static void real_text(double value, char *out, size_t size)
+{
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(out, size, "%.*g", digits, value);
+        if (strtod(out, NULL) == value)
+            return;
+    }
+}
+
+/* A text that clients write in one way only. */
+static bool is_plain_text(const json_t *json)
+{
+    const char *text = json_string_value(json);
+    return json_string_length(json) < CONFIG_NAME_MAX && strlen(text) == json_string_length(json) &&
+           strpbrk(text, "\"\\") == NULL && !has_control_character(text);
+}
+
+/* False: no literal that request bodies are compared with. */
+static bool literal_text(const json_t *json, char *out, size_t size)
+{
+    switch (json_typeof(json)) {
+    case JSON_STRING:
+        snprintf(out, size, "\"%s\"", json_string_value(json));
+        return is_plain_text(json);
+    case JSON_INTEGER:
+        snprintf(out, size, "%lld", (long long)json_integer_value(json));
+        return true;
+    case JSON_REAL:
+        real_text(json_real_value(json), out, size);
+        return true;
+    case JSON_TRUE:
+    case JSON_FALSE:
+        snprintf(out, size, "%s", json_is_true(json) ? "true" : "false");
+        return true;
+    case JSON_NULL:
+        snprintf(out, size, "null");
+        return true;
+    case JSON_OBJECT:
+    case JSON_ARRAY:
+        break;
+    }
+    return false;
+}
+
+static void read_literal(const struct place *place, const char *name, const json_t *value,
+                         struct config_literal *literal)
+{
+    char path[CONFIG_PATH_MAX];
+    snprintf(path, sizeof(path), "%s.%.*s", place->path, CONFIG_NAME_MAX, name);
+    if (name[0] == '\0' || strlen(name) >= CONFIG_NAME_MAX)
+        config_found(place->reader->findings, path, "expected a name of 1 to %d bytes",
+                     CONFIG_NAME_MAX - 1);
+    else if (!literal_text(value, literal->value, sizeof(literal->value)))
+        config_found(place->reader->findings, path,
+                     "is %s; expected a number, true, false, null, or a text of at most %d bytes "
+                     "without quotes, backslashes and control characters",
+                     json_kind(value), CONFIG_NAME_MAX - 1);
+    else
+        memcpy(literal->name, name, strlen(name));
+}
+
+static void read_literals(const struct place *place, const json_t *json)
+{
+    if (!json_is_object(json)) {
+        found_kind(place, json, "an object: names of members and their values");
+        return;
+    }
+    struct config_literal *room = list_room(place, json_object_size(json), sizeof(*room));
+    const char *name;
+    json_t *value;
+    if (room == NULL)
+        return;
+    json_object_foreach((json_t *)json, name, value)
+    {
+        read_literal(place, name, value, room++);
+    }
+}
+
 static void read_arguments(const struct place *place, const json_t *json)
 {
     char **room = begin_list(place, json, sizeof(*room));
@@ -441,6 +520,9 @@ static void read_value(const struct place *place, const json_t *json)
         return;
     case KEY_TEXTS:
         read_texts(place, json);
+        return;
+    case KEY_LITERALS:
+        read_literals(place, json);
         return;
     case KEY_ARGUMENTS:
         read_arguments(place, json);

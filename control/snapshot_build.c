@@ -42,6 +42,18 @@ static const struct bytes *texts(struct builder *builder, char (*from)[CONFIG_NA
     return room;
 }
 
+static const struct snapshot_literal *literals(struct builder *builder,
+                                               const struct config_literal *from, uint32_t count)
+{
+    struct snapshot_literal *room = take(builder, count * sizeof(*room));
+    for (uint32_t i = 0; i < count; i++) {
+        struct snapshot_literal one = {text(builder, from[i].name), text(builder, from[i].value)};
+        if (room != NULL)
+            room[i] = one;
+    }
+    return room;
+}
+
 static void add_listeners(struct builder *builder, const struct config *config,
                           struct snapshot *out)
 {
@@ -72,6 +84,8 @@ static struct snapshot_coalesce coalesce_of(struct builder *builder,
         .neutral_header_count = from->neutral_header_count,
         .principal_headers = texts(builder, from->principal_headers, from->principal_header_count),
         .principal_header_count = from->principal_header_count,
+        .when_json = literals(builder, from->when_json, from->when_json_count),
+        .when_json_count = from->when_json_count,
     };
 }
 

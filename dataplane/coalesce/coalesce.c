@@ -14,6 +14,7 @@ static void set_payload_marks(struct coalesce *coalesce)
 {
     coalesce->payload_low = coalesce->config.segments / 8;
     coalesce->payload_shed = coalesce->config.segments / 16;
+    coalesce->held_segments_max = coalesce->config.segments / HELD_BODY_SHARE;
 }
 
 /* A section each for request and head of a flight; few have trailers. */
@@ -45,6 +46,9 @@ static bool create_pools(struct coalesce *coalesce)
            pool_init(&coalesce->loans, "coalesce loans", POOL_LIFO, pieces, sizeof(struct loan),
                      config->socket_id) &&
            pool_init(&coalesce->lents, "coalesce lent", POOL_LIFO, pieces, sizeof(struct lent),
+                     config->socket_id) &&
+           pool_init(&coalesce->helds, "coalesce request bodies", POOL_LIFO,
+                     config->segments / HELD_BODY_SHARE + 1, sizeof(struct held_body),
                      config->socket_id) &&
            segment_pool_init(&coalesce->payload, "coalesce payload", config->segments,
                              config->segment_bytes, config->socket_id);
@@ -116,6 +120,7 @@ static void count_verdict(struct coalesce_counters *counters, enum key_verdict v
     switch (verdict) {
     case KEY_OK:
     case KEY_SHADOW:
+    case KEY_HOLD_BODY:
     case KEY_VERDICTS:
         return;
     case KEY_ROUTE_OFF:
@@ -126,6 +131,12 @@ static void count_verdict(struct coalesce_counters *counters, enum key_verdict v
         return;
     case KEY_HAS_BODY:
         counter_add(&counters->bypass_body, 1);
+        return;
+    case KEY_BODY_BOUND:
+        counter_add(&counters->bypass_body_bound, 1);
+        return;
+    case KEY_PREDICATE:
+        counter_add(&counters->bypass_when_json, 1);
         return;
     case KEY_EXPECT_OR_UPGRADE:
         counter_add(&counters->bypass_expect, 1);
@@ -233,7 +244,7 @@ static enum subscribe_result lead(struct coalesce *coalesce, struct subscriber *
                                   uint64_t hash, uint64_t now)
 {
     struct key_entry *met = NULL;
-    struct flight *flight = flight_take(coalesce, request, now);
+    struct flight *flight = flight_take(coalesce, request, subscriber->held, now);
     if (flight == NULL)
         return SUBSCRIBE_NO_MEMORY;
     if (with_key)
@@ -407,7 +418,7 @@ uint32_t coalesce_objects_used(const struct coalesce *coalesce)
     const struct entries *entries = &coalesce->entries;
     return pool_used(&coalesce->flights) + pool_used(&coalesce->branches) +
            pool_used(&coalesce->loans) + pool_used(&coalesce->relays) +
-           pool_used(&coalesce->lents) + section_pools_used(&coalesce->sections) +
+           pool_used(&coalesce->lents) + pool_used(&coalesce->helds) + section_pools_used(&coalesce->sections) +
            pool_used(&coalesce->payload.segments) + (entries->count - entries->free_count) +
            pool_used(&entries->small_keys) + pool_used(&entries->large_keys) +
            coalesce->refusal_count;

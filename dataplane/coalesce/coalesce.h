@@ -26,6 +26,7 @@
 
 struct coalesce;
 struct coalesce_table;
+struct held_body;
 struct subscriber;
 struct rte_rcu_qsbr;
 
@@ -91,6 +92,7 @@ struct feed {
     uint32_t subscriber_count;
     /* Private to coalesce: see feed.h. */
     enum feed_host host;
+    struct held_body *held; /* the request's body, while somebody may need it; NULL: none */
     bool keeps_prefix;
     uint32_t behind_count;
     uint64_t behind_until;
@@ -135,6 +137,7 @@ struct subscriber {
     struct body_cursor cursor; /* the exchange advances it as it sends */
     enum subscriber_role role;
     uint64_t joined_at_bytes; /* body position of the flight when it joined */
+    struct held_body *held;   /* its request's body, see coalesce_body_take(); NULL: none */
     /* Private to coalesce. */
     struct feed *home;      /* the feed in whose list it is, also while pending */
     uint64_t told_position; /* the cursor's, as the feed last heard */
@@ -148,6 +151,9 @@ enum key_verdict {
     KEY_SHADOW,    /* eligible, but the route only counts */
     KEY_METHOD,
     KEY_HAS_BODY,
+    KEY_HOLD_BODY,  /* eligible: hold its body until the end, then coalesce_key_of_body() */
+    KEY_BODY_BOUND, /* the body is too large, too slow, or there is no memory to hold it */
+    KEY_PREDICATE,  /* C27: the body has not the members that the route requires */
     KEY_EXPECT_OR_UPGRADE,
     KEY_CLIENT_OPTED_OUT, /* cache-control, pragma, x-no-coalesce */
     KEY_UNKEYED_HEADER,   /* a forwarded header that is neither keyed nor neutral */
@@ -160,7 +166,7 @@ struct flight_request {
     const struct fields *fields; /* the request header section as forwarded */
     const struct snapshot *snapshot;
     uint16_t route;           /* index into snapshot->routes */
-    bool has_body;            /* body follows by coalesce_request_body() */
+    bool has_body;            /* body, or more of it, follows by coalesce_request_body() */
     bool idempotent;          /* RFC 9110 9.2.2 */
     struct bytes key;         /* coalesce_key(): empty: own flight */
     enum key_verdict verdict; /* KEY_SHADOW: count whom the key would have met */
@@ -219,8 +225,32 @@ enum key_verdict coalesce_key(const struct snapshot_route *route, uint16_t route
                               struct bytes *out_key, struct bytes *out_detail);
 
 /*
+ * The same for a request whose verdict was KEY_HOLD_BODY and whose body is complete now (C2, C27).
+ * FIELDS are those that coalesce_key() saw. O(body) when the route has a predicate.
+ */
+enum key_verdict coalesce_key_of_body(const struct snapshot_route *route, uint16_t route_index,
+                                      const struct fields *fields, const struct held_body *body,
+                                      uint8_t *out, struct bytes *out_key,
+                                      struct bytes *out_detail);
+
+/*
+ * Hold the body of a request whose verdict is KEY_HOLD_BODY: take, append, end. NULL and false: a
+ * bound is reached, nothing was taken; a flight of its own then, which takes over what is held.
+ * The subscriber's `held` is the caller's reference: set it before coalesce_subscribe(), drop it
+ * when the answer's head was read, or the exchange ends. append costs SHA-256 of the bytes.
+ */
+struct held_body *coalesce_body_take(struct coalesce *coalesce);
+bool coalesce_body_append(struct held_body *held, struct bytes bytes);
+void coalesce_body_end(struct held_body *held);
+uint64_t coalesce_body_length(const struct held_body *held);
+
+/* Give the reference back and forget it. Harmless for NULL. */
+void coalesce_body_drop(struct held_body **held);
+
+/*
  * Put the subscriber on a flight: join one with the same key, or lead a new one. With an empty key
- * always a new one. thread owner   cost one table look-up, at most one compare-and-swap
+ * always a new one. A held body is the request's: all of it when it has ended, else its beginning,
+ * which moves to the flight. thread owner   cost one table look-up, at most one compare-and-swap
  */
 enum subscribe_result coalesce_subscribe(struct coalesce *coalesce, struct subscriber *subscriber,
                                          const struct flight_request *request, uint64_t now);

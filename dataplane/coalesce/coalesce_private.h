@@ -9,6 +9,7 @@
 #include "dataplane/coalesce/coalesce.h"
 #include "dataplane/coalesce/entries.h"
 #include "dataplane/coalesce/feed.h"
+#include "dataplane/coalesce/held_body.h"
 #include "dataplane/h2/section.h"
 
 /* Bounds and times that are not per route (docs/coalescing.md). */
@@ -42,6 +43,7 @@ struct coalesce {
     struct pool loans;
     struct pool relays; /* POOL_FIFO: named in mail */
     struct pool lents;
+    struct pool helds; /* struct held_body */
     struct section_pools sections;
     struct segment_pool payload;
     struct fields scratch;        /* a response head being stripped */
@@ -57,6 +59,8 @@ struct coalesce {
     uint32_t refusal_head;
     uint32_t refusal_count;
     uint32_t retries_budgeted; /* second attempts under way that count against the budget */
+    uint32_t held_segments;    /* of request bodies that are held */
+    uint32_t held_segments_max;
     uint32_t payload_low;      /* free segments below which windows stay shut */
     uint32_t payload_shed;     /* free segments below which no flight is begun */
 };

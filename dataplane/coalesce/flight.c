@@ -18,6 +18,18 @@ static void read_request(struct flight *flight, const struct flight_request *req
         body_end(&flight->request_body);
 }
 
+/* A complete body is shared, the beginning of one is taken over; its sender has its credit. */
+static void take_body(struct flight *flight, struct held_body *held)
+{
+    if (held == NULL)
+        return;
+    flight->request_told = held->body.written_bytes;
+    if (held->body.ended)
+        flight->feed.held = held_body_hold(held);
+    else
+        held_body_move(held, &flight->request_body);
+}
+
 static void read_route(struct flight *flight, const struct flight_request *request)
 {
     const struct snapshot_route *route = &request->snapshot->routes[request->route];
@@ -57,7 +69,7 @@ static void init_flight(struct flight *flight, struct coalesce *coalesce, uint64
 }
 
 struct flight *flight_take(struct coalesce *coalesce, const struct flight_request *request,
-                           uint64_t now)
+                           struct held_body *held, uint64_t now)
 {
     if (payload_free(coalesce) < coalesce->payload_shed) {
         COALESCE_COUNT(coalesce, shed_payload);
@@ -74,6 +86,7 @@ struct flight *flight_take(struct coalesce *coalesce, const struct flight_reques
         pool_give(&coalesce->flights, flight);
         return NULL;
     }
+    take_body(flight, held);
     read_request(flight, request);
     read_route(flight, request);
     return flight;
@@ -269,6 +282,7 @@ void flight_join(struct flight *flight, struct subscriber *subscriber, uint64_t 
 {
     flight_welcome(flight, deadline_ns);
     feed_add(&flight->feed, subscriber, SUBSCRIBER_JOINED, deadline_ns);
+    held_body_swap(&subscriber->held, flight->feed.held);
     COALESCE_COUNT(flight->coalesce, joined_local);
 }
 

@@ -130,6 +130,12 @@ enum admission {
     ADMIT_BOUND,   /* C16 */
 };
 
+/* What is sent to the backend: the held body, or what the leader pushes. */
+static inline const struct body *flight_request_source(const struct flight *flight)
+{
+    return flight->feed.held != NULL ? &flight->feed.held->body : &flight->request_body;
+}
+
 static inline struct flight *flight_of_feed(struct feed *feed)
 {
     return container_of(feed, struct flight, feed);
@@ -137,12 +143,9 @@ static inline struct flight *flight_of_feed(struct feed *feed)
 
 /* flight.c */
 
-/*
- * A new flight for the request, with the subscriber as its leader; ENTRY from flight_publish_key().
- * NULL: no memory, counted.
- */
+/* A new flight for the request and its held body (may be NULL). NULL: no memory, counted. */
 struct flight *flight_take(struct coalesce *coalesce, const struct flight_request *request,
-                           uint64_t now);
+                           struct held_body *held, uint64_t now);
 void flight_lead(struct flight *flight, struct subscriber *subscriber, uint64_t deadline_ns,
                  uint64_t now);
 
@@ -200,6 +203,9 @@ bool flight_request_body(struct flight *flight, struct subscriber *leader, struc
                          bool end, const struct fields *trailers, uint64_t now);
 void flight_request_rewind(struct flight *flight);
 void flight_request_clear(struct flight *flight);
+
+/* There will be no second attempt: a held body that has been handed over may go. */
+void flight_request_unneeded(struct flight *flight);
 
 /* flight_response.c */
 void flight_response_headers(struct attempt *attempt, const struct fields *fields,

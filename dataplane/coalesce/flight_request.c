@@ -2,7 +2,8 @@
  * flight_request: the request on its way to the backend. It is pulled; what the leader pushes waits
  * in request_body. The body is kept from its beginning for a second attempt until it has outgrown
  * REPLAY_BYTES; after that only what has not been handed over yet is kept. The leader gets credit
- * for bytes when they are handed over for the first time.
+ * for bytes when they are handed over for the first time. A held body (held_body.h) is complete
+ * from the start and always kept.
  */
 #include "dataplane/coalesce/flight.h"
 
@@ -49,8 +50,8 @@ static void forget_sent(struct flight *flight)
 
 static struct h2_supply supply_headers(struct flight *flight)
 {
-    bool bare = flight->request_body.ended && flight->request_body.written_bytes == 0 &&
-                !has_trailers(flight);
+    const struct body *body = flight_request_source(flight);
+    bool bare = body->ended && body->written_bytes == 0 && !has_trailers(flight);
     flight->piece = bare ? PIECE_NONE : PIECE_BODY;
     flight->attempts++;
     return (struct h2_supply){.kind = H2_SUPPLY_HEADERS, .fields = &flight->request, .end = bare};
@@ -67,7 +68,7 @@ static struct h2_supply supply_end(struct flight *flight)
 
 static struct h2_supply supply_body(struct flight *flight, uint32_t max, uint64_t now)
 {
-    struct body *body = &flight->request_body;
+    const struct body *body = flight_request_source(flight);
     struct body_cursor *cursor = &flight->request_cursor;
     forget_sent(flight);
     if (body_is_read(body, cursor))
@@ -110,8 +111,15 @@ void flight_request_rewind(struct flight *flight)
 
 void flight_request_clear(struct flight *flight)
 {
+    coalesce_body_drop(&flight->feed.held);
     body_clear(&flight->request_body);
     section_give(&flight->coalesce->sections, &flight->request_trailers);
+}
+
+void flight_request_unneeded(struct flight *flight)
+{
+    if (flight->piece == PIECE_NONE)
+        coalesce_body_drop(&flight->feed.held);
 }
 
 /* It has outgrown what is kept for a second attempt. */

@@ -122,6 +122,7 @@ void flight_release_head(struct flight *flight, uint64_t now)
     flight_become(flight, FLIGHT_ANSWERING, CAUSE_HEAD_ARRIVED);
     flight_budget_release(flight);
     flight->feed.state = FEED_HEAD;
+    flight_request_unneeded(flight);
     timer_arm(wheel, &flight->patience, now + flight->idle_timeout_ns);
 }
 

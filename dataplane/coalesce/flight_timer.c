@@ -27,8 +27,9 @@ static void deadline_passed(struct timer *timer, void *context, uint64_t now)
 /* All that the client has sent is with the backend: it is not the backend that is late. */
 static bool waits_for_client(const struct flight *flight)
 {
-    return flight->attempt.began && !flight->request_body.ended &&
-           flight->request_cursor.position == flight->request_body.written_bytes;
+    const struct body *body = flight_request_source(flight);
+    return flight->attempt.began && !body->ended &&
+           flight->request_cursor.position == body->written_bytes;
 }
 
 /* It is we who keep the window shut. */

@@ -9,13 +9,15 @@
  *     headers   (token, value) by token, those of one name in the order of the request, END
  *     extra     for each of the route's key_headers and principal_headers: name, values, END;
  *               absent ones are there too, with no value
- *     body      its length: 0
+ *     body      its length; its SHA-256 if there is one
  */
 #include "dataplane/coalesce/key.h"
 
 #include "dataplane/base/reader.h"
 #include "dataplane/base/writer.h"
 #include "dataplane/coalesce/coalesce.h"
+#include "dataplane/coalesce/held_body.h"
+#include "dataplane/coalesce/json_match.h"
 
 #define KEY_END 0xff
 
@@ -87,6 +89,7 @@ enum key_mode {
 struct key_shape {
     uint8_t mode; /* enum key_mode */
     uint8_t across_principals;
+    uint8_t has_body;
 };
 
 static uint8_t lower_case(uint8_t c)
@@ -236,16 +239,20 @@ static enum key_verdict verdict_of(const struct snapshot_coalesce *rules,
         return KEY_ROUTE_OFF;
     if (!fields_find(fields, FIELD_METHOD, &method) || !method_may_share(rules->mode, method))
         return KEY_METHOD;
-    if (has_body)
+    bool is_post = bytes_equal_text(method, "POST");
+    if (has_body && !is_post)
         return KEY_HAS_BODY;
-    return verdict_of_headers(rules, fields, out_detail);
+    enum key_verdict verdict = verdict_of_headers(rules, fields, out_detail);
+    return verdict == KEY_OK && has_body ? KEY_HOLD_BODY : verdict;
 }
 
-static void put_shape(struct writer *key, const struct snapshot_route *route, uint16_t route_index)
+static void put_shape(struct writer *key, const struct snapshot_route *route, uint16_t route_index,
+                      bool has_body)
 {
     bool shadow = route->coalesce.mode == COALESCE_SHADOW;
     writer_u8(key, shadow ? KEY_MODE_SHADOW : KEY_MODE_SHARE);
     writer_u8(key, route->coalesce.share_across_principals);
+    writer_u8(key, has_body);
     writer_u16(key, route_index);
     writer_u16(key, route->service);
     put_part(key, route->name);
@@ -326,26 +333,71 @@ static void put_extras(struct writer *key, const struct snapshot_coalesce *rules
         put_extra(key, fields, rules->principal_headers[i]);
 }
 
-enum key_verdict coalesce_key(const struct snapshot_route *route, uint16_t route_index,
-                              const struct fields *fields, bool has_body, uint8_t *out,
-                              struct bytes *out_key, struct bytes *out_detail)
+static void put_body(struct writer *key, const struct held_body *body)
+{
+    writer_u64(key, body != NULL ? body->body.written_bytes : 0);
+    if (body != NULL)
+        writer_bytes(key, bytes_of(body->digest, SHA256_BYTES));
+}
+
+/* The request is eligible: its key. BODY may be NULL. */
+static enum key_verdict write_key(const struct snapshot_route *route, uint16_t route_index,
+                                  const struct fields *fields, const struct held_body *body,
+                                  uint8_t *out, struct bytes *out_key)
 {
     const struct snapshot_coalesce *rules = &route->coalesce;
     struct writer key = writer_over(out, COALESCE_KEY_BYTES);
-    *out_key = BYTES_NONE;
-    *out_detail = BYTES_NONE;
-    enum key_verdict verdict = verdict_of(rules, fields, has_body, out_detail);
-    if (verdict != KEY_OK)
-        return verdict;
-    put_shape(&key, route, route_index);
+    put_shape(&key, route, route_index, body != NULL);
     put_target(&key, fields);
     put_headers(&key, rules, fields);
     put_extras(&key, rules, fields);
-    writer_u64(&key, 0);
+    put_body(&key, body);
     if (key.failed)
         return KEY_TOO_LONG;
     *out_key = writer_written(&key);
     return rules->mode == COALESCE_SHADOW ? KEY_SHADOW : KEY_OK;
+}
+
+/* C27. A body that a POST has not cannot have what is required of it. */
+static bool body_is_as_required(const struct snapshot_coalesce *rules, const struct held_body *held)
+{
+    struct json_match match;
+    json_match_init(&match, rules->when_json, rules->when_json_count);
+    const struct segment *segment = held != NULL ? held->body.first : NULL;
+    for (; segment != NULL; segment = segment->next)
+        json_match_feed(&match, bytes_of(segment->data, segment->length));
+    return rules->when_json_count == 0 || json_match_holds(&match);
+}
+
+enum key_verdict coalesce_key(const struct snapshot_route *route, uint16_t route_index,
+                              const struct fields *fields, bool has_body, uint8_t *out,
+                              struct bytes *out_key, struct bytes *out_detail)
+{
+    struct bytes method = BYTES_NONE;
+    *out_key = BYTES_NONE;
+    *out_detail = BYTES_NONE;
+    enum key_verdict verdict = verdict_of(&route->coalesce, fields, has_body, out_detail);
+    if (verdict != KEY_OK)
+        return verdict;
+    if (fields_find(fields, FIELD_METHOD, &method) && bytes_equal_text(method, "POST") &&
+        !body_is_as_required(&route->coalesce, NULL))
+        return KEY_PREDICATE;
+    return write_key(route, route_index, fields, NULL, out, out_key);
+}
+
+enum key_verdict coalesce_key_of_body(const struct snapshot_route *route, uint16_t route_index,
+                                      const struct fields *fields, const struct held_body *body,
+                                      uint8_t *out, struct bytes *out_key,
+                                      struct bytes *out_detail)
+{
+    *out_key = BYTES_NONE;
+    *out_detail = BYTES_NONE;
+    enum key_verdict verdict = verdict_of(&route->coalesce, fields, true, out_detail);
+    if (verdict != KEY_HOLD_BODY)
+        return verdict;
+    if (!body_is_as_required(&route->coalesce, body))
+        return KEY_PREDICATE;
+    return write_key(route, route_index, fields, body, out, out_key);
 }
 
 static struct bytes get_part(struct reader *key)
@@ -358,6 +410,7 @@ static struct key_shape get_shape(struct reader *key)
     struct key_shape shape;
     shape.mode = reader_u8(key);
     shape.across_principals = reader_u8(key);
+    shape.has_body = reader_u8(key);
     reader_skip(key, 2 * sizeof(uint16_t));
     get_part(key);
     return shape;
@@ -373,11 +426,12 @@ static void skip_values(struct reader *key)
 static bool is_extra_of_key(struct bytes key, struct bytes name)
 {
     struct reader reader = reader_over(key);
-    get_shape(&reader);
+    struct key_shape shape = get_shape(&reader);
+    size_t tail = sizeof(uint64_t) + (shape.has_body != 0 ? SHA256_BYTES : 0);
     for (int i = 0; i < 4; i++)
         get_part(&reader);
     skip_values(&reader);
-    while (!reader.failed && reader_left(&reader) > sizeof(uint64_t)) {
+    while (!reader.failed && reader_left(&reader) > tail) {
         if (bytes_equal(get_part(&reader), name))
             return true;
         skip_values(&reader);

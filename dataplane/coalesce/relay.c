@@ -11,6 +11,7 @@ static void wait_for_tick(struct relay *relay)
 static void give(struct relay *relay)
 {
     check(relay->feed.subscriber_count == 0 && relay->oldest == NULL);
+    coalesce_body_drop(&relay->feed.held);
     list_remove(&relay->bucket_link);
     list_remove(&relay->waiting_link);
     pool_give(&relay->coalesce->relays, relay);
@@ -199,6 +200,15 @@ static enum admission admits(const struct relay *relay, uint64_t deadline_ns, ui
     return deadline_ns <= relay->branch->cap_at_ns ? ADMIT_OK : ADMIT_CAP;
 }
 
+/* One copy of the request's body for all who ask here, while they may be sent elsewhere. */
+static void share_body(struct relay *relay, struct subscriber *subscriber)
+{
+    struct feed *feed = &relay->feed;
+    if (feed->held == NULL && feed->state == FEED_WAITING && subscriber->held != NULL)
+        feed->held = held_body_hold(subscriber->held);
+    held_body_swap(&subscriber->held, feed->held);
+}
+
 static void extend_deadline(struct relay *relay, uint64_t deadline_ns)
 {
     _Atomic uint64_t *known = &relay->branch->deadline_ns;
@@ -219,6 +229,7 @@ bool relay_join(struct coalesce *coalesce, uint16_t owner, handle flight,
         flight_count_refusal(coalesce, admission);
         return false;
     }
+    share_body(relay, subscriber);
     if (relay->state == RELAY_ASKING) {
         feed_add(&relay->feed, subscriber, SUBSCRIBER_PENDING, deadline_ns);
         return true;
@@ -293,6 +304,7 @@ static bool show_head(struct relay *relay)
         return false;
     feed->head = relay->branch->head;
     feed->state = FEED_HEAD;
+    coalesce_body_drop(&feed->held);
     return true;
 }
 

@@ -34,6 +34,12 @@ enum coalesce_mode {
     COALESCE_POST_BODY, /* also POST, keyed on the whole body */
 };
 
+/* A member of a JSON object and the literal value it must have. */
+struct snapshot_literal {
+    struct bytes name;
+    struct bytes value; /* as JSON: 0, "text", true, null; a text without escapes */
+};
+
 struct snapshot_coalesce {
     enum coalesce_mode mode;
     bool share_across_principals;
@@ -47,6 +53,8 @@ struct snapshot_coalesce {
     uint32_t neutral_header_count;
     const struct bytes *principal_headers; /* lower-case names of API-key headers, C4 */
     uint32_t principal_header_count;
+    const struct snapshot_literal *when_json; /* C27: request bodies that may share */
+    uint32_t when_json_count;
 };
 
 /* The first route that matches wins; they are sorted: exact authority, wildcard, any; longest path. */

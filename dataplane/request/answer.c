@@ -35,6 +35,10 @@ static const char *cache_status(const struct exchange *exchange)
         return "weir; fwd=bypass; detail=route-off";
     case KEY_METHOD:
         return "weir; fwd=bypass; detail=method";
+    case KEY_BODY_BOUND:
+        return "weir; fwd=bypass; detail=body-bound";
+    case KEY_PREDICATE:
+        return "weir; fwd=bypass; detail=when-json";
     case KEY_HAS_BODY:
         return "weir; fwd=bypass; detail=body";
     case KEY_EXPECT_OR_UPGRADE:
@@ -45,6 +49,7 @@ static const char *cache_status(const struct exchange *exchange)
         return "weir; fwd=bypass; detail=unkeyed-header";
     case KEY_TOO_LONG:
         return "weir; fwd=bypass; detail=key-length";
+    case KEY_HOLD_BODY:
     case KEY_VERDICTS:
         break;
     }
@@ -98,6 +103,7 @@ static struct h2_supply local_supply(struct exchange *exchange, uint32_t max)
 void exchange_answer_locally(struct exchange *exchange, enum local_answer local, uint64_t now)
 {
     coalesce_leave(&exchange->subscriber, now);
+    exchange_hold_end(exchange);
     exchange->local = local;
     timer_cancel(exchange->engine->config.wheel, &exchange->deadline);
     h2_stream_ready(exchange->stream);
@@ -114,6 +120,7 @@ static struct h2_supply feed_head(struct exchange *exchange, const struct feed *
         count_status(exchange->engine, (uint8_t)(status.data[0] - '0'));
     bool bare = feed->state == FEED_ENDED && feed->body.written_bytes == 0 && !feed->has_trailers;
     exchange->head_sent = true;
+    coalesce_body_drop(&exchange->subscriber.held); /* nobody is sent elsewhere any more */
     return (struct h2_supply){.kind = H2_SUPPLY_HEADERS, .fields = head, .end = bare};
 }
 

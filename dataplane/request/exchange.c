@@ -42,15 +42,15 @@ static struct subscriber_place subscriber_lingers(struct subscriber *subscriber)
     };
 }
 
-static void subscribe(struct exchange *exchange, const struct snapshot_route *route,
-                      struct bytes key, uint64_t now)
+void exchange_subscribe(struct exchange *exchange, const struct snapshot_route *route,
+                        struct bytes key, bool more, uint64_t now)
 {
     struct request_engine *engine = exchange->engine;
     struct flight_request request = {
         .fields = &exchange->forwarded,
         .snapshot = engine->snapshot,
         .route = (uint16_t)(route - engine->snapshot->routes),
-        .has_body = exchange->has_body,
+        .has_body = more,
         .idempotent = exchange->idempotent,
         .key = key,
         .verdict = exchange->verdict,
@@ -61,20 +61,37 @@ static void subscribe(struct exchange *exchange, const struct snapshot_route *ro
         exchange_answer_locally(exchange, LOCAL_NO_MEMORY, now);
 }
 
-/* A flight of our own, with whatever routes are valid now. */
+const struct snapshot_route *exchange_route(const struct exchange *exchange)
+{
+    const struct snapshot *snapshot = exchange->engine->snapshot;
+    struct bytes name = bytes_of(exchange->route_name, exchange->route_name_length);
+    for (uint32_t i = 0; i < snapshot->route_count; i++) {
+        uint32_t index = (exchange->route + i) % snapshot->route_count;
+        if (bytes_equal(snapshot->routes[index].name, name))
+            return &snapshot->routes[index];
+    }
+    return NULL;
+}
+
+/* A snapshot does not live as long: the route's name does, and where it was. */
+static void keep_route(struct exchange *exchange, const struct snapshot_route *route)
+{
+    struct bytes name = bytes_first(route->name, sizeof(exchange->route_name));
+    exchange->route = (uint16_t)(route - exchange->engine->snapshot->routes);
+    exchange->route_name_length = (uint8_t)name.length;
+    memcpy(exchange->route_name, name.data, name.length);
+}
+
+/* A flight of our own, with whatever routes are valid now. Who can be refused has its body held. */
 static void subscriber_refused(struct subscriber *subscriber, uint64_t now)
 {
     struct exchange *exchange = exchange_of(subscriber);
-    struct bytes authority = BYTES_NONE;
-    struct bytes path = BYTES_NONE;
-    fields_find(&exchange->forwarded, FIELD_AUTHORITY, &authority);
-    fields_find(&exchange->forwarded, FIELD_PATH, &path);
-    const struct snapshot_route *route = route_match(exchange->engine->snapshot, authority, path);
+    const struct snapshot_route *route = exchange_route(exchange);
     counter_add(&exchange->engine->counters.resubscribed, 1);
     if (route == NULL)
         exchange_answer_locally(exchange, LOCAL_NO_ROUTE, now);
     else
-        subscribe(exchange, route, BYTES_NONE, now);
+        exchange_subscribe(exchange, route, BYTES_NONE, false, now);
 }
 
 static const struct subscriber_ops subscriber_ops = {
@@ -148,6 +165,7 @@ static struct exchange *take(struct client *client, struct h2_stream *stream, bo
         (struct exchange){.engine = engine, .stream = stream, .has_body = !end, .body_ended = end};
     exchange->subscriber.ops = &subscriber_ops;
     timer_init(&exchange->deadline, deadline_passed, exchange);
+    exchange_hold_init(exchange);
     h2_stream_set_owner(stream, exchange);
     counter_add(&engine->counters.exchanges, 1);
     return exchange;
@@ -171,6 +189,9 @@ static enum local_answer forward(struct exchange *exchange, const struct client 
     exchange->idempotent = method_is_idempotent(method);
     exchange->verdict = coalesce_key(route, (uint16_t)(route - engine->snapshot->routes), scratch,
                                      exchange->has_body, engine->key, &key, &detail);
+    keep_route(exchange, route);
+    exchange->keyed_bytes = scratch->used;
+    exchange->keyed_fields = scratch->count;
     request_rules_hop(client, engine->snapshot, scratch);
     if (scratch->overflow)
         return LOCAL_HEADER_SIZE;
@@ -180,7 +201,8 @@ static enum local_answer forward(struct exchange *exchange, const struct client 
     exchange->body_timeout_ns = route->body_timeout_ns;
     exchange->body_at_ns = now;
     arm(exchange, now);
-    subscribe(exchange, route, key, now);
+    if (exchange->verdict != KEY_HOLD_BODY || !exchange_hold(exchange, now))
+        exchange_subscribe(exchange, route, key, exchange->has_body, now);
     return LOCAL_NONE;
 }
 
@@ -208,6 +230,8 @@ void exchange_body(struct exchange *exchange, struct bytes bytes, bool end,
     counter_add(&exchange->engine->counters.request_bytes, bytes.length);
     exchange->body_at_ns = now;
     exchange->body_ended = end;
+    if (exchange->holding && exchange_hold_body(exchange, bytes, end, trailers, now))
+        return;
     if (exchange->local != LOCAL_NONE || exchange->subscriber.feed == NULL) {
         /* Nobody reads it any more: the window stays open so that the client can finish. */
         h2_stream_consumed(exchange->stream, (uint32_t)bytes.length);
@@ -223,6 +247,7 @@ void exchange_end(struct exchange *exchange, uint64_t now)
 {
     struct request_engine *engine = exchange->engine;
     coalesce_leave(&exchange->subscriber, now);
+    exchange_hold_end(exchange);
     timer_cancel(engine->config.wheel, &exchange->deadline);
     section_give(&engine->sections, &exchange->forwarded);
     pool_give(&engine->exchanges, exchange);

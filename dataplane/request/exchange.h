@@ -2,8 +2,8 @@
  * exchange: one request of a client and its answer. Private to dataplane/request.
  *
  * Owner of an exchange: its stream. It holds one subscriber of a flight until the stream ends or
- * the answer becomes a local one. One timer, `deadline`: the route's request_timeout, and while a
- * request body is awaited its body_timeout.
+ * the answer becomes a local one. Timers: `deadline` (the route's request_timeout, and while a
+ * request body is awaited its body_timeout), `hold` (until when its body is held).
  */
 #pragma once
 
@@ -11,6 +11,7 @@
 #include "dataplane/request/request.h"
 
 #define CLIENT_ADDRESS_TEXT 48
+#define ROUTE_NAME_MAX      64
 
 /* One client connection: what its requests need to know of it. */
 struct client {
@@ -49,6 +50,13 @@ struct exchange {
     bool is_head; /* method HEAD */
     bool idempotent;
     bool body_ended;
+    bool holding; /* its body is being held (hold.c) */
+    struct timer hold;
+    uint32_t keyed_bytes; /* of `forwarded`: what is keyed, without what this hop added */
+    uint16_t keyed_fields;
+    uint16_t route; /* where its route was found */
+    uint8_t route_name_length;
+    char route_name[ROUTE_NAME_MAX];
     uint64_t deadline_ns;
     uint64_t body_timeout_ns; /* request body without progress */
     uint64_t body_at_ns;      /* when it last had some */
@@ -75,6 +83,26 @@ void exchange_begin(struct client *client, struct h2_stream *stream, const struc
 void exchange_body(struct exchange *exchange, struct bytes bytes, bool end,
                    const struct fields *trailers, uint64_t now);
 void exchange_end(struct exchange *exchange, uint64_t now);
+
+/* Put it on a flight. KEY may be empty: a flight of its own. MORE: body follows. */
+void exchange_subscribe(struct exchange *exchange, const struct snapshot_route *route,
+                        struct bytes key, bool more, uint64_t now);
+
+/* hold.c: rule C1. */
+void exchange_hold_init(struct exchange *exchange);
+
+/* Hold its body from here on. False: there is no memory for it, it is not held. */
+bool exchange_hold(struct exchange *exchange, uint64_t now);
+
+/* Some of it. False: it is not held any more, and has a flight or an answer now. */
+bool exchange_hold_body(struct exchange *exchange, struct bytes bytes, bool end,
+                        const struct fields *trailers, uint64_t now);
+
+/* No more holding; what is held goes. Harmless when nothing is. */
+void exchange_hold_end(struct exchange *exchange);
+
+/* The route that the request goes by now, or NULL. */
+const struct snapshot_route *exchange_route(const struct exchange *exchange);
 
 /* answer.c: the next piece of the answer. */
 struct h2_supply exchange_supply(struct exchange *exchange, uint32_t max, uint64_t now);

@@ -35,7 +35,7 @@ def with_workers(config, workers):
 
 class Weir:
     name = "weir"
-    features = frozenset({"coalesce", "failover", "store", "drain", "hang", "cookies"})
+    features = frozenset({"coalesce", "post-body", "failover", "store", "drain", "hang", "cookies"})
     drain_signal = signal.SIGTERM
     daemon = os.path.join(BUILD, "control", "weir")
     weirctl = os.path.join(BUILD, "control", "weirctl", "weirctl")

@@ -256,6 +256,8 @@ static inline void world_assert_empty(struct world *world)
         assert_int_equal(pool_used(&coalesce->relays), 0);
         assert_int_equal(pool_used(&coalesce->loans), 0);
         assert_int_equal(pool_used(&coalesce->lents), 0);
+        assert_int_equal(pool_used(&coalesce->helds), 0);
+        assert_int_equal(coalesce->held_segments, 0);
         assert_int_equal(pool_used(&coalesce->payload.segments), 0);
         assert_int_equal(pool_used(&coalesce->sections.small), 0);
         assert_int_equal(pool_used(&coalesce->sections.large), 0);
@@ -397,6 +399,31 @@ static inline void client_subscribe(struct client *client)
     client->worker->world->clients_alive += client->result == SUBSCRIBE_OK;
 }
 
+/* A POST whose body is complete: BODY of LENGTH, held and hashed. */
+static inline void client_post_bytes(struct client *client, struct world_worker *worker,
+                                     const char *path, const void *body, size_t length)
+{
+    struct bytes detail;
+    client_prepare(client, worker, ROUTE_POST, "POST", path, NULL, true);
+    assert_int_equal(client->asked.verdict, KEY_HOLD_BODY);
+    struct held_body *held = coalesce_body_take(worker->coalesce);
+    assert_non_null(held);
+    assert_true(coalesce_body_append(held, bytes_of(body, length)));
+    coalesce_body_end(held);
+    client->subscriber.held = held;
+    client->asked.verdict = coalesce_key_of_body(&worker->world->routes[ROUTE_POST], ROUTE_POST,
+                                                 &client->request, held, client->key_room,
+                                                 &client->asked.key, &detail);
+    client->asked.has_body = false;
+    client_subscribe(client);
+}
+
+static inline void client_post(struct client *client, struct world_worker *worker, const char *path,
+                               const char *body)
+{
+    client_post_bytes(client, worker, path, body, strlen(body));
+}
+
 static inline void client_ask(struct client *client, struct world_worker *worker,
                               enum world_route route, const char *method, const char *path)
 {
@@ -424,6 +451,7 @@ static inline void client_release_all(struct client *client)
 static inline void client_leave(struct client *client)
 {
     coalesce_leave(&client->subscriber, client->worker->world->now);
+    coalesce_body_drop(&client->subscriber.held);
     client->worker->world->clients_alive--;
     client_release_all(client);
 }

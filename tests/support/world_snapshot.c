@@ -43,6 +43,8 @@ static void init_routes(struct world_draft *draft)
     routes[WORLD_ROUTE_SHORT].request_timeout_ns = 3 * CLOCK_S;
     routes[WORLD_ROUTE_SHORT].first_byte_timeout_ns = 1 * CLOCK_S;
     routes[WORLD_ROUTE_SHORT].idle_timeout_ns = 1 * CLOCK_S;
+    routes[WORLD_ROUTE_ASK] = route("/ask", WORLD_SERVICE);
+    routes[WORLD_ROUTE_ASK].coalesce.mode = COALESCE_POST_BODY;
     routes[WORLD_ROUTE_EMPTY] = route("/empty", WORLD_SERVICE_EMPTY);
 }
 

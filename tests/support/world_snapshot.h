@@ -17,6 +17,7 @@ enum world_route {
     WORLD_ROUTE_OWN,   /* /own: every request its own flight */
     WORLD_ROUTE_SAFE,  /* /safe: as own, and safe to replay whatever the method */
     WORLD_ROUTE_SHORT, /* /short: coalesced, short times: see world_snapshot.c */
+    WORLD_ROUTE_ASK,   /* /ask: POST is coalesced, too */
     WORLD_ROUTE_EMPTY, /* /empty: a service without any backend */
     WORLD_ROUTES
 };

@@ -101,7 +101,7 @@ static void C1_get_and_head_and_post_where_the_route_says_so(void **state)
         {COALESCE_GET, "GET", true, KEY_HAS_BODY},
         {COALESCE_POST_BODY, "GET", false, KEY_OK},
         {COALESCE_POST_BODY, "POST", false, KEY_OK},
-        {COALESCE_POST_BODY, "POST", true, KEY_HAS_BODY},
+        {COALESCE_POST_BODY, "POST", true, KEY_HOLD_BODY},
         {COALESCE_POST_BODY, "PUT", false, KEY_METHOD},
         {COALESCE_POST_BODY, "DELETE", false, KEY_METHOD},
         {COALESCE_POST_BODY, "PATCH", false, KEY_METHOD},

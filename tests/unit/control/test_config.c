@@ -206,6 +206,7 @@ static bool takes(const struct config_key *key, const char *json)
     case KEY_ARGUMENTS:
         return strcmp(json, "[]") == 0;
     case KEY_OBJECT:
+    case KEY_LITERALS:
         return strcmp(json, "{}") == 0;
     case KEY_DURATION:
     case KEY_CHOICE:
@@ -485,6 +486,14 @@ static const struct {
      "coalesce.share_across_principals: is true for all routes"},
     {"routes[0]", "coalesce", "{'key_headers': ['X-A'], 'neutral_headers': ['x-a']}",
      "routes[0].coalesce: \"x-a\" is in key_headers and in neutral_headers"},
+    {"routes[0]", "coalesce", "{'when_json': {'temperature': [0]}}",
+     "routes[0].coalesce.when_json.temperature: is a list; expected a number, true, false, null"},
+    {"routes[0]", "coalesce", "{'when_json': {'model': 'a\\\\b'}}",
+     "routes[0].coalesce.when_json.model: is a text; expected a number"},
+    {"routes[0]", "coalesce", "{'when_json': {'': 0}}",
+     "routes[0].coalesce.when_json.: expected a name of 1 to 63 bytes"},
+    {"routes[0]", "coalesce", "{'when_json': ['temperature']}",
+     "routes[0].coalesce.when_json: is a list; expected an object: names of members"},
     {"routes[0]", "coalesce", "{'key_headers': ['x a']}",
      "routes[0].coalesce: key_headers: \"x a\" is not the name of a header"},
     {"routes[0]", "coalesce", "{'principal_headers': [':path']}",
