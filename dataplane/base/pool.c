@@ -82,10 +82,9 @@ void *pool_take(struct pool *pool)
     return object;
 }
 
-void pool_give(struct pool *pool, void *object)
+void pool_give_at(struct pool *pool, uint32_t index)
 {
-    uint32_t index = pool_index(pool, object);
-    check(pool_slot_is_used(pool, index));
+    check(index < pool->count && pool_slot_is_used(pool, index));
     pool->generations[index]++;
     uint64_t at = pool->free_count;
     if (pool->order == POOL_FIFO) {
@@ -94,7 +93,12 @@ void pool_give(struct pool *pool, void *object)
     }
     pool->free_slots[at] = index;
     pool->free_count++;
-    sanitizer_poison(object, pool->object_bytes);
+    sanitizer_poison(pool_slot(pool, index), pool->object_bytes);
+}
+
+void pool_give(struct pool *pool, void *object)
+{
+    pool_give_at(pool, pool_index(pool, object));
 }
 
 uint32_t pool_index(const struct pool *pool, const void *object)

@@ -6,7 +6,9 @@
 
 #include "dataplane/base/memory.h"
 #include "dataplane/tcp/tcp_cc.h"
+#include "dataplane/tcp/tcp_ecn.h"
 #include "dataplane/tcp/tcp_internal.h"
+#include "dataplane/tcp/tcp_recovery.h"
 
 #define ROOM_SHARE       4u  /* TCP_WRITABLE: a quarter of the send queue is free again */
 #define WAKE_PER_TURN    32u /* connections that starved, told to try again */
@@ -65,6 +67,11 @@ static struct siphash_key secret_of(const struct tcp_config *config)
     return secret;
 }
 
+static const struct tcp_cc_ops *const algorithms[] = {
+    [TCP_CONGESTION_CUBIC] = &tcp_cc_cubic,
+    [TCP_CONGESTION_NEWRENO] = &tcp_cc_newreno,
+};
+
 struct tcp *tcp_create(const struct tcp_config *config)
 {
     check(config->workers > 0 && config->self < config->workers);
@@ -74,16 +81,13 @@ struct tcp *tcp_create(const struct tcp_config *config)
         return NULL;
     tcp->config = *config;
     struct siphash_key secret = secret_of(config);
-    tcp->cc = &tcp_cc_newreno;
+    tcp->cc = algorithms[config->congestion];
     tcp->window_scale = window_scale_for(config->receive_window_bytes);
     tcp->sent_limit = sent_limit_for(config->send_queue_bytes);
-    list_init(&tcp->out);
-    list_init(&tcp->ready);
-    list_init(&tcp->starving);
-    list_init(&tcp->half_open);
-    list_init(&tcp->ahead);
     if (!pools_init(tcp) || !table_init(tcp, &secret) || !tcp_listen_init(tcp))
         return NULL;
+    tcp_lists_init(&tcp->lists, tcp->conns.objects + offsetof(struct tcp_conn, links),
+                   tcp->conns.count);
     tcp_isn_init(tcp, &secret);
     tcp_connect_init(tcp);
     tcp_time_wait_init(tcp);
@@ -113,14 +117,6 @@ bool tcp_limiter_take(struct tcp_limiter *limiter, uint32_t rate, uint64_t now)
 
 /* ---- a connection as an object ---- */
 
-static void links_init(struct tcp_conn *conn)
-{
-    list_init(&conn->out_link);
-    list_init(&conn->ready_link);
-    list_init(&conn->extra_link);
-    list_init(&conn->ahead_link);
-}
-
 struct tcp_conn *tcp_conn_new(struct tcp *tcp, const struct flow_tuple *tuple, uint32_t hash,
                               const struct net_path *path, uint32_t iss, uint64_t now)
 {
@@ -139,9 +135,9 @@ struct tcp_conn *tcp_conn_new(struct tcp *tcp, const struct flow_tuple *tuple, u
     conn->heard_at_ms = tcp_ms(now);
     conn->progress_at_ms = tcp_ms(now);
     conn->challenge_at_ms = tcp_ms(now) - TCP_CHALLENGE_INTERVAL_MS;
-    conn->last_sent_at_us = tcp_us(now);
+    conn->last_sent_at_ms = tcp_ms(now);
+    conn->rack_xmit_us = tcp_us(now);
     conn->rcv_mss = TCP_MSS_DEFAULT_V4;
-    links_init(conn);
     tcp_send_queue_init(&conn->queue, iss + 1);
     tcp_rto_init(conn);
     tcp_timers_init(conn);
@@ -157,19 +153,7 @@ static void half_open_leave(struct tcp_conn *conn)
         conn->flags &= ~(uint32_t)TCP_CONN_HALF_OPEN;
         conn->tcp->half_open_count--;
     }
-    list_remove(&conn->extra_link);
-}
-
-static void records_clear(struct tcp_conn *conn)
-{
-    while (conn->sent_first != NULL) {
-        struct tcp_sent *sent = conn->sent_first;
-        conn->sent_first = sent->next;
-        pool_give(&conn->tcp->sent, sent);
-    }
-    conn->sent_last = NULL;
-    conn->lost_hint = NULL;
-    conn->sent_count = 0;
+    tcp_conn_unlink(conn, TCP_LINK_EXTRA);
 }
 
 /* Out of the table and all lists, timers off, sends and out-of-order segments released. */
@@ -183,9 +167,9 @@ static void retire(struct tcp_conn *conn)
                      tcp_reference_conn(pool_index(&tcp->conns, conn)));
     tcp_timers_stop(conn);
     half_open_leave(conn);
-    list_remove(&conn->out_link);
-    list_remove(&conn->ahead_link);
-    records_clear(conn);
+    tcp_conn_unlink(conn, TCP_LINK_OUT);
+    tcp_conn_unlink(conn, TCP_LINK_AHEAD);
+    tcp_sent_clear(conn);
     tcp_send_queue_clear(&conn->queue, &tcp->spans);
     (void)tcp_rx_drop_ahead(&conn->rx, &tcp->held);
 }
@@ -194,7 +178,7 @@ void tcp_conn_free(struct tcp_conn *conn)
 {
     struct tcp *tcp = conn->tcp;
     retire(conn);
-    list_remove(&conn->ready_link);
+    tcp_conn_unlink(conn, TCP_LINK_READY);
     tcp_rx_drop_queue(&conn->rx, &tcp->held);
     pool_give(&tcp->conns, conn);
 }
@@ -261,6 +245,7 @@ void tcp_conn_negotiate(struct tcp_conn *conn, const struct tcp_segment *syn)
         conn->snd_wscale =
             peer->window_scale < TCP_WINDOW_SCALE_MAX ? peer->window_scale : TCP_WINDOW_SCALE_MAX;
     }
+    tcp_ecn_negotiate(conn, syn);
     tcp_conn_set_mss(conn);
 }
 
@@ -274,13 +259,13 @@ void tcp_conn_set_mss(struct tcp_conn *conn)
     conn->mss = (uint16_t)mss;
 }
 
-/* The first sample is the SYN's, when it was sent once. A lost SYN says: be careful. */
-static void established_rtt(struct tcp_conn *conn, uint64_t now)
+/* The SYN's round trip; a lost SYN says: be careful (RFC 5681 3.1). */
+static void established_rtt(struct tcp_conn *conn, const struct tcp_segment *seg, uint64_t now)
 {
-    if (conn->backoff == 0)
-        tcp_rto_sample(conn, (tcp_us(now) - conn->last_sent_at_us) * CLOCK_US);
-    else if (conn->backoff > 1)
-        conn->cwnd = conn->mss; /* RFC 5681 3.1 */
+    tcp_rto_syn_acked(conn, seg, now);
+    tcp_rack_open(conn, now);
+    if (conn->backoff > 1)
+        conn->cwnd = conn->mss;
     conn->backoff = 0;
 }
 
@@ -301,8 +286,8 @@ void tcp_conn_established(struct tcp_conn *conn, const struct tcp_segment *seg, 
     conn->flags &= ~(uint32_t)TCP_CONN_SYN_DUE;
     conn->flags |= TCP_CONN_OWNED;
     conn->quick_acks = TCP_QUICK_ACKS;
-    conn->tcp->cc->open(conn, now);
-    established_rtt(conn, now);
+    tcp->cc->open(conn, now);
+    established_rtt(conn, seg, now);
     conn->heard_at_ms = tcp_ms(now);
     tcp_timer_clear(conn, TCP_DEADLINE_RETRANSMIT);
     tcp_timer_clear(conn, TCP_DEADLINE_IDLE);
@@ -321,14 +306,13 @@ void tcp_conn_event(struct tcp_conn *conn, uint32_t events)
         return;
     conn->events |= (uint8_t)events;
     bool connecting = conn->state == TCP_STATE_SYN_SENT || conn->state == TCP_STATE_SYN_RECEIVED;
-    if (!connecting && !list_is_linked(&conn->ready_link))
-        list_push_back(&conn->tcp->ready, &conn->ready_link);
+    if (!connecting)
+        tcp_conn_link(conn, TCP_LIST_READY);
 }
 
 void tcp_conn_want_out(struct tcp_conn *conn)
 {
-    if (!list_is_linked(&conn->out_link))
-        list_push_back(&conn->tcp->out, &conn->out_link);
+    tcp_conn_link(conn, TCP_LIST_OUT);
 }
 
 static uint32_t free_room(const struct tcp_conn *conn)
@@ -358,21 +342,19 @@ static void wake_starving(struct tcp *tcp)
     uint32_t wake = spans < blocks ? spans : blocks;
     if (wake > WAKE_PER_TURN)
         wake = WAKE_PER_TURN;
-    for (; wake > 0 && !list_is_empty(&tcp->starving); wake--) {
-        struct list *link = list_pop_front(&tcp->starving);
-        tcp_conn_event(list_entry(link, struct tcp_conn, extra_link), TCP_WRITABLE);
-    }
+    struct tcp_conn *conn;
+    for (; wake > 0 && (conn = tcp_conn_pop(tcp, TCP_LIST_STARVING)) != NULL; wake--)
+        tcp_conn_event(conn, TCP_WRITABLE);
 }
 
 uint32_t tcp_dispatch(struct tcp *tcp, uint32_t max, uint64_t now)
 {
     tcp->now = now;
-    if (!list_is_empty(&tcp->starving))
+    if (!tcp_list_is_empty(&tcp->lists, TCP_LIST_STARVING))
         wake_starving(tcp);
     uint32_t done = 0;
-    struct list *link;
-    while (done < max && (link = list_pop_front(&tcp->ready)) != NULL) {
-        struct tcp_conn *conn = list_entry(link, struct tcp_conn, ready_link);
+    struct tcp_conn *conn;
+    while (done < max && (conn = tcp_conn_pop(tcp, TCP_LIST_READY)) != NULL) {
         uint32_t events = conn->events;
         conn->events = 0;
         done++;
@@ -431,8 +413,7 @@ static bool sent(struct tcp_conn *conn, bool queued)
         return true;
     }
     tcp_count(conn->tcp, send_pool_empty);
-    if (!list_is_linked(&conn->extra_link))
-        list_push_back(&conn->tcp->starving, &conn->extra_link);
+    tcp_conn_link(conn, TCP_LIST_STARVING);
     return false;
 }
 
@@ -454,6 +435,14 @@ bool tcp_send_segment(struct tcp_conn *conn, struct segment *segment, uint32_t o
                 tcp_send_queue_segment(&conn->queue, &conn->tcp->spans, segment, offset, length));
 }
 
+static uint64_t unacked_for_ns(const struct tcp_conn *conn, uint64_t now)
+{
+    if (conn->state == TCP_STATE_SYN_SENT || conn->state == TCP_STATE_SYN_RECEIVED)
+        return tcp_since_ns(conn->progress_at_ms, now); /* our SYN is all there is */
+    const struct tcp_sent *first = tcp_sent_at(conn, conn->sent_first);
+    return first == NULL ? 0 : (uint64_t)(tcp_us(now) - first->first_sent_at_us) * CLOCK_US;
+}
+
 void tcp_info(const struct tcp_conn *conn, uint64_t now, struct tcp_info *out)
 {
     *out = (struct tcp_info){
@@ -465,8 +454,7 @@ void tcp_info(const struct tcp_conn *conn, uint64_t now, struct tcp_info *out)
     };
     if (conn->srtt_us > 0 && out->smoothed_rtt_ns == 0)
         out->smoothed_rtt_ns = CLOCK_US;
-    if (conn->sent_first != NULL)
-        out->unacked_for_ns = now - conn->sent_first->first_sent_at_ns;
+    out->unacked_for_ns = unacked_for_ns(conn, now);
 }
 
 uint32_t tcp_connection_count(const struct tcp *tcp)

@@ -69,6 +69,12 @@ struct tcp_cookie_settings {
     uint64_t clock_ahead_ns; /* the wall clock's time less `now`: nodes agree on it within 4 s */
 };
 
+/* How a sender shares the path (tcp_cc.h). */
+enum tcp_congestion {
+    TCP_CONGESTION_CUBIC,   /* RFC 9438, slow start with HyStart++ (RFC 9406) */
+    TCP_CONGESTION_NEWRENO, /* RFC 5681 */
+};
+
 struct tcp_config {
     struct net *net;
     struct timer_wheel *wheel;
@@ -87,6 +93,8 @@ struct tcp_config {
     uint64_t user_timeout_ns;    /* data unacknowledged, RFC 5482 style */
     uint64_t keepalive_idle_ns;  /* 0: off */
     uint64_t time_wait_ns;
+    enum tcp_congestion congestion;
+    bool ecn; /* ask for and agree to explicit congestion notification (RFC 3168) */
     /*
      * For the table, sequence numbers and timestamps: random_secret() in the product. All zero:
      * drawn from `random` (simulation), whose other numbers peers may see.
@@ -172,7 +180,8 @@ struct tcp_info {
     enum tcp_failure failure;
     bool opened_by_us;
     uint64_t smoothed_rtt_ns; /* 0: none measured yet */
-    uint64_t unacked_for_ns;  /* since the oldest unacknowledged byte was first sent; 0: none */
+    uint64_t unacked_for_ns;  /* since the oldest unacknowledged byte, or our SYN, was first sent;
+                                 0: none */
     uint32_t queued_bytes;    /* in the send queue, acknowledged ones excluded */
 };
 

@@ -1,84 +1,93 @@
 /*
  * tcp_ack: the acknowledgement of an acceptable segment: RFC 9293 3.10.7.4 fifth step, RTT samples
- * (RFC 6298 3, RFC 7323 4), window updates, duplicate ACKs (RFC 5681 2).
+ * (RFC 6298 3, RFC 7323 4), window updates, duplicate ACKs (RFC 5681 2), and when cwnd may grow.
  */
 #include "dataplane/tcp/tcp_cc.h"
+#include "dataplane/tcp/tcp_ecn.h"
 #include "dataplane/tcp/tcp_internal.h"
+#include "dataplane/tcp/tcp_recovery.h"
 
 /* What the records that were acknowledged say about the round trip. */
 struct round_trip {
-    uint64_t sent_at_ns; /* of the oldest that counts; 0: none */
+    bool measured;
     bool ambiguous;      /* something was sent twice (Karn) */
+    uint32_t sent_at_us; /* of the oldest that counts */
 };
 
-static void record_removed(struct tcp_conn *conn, struct tcp_sent *sent, struct round_trip *trip)
+/*
+ * Of records in a row, sent once and in this order, the first tells whether they were overtaken,
+ * and the last what was sent last: the others have nothing to add for RACK.
+ */
+static void remove_ordinary(struct tcp_conn *conn, struct round_trip *trip, struct tcp_ack *ack)
 {
-    if (sent->flags & TCP_SENT_AGAIN)
+    struct tcp_sent first;
+    struct tcp_sent last;
+    uint32_t count = tcp_sent_remove_ordinary(conn, ack->seg->ack, &first, &last);
+    if (count == 0)
+        return;
+    trip->measured = true;
+    trip->sent_at_us = first.sent_at_us;
+    if (count > 1)
+        tcp_rack_delivered(conn, &first, ack);
+    tcp_rack_delivered(conn, &last, ack);
+}
+
+static void remove_first(struct tcp_conn *conn, struct round_trip *trip, struct tcp_ack *ack)
+{
+    const struct tcp_sent *sent = tcp_sent_at(conn, conn->sent_first);
+    bool sacked = (sent->flags & TCP_SENT_SACKED) != 0;
+    if (sent->flags & TCP_SENT_AGAIN) {
         trip->ambiguous = true;
-    else if (trip->sent_at_ns == 0 && (sent->flags & TCP_SENT_SACKED) == 0)
-        trip->sent_at_ns = sent->sent_at_ns;
-    tcp_loss_removed(conn, sent);
-    conn->sent_first = sent->next;
-    if (conn->sent_first == NULL)
-        conn->sent_last = NULL;
-    conn->sent_count--;
-    pool_give(&conn->tcp->sent, sent);
+    } else if (!trip->measured && !sacked) {
+        trip->measured = true;
+        trip->sent_at_us = sent->sent_at_us;
+    }
+    if (!sacked)
+        tcp_rack_delivered(conn, sent, ack);
+    tcp_sent_remove_first(conn);
 }
 
-/* The front of a record was acknowledged: it gets shorter. */
-static void record_cut(struct tcp_conn *conn, struct tcp_sent *sent, uint32_t ack)
+static void remove_records(struct tcp_conn *conn, struct round_trip *trip, struct tcp_ack *ack)
 {
-    uint32_t cut = ack - sent->seq;
-    if (sent->flags & TCP_SENT_LOST)
-        conn->lost_bytes -= cut;
-    if (sent->flags & TCP_SENT_SACKED)
-        conn->sacked_bytes -= cut;
-    sent->seq = ack;
-    sent->length = (uint16_t)(sent->length - cut);
-}
-
-static void remove_records(struct tcp_conn *conn, uint32_t ack, struct round_trip *trip)
-{
-    while (conn->sent_first != NULL && seq_leq(tcp_sent_end(conn->sent_first), ack))
-        record_removed(conn, conn->sent_first, trip);
-    if (conn->sent_first != NULL && seq_lt(conn->sent_first->seq, ack))
-        record_cut(conn, conn->sent_first, ack);
+    uint32_t upto = ack->seg->ack;
+    const struct tcp_sent *sent;
+    remove_ordinary(conn, trip, ack);
+    while ((sent = tcp_sent_at(conn, conn->sent_first)) != NULL &&
+           seq_leq(tcp_sent_end(sent), upto))
+        remove_first(conn, trip, ack);
+    if (sent != NULL && seq_lt(sent->seq, upto))
+        tcp_sent_cut_first(conn, upto);
 }
 
 /* RFC 7323 4: the echo is as good as a sample of ours, and not ambiguous, but only in ms. */
 static void sample(struct tcp_conn *conn, const struct tcp_segment *seg,
                    const struct round_trip *trip, uint64_t now)
 {
-    if (!trip->ambiguous && trip->sent_at_ns != 0) {
-        tcp_rto_sample(conn, now - trip->sent_at_ns);
-        return;
-    }
-    if ((conn->flags & TCP_CONN_TIMESTAMPS) == 0 ||
-        (seg->options.present & TCP_OPTION_TIMESTAMP) == 0 || seg->options.ts_echo == 0)
-        return;
-    uint32_t ms = tcp_ms(now) + conn->ts_offset - seg->options.ts_echo;
-    if (ms < 60000)
-        tcp_rto_sample(conn, (ms == 0 ? 1 : ms) * CLOCK_MS);
+    if (trip->measured && !trip->ambiguous)
+        tcp_rto_sample(conn, (uint64_t)(tcp_us(now) - trip->sent_at_us) * CLOCK_US);
+    else
+        (void)tcp_rto_sample_echo(conn, seg, now);
 }
 
 /* SND.UNA < SEG.ACK =< SND.NXT. */
-static void accept_new(struct tcp_conn *conn, const struct tcp_segment *seg, uint64_t now)
+static void accept_new(struct tcp_conn *conn, struct tcp_ack *ack)
 {
     struct tcp *tcp = conn->tcp;
-    struct round_trip trip = {0, false};
-    remove_records(conn, seg->ack, &trip);
-    sample(conn, seg, &trip, now);
+    const struct tcp_segment *seg = ack->seg;
+    struct round_trip trip = {0};
+    remove_records(conn, &trip, ack);
+    sample(conn, seg, &trip, ack->now);
     uint32_t data_end = tcp_send_queue_end(&conn->queue);
     uint32_t upto = seq_min(seg->ack, data_end);
     if (seq_gt(upto, conn->queue.seq))
         tcp_send_queue_acknowledge(&conn->queue, &tcp->spans, upto);
     conn->snd_una = seg->ack;
-    conn->progress_at_ms = tcp_ms(now);
+    conn->progress_at_ms = tcp_ms(ack->now);
     conn->backoff = 0;
-    if (conn->sent_first == NULL)
+    if (conn->sent_first == 0)
         tcp_timer_clear(conn, TCP_DEADLINE_RETRANSMIT);
     else
-        tcp_timer_set(conn, TCP_DEADLINE_RETRANSMIT, now + tcp_rto_ns(conn));
+        tcp_timer_set(conn, TCP_DEADLINE_RETRANSMIT, ack->now + tcp_rto_ns(conn));
 }
 
 /*
@@ -111,27 +120,59 @@ static void leave_persist(struct tcp_conn *conn)
     tcp_timer_clear(conn, TCP_DEADLINE_RETRANSMIT);
 }
 
+/* RFC 5681 2; with SACK a duplicate is what covers something new. */
+static bool is_duplicate(const struct tcp_conn *conn, const struct tcp_ack *ack,
+                         bool window_changed)
+{
+    if (ack->acked > 0 || conn->sent_first == 0)
+        return false;
+    if (conn->flags & TCP_CONN_SACK)
+        return ack->sacked > 0;
+    return tcp_segment_span(ack->seg) == 0 && !window_changed;
+}
+
+/*
+ * cwnd grows with what is acknowledged while it is what limits us (RFC 9293 3.8.2, RFC 7661). After
+ * a timeout only what arrived by then counts: a filled hole may acknowledge far more.
+ */
+static void grow(struct tcp_conn *conn, const struct tcp_ack *ack)
+{
+    const struct tcp_cc_ops *cc = conn->tcp->cc;
+    if (ack->acked == 0 || conn->recovery == TCP_RECOVERY_FAST)
+        return;
+    if (ack->limited)
+        cc->acked(conn, conn->recovery == TCP_RECOVERY_OPEN ? ack->acked : ack->delivered,
+                  ack->now);
+    else if (conn->cwnd >= conn->ssthresh)
+        cc->unlimited(conn);
+}
+
 void tcp_ack_in(struct tcp_conn *conn, const struct tcp_segment *seg, uint64_t now)
 {
-    uint32_t acked = seg->ack - conn->snd_una;
-    bool limited = (conn->flags & TCP_CONN_CWND_LIMITED) != 0;
+    struct tcp_ack ack = {
+        .seg = seg,
+        .now = now,
+        .acked = seg->ack - conn->snd_una,
+        .in_flight = tcp_flight(conn),
+        .limited = (conn->flags & TCP_CONN_CWND_LIMITED) != 0,
+    };
+    uint32_t sacked_before = conn->sacked_bytes;
     bool window_changed = update_window(conn, seg);
     leave_persist(conn);
-    if (acked > 0)
-        accept_new(conn, seg, now);
-
-    uint32_t fresh = 0;
+    if (ack.acked > 0)
+        accept_new(conn, &ack);
     if (conn->flags & TCP_CONN_SACK && seg->options.sack_count > 0)
-        fresh = tcp_loss_sack_in(conn, &seg->options);
-    bool duplicate =
-        acked == 0 && conn->sent_first != NULL &&
-        (conn->flags & TCP_CONN_SACK ? fresh > 0 : tcp_segment_span(seg) == 0 && !window_changed);
-    tcp_loss_ack_in(conn, acked, duplicate, now);
-    if (acked > 0 && limited && conn->recovery != TCP_RECOVERY_FAST)
-        conn->tcp->cc->acked(conn, acked, now);
-
-    if (acked > 0)
+        tcp_sack_in(conn, &ack);
+    ack.duplicate = is_duplicate(conn, &ack, window_changed);
+    ack.delivered = ack.acked + conn->sacked_bytes - sacked_before;
+    if (conn->flags & TCP_CONN_ECN)
+        tcp_ecn_ack_in(conn, &ack);
+    tcp_recovery_ack_in(conn, &ack);
+    grow(conn, &ack);
+    if (ack.acked > 0) {
+        tcp_tlp_schedule(conn, now);
         tcp_conn_check_room(conn);
-    if (conn->sent_first != NULL || conn->queue.bytes > 0 || tcp_out_fin_due(conn))
+    }
+    if (conn->sent_first != 0 || conn->queue.bytes > 0 || tcp_out_fin_due(conn))
         tcp_conn_want_out(conn);
 }

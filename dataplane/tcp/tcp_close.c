@@ -16,8 +16,8 @@ static void let_go(struct tcp_conn *conn)
     conn->app = NULL;
     conn->context = NULL;
     conn->events = 0;
-    list_remove(&conn->ready_link);
-    list_remove(&conn->extra_link);
+    tcp_conn_unlink(conn, TCP_LINK_READY);
+    tcp_conn_unlink(conn, TCP_LINK_EXTRA);
     tcp_data_discard(conn);
     conn->progress_at_ms = tcp_ms(conn->tcp->now);
     tcp_timer_set(conn, TCP_DEADLINE_IDLE, conn->tcp->now + conn->tcp->config.user_timeout_ns);

@@ -20,7 +20,7 @@ void tcp_data_duplicate(struct tcp_conn *conn, uint32_t start, uint32_t end)
 {
     tcp_count(conn->tcp, segment_duplicate);
     if (conn->flags & TCP_CONN_SACK && start != end) {
-        conn->dsack = (struct tcp_range){start, end};
+        conn->sack[TCP_SACK_REPORTED] = (struct tcp_range){start, end};
         conn->flags |= TCP_CONN_DSACK;
     }
 }
@@ -38,7 +38,7 @@ static void sack_add(struct tcp_conn *conn, uint32_t start, uint32_t end)
             conn->sack[kept++] = block;
         }
     }
-    if (kept == TCP_SACK_BLOCKS_MAX)
+    if (kept == TCP_SACK_REPORTED)
         kept--;
     memmove(conn->sack + 1, conn->sack, kept * sizeof(conn->sack[0]));
     conn->sack[0] = (struct tcp_range){start, end};
@@ -60,7 +60,7 @@ static void sack_trim(struct tcp_conn *conn)
 static uint32_t renege(struct tcp_conn *conn)
 {
     conn->sack_count = 0;
-    list_remove(&conn->ahead_link);
+    tcp_conn_unlink(conn, TCP_LINK_AHEAD);
     return tcp_rx_drop_ahead(&conn->rx, &conn->tcp->held);
 }
 
@@ -73,9 +73,10 @@ void tcp_data_discard(struct tcp_conn *conn)
 /* Whether one more mbuf may be held. */
 static bool make_place(struct tcp *tcp)
 {
-    while (tcp->held >= tcp->config.reassembly_max && !list_is_empty(&tcp->ahead)) {
-        struct tcp_conn *oldest = list_entry(tcp->ahead.next, struct tcp_conn, ahead_link);
-        counter_add(&tcp->counters.reassembly_reneged, renege(oldest));
+    while (tcp->held >= tcp->config.reassembly_max &&
+           !tcp_list_is_empty(&tcp->lists, TCP_LIST_AHEAD)) {
+        uint32_t oldest = tcp_list_first(&tcp->lists, TCP_LIST_AHEAD);
+        counter_add(&tcp->counters.reassembly_reneged, renege(tcp_conn_at(tcp, oldest)));
     }
     return tcp->held < tcp->config.reassembly_max;
 }
@@ -101,7 +102,7 @@ static void join_ahead(struct tcp_conn *conn)
     sack_trim(conn);
     conn->ahead_acks = 0;
     if (conn->rx.ahead_first == NULL)
-        list_remove(&conn->ahead_link);
+        tcp_conn_unlink(conn, TCP_LINK_AHEAD);
     ack_now(conn);
 }
 
@@ -155,8 +156,7 @@ static void ahead(struct tcp_conn *conn, struct tcp_segment *seg, uint64_t now)
     if (tcp_rx_insert_ahead(&conn->rx, packet, seg->seq, &tcp->held)) {
         tcp_count(tcp, segment_out_of_order);
         sack_add(conn, seg->seq, end);
-        if (!list_is_linked(&conn->ahead_link))
-            list_push_back(&tcp->ahead, &conn->ahead_link);
+        tcp_conn_link(conn, TCP_LIST_AHEAD);
     } else {
         tcp_data_duplicate(conn, seg->seq, end);
     }

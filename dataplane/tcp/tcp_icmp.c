@@ -8,6 +8,7 @@
  */
 #include "dataplane/base/reader.h"
 #include "dataplane/tcp/tcp_internal.h"
+#include "dataplane/tcp/tcp_recovery.h"
 
 #define PATH_MTU_MIN_V4 552u /* as Linux: less is only ever an attack */
 #define PATH_MTU_MIN_V6 1280u
@@ -119,7 +120,7 @@ static void lower_path_mtu(struct tcp_conn *conn, uint32_t mtu)
     tcp_count(conn->tcp, path_mtu_lowered);
     conn->path.mtu = (uint16_t)mtu;
     tcp_conn_set_mss(conn);
-    tcp_loss_too_large(conn);
+    tcp_recovery_too_large(conn);
     tcp_conn_want_out(conn);
 }
 

@@ -2,7 +2,7 @@
  * tcp_in: SEGMENT ARRIVES: RFC 9293 3.10.7, with the numbered steps as they stand there, RFC 5961
  * for blind attacks and RFC 7323 5 (PAWS).
  */
-#include "dataplane/tcp/tcp_cc.h"
+#include "dataplane/tcp/tcp_ecn.h"
 #include "dataplane/tcp/tcp_internal.h"
 
 #define PAWS_IDLE_NS (24ull * 24 * 3600 * CLOCK_S) /* RFC 7323 5.5: older is no evidence */
@@ -217,6 +217,7 @@ static void synchronized_in(struct tcp_conn *conn, struct tcp_segment *seg, uint
         tcp_count(conn->tcp, segment_no_timestamp); /* RFC 7323 3.2 would drop; Linux does not */
     heard(conn, now);
     remember_timestamp(conn, seg);
+    tcp_ecn_in(conn, seg);
     if (!ack_step(conn, seg, now))
         return;
     /* Sixth step: urgent data is delivered in line, as RFC 6093 recommends. */

@@ -9,16 +9,17 @@
 #include "dataplane/base/check.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/base/counter.h"
-#include "dataplane/base/list.h"
 #include "dataplane/base/pool.h"
 #include "dataplane/base/random.h"
 #include "dataplane/base/siphash.h"
 #include "dataplane/base/timer_wheel.h"
 #include "dataplane/net/net.h"
 #include "dataplane/tcp/tcp.h"
+#include "dataplane/tcp/tcp_list.h"
 #include "dataplane/tcp/tcp_options.h"
 #include "dataplane/tcp/tcp_reassembly.h"
 #include "dataplane/tcp/tcp_send_queue.h"
+#include "dataplane/tcp/tcp_sent.h"
 #include "dataplane/tcp/tcp_seq.h"
 #include "dataplane/tcp/tcp_state.h"
 #include "dataplane/tcp/tcp_table.h"
@@ -34,6 +35,10 @@
 #define TCP_RST RTE_TCP_RST_FLAG
 #define TCP_PSH RTE_TCP_PSH_FLAG
 #define TCP_ACK RTE_TCP_ACK_FLAG
+#define TCP_ECE RTE_TCP_ECE_FLAG
+#define TCP_CWR RTE_TCP_CWR_FLAG
+/* Only in struct tcp_segment, in the place of URG, which nobody reads: the IP header says CE. */
+#define TCP_CE RTE_TCP_URG_FLAG
 
 #define TCP_HEADER_BYTES     20u
 #define TCP_HEADER_MAX_BYTES 60u
@@ -55,37 +60,6 @@
 #define TCP_QUICK_ACKS              16u /* turns without delay while a peer's window is young */
 #define TCP_KEEPALIVE_PROBES        5u
 
-/* One piece of data in flight. Kept until it is acknowledged; sorted by sequence number. */
-enum tcp_sent_flag {
-    TCP_SENT_SACKED = 1 << 0, /* the peer has it, out of order */
-    TCP_SENT_LOST = 1 << 1,   /* thought lost and not sent again yet: not in the pipe */
-    TCP_SENT_AGAIN = 1 << 2,  /* sent more than once: no RTT sample (Karn) */
-    TCP_SENT_FIN = 1 << 3,    /* our FIN follows the bytes */
-};
-
-struct tcp_sent {
-    struct tcp_sent *next;
-    uint64_t sent_at_ns; /* last time */
-    uint64_t first_sent_at_ns;
-    uint32_t seq;
-    uint16_t length; /* bytes of data, without FIN */
-    uint8_t flags;
-    uint8_t pad;
-};
-
-_Static_assert(sizeof(struct tcp_sent) == 32, "two a cache line");
-
-static inline uint32_t tcp_sent_end(const struct tcp_sent *sent)
-{
-    return sent->seq + sent->length + ((sent->flags & TCP_SENT_FIN) != 0);
-}
-
-enum tcp_recovery {
-    TCP_RECOVERY_OPEN, /* nothing is thought lost */
-    TCP_RECOVERY_FAST, /* until snd_una passes `recover` (RFC 6582, RFC 6675) */
-    TCP_RECOVERY_RTO,  /* after a retransmission timeout, the same */
-};
-
 enum tcp_conn_flag {
     TCP_CONN_OWNED = 1 << 0, /* the layer above holds the pointer */
     TCP_CONN_OPENED_BY_US = 1 << 1,
@@ -104,9 +78,25 @@ enum tcp_conn_flag {
     TCP_CONN_SEND_SHUT = 1 << 14,    /* our FIN follows the send queue */
     TCP_CONN_RETIRED = 1 << 15,      /* over: out of the table, nothing is sent any more */
     TCP_CONN_HALF_OPEN = 1 << 16,    /* a peer's SYN, counted in half_open_count */
+    TCP_CONN_REORDERED = 1 << 17,    /* RACK.reordering_seen */
+    TCP_CONN_DSACK_ROUND = 1 << 18,  /* rack_dsack_round counts: no second D-SACK till then */
+    TCP_CONN_REO_TIMER = 1 << 19,    /* deadline LOSS is the reordering timer's, not the PTO's */
+    TCP_CONN_PROBE_DUE = 1 << 20,    /* send a tail loss probe */
+    TCP_CONN_TLP = 1 << 21,          /* TLP.end_seq counts: a probe is on its way */
+    TCP_CONN_TLP_AGAIN = 1 << 22,    /* TLP.is_retrans */
+    TCP_CONN_UNDO = 1 << 23,         /* the last reduction may turn out to be wrong */
+    TCP_CONN_UNDO_STAMPED = 1 << 24, /* undo_ts counts: something was sent again since */
+    TCP_CONN_FRTO = 1 << 25,         /* RFC 5682: the last timeout may have been for nothing */
+    TCP_CONN_ECN = 1 << 26,          /* negotiated */
+    TCP_CONN_ECN_ECHO = 1 << 27,     /* set ECE until the peer's CWR (RFC 3168 6.1.3) */
+    TCP_CONN_ECN_CWR = 1 << 28,      /* set CWR on the next new data (RFC 3168 6.1.2) */
+    TCP_CONN_ECN_ROUND = 1 << 29,    /* ecn_recover counts: no second reduction till then */
 };
 
 struct tcp_cc_ops;
+
+/* The congestion control's own; each algorithm has its view (tcp_cc_newreno.c, tcp_cc_cubic.c). */
+#define TCP_CC_STATE_WORDS 9
 
 /* Owner: the worker's struct tcp. From pool `conns`. */
 struct tcp_conn {
@@ -135,57 +125,78 @@ struct tcp_conn {
     uint8_t duplicates; /* duplicate ACKs in a row */
     uint8_t sack_count;
 
-    /* line 2: sending */
-    struct tcp_sent *sent_first; /* in flight, by sequence number */
-    struct tcp_sent *sent_last;
-    struct tcp_sent *lost_hint; /* no record before it is LOST; NULL: none is */
+    /* line 2: sending; see tcp_sent.h */
+    tcp_sent_link sent_first; /* in flight, by sequence number */
+    tcp_sent_link sent_last;
+    tcp_sent_link oldest; /* in the network, by the time of their last transmission */
+    tcp_sent_link newest;
+    tcp_sent_link lost_hint; /* no record before it is LOST; none: none is */
+    tcp_sent_link sack_hint; /* a SACKED record near which the next SACKs will be; none: none */
     uint32_t snd_wl1;
     uint32_t snd_wnd_max;  /* the largest window the peer ever announced */
     uint32_t cwnd;         /* bytes */
     uint32_t ssthresh;     /* bytes */
-    uint16_t sent_count;   /* records */
-    uint16_t sacked_count; /* records */
     uint32_t sacked_bytes; /* without SACK: what duplicate ACKs told has left the network */
     uint32_t lost_bytes;
-    uint32_t recover; /* RFC 6582 */
+    uint16_t sent_count;   /* records */
+    uint16_t sacked_count; /* records */
+    uint32_t recover;      /* RFC 6582 */
+    uint32_t rack_xmit_us; /* RFC 8985 5.2: of the segment sent last of those that arrived; ... */
+    uint32_t rack_end_seq; /* ... before the first: our SYN */
 
     /* line 3 */
+    uint32_t rack_rtt_us;
+    uint32_t rack_fack;
     struct tcp_send_queue queue;
-
-    /* lists and timer */
-    struct list out_link;   /* tcp->out: something may be sendable */
-    struct list ready_link; /* tcp->ready: events wait */
-    struct list extra_link; /* tcp->half_open before, tcp->starving after establishment */
-    struct list ahead_link; /* tcp->ahead: holds segments out of order */
-    struct timer timer;
-    uint64_t deadlines[TCP_DEADLINES]; /* CLOCK_NEVER: not set */
-
-    /* round trip time */
     uint32_t srtt_us;   /* times 8; 0: no sample yet */
     uint32_t rttvar_us; /* times 4 */
     uint32_t rto_us;
-    uint8_t backoff;    /* timeouts in a row */
-    uint8_t probes;     /* keepalive probes in a row */
-    uint8_t failure;    /* enum tcp_failure */
-    uint8_t ahead_acks; /* immediate duplicate ACKs sent since the gap opened */
+    uint8_t backoff;       /* timeouts in a row */
+    uint8_t probes;        /* keepalive probes in a row */
+    uint8_t failure;       /* enum tcp_failure */
+    uint8_t ahead_acks;    /* immediate duplicate ACKs sent since the gap opened */
+    uint8_t deadlines_set; /* bit D: deadlines[D] counts */
+    uint8_t rack_reo_wnd_mult;
+    uint8_t rack_reo_wnd_persist; /* recoveries until reo_wnd_mult is 1 again */
+    uint8_t pad;
+    uint32_t deadlines[TCP_DEADLINES]; /* microseconds, see tcp_timers.h */
+
+    struct tcp_link links[TCP_LINKS];
+    uint32_t min_rtt_us; /* RFC 8985 RACK.min_RTT: of the last minutes; 0: none yet */
+    struct timer timer;
+    uint32_t min_rtt_at_ms;
+    uint32_t cc_state[TCP_CC_STATE_WORDS];
+
+    /* in and after recovery */
+    uint32_t rack_dsack_round;
+    uint32_t tlp_end_seq;
+    uint32_t prr_delivered; /* RFC 6937, bytes */
+    uint32_t prr_out;
+    uint32_t recover_fs;
+    uint32_t undo_cwnd; /* before the last reduction */
+    uint32_t undo_ssthresh;
+    uint32_t undo_una; /* snd_una then */
+    uint32_t undo_ts;  /* timestamp of the first retransmission since (RFC 3522 RetransmitTS) */
+    uint32_t ecn_recover;
 
     /* colder */
     const struct tcp_app *app;
     void *context;
-    uint32_t cc_state[6];                       /* the congestion control's own */
-    uint32_t heard_at_ms;                       /* last segment from the peer */
-    uint32_t progress_at_ms;                    /* snd_una moved, or sending began */
-    uint32_t last_sent_at_us;                   /* last data segment, or SYN */
-    struct tcp_range sack[TCP_SACK_BLOCKS_MAX]; /* to report, most recent first (RFC 2018 4) */
-    struct tcp_range dsack;                     /* RFC 2883 */
+    uint32_t heard_at_ms;     /* last segment from the peer */
+    uint32_t progress_at_ms;  /* snd_una moved, or sending began */
+    uint32_t last_sent_at_ms; /* last data segment */
+    /* to report, most recent first (RFC 2018 4); the last place is the D-SACK's (RFC 2883) */
+    struct tcp_range sack[TCP_SACK_REPORTED + 1];
     struct net_path path;
     uint32_t fin_at;    /* sequence number of the peer's FIN */
     uint32_t ts_offset; /* our timestamps are milliseconds plus this */
     uint32_t challenge_at_ms;
-    uint16_t peer_mss; /* as announced, before path and options */
-};
+    uint16_t peer_mss;     /* as announced, before path and options */
+    uint16_t undo_retrans; /* retransmissions since that no D-SACK has told of */
+} __attribute__((aligned(64)));
 
-_Static_assert(sizeof(struct tcp_conn) <= 512, "a connection's memory is multiplied by millions");
+/* A connection's memory is multiplied by millions; a power of two makes numbers of pointers. */
+_Static_assert(sizeof(struct tcp_conn) == TCP_CONN_BYTES, "the pool's and the lists' distance");
 
 /* A segment on its way through tcp_in(). */
 struct tcp_segment {
@@ -253,11 +264,7 @@ struct tcp {
     struct tcp_config config;
     uint64_t now; /* of the last call that was told */
     struct tcp_table table;
-    struct list out;
-    struct list ready;
-    struct list starving;
-    struct list half_open;
-    struct list ahead;
+    struct tcp_lists lists;
     struct pool conns; /* POOL_FIFO */
     struct tcp_span_pools spans;
     struct pool sent;
@@ -288,6 +295,7 @@ static inline uint32_t tcp_ms(uint64_t now)
     return (uint32_t)(now / CLOCK_MS);
 }
 
+/* Wraps after 71 minutes: for differences of less than half of that. */
 static inline uint32_t tcp_us(uint64_t now)
 {
     return (uint32_t)(now / CLOCK_US);
@@ -297,6 +305,53 @@ static inline uint32_t tcp_us(uint64_t now)
 static inline uint64_t tcp_since_ns(uint32_t at_ms, uint64_t now)
 {
     return (uint64_t)(tcp_ms(now) - at_ms) * CLOCK_MS;
+}
+
+/* The number by which lists name a connection: its place in the pool plus one. */
+static inline uint32_t tcp_conn_number(const struct tcp_conn *conn)
+{
+    return (uint32_t)(conn - (const struct tcp_conn *)(const void *)conn->tcp->conns.objects) + 1;
+}
+
+static inline struct tcp_conn *tcp_conn_at(const struct tcp *tcp, uint32_t number)
+{
+    return (struct tcp_conn *)(void *)tcp->conns.objects + (number - 1);
+}
+
+static inline bool tcp_conn_is_linked(const struct tcp_conn *conn, enum tcp_link_kind kind)
+{
+    return conn->links[kind].next != 0;
+}
+
+/* To the end of LIST; nothing, if it is in that link's list already. */
+static inline void tcp_conn_link(struct tcp_conn *conn, enum tcp_list list)
+{
+    if (!tcp_conn_is_linked(conn, tcp_list_kind(list)))
+        tcp_list_push_back(&conn->tcp->lists, list, tcp_conn_number(conn));
+}
+
+static inline void tcp_conn_unlink(struct tcp_conn *conn, enum tcp_link_kind kind)
+{
+    tcp_list_remove(&conn->tcp->lists, kind, tcp_conn_number(conn));
+}
+
+/* The first of LIST, taken out; NULL: it is empty. */
+static inline struct tcp_conn *tcp_conn_pop(struct tcp *tcp, enum tcp_list list)
+{
+    uint32_t at = tcp_list_pop_front(&tcp->lists, list);
+    return at == TCP_NOBODY ? NULL : tcp_conn_at(tcp, at);
+}
+
+static inline struct tcp_sent *tcp_sent_at(const struct tcp_conn *conn, tcp_sent_link link)
+{
+    return link == 0 ? NULL : (struct tcp_sent *)(void *)conn->tcp->sent.objects + (link - 1);
+}
+
+static inline tcp_sent_link tcp_sent_link_of(const struct tcp_conn *conn,
+                                             const struct tcp_sent *sent)
+{
+    const struct tcp_sent *objects = (const void *)conn->tcp->sent.objects;
+    return (tcp_sent_link)(sent - objects) + 1;
 }
 
 /* Bytes in flight, sent and not acknowledged, FIN included. */
@@ -377,24 +432,6 @@ void tcp_icmp_in(struct tcp *tcp, const struct rte_mbuf *packet, uint64_t now);
 /* tcp_ack.c */
 void tcp_ack_in(struct tcp_conn *conn, const struct tcp_segment *seg, uint64_t now);
 
-/* tcp_loss.c */
-/* The peer's SACK blocks. Returns how many records they newly cover. */
-uint32_t tcp_loss_sack_in(struct tcp_conn *conn, const struct tcp_options *options);
-/* A record left the front because it was acknowledged. */
-void tcp_loss_removed(struct tcp_conn *conn, struct tcp_sent *sent);
-/* Think SENT lost: it leaves the pipe and waits to be sent again. */
-void tcp_loss_mark(struct tcp_conn *conn, struct tcp_sent *sent);
-/* SENT was sent again. */
-void tcp_loss_resent(struct tcp_conn *conn, struct tcp_sent *sent);
-/* The next record to send again, or NULL. */
-struct tcp_sent *tcp_loss_next(struct tcp_conn *conn);
-/* What an ACK told about losses: duplicate or not, ACKED new bytes. */
-void tcp_loss_ack_in(struct tcp_conn *conn, uint32_t acked, bool duplicate, uint64_t now);
-/* A retransmission timeout: everything not SACKed is thought lost. */
-void tcp_loss_timeout(struct tcp_conn *conn, uint64_t now);
-/* Records larger than the new segment size cannot have arrived. */
-void tcp_loss_too_large(struct tcp_conn *conn);
-
 /* tcp_connect.c */
 void tcp_connect_init(struct tcp *tcp);
 
@@ -434,6 +471,10 @@ void tcp_out_back(struct tcp *tcp, const struct tcp_bare *bare, struct tcp_segme
 /* tcp_rto.c */
 void tcp_rto_init(struct tcp_conn *conn);
 void tcp_rto_sample(struct tcp_conn *conn, uint64_t rtt_ns);
+/* A sample from the segment's timestamp echo; false: it has none of use. */
+bool tcp_rto_sample_echo(struct tcp_conn *conn, const struct tcp_segment *seg, uint64_t now);
+/* The first sample, of our SYN. */
+void tcp_rto_syn_acked(struct tcp_conn *conn, const struct tcp_segment *seg, uint64_t now);
 uint64_t tcp_rto_ns(const struct tcp_conn *conn);
 /* The retransmission deadline passed. False: the connection is gone. */
 bool tcp_rto_expired(struct tcp_conn *conn, uint64_t now);

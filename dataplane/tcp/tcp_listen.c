@@ -53,8 +53,10 @@ bool tcp_listen(struct tcp *tcp, const struct ip_address *address, uint16_t port
 /* Those that are half open belong to the listener's context, which may be gone soon. */
 static void drop_half_open(struct tcp *tcp, const struct ip_address *address, uint16_t port)
 {
-    list_for_each (link, next, &tcp->half_open) {
-        struct tcp_conn *conn = list_entry(link, struct tcp_conn, extra_link);
+    uint32_t next = tcp_list_first(&tcp->lists, TCP_LIST_HALF_OPEN);
+    while (next != TCP_NOBODY) {
+        struct tcp_conn *conn = tcp_conn_at(tcp, next);
+        next = tcp_list_after(&tcp->lists, TCP_LIST_HALF_OPEN, next);
         if (conn->tuple.local_port != port || !ip_address_equal(&conn->tuple.local, address))
             continue;
         tcp_out_reset(conn, tcp->now);
@@ -94,7 +96,7 @@ static struct tcp_conn *open_half(struct tcp *tcp, const struct tcp_listener *li
     conn->last_ack_sent = conn->rcv_nxt;
     tcp_conn_negotiate(conn, syn);
     tcp_state_change(conn, TCP_STATE_SYN_RECEIVED, TCP_CAUSE_SYN);
-    list_push_back(&tcp->half_open, &conn->extra_link);
+    tcp_conn_link(conn, TCP_LIST_HALF_OPEN);
     conn->flags |= TCP_CONN_HALF_OPEN;
     tcp->half_open_count++;
     return conn;

@@ -10,6 +10,7 @@
 
 #define TCP_OPTIONS_MAX_BYTES  40
 #define TCP_SACK_BLOCKS_MAX    4
+#define TCP_SACK_REPORTED      3 /* beside a D-SACK, or timestamps */
 #define TCP_WINDOW_SCALE_MAX   14
 #define TCP_TIMESTAMP_BYTES    12                   /* with two NOPs in front */
 #define TCP_SACK_BYTES(blocks) (4u + 8u * (blocks)) /* with two NOPs in front */

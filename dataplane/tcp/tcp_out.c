@@ -7,7 +7,9 @@
  * carried it.
  */
 #include "dataplane/tcp/tcp_cc.h"
+#include "dataplane/tcp/tcp_ecn.h"
 #include "dataplane/tcp/tcp_internal.h"
+#include "dataplane/tcp/tcp_recovery.h"
 
 /* A segment to be sent for a connection. */
 struct departure {
@@ -15,6 +17,7 @@ struct departure {
     uint32_t length;
     uint8_t flags;
     enum tcp_cursor cursor;
+    uint8_t ecn; /* of the IP header */
 };
 
 /* Room in the reassembly budget is short: nothing is announced that is not due. */
@@ -70,7 +73,7 @@ static void sack_options(const struct tcp_conn *conn, struct tcp_options *option
     uint32_t room = options->present & TCP_OPTION_TIMESTAMP ? 3 : 4;
     options->sack_count = 0;
     if (conn->flags & TCP_CONN_DSACK)
-        options->sack[options->sack_count++] = conn->dsack;
+        options->sack[options->sack_count++] = conn->sack[TCP_SACK_REPORTED];
     for (uint32_t i = 0; i < conn->sack_count && options->sack_count < room; i++)
         options->sack[options->sack_count++] = conn->sack[i];
     if (options->sack_count > 0)
@@ -113,14 +116,14 @@ static uint32_t write_header(uint8_t at[TCP_HEADER_MAX_BYTES], const struct flow
 }
 
 static void to_net(struct tcp *tcp, const struct flow_tuple *tuple, const struct net_path *path,
-                   struct rte_mbuf *packet, uint64_t now)
+                   uint8_t ecn, struct rte_mbuf *packet, uint64_t now)
 {
     struct net_send how = {
         .path = path,
         .local = &tuple->local,
         .remote = &tuple->remote,
         .protocol = IPPROTO_TCP,
-        .traffic_class = 0,
+        .traffic_class = ecn,
     };
     tcp_count(tcp, segments_out);
     net_send(tcp->config.net, &how, packet, now);
@@ -173,18 +176,24 @@ static bool emit(struct tcp_conn *conn, const struct departure *departure,
     if (packet == NULL)
         return false;
     if (departure->length > 0)
-        tcp_send_queue_read(&conn->queue, departure->cursor, departure->seq, payload,
-                            departure->length);
+        tcp_send_queue_read(&conn->queue, &conn->tcp->spans, departure->cursor, departure->seq,
+                            payload, departure->length);
     if (acks)
         ack_was_sent(conn);
-    to_net(conn->tcp, &conn->tuple, &conn->path, packet, now);
+    to_net(conn->tcp, &conn->tuple, &conn->path, departure->ecn, packet, now);
     return true;
+}
+
+/* RFC 3168 6.1.3: on every segment, until the peer says that it has heard. */
+static uint8_t ecn_echo(const struct tcp_conn *conn, uint8_t flags)
+{
+    return conn->flags & TCP_CONN_ECN_ECHO && (flags & (TCP_SYN | TCP_RST)) == 0 ? TCP_ECE : 0;
 }
 
 /* A segment without data. */
 static bool emit_control(struct tcp_conn *conn, uint32_t seq, uint8_t flags, uint64_t now)
 {
-    struct departure departure = {.seq = seq, .flags = flags};
+    struct departure departure = {.seq = seq, .flags = flags | ecn_echo(conn, flags)};
     struct tcp_options options;
     choose_options(conn, flags, now, &options);
     return emit(conn, &departure, &options, now);
@@ -240,7 +249,7 @@ void tcp_out_bare(struct tcp *tcp, const struct tcp_bare *bare, uint64_t now)
         write_header(header, bare->tuple, &departure, bare->ack, bare->window, &bare->options);
     struct rte_mbuf *packet = packet_with(tcp, &path, bytes_of(header, header_bytes), 0, &payload);
     if (packet != NULL)
-        to_net(tcp, bare->tuple, &path, packet, now);
+        to_net(tcp, bare->tuple, &path, TCP_ECN_NOT_ECT, packet, now);
 }
 
 void tcp_out_back(struct tcp *tcp, const struct tcp_bare *bare, struct tcp_segment *seg)
@@ -268,11 +277,11 @@ bool tcp_out_fin_due(const struct tcp_conn *conn)
 static bool send_syn(struct tcp_conn *conn, uint64_t now)
 {
     uint8_t flags = conn->state == TCP_STATE_SYN_SENT ? TCP_SYN : TCP_SYN | TCP_ACK;
-    if (!emit_control(conn, conn->snd_una, flags, now))
+    if (!emit_control(conn, conn->snd_una, flags | tcp_ecn_syn_flags(conn), now))
         return false;
     conn->flags &= ~(uint32_t)TCP_CONN_SYN_DUE;
     if (conn->backoff == 0)
-        conn->last_sent_at_us = tcp_us(now);
+        conn->rack_xmit_us = tcp_us(now);
     tcp_timer_set(conn, TCP_DEADLINE_RETRANSMIT, now + tcp_rto_ns(conn));
     return true;
 }
@@ -295,29 +304,9 @@ static uint32_t payload_limit(const struct tcp_conn *conn, const struct tcp_opti
     return conn->mss > sack ? conn->mss - sack : 1;
 }
 
-/* Divide a record that is too large for today's segments; false: no record is left. */
-static bool split(struct tcp_conn *conn, struct tcp_sent *sent, uint32_t length)
-{
-    struct tcp_sent *rest = pool_take(&conn->tcp->sent);
-    if (rest == NULL) {
-        tcp_count(conn->tcp, send_no_record);
-        return false;
-    }
-    *rest = *sent;
-    rest->seq += length;
-    rest->length = (uint16_t)(sent->length - length);
-    sent->length = (uint16_t)length;
-    sent->flags &= (uint8_t)~TCP_SENT_FIN;
-    sent->next = rest;
-    if (conn->sent_last == sent)
-        conn->sent_last = rest;
-    conn->sent_count++;
-    return true;
-}
-
 static uint8_t data_flags(const struct tcp_conn *conn, uint32_t end, bool fin)
 {
-    uint8_t flags = TCP_ACK;
+    uint8_t flags = TCP_ACK | ecn_echo(conn, TCP_ACK);
     if (end == tcp_send_queue_end(&conn->queue))
         flags |= TCP_PSH;
     return fin ? flags | TCP_FIN : flags;
@@ -329,7 +318,7 @@ static bool resend(struct tcp_conn *conn, struct tcp_sent *sent, uint64_t now)
     struct tcp_options options;
     choose_options(conn, TCP_ACK, now, &options);
     uint32_t limit = payload_limit(conn, &options);
-    if (sent->length > limit && !split(conn, sent, limit))
+    if (sent->length > limit && !tcp_sent_split(conn, sent, limit))
         return false;
     bool fin = (sent->flags & TCP_SENT_FIN) != 0;
     struct departure departure = {
@@ -341,11 +330,19 @@ static bool resend(struct tcp_conn *conn, struct tcp_sent *sent, uint64_t now)
     if (!emit(conn, &departure, &options, now))
         return false;
     tcp_count(conn->tcp, segments_retransmitted);
-    tcp_loss_resent(conn, sent);
-    sent->sent_at_ns = now;
-    conn->last_sent_at_us = tcp_us(now);
+    tcp_recovery_resent(conn, sent, now);
+    conn->last_sent_at_ms = tcp_ms(now);
     timer_for_flight(conn, now);
     return true;
+}
+
+/* The last segment once more; its end, if it is too large for today's. */
+static bool resend_last(struct tcp_conn *conn, uint64_t now)
+{
+    struct tcp_sent *last = tcp_sent_at(conn, conn->sent_last);
+    if (last->length > conn->mss && !tcp_sent_split(conn, last, conn->mss))
+        return false;
+    return resend(conn, tcp_sent_at(conn, conn->sent_last), now);
 }
 
 /* Whether LENGTH more bytes may be in the network. FORCE_ONE is used up by asking. */
@@ -362,7 +359,7 @@ static bool cwnd_allows(struct tcp_conn *conn, uint32_t length)
 static bool send_lost(struct tcp_conn *conn, uint32_t *room, uint64_t now)
 {
     struct tcp_sent *sent;
-    while ((sent = tcp_loss_next(conn)) != NULL) {
+    while ((sent = tcp_sent_next_lost(conn)) != NULL) {
         if (*room == 0)
             return false;
         if (!cwnd_allows(conn, sent->length < conn->mss ? sent->length : conn->mss))
@@ -392,41 +389,22 @@ static uint32_t sendable(const struct tcp_conn *conn, uint32_t limit)
     return worthwhile || conn->flags & TCP_CONN_FORCE_ONE ? window : 0;
 }
 
-/* A record for a new segment; NULL: none is left, or this connection has its share. */
-static struct tcp_sent *record_new(struct tcp_conn *conn, uint32_t length, bool fin, uint64_t now)
-{
-    struct tcp *tcp = conn->tcp;
-    struct tcp_sent *sent = conn->sent_count < tcp->sent_limit ? pool_take(&tcp->sent) : NULL;
-    if (sent == NULL) {
-        tcp_count(tcp, send_no_record);
-        return NULL;
-    }
-    *sent = (struct tcp_sent){
-        .sent_at_ns = now,
-        .first_sent_at_ns = now,
-        .seq = conn->snd_nxt,
-        .length = (uint16_t)length,
-        .flags = fin ? TCP_SENT_FIN : 0,
-    };
-    return sent;
-}
-
-static void record_add(struct tcp_conn *conn, struct tcp_sent *sent)
-{
-    if (conn->sent_last == NULL)
-        conn->sent_first = sent;
-    else
-        conn->sent_last->next = sent;
-    conn->sent_last = sent;
-    conn->sent_count++;
-}
-
 /* Before the first byte after a pause: RFC 5681 4.1. */
 static void restart_if_idle(struct tcp_conn *conn, uint64_t now)
 {
-    uint64_t silent_for_ns = (tcp_us(now) - conn->last_sent_at_us) * CLOCK_US;
-    if (tcp_flight(conn) == 0 && silent_for_ns > tcp_rto_ns(conn))
+    if (tcp_flight(conn) == 0 && tcp_since_ns(conn->last_sent_at_ms, now) > tcp_rto_ns(conn))
         conn->tcp->cc->idle(conn, now);
+}
+
+/* RFC 3168 6.1.2 and 6.1.4: new data may be marked on its way, and says that cwnd was reduced. */
+static void mark_new_data(struct tcp_conn *conn, struct departure *departure)
+{
+    if (departure->length == 0)
+        return;
+    departure->ecn = TCP_ECN_ECT_0;
+    if (conn->flags & TCP_CONN_ECN_CWR)
+        departure->flags |= TCP_CWR;
+    conn->flags &= ~(uint32_t)TCP_CONN_ECN_CWR;
 }
 
 /* One new segment, perhaps with FIN, perhaps only FIN. False: mbufs or records are short. */
@@ -435,7 +413,7 @@ static bool send_one(struct tcp_conn *conn, uint32_t length, const struct tcp_op
 {
     uint32_t end = conn->snd_nxt + length;
     bool fin = (conn->flags & TCP_CONN_SEND_SHUT) != 0 && end == tcp_send_queue_end(&conn->queue);
-    struct tcp_sent *sent = record_new(conn, length, fin, now);
+    struct tcp_sent *sent = tcp_sent_new(conn, length, fin, now);
     if (sent == NULL)
         return false;
     struct departure departure = {
@@ -444,16 +422,20 @@ static bool send_one(struct tcp_conn *conn, uint32_t length, const struct tcp_op
         .flags = data_flags(conn, end, fin),
         .cursor = TCP_CURSOR_NEW,
     };
+    if (conn->flags & TCP_CONN_ECN)
+        mark_new_data(conn, &departure);
     if (!emit(conn, &departure, options, now)) {
-        pool_give(&conn->tcp->sent, sent);
+        tcp_sent_discard(conn, sent);
         return false;
     }
     if (tcp_flight(conn) == 0)
         conn->progress_at_ms = tcp_ms(now);
-    record_add(conn, sent);
+    tcp_sent_append(conn, sent);
+    if (conn->recovery == TCP_RECOVERY_FAST)
+        tcp_prr_sent(conn, length + fin);
     counter_add(&conn->tcp->counters.bytes_out, length);
     conn->snd_nxt = end + fin;
-    conn->last_sent_at_us = tcp_us(now);
+    conn->last_sent_at_ms = tcp_ms(now);
     timer_for_flight(conn, now);
     return true;
 }
@@ -538,13 +520,49 @@ static bool ack_is_due(struct tcp_conn *conn, uint64_t now)
     return false;
 }
 
+/* RFC 8985 7.3: new data if there is some, else the last segment once more, whatever cwnd says. */
+static bool send_probe(struct tcp_conn *conn, uint32_t *room, uint64_t now)
+{
+    if ((conn->flags & TCP_CONN_PROBE_DUE) == 0)
+        return true;
+    if (*room == 0)
+        return false;
+    conn->flags &= ~(uint32_t)TCP_CONN_PROBE_DUE;
+    if (conn->sent_first == 0 || conn->sacked_count > 0)
+        return true; /* an answer came meanwhile */
+    struct tcp_options options;
+    choose_options(conn, TCP_ACK, now, &options);
+    bool unsent = seq_lt(conn->snd_nxt, tcp_send_queue_end(&conn->queue));
+    uint32_t length = unsent ? sendable(conn, payload_limit(conn, &options)) : 0;
+    bool again = length == 0;
+    bool sent = again ? resend_last(conn, now) : send_one(conn, length, &options, now);
+    if (!sent) {
+        conn->flags |= TCP_CONN_PROBE_DUE;
+        return false;
+    }
+    (*room)--;
+    tcp_tlp_sent(conn, again, now);
+    return true;
+}
+
+/* What is lost, then new data and FIN. False: look again in the next turn. */
+static bool send_data(struct tcp_conn *conn, uint32_t *room, uint64_t now)
+{
+    uint32_t before = conn->snd_nxt;
+    bool done =
+        send_probe(conn, room, now) && send_lost(conn, room, now) && send_new(conn, room, now);
+    if (conn->snd_nxt != before)
+        tcp_tlp_schedule(conn, now);
+    return done;
+}
+
 /* Everything one connection may send now. False: look again in the next turn. */
 static bool conn_out(struct tcp_conn *conn, uint64_t now)
 {
     uint32_t room = net_send_room(conn->tcp->config.net, &conn->path);
     if (conn->flags & TCP_CONN_SYN_DUE)
         return room > 0 && send_syn(conn, now);
-    if (may_send_data(conn) && !(send_lost(conn, &room, now) && send_new(conn, &room, now)))
+    if (may_send_data(conn) && !send_data(conn, &room, now))
         return false;
     if (!ack_is_due(conn, now))
         return true;
@@ -554,13 +572,10 @@ static bool conn_out(struct tcp_conn *conn, uint64_t now)
 void tcp_out(struct tcp *tcp, uint64_t now)
 {
     tcp->now = now;
-    struct list again;
-    list_init(&again);
-    struct list *link;
-    while ((link = list_pop_front(&tcp->out)) != NULL) {
-        struct tcp_conn *conn = list_entry(link, struct tcp_conn, out_link);
+    struct tcp_conn *conn;
+    while ((conn = tcp_conn_pop(tcp, TCP_LIST_OUT)) != NULL) {
         if (!conn_out(conn, now))
-            list_push_back(&again, link);
+            tcp_conn_link(conn, TCP_LIST_AGAIN);
     }
-    list_append_all(&tcp->out, &again);
+    tcp_list_move_all(&tcp->lists, TCP_LIST_AGAIN, TCP_LIST_OUT);
 }

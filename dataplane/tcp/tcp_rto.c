@@ -1,10 +1,13 @@
 /* tcp_rto: the retransmission timeout: RFC 6298, RFC 7323 4 (RTTM), and zero-window probes. */
 #include "dataplane/tcp/tcp_internal.h"
+#include "dataplane/tcp/tcp_recovery.h"
 
-#define RTO_INITIAL_US 1000000u
-#define RTO_MIN_US     200000u
-#define RTO_MAX_US     60000000u
-#define RTT_SAMPLE_MAX (60u * 1000000u)
+#define RTO_INITIAL_US   1000000u
+#define RTO_MIN_US       200000u
+#define RTO_MAX_US       60000000u
+#define RTO_AFTER_SYN_US 3000000u /* RFC 6298 5.7 */
+#define ECHO_MAX_MS      60000u
+#define RTT_SAMPLE_MAX   (60u * 1000000u)
 
 #define PROBES_PER_TIMEOUT 4u /* of a shut window, at least, before silence counts as death */
 
@@ -42,6 +45,26 @@ void tcp_rto_sample(struct tcp_conn *conn, uint64_t rtt_ns)
         conn->srtt_us += rtt - srtt;
     }
     derive(conn);
+}
+
+bool tcp_rto_sample_echo(struct tcp_conn *conn, const struct tcp_segment *seg, uint64_t now)
+{
+    if ((conn->flags & TCP_CONN_TIMESTAMPS) == 0 ||
+        (seg->options.present & TCP_OPTION_TIMESTAMP) == 0 || seg->options.ts_echo == 0)
+        return false;
+    uint32_t ms = tcp_ms(now) + conn->ts_offset - seg->options.ts_echo;
+    if (ms >= ECHO_MAX_MS)
+        return false;
+    tcp_rto_sample(conn, (ms == 0 ? 1 : ms) * CLOCK_MS);
+    return true;
+}
+
+void tcp_rto_syn_acked(struct tcp_conn *conn, const struct tcp_segment *seg, uint64_t now)
+{
+    if (conn->backoff == 0)
+        tcp_rto_sample(conn, (uint64_t)(tcp_us(now) - conn->rack_xmit_us) * CLOCK_US);
+    else if (!tcp_rto_sample_echo(conn, seg, now))
+        conn->rto_us = RTO_AFTER_SYN_US;
 }
 
 uint64_t tcp_rto_ns(const struct tcp_conn *conn)
@@ -115,14 +138,14 @@ bool tcp_rto_expired(struct tcp_conn *conn, uint64_t now)
         return syn_expired(conn, now);
     if (conn->flags & TCP_CONN_PERSIST)
         return persist_expired(conn, now);
-    if (conn->sent_first == NULL)
+    if (conn->sent_first == 0)
         return true;
     if (tcp_since_ns(conn->progress_at_ms, now) >= conn->tcp->config.user_timeout_ns) {
         tcp_conn_fail(conn, TCP_FAILURE_TIMEOUT, TCP_CAUSE_TIMEOUT);
         return false;
     }
     tcp_count(conn->tcp, retransmit_timeouts);
-    tcp_loss_timeout(conn, now);
+    tcp_recovery_timeout(conn, now);
     back_off(conn);
     retransmit_later(conn, now);
     tcp_conn_want_out(conn);

@@ -11,22 +11,33 @@
 
 #define TCP_BLOCK_BYTES 2048u
 
+/* Names a span: its place in the pool plus one; 0 is none. */
+typedef uint32_t tcp_span_link;
+
 struct tcp_span {
-    struct tcp_span *next;
-    const uint8_t *data;
+    const uint8_t *data; /* not acknowledged, as length */
     union {
         struct segment *segment; /* one reference is held */
         uint8_t *block;          /* owned */
     };
+    tcp_span_link next;
     uint32_t length;
     bool owned; /* which of the two */
 };
+
+_Static_assert(sizeof(struct tcp_span) == 32, "as far apart as the pool's objects");
 
 /* Where spans and blocks come from; one per worker. */
 struct tcp_span_pools {
     struct pool spans;
     struct pool blocks;
 };
+
+/* NULL: none. */
+static inline struct tcp_span *tcp_span_at(const struct tcp_span_pools *pools, tcp_span_link link)
+{
+    return link == 0 ? NULL : (struct tcp_span *)(void *)pools->spans.objects + (link - 1);
+}
 
 enum tcp_cursor {
     TCP_CURSOR_NEW,   /* data sent for the first time */
@@ -36,13 +47,12 @@ enum tcp_cursor {
 
 /* Sequence numbers: the queue holds [seq, seq + bytes). */
 struct tcp_send_queue {
-    struct tcp_span *first;
-    struct tcp_span *last;
-    uint32_t seq;        /* of the first byte not acknowledged */
-    uint32_t bytes;      /* how many there are */
-    uint32_t first_done; /* bytes of the first span that are acknowledged already */
-    uint32_t cursor_seq[TCP_CURSORS];
-    struct tcp_span *cursor_span[TCP_CURSORS];
+    tcp_span_link first;
+    tcp_span_link last;
+    uint32_t seq;                           /* of the first byte not acknowledged */
+    uint32_t bytes;                         /* how many there are */
+    uint32_t cursor_seq[TCP_CURSORS];       /* of the first byte of ... */
+    tcp_span_link cursor_span[TCP_CURSORS]; /* ... the span read last */
 };
 
 /* Room for SPANS and BLOCKS. False: not enough memory. At start. */
@@ -69,8 +79,8 @@ bool tcp_send_queue_segment(struct tcp_send_queue *queue, struct tcp_span_pools 
  * Copy LENGTH bytes from sequence number SEQ on to OUT; they must be in the queue. Cheap when it
  * goes on where the same cursor's last read ended.
  */
-void tcp_send_queue_read(struct tcp_send_queue *queue, enum tcp_cursor cursor, uint32_t seq,
-                         uint8_t *out, uint32_t length);
+void tcp_send_queue_read(struct tcp_send_queue *queue, const struct tcp_span_pools *pools,
+                         enum tcp_cursor cursor, uint32_t seq, uint8_t *out, uint32_t length);
 
 /* The bytes before SEQ (at most the queue's end) are acknowledged: release what is complete. */
 void tcp_send_queue_acknowledge(struct tcp_send_queue *queue, struct tcp_span_pools *pools,

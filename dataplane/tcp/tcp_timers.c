@@ -1,7 +1,11 @@
-/* tcp_timers: RFC 6298, RFC 9293 3.8.3 (user timeout), 3.8.4 (keepalive), 3.8.6.1 (probes). */
+/* tcp_timers: RFC 6298, RFC 9293 3.8.3 (user timeout), 3.8.4 (keepalive), 3.8.6.1 (probes), RFC
+ * 8985 8. */
 #include "dataplane/tcp/tcp_timers.h"
 
 #include "dataplane/tcp/tcp_internal.h"
+#include "dataplane/tcp/tcp_recovery.h"
+
+#define AHEAD_MAX_NS (1800 * CLOCK_S)
 
 /* Keepalive probes follow each other after a fifth of the idle time, 1 s at least. */
 static uint64_t keepalive_interval_ns(const struct tcp *tcp)
@@ -27,7 +31,7 @@ static bool keepalive_expired(struct tcp_conn *conn, uint64_t now)
         tcp_conn_fail(conn, TCP_FAILURE_TIMEOUT, TCP_CAUSE_TIMEOUT);
         return false;
     }
-    if (conn->sent_first == NULL) {
+    if (conn->sent_first == 0) {
         conn->probes++;
         tcp_count(tcp, keepalive_probes);
         tcp_out_probe(conn, now);
@@ -108,10 +112,21 @@ static bool ack_expired(struct tcp_conn *conn, uint64_t now)
     return true;
 }
 
+static bool loss_expired(struct tcp_conn *conn, uint64_t now)
+{
+    if (conn->flags & TCP_CONN_REO_TIMER)
+        tcp_recovery_reordering_expired(conn, now);
+    else
+        tcp_tlp_expired(conn, now);
+    return true;
+}
+
 /* False: the connection is gone. */
 static bool deadline_expired(struct tcp_conn *conn, enum tcp_deadline which, uint64_t now)
 {
     switch (which) {
+    case TCP_DEADLINE_LOSS:
+        return loss_expired(conn, now);
     case TCP_DEADLINE_RETRANSMIT:
         return tcp_rto_expired(conn, now);
     case TCP_DEADLINE_ACK:
@@ -124,53 +139,74 @@ static bool deadline_expired(struct tcp_conn *conn, enum tcp_deadline which, uin
     return true;
 }
 
+/* Signed: negative when it has passed. */
+static int32_t left_us(const struct tcp_conn *conn, enum tcp_deadline which, uint64_t now)
+{
+    return (int32_t)(conn->deadlines[which] - tcp_us(now));
+}
+
+static void arm_for_earliest(struct tcp_conn *conn, uint64_t now)
+{
+    int32_t earliest = INT32_MAX;
+    for (enum tcp_deadline which = 0; which < TCP_DEADLINES; which++) {
+        if (tcp_timer_is_set(conn, which) && left_us(conn, which, now) < earliest)
+            earliest = left_us(conn, which, now);
+    }
+    if (earliest != INT32_MAX)
+        timer_arm(conn->tcp->config.wheel, &conn->timer,
+                  now + (earliest > 0 ? (uint64_t)earliest * CLOCK_US : 0));
+}
+
 static void fire(struct timer *timer, void *context, uint64_t now)
 {
     struct tcp_conn *conn = context;
     conn->tcp->now = now;
     for (enum tcp_deadline which = 0; which < TCP_DEADLINES; which++) {
-        if (conn->deadlines[which] > now)
+        if (!tcp_timer_is_set(conn, which) || left_us(conn, which, now) > 0)
             continue;
-        conn->deadlines[which] = CLOCK_NEVER;
+        tcp_timer_clear(conn, which);
         if (!deadline_expired(conn, which, now))
             return;
     }
-    uint64_t earliest = CLOCK_NEVER;
-    for (enum tcp_deadline which = 0; which < TCP_DEADLINES; which++) {
-        if (conn->deadlines[which] < earliest)
-            earliest = conn->deadlines[which];
-    }
-    if (earliest != CLOCK_NEVER)
-        timer_arm(conn->tcp->config.wheel, timer, earliest);
+    if (!timer_is_armed(timer) || conn->deadlines_set != 0)
+        arm_for_earliest(conn, now);
 }
 
 void tcp_timers_init(struct tcp_conn *conn)
 {
     timer_init(&conn->timer, fire, conn);
-    for (int i = 0; i < TCP_DEADLINES; i++)
-        conn->deadlines[i] = CLOCK_NEVER;
+    conn->deadlines_set = 0;
 }
 
 void tcp_timer_set(struct tcp_conn *conn, enum tcp_deadline which, uint64_t at_ns)
 {
-    conn->deadlines[which] = at_ns;
+    uint64_t now = conn->tcp->now;
+    if (at_ns > now + AHEAD_MAX_NS)
+        at_ns = now + AHEAD_MAX_NS;
+    conn->deadlines[which] = tcp_us(at_ns);
+    conn->deadlines_set |= (uint8_t)(1u << which);
     if (!timer_is_armed(&conn->timer) || at_ns < conn->timer.due_at_ns)
         timer_arm(conn->tcp->config.wheel, &conn->timer, at_ns);
 }
 
 void tcp_timer_clear(struct tcp_conn *conn, enum tcp_deadline which)
 {
-    conn->deadlines[which] = CLOCK_NEVER;
+    conn->deadlines_set &= (uint8_t) ~(1u << which);
 }
 
 bool tcp_timer_is_set(const struct tcp_conn *conn, enum tcp_deadline which)
 {
-    return conn->deadlines[which] != CLOCK_NEVER;
+    return (conn->deadlines_set & 1u << which) != 0;
+}
+
+uint64_t tcp_timer_left_ns(const struct tcp_conn *conn, enum tcp_deadline which, uint64_t now)
+{
+    int32_t left = left_us(conn, which, now);
+    return left > 0 ? (uint64_t)left * CLOCK_US : 0;
 }
 
 void tcp_timers_stop(struct tcp_conn *conn)
 {
-    for (int i = 0; i < TCP_DEADLINES; i++)
-        conn->deadlines[i] = CLOCK_NEVER;
+    conn->deadlines_set = 0;
     timer_cancel(conn->tcp->config.wheel, &conn->timer);
 }

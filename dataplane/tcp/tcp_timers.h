@@ -1,6 +1,9 @@
 /*
  * tcp_timers: the deadlines of a connection over one embedded timer. One worker.
  *
+ * LOSS with data in flight: the reordering timer while something may soon count as lost (flag
+ * REO_TIMER, RFC 8985 6.2), else the probe timeout (7.2), not later than RETRANSMIT.
+ *
  * RETRANSMIT in SYN_SENT, SYN_RECEIVED: SYN or SYN-ACK again, 1 s doubling (RFC 6298).
  *
  * RETRANSMIT with data or FIN in flight: the retransmission timeout. With nothing in flight, data
@@ -15,6 +18,9 @@
  *
  * TIME_WAIT entries have one timer in struct tcp, armed for the oldest (tcp_time_wait.c).
  *
+ * Deadlines are kept in truncated microseconds, 30 minutes ahead at most; whoever waits for longer
+ * looks at his own clock then and waits again.
+ *
  * Lazy: moving a deadline later, or clearing it, does not touch the wheel. The timer then fires
  * early, finds nothing due and is armed again for the earliest deadline.
  */
@@ -25,12 +31,21 @@
 
 struct tcp_conn;
 
-enum tcp_deadline { TCP_DEADLINE_RETRANSMIT, TCP_DEADLINE_ACK, TCP_DEADLINE_IDLE, TCP_DEADLINES };
+/* In the order in which those that are due together are served. */
+enum tcp_deadline {
+    TCP_DEADLINE_LOSS,
+    TCP_DEADLINE_RETRANSMIT,
+    TCP_DEADLINE_ACK,
+    TCP_DEADLINE_IDLE,
+    TCP_DEADLINES
+};
 
 void tcp_timers_init(struct tcp_conn *conn);
 void tcp_timer_set(struct tcp_conn *conn, enum tcp_deadline which, uint64_t at_ns);
 void tcp_timer_clear(struct tcp_conn *conn, enum tcp_deadline which);
 bool tcp_timer_is_set(const struct tcp_conn *conn, enum tcp_deadline which);
+/* How long until then; 0: it has passed. For a deadline that is set. */
+uint64_t tcp_timer_left_ns(const struct tcp_conn *conn, enum tcp_deadline which, uint64_t now);
 
 /* All deadlines off, the timer out of the wheel. */
 void tcp_timers_stop(struct tcp_conn *conn);

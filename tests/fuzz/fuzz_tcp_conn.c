@@ -237,9 +237,9 @@ static uint32_t seq_of(const struct model_flow *flow, uint8_t code)
 /* The record NUMBER of what is in flight, or the last; NULL: none is. */
 static const struct tcp_sent *record_at(const struct tcp_conn *conn, uint32_t number)
 {
-    const struct tcp_sent *sent = conn->sent_first;
-    for (; sent != NULL && sent->next != NULL && number > 0; number--)
-        sent = sent->next;
+    const struct tcp_sent *sent = tcp_sent_at(conn, conn->sent_first);
+    for (; sent != NULL && sent->next != 0 && number > 0; number--)
+        sent = tcp_sent_at(conn, sent->next);
     return sent;
 }
 
@@ -248,7 +248,7 @@ static uint32_t ack_of(const struct model_flow *flow, uint8_t code)
     const struct tcp_conn *conn = tcp_model_conn(flow);
     uint32_t base = flow->snd_nxt;
     if (conn != NULL) {
-        const struct tcp_sent *first = conn->sent_first;
+        const struct tcp_sent *first = tcp_sent_at(conn, conn->sent_first);
         const struct tcp_sent *third = record_at(conn, 3);
         const uint32_t bases[8] = {
             conn->snd_nxt,
@@ -257,7 +257,7 @@ static uint32_t ack_of(const struct model_flow *flow, uint8_t code)
             third != NULL ? tcp_sent_end(third) : conn->snd_nxt,
             conn->snd_una - conn->snd_wnd_max,
             tcp_send_queue_end(&conn->queue),
-            conn->sent_last != NULL ? conn->sent_last->seq : conn->snd_nxt,
+            conn->sent_last != 0 ? tcp_sent_at(conn, conn->sent_last)->seq : conn->snd_nxt,
             conn->recover,
         };
         base = bases[code & 7];
@@ -331,7 +331,7 @@ static void timestamp_option(const struct model_flow *flow, uint8_t code,
 static void sack_block(const struct model_flow *flow, uint8_t code, struct tcp_options *options)
 {
     const struct tcp_conn *conn = tcp_model_conn(flow);
-    if (conn == NULL || conn->sent_first == NULL)
+    if (conn == NULL || conn->sent_first == 0)
         return;
     const struct tcp_sent *first = record_at(conn, code & 15);
     const struct tcp_sent *last = record_at(conn, (code & 15u) + (code >> 4));

@@ -112,7 +112,7 @@ static bool is_busy(struct lab *lab)
     bool busy = moved != lab->moved;
     lab->moved = moved;
     for (uint32_t i = 0; i < lab->host_count; i++)
-        busy |= !list_is_empty(&lab->hosts[i].tcp.tcp->out);
+        busy |= !tcp_list_is_empty(&lab->hosts[i].tcp.tcp->lists, TCP_LIST_OUT);
     return busy;
 }
 

@@ -1,6 +1,7 @@
 #include "tests/support/tcp_checks.h"
 
 #include "dataplane/tcp/tcp_internal.h"
+#include "dataplane/tcp/tcp_recovery.h"
 
 /* What the connections hold together. */
 struct sums {
@@ -29,6 +30,22 @@ static void check_sequence_numbers(const struct tcp_conn *conn)
         check(seq_leq(conn->rcv_nxt, conn->fin_at + 1));
 }
 
+/* Those in the network, COUNT of them, are in order of their last transmission. */
+static void check_records_by_time(const struct tcp_conn *conn, uint32_t count)
+{
+    tcp_sent_link older = 0;
+    uint32_t at_us = 0;
+    for (tcp_sent_link link = conn->oldest; link != 0; count--) {
+        const struct tcp_sent *sent = tcp_sent_at(conn, link);
+        check(count > 0 && tcp_sent_is_in_network(sent));
+        check(older == 0 || (sent->older == older && (int32_t)(sent->sent_at_us - at_us) >= 0));
+        older = link;
+        at_us = sent->sent_at_us;
+        link = sent->newer;
+    }
+    check(count == 0 && conn->newest == older);
+}
+
 /* The records are what lies between SND.UNA and SND.NXT, without gaps, and the sums are theirs. */
 static void check_records(const struct tcp_conn *conn, struct sums *sums)
 {
@@ -37,19 +54,23 @@ static void check_records(const struct tcp_conn *conn, struct sums *sums)
     uint32_t sacked = 0;
     uint32_t sacked_bytes = 0;
     uint32_t lost_bytes = 0;
-    const struct tcp_sent *last = NULL;
-    for (const struct tcp_sent *sent = conn->sent_first; sent != NULL; sent = sent->next) {
+    uint32_t in_network = 0;
+    tcp_sent_link last = 0;
+    const struct tcp_sent *sent;
+    for (tcp_sent_link link = conn->sent_first; link != 0; link = sent->next) {
+        sent = tcp_sent_at(conn, link);
         uint32_t bytes = tcp_sent_end(sent) - sent->seq;
         bool is_sacked = (sent->flags & TCP_SENT_SACKED) != 0;
         bool is_lost = (sent->flags & TCP_SENT_LOST) != 0;
         check(sent->seq == at && bytes > 0 && !(is_sacked && is_lost));
-        check(sent->first_sent_at_ns <= sent->sent_at_ns);
-        check((sent->flags & TCP_SENT_FIN) == 0 || sent->next == NULL);
+        check((int32_t)(sent->sent_at_us - sent->first_sent_at_us) >= 0);
+        check((sent->flags & TCP_SENT_FIN) == 0 || sent->next == 0);
+        in_network += tcp_sent_is_in_network(sent);
         sacked += is_sacked;
         sacked_bytes += is_sacked ? bytes : 0;
         lost_bytes += is_lost ? bytes : 0;
         at += bytes;
-        last = sent;
+        last = link;
         count++;
     }
     check(count == conn->sent_count && last == conn->sent_last);
@@ -60,6 +81,7 @@ static void check_records(const struct tcp_conn *conn, struct sums *sums)
         check(sacked == 0 && conn->sacked_bytes <= tcp_flight(conn));
     if (has_data_state(conn))
         check(at == conn->snd_nxt);
+    check_records_by_time(conn, in_network);
     sums->records += count;
 }
 
@@ -67,13 +89,15 @@ static void check_queue(const struct tcp_conn *conn, struct sums *sums)
 {
     const struct tcp_send_queue *queue = &conn->queue;
     uint32_t bytes = 0;
-    for (const struct tcp_span *span = queue->first; span != NULL; span = span->next) {
+    const struct tcp_span *span;
+    for (tcp_span_link link = queue->first; link != 0; link = span->next) {
+        span = tcp_span_at(&conn->tcp->spans, link);
         check(span->length > 0);
         bytes += span->length;
         sums->spans++;
         sums->blocks += span->owned;
     }
-    check(bytes == queue->bytes + queue->first_done);
+    check(bytes == queue->bytes);
     if (has_data_state(conn))
         check(conn->snd_una == queue->seq ||
               (conn->snd_una == tcp_send_queue_end(queue) + 1 && queue->bytes == 0));
@@ -99,14 +123,14 @@ static void check_received(const struct tcp_conn *conn, struct sums *sums)
         count++;
     }
     check(seq_leq(at, seq_max(conn->rcv_adv, conn->rcv_nxt)) && count == rx->ahead_count);
-    check(list_is_linked(&conn->ahead_link) == (count > 0));
+    check(tcp_conn_is_linked(conn, TCP_LINK_AHEAD) == (count > 0));
     sums->held += count;
 }
 
 /* What we report as received out of order lies above RCV.NXT. */
 static void check_sack_blocks(const struct tcp_conn *conn)
 {
-    check(conn->sack_count <= TCP_SACK_BLOCKS_MAX);
+    check(conn->sack_count <= TCP_SACK_REPORTED);
     for (uint32_t i = 0; i < conn->sack_count; i++) {
         const struct tcp_range *block = &conn->sack[i];
         check(seq_lt(block->start, block->end) && seq_gt(block->end, conn->rcv_nxt));
@@ -117,22 +141,19 @@ static void check_sack_blocks(const struct tcp_conn *conn)
 /* Whoever waits for something that may never come has a deadline, and the wheel knows. */
 static void check_timers(const struct tcp_conn *conn)
 {
-    uint64_t earliest = CLOCK_NEVER;
-    uint64_t earliest_sending = CLOCK_NEVER;
-    for (int i = 0; i < TCP_DEADLINES; i++) {
-        earliest = RTE_MIN(earliest, conn->deadlines[i]);
-        if (i != TCP_DEADLINE_ACK && i != TCP_DEADLINE_IDLE)
-            earliest_sending = RTE_MIN(earliest_sending, conn->deadlines[i]);
+    for (enum tcp_deadline i = 0; i < TCP_DEADLINES; i++) {
+        if (tcp_timer_is_set(conn, i))
+            check(timer_is_armed(&conn->timer) &&
+                  (int32_t)(conn->deadlines[i] - tcp_us(conn->timer.due_at_ns)) >= 0);
     }
-    if (earliest != CLOCK_NEVER)
-        check(timer_is_armed(&conn->timer) && conn->timer.due_at_ns <= earliest);
-    bool looked_at = list_is_linked(&conn->out_link);
+    bool will_send = tcp_timer_is_set(conn, TCP_DEADLINE_RETRANSMIT);
+    bool looked_at = tcp_conn_is_linked(conn, TCP_LINK_OUT);
     bool syn = conn->state == TCP_STATE_SYN_SENT || conn->state == TCP_STATE_SYN_RECEIVED;
-    bool waits = conn->sent_first != NULL || tcp_send_queue_end(&conn->queue) != conn->snd_nxt;
-    if (conn->sent_first != NULL || (!looked_at && syn))
-        check(earliest_sending != CLOCK_NEVER);
+    bool waits = conn->sent_first != 0 || tcp_send_queue_end(&conn->queue) != conn->snd_nxt;
+    if (conn->sent_first != 0 || (!looked_at && syn))
+        check(will_send);
     if (!syn && !looked_at && conn->queue.bytes > 0 && waits)
-        check(earliest_sending != CLOCK_NEVER);
+        check(will_send);
     bool orphan = (conn->flags & TCP_CONN_OWNED) == 0;
     if (orphan && !syn)
         check(tcp_timer_is_set(conn, TCP_DEADLINE_IDLE));
@@ -146,7 +167,9 @@ static void check_rates(const struct tcp_conn *conn)
 {
     if (!has_data_state(conn))
         return;
-    check(conn->mss > 0 && conn->cwnd >= conn->mss / 2 && conn->snd_wnd <= conn->snd_wnd_max);
+    bool in_prr = conn->recovery == TCP_RECOVERY_FAST;
+    check(conn->mss > 0 && (conn->cwnd >= conn->mss / 2 || in_prr) &&
+          conn->snd_wnd <= conn->snd_wnd_max);
     check(tcp_rto_ns(conn) >= 200 * CLOCK_MS && tcp_rto_ns(conn) <= 60 * CLOCK_S);
 }
 
@@ -154,8 +177,8 @@ static void check_rates(const struct tcp_conn *conn)
 static void check_retired(const struct tcp_conn *conn)
 {
     check(conn->state == TCP_STATE_CLOSED && (conn->flags & TCP_CONN_OWNED) != 0);
-    check(conn->sent_first == NULL && conn->queue.bytes == 0 && conn->rx.ahead_count == 0);
-    check(!timer_is_armed(&conn->timer) && !list_is_linked(&conn->out_link));
+    check(conn->sent_first == 0 && conn->queue.bytes == 0 && conn->rx.ahead_count == 0);
+    check(!timer_is_armed(&conn->timer) && !tcp_conn_is_linked(conn, TCP_LINK_OUT));
 }
 
 static void check_conn(struct tcp *tcp, const struct tcp_conn *conn, struct sums *sums)

@@ -3,6 +3,7 @@
  * 5961, RFC 7323 PAWS, RFC 2018, RFC 2883.
  */
 #include "dataplane/base/clock.h"
+#include "dataplane/tcp/tcp_recovery.h"
 #include "tests/support/cmocka.h"
 #include "tests/support/tcp_script.h"
 
@@ -684,13 +685,19 @@ static void a_reneging_peer_gets_everything_again(void **state)
     finish();
 }
 
-static void the_timeout_backs_off(void **state)
+static void the_timeout_comes_after_a_probe_and_backs_off(void **state)
 {
     open_connected(&all_options);
     script.client.to_send = 100;
     tcp_stream_pump(&script.client);
     assert_true(script_take(&script, &got));
     uint64_t last = script.now;
+    while (!script_take(&script, &got))
+        script_run_for(&script, CLOCK_MS);
+    assert_int_equal(counters()->tail_loss_probes, 1);
+    assert_int_equal(got.length, 100);
+    assert_true(script.now - last >= 100 * CLOCK_MS);
+    last = script.now;
     uint64_t expected = 200 * CLOCK_MS;
     for (int i = 0; i < 6; i++) {
         while (!script_take(&script, &got))
@@ -732,7 +739,7 @@ int main(void)
         cmocka_unit_test(sacks_show_what_to_send_again),
         cmocka_unit_test(absurd_sacks_are_counted_and_ignored),
         cmocka_unit_test(a_reneging_peer_gets_everything_again),
-        cmocka_unit_test(the_timeout_backs_off),
+        cmocka_unit_test(the_timeout_comes_after_a_probe_and_backs_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -109,7 +109,7 @@ static void who_starves_is_woken(void **state)
         tcp_stream_pump(&clients[i]);
     }
     assert_true(tcp_counters(pair.a.tcp)->send_pool_empty > 0);
-    assert_false(list_is_empty(&pair.a.tcp->starving));
+    assert_false(tcp_list_is_empty(&pair.a.tcp->lists, TCP_LIST_STARVING));
     struct wire_faults none = {0};
     wire_set_faults_everywhere(pair.wire, &none);
     for (uint32_t i = 0; i < 3; i++)

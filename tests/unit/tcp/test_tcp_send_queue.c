@@ -56,7 +56,7 @@ static bool append_segment(uint32_t position, uint32_t length)
 static void assert_reads(enum tcp_cursor cursor, uint32_t start, uint32_t from, uint32_t length)
 {
     uint8_t got[5000];
-    tcp_send_queue_read(&queue, cursor, start + from, got, length);
+    tcp_send_queue_read(&queue, &pools, cursor, start + from, got, length);
     for (uint32_t i = 0; i < length; i++)
         assert_int_equal(got[i], byte_at(from + i));
 }
