@@ -220,13 +220,15 @@ void tcp_out_challenge(struct tcp_conn *conn, uint64_t now)
     (void)tcp_out_ack(conn, now);
 }
 
-/* In the peer's window, so that it is believed (RFC 5961 3). */
+/* In the peer's window, so that it is believed (RFC 5961 3); half open it expects SND.NXT. */
 void tcp_out_reset(struct tcp_conn *conn, uint64_t now)
 {
     if (conn->state == TCP_STATE_SYN_SENT || conn->state == TCP_STATE_CLOSED)
         return;
     uint32_t edge = conn->snd_una + conn->snd_wnd;
-    uint32_t seq = seq_leq(conn->snd_nxt, edge) ? conn->snd_nxt : seq_max(edge, conn->snd_una);
+    uint32_t seq = conn->snd_nxt;
+    if (conn->state != TCP_STATE_SYN_RECEIVED && seq_gt(seq, edge))
+        seq = seq_max(edge, conn->snd_una);
     if (emit_control(conn, seq, TCP_RST | TCP_ACK, now))
         tcp_count(conn->tcp, resets_out);
 }
@@ -545,12 +547,18 @@ static bool send_probe(struct tcp_conn *conn, uint32_t *room, uint64_t now)
     return true;
 }
 
-/* What is lost, then new data and FIN. False: look again in the next turn. */
+/*
+ * What is lost, then new data and FIN, which wait as long as cwnd holds the former back. False:
+ * look again in the next turn.
+ */
 static bool send_data(struct tcp_conn *conn, uint32_t *room, uint64_t now)
 {
     uint32_t before = conn->snd_nxt;
-    bool done =
-        send_probe(conn, room, now) && send_lost(conn, room, now) && send_new(conn, room, now);
+    bool done = send_probe(conn, room, now) && send_lost(conn, room, now);
+    if (done && conn->lost_bytes > 0)
+        conn->flags |= TCP_CONN_CWND_LIMITED;
+    else
+        done = done && send_new(conn, room, now);
     if (conn->snd_nxt != before)
         tcp_tlp_schedule(conn, now);
     return done;
