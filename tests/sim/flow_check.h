@@ -8,7 +8,7 @@
  *   - an ACK and a SACK block cover only what really arrived, and ACKs never go back
  *   - the right edge of the window is never taken back (but for rounding to the scale's unit)
  *   - nothing is sent beyond the largest window that arrived
- *   - bytes sent again are the bytes sent first, and there are no holes in what was sent
+ *   - bytes sent again are the bytes sent first
  *   - FIN is last, and stays where it is
  *   - options are used as negotiated, timestamps do not go back and echo what arrived
  */

@@ -79,6 +79,22 @@ void lab_prepare(struct lab *lab, struct sim *sim, uint32_t hosts)
     }
 }
 
+static void draw_cookies(struct lab *lab, struct tcp *tcp)
+{
+    struct sim *sim = lab->sim;
+    struct tcp_cookie_settings settings = {
+        .mode = sim_one_in(sim, 2) ? TCP_COOKIES_ALWAYS : TCP_COOKIES_AUTO,
+        .backlog = sim_draw_log(sim, 1, 16),
+        .secrets = {{random_u64(&sim->random), random_u64(&sim->random)}},
+        .shared = sim_one_in(sim, 4),
+        .clock_ahead_ns = sim_draw(sim, 0, 1000) * CLOCK_S,
+    };
+    if (!sim_one_in(sim, 3))
+        return;
+    sim->has_cookies = true;
+    tcp_set_cookies(tcp, &settings);
+}
+
 void lab_open(struct lab *lab)
 {
     static const char *const names[] = {"host A", "host B"};
@@ -88,6 +104,7 @@ void lab_open(struct lab *lab)
         struct lab_host *host = &lab->hosts[i];
         const struct tcp_config *config = &host->tcp.config;
         tcp_host_open(&host->tcp);
+        draw_cookies(lab, host->tcp.tcp);
         stack_check_init(&host->check, sim, host->tcp.tcp, names[i]);
         sim_tell(sim,
                  "%s: window %u, queue %u, connections %u, spans %u, blocks %u, reassembly %u, "
@@ -165,6 +182,14 @@ void lab_calm(struct lab *lab)
     weather_calm(&lab->weather);
     for (uint32_t i = 0; i < lab->host_count; i++)
         lab->hosts[i].standing_until_ns = 0;
+}
+
+bool lab_accepts_badly(const struct lab_host *host, bool accepted)
+{
+    const struct tcp_counters *counters = tcp_counters(host->tcp.tcp);
+    if (counters->half_open_expired + counters->half_open_full + counters->cookies_rejected > 0)
+        return true;
+    return counters->cookies_sent > 0 && !accepted;
 }
 
 bool lab_is_empty(const struct lab *lab)

@@ -38,6 +38,12 @@ void lab_turn(struct lab *lab, uint64_t next);
 /* Faults stop; nobody stands still any more. */
 void lab_calm(struct lab *lab);
 
+/*
+ * A client of HOST may have been reset through nobody's fault: too many were half open, or for too
+ * long; or there are cookies, and the ACK that brings one back was lost or came late.
+ */
+bool lab_accepts_badly(const struct lab_host *host, bool accepted);
+
 /* All connections have gone; TIME_WAIT not counted. */
 bool lab_is_empty(const struct lab *lab);
 

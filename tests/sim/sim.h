@@ -25,6 +25,7 @@ struct sim {
     bool is_told; /* --trace: each thing that happens is printed */
     void *pcap;   /* FILE; NULL: none */
     struct flow_check *flows;
+    bool has_cookies; /* a connection may be made from nothing but an ACK */
 };
 
 struct sim_scenario {

@@ -96,6 +96,11 @@ static void accept_event(void *context, struct tcp_conn *conn, uint32_t events, 
     struct tcp_run *run = context;
     struct pair *pair = pair_of(run, conn);
     sim_require(run->sim, events & TCP_OPENED);
+    bool is_ghost = pair == NULL || pair->accepted;
+    if (is_ghost && tcp_counters(run->lab.hosts[1].tcp.tcp)->cookies_accepted > 0) {
+        tcp_abort(conn); /* an old ACK that brought its cookie once more */
+        return;
+    }
     if (pair == NULL)
         sim_fail(run->sim, "a connection was accepted that nobody made, from port %u",
                  conn->tuple.remote_port);
@@ -210,19 +215,18 @@ static bool was_too_slow(const struct app_half *slow, const struct app_half *pee
 
 /*
  * Without abort, timeout or shortage there is no excuse: everything arrives. (A peer that did not
- * answer ARP or NDP before the connection opened is one.)
+ * answer ARP or NDP before the connection opened is one; an ACK with a cookie that got lost
+ * another.)
  */
 static void check_kind(const struct tcp_run *run, const struct pair *pair)
 {
     const struct app *client = &pair->client;
     const struct app *server = &pair->server;
-    const struct tcp_counters *counters = tcp_counters(run->lab.hosts[1].tcp.tcp);
-    bool has_excuse = !pair->is_kind || !run->lab.is_patient || !run->lab.is_ample ||
-                      client->failure == TCP_FAILURE_UNREACHABLE ||
-                      was_too_slow(&client->half, &server->half) ||
-                      was_too_slow(&server->half, &client->half) ||
-                      counters->half_open_expired + counters->half_open_full > 0;
-    if (has_excuse)
+    bool is_drawn = !pair->is_kind || !run->lab.is_patient || !run->lab.is_ample;
+    bool was_slow =
+        was_too_slow(&client->half, &server->half) || was_too_slow(&server->half, &client->half);
+    if (is_drawn || was_slow || client->failure == TCP_FAILURE_UNREACHABLE ||
+        lab_accepts_badly(&run->lab.hosts[1], pair->accepted))
         return;
     bool whole =
         client->received == server->script.to_send && server->received == client->script.to_send;
