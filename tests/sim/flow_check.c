@@ -152,6 +152,14 @@ static bool before(uint32_t a, uint32_t b)
     return (int32_t)(a - b) < 0;
 }
 
+static void remember_options(struct side *side, const struct frame_segment *syn)
+{
+    side->mss = syn->mss != 0 ? syn->mss : syn->v6 ? MSS_V6 : MSS_V4;
+    side->wscale = syn->wscale > SCALE_MAX ? SCALE_MAX : syn->wscale;
+    side->sack_ok = syn->sack_ok;
+    side->has_ts = syn->has_ts;
+}
+
 static void remember_syn(const struct case_of *c)
 {
     const struct frame_segment *segment = c->segment;
@@ -174,11 +182,8 @@ static void remember_syn(const struct case_of *c)
     self->only_syn = (segment->flags & FRAME_ACK) == 0;
     self->isn = segment->seq;
     self->end = again ? self->end : 1;
-    self->mss = segment->mss != 0 ? segment->mss : segment->v6 ? MSS_V6 : MSS_V4;
-    self->wscale = segment->wscale > SCALE_MAX ? SCALE_MAX : segment->wscale;
-    self->sack_ok = segment->sack_ok;
-    self->has_ts = segment->has_ts;
     self->ts = segment->ts_value;
+    remember_options(self, segment);
 }
 
 static void check_packet(const struct case_of *c)
@@ -412,6 +417,8 @@ void flow_check_arrived(struct flow_check *check, const struct frame_segment *se
         return; /* an earlier life's */
     if (span > 0)
         add_arrived(check, self, start, start + span);
+    if (segment->flags & FRAME_SYN)
+        remember_options(self, segment); /* who stands between may have taken some out */
     if (segment->has_ts && (!self->has_arrived || before(self->ts_arrived, segment->ts_value)))
         self->ts_arrived = segment->ts_value;
     if (segment->flags & FRAME_ACK) {

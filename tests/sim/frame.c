@@ -256,6 +256,24 @@ uint16_t frame_make(const struct frame_segment *segment, const uint8_t from_mac[
     return (uint16_t)(ETHER + header + length);
 }
 
+void frame_strip_options(uint8_t *frame, uint16_t length, uint32_t kinds)
+{
+    struct frame_segment segment;
+    if (frame_read(frame, length, &segment) != FRAME_TCP)
+        return;
+    uint8_t *tcp = frame + (segment.data - frame) - segment.header_bytes;
+    uint8_t *at = tcp + TCP;
+    while (at < segment.data && *at != 0) {
+        uint8_t bytes = *at == 1 ? 1 : at[1];
+        if (*at < 32 && (kinds >> *at & 1) != 0)
+            memset(at, 1, bytes);
+        at += bytes;
+    }
+    const uint8_t *addresses = frame + ETHER + (segment.v6 ? 8 : 12);
+    put16(tcp + 16, 0);
+    put16(tcp + 16, tcp_sum(segment.v6, addresses, tcp, segment.header_bytes + segment.length));
+}
+
 /* ---- telling ---- */
 
 void frame_print(const struct frame_segment *segment, char *out, size_t room)

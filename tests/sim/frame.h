@@ -73,6 +73,9 @@ enum frame_kind frame_read(const uint8_t *frame, uint16_t length, struct frame_s
 uint16_t frame_make(const struct frame_segment *segment, const uint8_t from_mac[6],
                     const uint8_t to_mac[6], uint8_t *out);
 
+/* Put NOPs in place of the TCP options whose bit (1 << kind) is set in KINDS. An intact segment. */
+void frame_strip_options(uint8_t *frame, uint16_t length, uint32_t kinds);
+
 /* The Internet checksum (RFC 1071) of BYTES, going on from SUM, not yet complemented. */
 uint32_t frame_sum(uint32_t sum, const uint8_t *bytes, size_t length);
 uint16_t frame_sum_end(uint32_t sum);

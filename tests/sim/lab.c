@@ -210,6 +210,9 @@ void lab_close(struct lab *lab)
                      tcp_host_used(&host->tcp));
         if (tcp_time_wait_count(host->tcp.tcp) != 0)
             sim_fail(sim, "%s: TIME_WAITs do not end", host->check.name);
+        if (host->tcp.base.wheel.armed_count != 0)
+            sim_fail(sim, "%s: %u timers are still armed", host->check.name,
+                     host->tcp.base.wheel.armed_count);
         sim_hash(sim, tcp_counters(host->tcp.tcp)->segments_out);
     }
     if (wire_mbufs_used(lab->wire) != 0)

@@ -278,4 +278,4 @@ static void run_peer(struct sim *sim)
     lab_close(&run.lab);
 }
 
-const struct sim_scenario sim_peer = {.name = "peer", .run = run_peer, .seeds = 500};
+const struct sim_scenario sim_peer = {.name = "peer", .run = run_peer, .seeds = 2000};

@@ -4,6 +4,7 @@
  */
 #include "dataplane/base/clock.h"
 #include "dataplane/tcp/tcp_internal.h"
+#include "tests/sim/frame.h"
 #include "tests/sim/lab.h"
 
 #include <inttypes.h>
@@ -33,6 +34,7 @@ struct tcp_run {
     struct sim *sim;
     struct lab lab;
     uint64_t calm_at_ns;
+    uint32_t stripped; /* kinds of options that somebody in the middle takes out of SYNs */
     uint32_t pair_count;
     struct pair pairs[PAIRS_MAX];
 };
@@ -132,6 +134,30 @@ static void listen_everywhere(struct tcp_run *run)
         sim_require(run->sim,
                     tcp_listen(run->lab.hosts[1].tcp.tcp, &local, PORT, &accept_app, run));
     }
+}
+
+/* Some firewalls do. */
+static bool strip(void *context, uint16_t from, uint16_t to, uint8_t *frame, uint16_t length,
+                  uint64_t now)
+{
+    const struct tcp_run *run = context;
+    struct frame_segment segment;
+    if (from == 0 && frame_read(frame, length, &segment) == FRAME_TCP &&
+        (segment.flags & (FRAME_SYN | FRAME_ACK)) == FRAME_SYN)
+        frame_strip_options(frame, length, run->stripped);
+    return true;
+}
+
+static void draw_stripped(struct tcp_run *run)
+{
+    static const uint32_t kinds[] = {2, 3, 4,
+                                     8}; /* MSS, window scale, SACK permitted, timestamps */
+    if (!sim_one_in(run->sim, 4))
+        return;
+    for (int i = 0; i < 4; i++)
+        if (sim_one_in(run->sim, 2))
+            run->stripped |= 1u << kinds[i];
+    wire_set_filter(run->lab.wire, strip, run);
 }
 
 /* ---- turns ---- */
@@ -246,6 +272,7 @@ static void run_tcp(struct sim *sim)
     run.sim = sim;
     lab_prepare(&run.lab, sim, 2);
     lab_open(&run.lab);
+    draw_stripped(&run);
     listen_everywhere(&run);
     run.calm_at_ns = sim->now + sim_draw_log(sim, 10, WEATHER_MS) * CLOCK_MS;
     draw_pairs(&run);
@@ -265,4 +292,4 @@ static void run_tcp(struct sim *sim)
     lab_close(&run.lab);
 }
 
-const struct sim_scenario sim_tcp = {.name = "tcp", .run = run_tcp, .seeds = 600};
+const struct sim_scenario sim_tcp = {.name = "tcp", .run = run_tcp, .seeds = 2000};

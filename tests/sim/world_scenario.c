@@ -133,4 +133,4 @@ static void run_world(struct sim *sim)
         sim_fail(sim, "the end is not as it has to be");
 }
 
-const struct sim_scenario sim_world = {.name = "world", .run = run_world, .seeds = 100};
+const struct sim_scenario sim_world = {.name = "world", .run = run_world, .seeds = 250};
