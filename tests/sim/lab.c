@@ -35,6 +35,8 @@ static void draw_config(struct lab *lab, struct tcp_config *config)
     config->receive_window_bytes = sim_draw_log(sim, 2000, 600000);
     config->send_queue_bytes = sim_draw_log(sim, 4096, 400000);
     config->time_wait_ns = sim_draw_log(sim, 1, TIME_WAIT_MAX) * CLOCK_MS;
+    config->congestion = sim_one_in(sim, 3) ? TCP_CONGESTION_NEWRENO : TCP_CONGESTION_CUBIC;
+    config->ecn = sim_one_in(sim, 2);
     config->connect_timeout_ns = PATIENCE_NS;
     config->user_timeout_ns = PATIENCE_NS;
     config->keepalive_idle_ns = KEEPALIVE_NS;
