@@ -130,6 +130,8 @@ struct config_route {
     uint64_t first_byte_timeout_ns;
     uint64_t idle_timeout_ns;
     uint64_t body_timeout_ns;
+    enum forward_policy forwarded;
+    enum forward_policy x_forwarded;
     uint64_t hold_first_byte_ns;
     uint64_t hold_stream_ns;
     struct config_coalesce coalesce; /* defaults come from the top-level `coalesce` */
@@ -192,6 +194,7 @@ struct config_limits {
     uint32_t send_blocks;    /* likewise */
     uint32_t coalesce_keys;  /* all workers together */
     uint64_t client_stall_timeout_ns; /* 60 s */
+    uint64_t upstream_max_age_ns;     /* 1 h */
     uint64_t drain_timeout_ns; /* SIGTERM, 30 s */
 };
 

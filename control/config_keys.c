@@ -17,6 +17,7 @@ static const char *const idle_choices[] = {"poll", "adaptive", NULL};
 static const char *const store_choices[] = {"memory", "redis", NULL};
 static const char *const probe_choices[] = {"tcp", "http2", NULL};
 static const char *const cookies_choices[] = {"auto", "always", NULL};
+static const char *const forward_choices[] = {"off", "append", "replace", NULL};
 static const char *const coalesce_choices[] = {"off", "shadow", "get", "post-body", NULL};
 
 static const struct config_key interface_keys[] = {
@@ -170,6 +171,13 @@ static const struct config_key route_keys[] = {
      .high = SEC(600), .fallback = "\"60s\"", .help = "of a response without progress"},
     {"body_timeout", KEY_DURATION, 0, MEMBER(config_route, body_timeout_ns), .low = MS(10),
      .high = SEC(600), .fallback = "\"60s\"", .help = "of a request body without progress: 408"},
+    {"forwarded", KEY_CHOICE, 0, MEMBER(config_route, forwarded), .fallback = "\"off\"",
+     .choices = forward_choices,
+     .help = "`forwarded` towards backends: the client's unchanged, with ours appended, or ours only"},
+    {"x_forwarded", KEY_CHOICE, 0, MEMBER(config_route, x_forwarded), .fallback = "\"append\"",
+     .choices = forward_choices,
+     .help = "the same for `x-forwarded-for`, `-proto` and `-host`; append adds the last two only "
+             "where they are missing"},
     {"hold_first_byte", KEY_DURATION, 0, MEMBER(config_route, hold_first_byte_ns), .high = SEC(15),
      .fallback = "\"0s\"",
      .help = "response headers wait so long for the first body byte: until then a failing backend "
@@ -287,6 +295,9 @@ static const struct config_key limits_keys[] = {
     {"client_stall_timeout", KEY_DURATION, KEY_RESTART,
      MEMBER(config_limits, client_stall_timeout_ns), .low = MS(100), .high = DAY,
      .fallback = "\"60s\"", .help = "a client that takes nothing of what waits for it"},
+    {"upstream_max_age", KEY_DURATION, KEY_RESTART, MEMBER(config_limits, upstream_max_age_ns),
+     .low = SEC(1), .high = DAY, .fallback = "\"1h\"",
+     .help = "a connection to a backend is replaced then, and up to a tenth later"},
     {"drain_timeout", KEY_DURATION, 0, MEMBER(config_limits, drain_timeout_ns), .high = DAY,
      .fallback = "\"30s\"", .help = "SIGTERM: what is left after so long is closed"},
 #undef LIMIT

@@ -106,6 +106,8 @@ static void add_routes(struct builder *builder, const struct config *config, str
             .first_byte_timeout_ns = from->first_byte_timeout_ns,
             .idle_timeout_ns = from->idle_timeout_ns,
             .body_timeout_ns = from->body_timeout_ns,
+            .forwarded = from->forwarded,
+            .x_forwarded = from->x_forwarded,
             .hold_first_byte_ns = from->hold_first_byte_ns,
             .hold_stream_ns = from->hold_stream_ns,
             .coalesce = coalesce_of(builder, &from->coalesce),

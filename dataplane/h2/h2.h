@@ -15,7 +15,9 @@
  *
  * Windows (RFC 9113 5.2): connection credit is returned as bytes are handed to data(), stream
  * credit when the owner calls h2_stream_consumed(): only the stream's window carries
- * back-pressure, a paused stream never starves its connection.
+ * back-pressure, a paused stream never starves its connection. Windows begin small and double when
+ * half of one was used up and consumed within a round trip, up to their maximum, to that of the
+ * connection, and to a budget of the worker.
  */
 #pragma once
 
@@ -117,19 +119,22 @@ struct h2_config {
     struct timer_wheel *wheel;
     struct random *random;
     uint32_t connections_max;
-    uint32_t streams_max;            /* all connections together */
-    uint32_t header_blocks_max;      /* blocks being put together from several frames or reads */
+    uint32_t streams_max;          /* all connections together */
+    uint32_t header_blocks_max;    /* blocks being put together from several frames or reads */
     uint32_t hpack_tables_max;     /* compression state, see hpack.h */
     uint32_t hpack_own_tables_max; /* client role: tables apart from the clients'; 0: none apart */
     /* What we announce (RFC 9113 6.5.2). */
     uint32_t server_concurrent_streams; /* a client connection, 100 */
     uint32_t stream_window_bytes;       /* 65,535 .. 2^31-1; a stream we receive on */
     uint32_t connection_window_bytes;
-    uint32_t header_list_bytes;   /* 16 KiB .. 64 KiB: decoded size we accept */
-    uint64_t settings_timeout_ns; /* SETTINGS unacknowledged */
-    uint64_t idle_timeout_ns;     /* server role: connection without streams */
-    uint64_t stall_timeout_ns;    /* server role: a client that takes nothing; 0: for ever */
-    uint64_t preface_timeout_ns;  /* server role: no complete preface and SETTINGS */
+    uint32_t stream_window_max_bytes;     /* what it may grow to; 0: it does not */
+    uint32_t connection_window_max_bytes; /* also what its streams' windows may grow by, together */
+    uint64_t window_budget_bytes;         /* by which all windows may grow, together */
+    uint32_t header_list_bytes;           /* 16 KiB .. 64 KiB: decoded size we accept */
+    uint64_t settings_timeout_ns;         /* SETTINGS unacknowledged */
+    uint64_t idle_timeout_ns;             /* server role: connection without streams */
+    uint64_t stall_timeout_ns;   /* server role: a client that takes nothing; 0: for ever */
+    uint64_t preface_timeout_ns; /* server role: no complete preface and SETTINGS */
     int socket_id;
 };
 
@@ -184,6 +189,12 @@ struct h2_conn *h2_stream_conn(const struct h2_stream *stream);
 void *h2_conn_owner(const struct h2_conn *conn);
 uint32_t h2_stream_id(const struct h2_stream *stream);
 uint32_t h2_conn_stream_count(const struct h2_conn *conn);
+
+/*
+ * Whether a section keeps to the peer's SETTINGS_MAX_HEADER_LIST_SIZE (RFC 9113 6.5.2), which is
+ * advice: the owner asks, and does something better. O(fields), O(1) for a peer that names no size.
+ */
+bool h2_peer_takes(const struct h2_conn *conn, const struct fields *fields);
 
 /* The stream has something for supply(). Idempotent, O(1). */
 void h2_stream_ready(struct h2_stream *stream);

@@ -2,6 +2,7 @@
 
 #include "dataplane/base/clock.h"
 #include "dataplane/base/counter.h"
+#include "dataplane/h2/h2_flow.h"
 
 #define ILLEGAL H2_CONN_STATES
 
@@ -127,12 +128,14 @@ static void conn_init(struct h2_conn *conn, struct h2 *h2, enum h2_role role, ui
         .goaway_last_id = H2_STREAM_ID_MAX,
         .send_window = H2_DEFAULT_WINDOW_BYTES,
         .receive_window = H2_DEFAULT_WINDOW_BYTES,
+        /* what is granted at the start is no sign of speed */
+        .window = {h2_flow_connection_window(h2), (uint32_t)((now - CLOCK_S) / CLOCK_US)},
         .ping_cookie = random_u64(h2->config.random),
     };
     list_init(&conn->active);
     list_init(&conn->streams);
     list_init(&conn->unsent);
-    list_init(&conn->ready);
+    h2_ready_init(&conn->ready);
     list_init(&conn->parked);
     list_init(&conn->credits);
     list_init(&conn->resets);
@@ -154,8 +157,7 @@ static void conn_init(struct h2_conn *conn, struct h2 *h2, enum h2_role role, ui
 static void begin(struct h2_conn *conn, uint64_t now)
 {
     const struct h2_config *config = &conn->h2->config;
-    if (config->connection_window_bytes > H2_DEFAULT_WINDOW_BYTES)
-        conn->credit = config->connection_window_bytes - H2_DEFAULT_WINDOW_BYTES;
+    conn->credit = conn->window.bytes - H2_DEFAULT_WINDOW_BYTES;
     if (conn->role == H2_SERVER) {
         conn->state = H2_CONN_PREFACE;
         conn->in.phase = H2_IN_PREFACE;
@@ -212,6 +214,7 @@ static void release(struct h2_conn *conn)
 {
     while (!list_is_empty(&conn->resets))
         h2_stream_forget(list_entry(conn->resets.next, struct h2_stream, link));
+    h2_flow_connection_ended(conn);
     h2_header_block_release(conn);
     h2_out_release(conn);
     hpack_decoder_close(&conn->decoder);

@@ -74,6 +74,9 @@ enum h2_in_phase {
     H2_IN_SKIP,     /* padding, or what is ignored */
 };
 
+/* The longest unit: PRIORITY_UPDATE. */
+#define H2_UNIT_BYTES (4 + H2_LIMIT_PRIORITY_VALUE_BYTES)
+
 struct h2_in {
     struct h2_frame frame;
     uint32_t left;          /* payload bytes to come, without padding */
@@ -82,7 +85,7 @@ struct h2_in {
     uint8_t phase;          /* enum h2_in_phase */
     uint8_t have;           /* bytes gathered, or of the preface */
     uint8_t want;           /* H2_IN_PREFIX, H2_IN_UNIT: bytes together */
-    uint8_t bytes[H2_FRAME_HEADER_BYTES];
+    uint8_t bytes[H2_UNIT_BYTES];
     /* The header block under way; block_id 0: none. */
     uint32_t block_id;
     struct h2_header_block *block; /* its bytes so far; NULL: none yet */
@@ -116,14 +119,14 @@ struct h2_conn {
     const struct h2_handler *handler;
     void *owner;
     struct transport transport;
-    struct list active;  /* h2->active, or the dead */
-    struct list streams; /* with identifier, in the order of opening */
-    struct list unsent;  /* client role: without identifier */
-    struct list ready;   /* streams with something for supply() */
-    struct list parked;  /* streams that wait for the connection's window */
-    struct list credits; /* streams whose credit is to be returned */
-    struct list holding; /* h2->block_holders */
-    struct list resets;  /* closed streams whose RST_STREAM is to be sent */
+    struct list active;    /* h2->active, or the dead */
+    struct list streams;   /* with identifier, in the order of opening */
+    struct list unsent;    /* client role: without identifier */
+    struct h2_ready ready; /* streams with something for supply() */
+    struct list parked;    /* streams that wait for the connection's window */
+    struct list credits;   /* streams whose credit is to be returned */
+    struct list holding;   /* h2->block_holders */
+    struct list resets;    /* closed streams whose RST_STREAM is to be sent */
     struct timer timer;
     uint64_t due_ns[H2_DEADLINES];
     struct h2_in in;
@@ -150,9 +153,14 @@ struct h2_conn {
     int32_t send_window;
     uint32_t receive_window;
     uint32_t credit;
+    uint32_t credit_debt; /* by which the peer's window is to become smaller again */
+    uint32_t grown_bytes; /* by which its streams' windows have grown */
+    struct h2_window window;
     uint32_t recent_resets[H2_LIMIT_RECENT_RESETS]; /* stream ids, 0: none */
     struct h2_refusal refusals[H2_LIMIT_REFUSALS];
     uint64_t ping_acks[H2_LIMIT_PING_ACKS]; /* payloads as they came */
+    struct h2_priority_early early[H2_LIMIT_EARLY_PRIORITIES];
+    uint8_t early_at; /* the oldest */
     uint8_t refusal_count;
     uint8_t ping_ack_count;
     uint8_t settings_ack_count;

@@ -1,17 +1,135 @@
 #include "dataplane/h2/h2_flow.h"
 
+#include "dataplane/base/clock.h"
+#include "dataplane/base/counter.h"
 #include "dataplane/h2/h2_conn.h"
 
-static uint32_t connection_window(const struct h2_conn *conn)
+uint32_t h2_flow_connection_window(const struct h2 *h2)
 {
-    uint32_t wanted = conn->h2->config.connection_window_bytes;
+    uint32_t wanted = h2->config.connection_window_bytes;
     return wanted > H2_DEFAULT_WINDOW_BYTES ? wanted : H2_DEFAULT_WINDOW_BYTES;
 }
 
-uint32_t h2_flow_connection_credit(const struct h2_conn *conn)
+bool h2_flow_credit_is_due(const struct h2_conn *conn)
 {
-    return conn->credit >= connection_window(conn) / 2 ? conn->credit : 0;
+    return conn->credit >= conn->window.bytes / 2 && conn->credit > 0;
 }
+
+/* --- growing: twice the window is right when half of it is used up within a round trip --- */
+
+static uint32_t us_of(uint64_t now)
+{
+    return (uint32_t)(now / CLOCK_US);
+}
+
+static uint64_t rtt_us(const struct h2_conn *conn)
+{
+    const struct transport *transport = &conn->transport;
+    uint64_t now = conn->h2->now;
+    uint64_t us = H2_LIMIT_RTT_GUESS_US;
+    if (transport->ops->rtt_ns != NULL)
+        us = transport->ops->rtt_ns(transport->stream, now) / CLOCK_US;
+    return us > H2_LIMIT_RTT_LEAST_US ? us : H2_LIMIT_RTT_LEAST_US;
+}
+
+/* By how much the window may be larger, at most LEFT. */
+static uint32_t growth(const struct h2_conn *conn, const struct h2_window *window, uint32_t max,
+                       uint64_t left)
+{
+    struct h2 *h2 = conn->h2;
+    if (window->bytes >= max || us_of(h2->now) - window->credited_at_us > rtt_us(conn))
+        return 0;
+    uint32_t wanted = max - window->bytes < window->bytes ? max - window->bytes : window->bytes;
+    uint64_t budget = h2->config.window_budget_bytes;
+    uint64_t spare = budget > h2->grown_bytes ? budget - h2->grown_bytes : 0;
+    left = left < spare ? left : spare;
+    if (left < wanted)
+        counter_add(&h2->counters.windows_not_grown, 1);
+    return left < wanted ? 0 : wanted;
+}
+
+static void grow(struct h2_conn *conn, struct h2_window *window, uint32_t by)
+{
+    window->credited_at_us = us_of(conn->h2->now);
+    if (by == 0)
+        return;
+    window->bytes += by;
+    conn->h2->grown_bytes += by;
+    counter_add(&conn->h2->counters.windows_grown, 1);
+}
+
+uint32_t h2_flow_connection_credit(struct h2_conn *conn)
+{
+    uint32_t max = conn->h2->config.connection_window_max_bytes;
+    return conn->credit + growth(conn, &conn->window, max, UINT64_MAX);
+}
+
+uint32_t h2_flow_stream_credit(struct h2_stream *stream)
+{
+    struct h2_conn *conn = stream->conn;
+    const struct h2_config *config = &conn->h2->config;
+    uint32_t together = config->connection_window_max_bytes;
+    uint32_t left = together > conn->grown_bytes ? together - conn->grown_bytes : 0;
+    return stream->credit + growth(conn, &stream->window, config->stream_window_max_bytes, left);
+}
+
+void h2_flow_connection_credited(struct h2_conn *conn, uint32_t count)
+{
+    grow(conn, &conn->window, count - conn->credit);
+    conn->receive_window += count;
+    conn->credit = 0;
+}
+
+void h2_flow_stream_credited(struct h2_stream *stream, uint32_t count)
+{
+    uint32_t by = count - stream->credit;
+    grow(stream->conn, &stream->window, by);
+    stream->conn->grown_bytes += by;
+    stream->receive_window += count;
+    stream->credit = 0;
+}
+
+void h2_flow_stream_ended(struct h2_stream *stream)
+{
+    struct h2_conn *conn = stream->conn;
+    uint32_t by = stream->window.bytes - conn->h2->config.stream_window_bytes;
+    conn->grown_bytes -= by;
+    conn->h2->grown_bytes -= by;
+    stream->window.bytes -= by;
+}
+
+/* Credit that is kept back makes the peer's window smaller. */
+static void pay_debt(struct h2_conn *conn)
+{
+    uint32_t pay = conn->credit < conn->credit_debt ? conn->credit : conn->credit_debt;
+    conn->credit -= pay;
+    conn->credit_debt -= pay;
+    conn->h2->grown_bytes -= pay;
+}
+
+static void shrink(struct h2_conn *conn)
+{
+    uint32_t by = conn->window.bytes - h2_flow_connection_window(conn->h2);
+    conn->window.bytes -= by;
+    conn->credit_debt += by;
+    pay_debt(conn);
+}
+
+/* Half of the budget may stay where it is useful again soon. */
+void h2_flow_connection_rests(struct h2_conn *conn)
+{
+    if (conn->h2->grown_bytes > conn->h2->config.window_budget_bytes / 2)
+        shrink(conn);
+}
+
+void h2_flow_connection_ended(struct h2_conn *conn)
+{
+    shrink(conn);
+    conn->h2->grown_bytes -= conn->credit_debt;
+    conn->credit_debt = 0;
+}
+
+/* --- receiving --- */
 
 enum h2_violation h2_flow_received(struct h2_conn *conn, struct h2_stream *stream, uint32_t length)
 {
@@ -19,7 +137,8 @@ enum h2_violation h2_flow_received(struct h2_conn *conn, struct h2_stream *strea
         return H2_VIOLATION_window_exceeded;
     conn->receive_window -= length;
     conn->credit += length;
-    if (h2_flow_connection_credit(conn) > 0)
+    pay_debt(conn);
+    if (h2_flow_credit_is_due(conn))
         h2_conn_wake_control(conn);
     if (stream == NULL)
         return H2_VIOLATION_none;
@@ -32,7 +151,7 @@ enum h2_violation h2_flow_received(struct h2_conn *conn, struct h2_stream *strea
 void h2_flow_consumed(struct h2_stream *stream, uint32_t count)
 {
     struct h2_conn *conn = stream->conn;
-    uint64_t window = conn->h2->config.stream_window_bytes;
+    uint64_t window = stream->window.bytes;
     stream->credit += count;
     check((uint64_t)stream->receive_window + stream->credit <= window);
     if (stream->credit < window / 2 || !h2_stream_can_receive(stream) ||
@@ -41,6 +160,8 @@ void h2_flow_consumed(struct h2_stream *stream, uint32_t count)
     list_push_back(&conn->credits, &stream->credit_link);
     h2_conn_wake_control(conn);
 }
+
+/* --- sending --- */
 
 uint32_t h2_flow_sendable(const struct h2_stream *stream)
 {
@@ -71,7 +192,7 @@ static void unpark(struct h2_stream *stream)
 {
     stream->parked = H2_PARKED_NOT;
     list_remove(&stream->turn);
-    list_push_back(&stream->conn->ready, &stream->turn);
+    h2_ready_add(stream);
     h2_conn_wake(stream->conn);
 }
 

@@ -33,5 +33,22 @@ void h2_flow_sent(struct h2_stream *stream, uint32_t length);
 /* Windows closed: the stream waits until they open. */
 void h2_flow_park(struct h2_stream *stream);
 
-/* Credit of the connection that is worth a WINDOW_UPDATE now, 0: none. */
-uint32_t h2_flow_connection_credit(const struct h2_conn *conn);
+/* The size a connection's window begins with. */
+uint32_t h2_flow_connection_window(const struct h2 *h2);
+
+/* Whether the connection has credit that is worth a WINDOW_UPDATE now. */
+bool h2_flow_credit_is_due(const struct h2_conn *conn);
+
+/*
+ * What the WINDOW_UPDATE that is about to be sent shall say: the credit, and growth. When it has
+ * been sent, *_credited().
+ */
+uint32_t h2_flow_connection_credit(struct h2_conn *conn);
+uint32_t h2_flow_stream_credit(struct h2_stream *stream);
+void h2_flow_connection_credited(struct h2_conn *conn, uint32_t count);
+void h2_flow_stream_credited(struct h2_stream *stream, uint32_t count);
+
+/* By what a window has grown goes back; that of a connection when it rests, as far as it can. */
+void h2_flow_stream_ended(struct h2_stream *stream);
+void h2_flow_connection_rests(struct h2_conn *conn);
+void h2_flow_connection_ended(struct h2_conn *conn);

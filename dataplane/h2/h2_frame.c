@@ -6,7 +6,8 @@
 const struct h2_frame_rule h2_frame_rules[H2_FRAME_TYPES] = {
 #define FRAME(name, type, on, length_min, length_max, length_unit, bad_length, received, idle,     \
               half_closed, closed)                                                                 \
-    [type] = {H2_ON_##on,                                                                          \
+    [type] = {true,                                                                                \
+              H2_ON_##on,                                                                          \
               length_min,                                                                          \
               length_max,                                                                          \
               length_unit,                                                                         \
@@ -56,7 +57,7 @@ enum h2_violation h2_frame_check(const struct h2_frame *frame)
 {
     if (frame->length > H2_FRAME_PAYLOAD_BYTES)
         return H2_VIOLATION_frame_too_large;
-    if (frame->type >= H2_FRAME_TYPES)
+    if (!h2_frame_is_known(frame->type))
         return H2_VIOLATION_none;
     const struct h2_frame_rule *rule = &h2_frame_rules[frame->type];
     if (rule->received != H2_VIOLATION_none)

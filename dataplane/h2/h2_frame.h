@@ -45,6 +45,7 @@ enum h2_frame_on {
 };
 
 struct h2_frame_rule {
+    bool known;
     enum h2_frame_on on;
     uint32_t length_min;
     uint32_t length_max;
@@ -57,6 +58,11 @@ struct h2_frame_rule {
 };
 
 extern const struct h2_frame_rule h2_frame_rules[H2_FRAME_TYPES];
+
+static inline bool h2_frame_is_known(uint8_t type)
+{
+    return type < H2_FRAME_TYPES && h2_frame_rules[type].known;
+}
 
 /* Nine bytes and back. The reserved bit is ignored and sent as 0. */
 struct h2_frame h2_frame_read(const uint8_t *bytes);

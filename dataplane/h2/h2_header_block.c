@@ -211,6 +211,9 @@ static void new_request(struct section *section)
     stream->body_left = message.content_length;
     stream->header_bytes = section->fields.overflow ? 0 : section->fields.used;
     conn->header_bytes += stream->header_bytes;
+    struct bytes value = BYTES_NONE;
+    bool has_priority = fields_find(&section->fields, FIELD_PRIORITY, &value);
+    h2_priority_open(stream, has_priority, value);
     tell_headers(section, stream, H2_SECTION_HEADERS);
 }
 

@@ -161,7 +161,7 @@ static void preface_complete(struct h2_conn *conn)
 /* Somebody who speaks HTTP/1 deserves an answer that he can read. */
 static void preface_differs(struct h2_conn *conn, uint8_t byte)
 {
-    bool is_text = byte >= ' ' && byte < 0x7f;
+    bool is_text = (byte >= ' ' && byte < 0x7f) || byte == '\r' || byte == '\n'; /* RFC 9112 2.2 */
     if (conn->in.have >= HTTP1_PREFIX_BYTES || !is_text) {
         h2_violate(conn, 0, H2_VIOLATION_preface_bad);
         return;

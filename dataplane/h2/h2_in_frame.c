@@ -224,6 +224,18 @@ static void begin_unknown(struct h2_conn *conn, uint64_t now)
     h2_in_skip_rest(&conn->in);
 }
 
+static void begin_priority_update(struct h2_conn *conn)
+{
+    struct h2_in *in = &conn->in;
+    if (in->left <= sizeof(in->bytes)) {
+        begin_units(conn, (uint8_t)in->left);
+        return;
+    }
+    counter_add(&conn->h2->counters.priority_updates_ignored, 1);
+    h2_in_violate(conn, h2_budget_charge(&conn->budgets, H2_BUDGET_priority, conn->h2->now));
+    h2_in_skip_rest(in);
+}
+
 static void begin_known(struct h2_conn *conn, struct h2_stream *stream, uint64_t now)
 {
     switch ((enum h2_frame_type)conn->in.frame.type) {
@@ -245,6 +257,9 @@ static void begin_known(struct h2_conn *conn, struct h2_stream *stream, uint64_t
     case H2_FRAME_GOAWAY:
     case H2_FRAME_WINDOW_UPDATE:
         begin_units(conn, (uint8_t)h2_frame_rules[conn->in.frame.type].length_min);
+        return;
+    case H2_FRAME_PRIORITY_UPDATE:
+        begin_priority_update(conn);
         return;
     case H2_FRAME_PUSH_PROMISE: /* a violation before it gets here */
     case H2_FRAME_TYPES:
@@ -270,7 +285,7 @@ void h2_in_begin_frame(struct h2_conn *conn, uint64_t now)
         h2_in_skip_rest(in);
         return;
     }
-    if (in->frame.type >= H2_FRAME_TYPES) {
+    if (!h2_frame_is_known(in->frame.type)) {
         begin_unknown(conn, now);
         return;
     }

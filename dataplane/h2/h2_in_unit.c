@@ -1,6 +1,6 @@
 /*
  * h2_in_unit: payloads of fixed size: SETTINGS (entry by entry), PING, GOAWAY, RST_STREAM,
- * WINDOW_UPDATE and PRIORITY.
+ * WINDOW_UPDATE, PRIORITY and PRIORITY_UPDATE.
  */
 #include "dataplane/base/clock.h"
 #include "dataplane/base/counter.h"
@@ -68,11 +68,21 @@ static enum h2_violation window_update_in(struct h2_conn *conn, uint32_t increme
     return stream == NULL ? H2_VIOLATION_none : h2_flow_window_update(conn, stream, increment);
 }
 
-/* Priorities are not used (RFC 9113 5.3.2). */
+/* These are not used (RFC 9113 5.3.2), those of RFC 9218 are. */
 static enum h2_violation priority_in(struct h2_conn *conn, uint32_t dependency, uint64_t now)
 {
     if (dependency == conn->in.frame.stream_id)
         return H2_VIOLATION_depends_on_itself;
+    return h2_budget_charge(&conn->budgets, H2_BUDGET_priority, now);
+}
+
+/* RFC 9218 7.1 */
+static enum h2_violation priority_update_in(struct h2_conn *conn, struct reader *unit, uint64_t now)
+{
+    uint32_t id = reader_u32(unit) & H2_STREAM_ID_MAX;
+    if (conn->role == H2_CLIENT || (id & 1) == 0)
+        return H2_VIOLATION_priority_update_bad;
+    h2_priority_update(conn, id, reader_bytes(unit, reader_left(unit)));
     return h2_budget_charge(&conn->budgets, H2_BUDGET_priority, now);
 }
 
@@ -96,6 +106,8 @@ static enum h2_violation unit_in(struct h2_conn *conn, struct reader *unit, uint
         return window_update_in(conn, reader_u32(unit) & H2_STREAM_ID_MAX, now);
     case H2_FRAME_PRIORITY:
         return priority_in(conn, reader_u32(unit) & H2_STREAM_ID_MAX, now);
+    case H2_FRAME_PRIORITY_UPDATE:
+        return priority_update_in(conn, unit, now);
     case H2_FRAME_DATA:
     case H2_FRAME_HEADERS:
     case H2_FRAME_PUSH_PROMISE:

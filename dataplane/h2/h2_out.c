@@ -291,7 +291,7 @@ static enum turn stream_turn(struct h2_conn *conn, uint64_t now)
     uint32_t room = room_of(conn);
     if (room < TURN_ROOM)
         return TURN_NO_ROOM;
-    struct h2_stream *stream = list_entry(list_pop_front(&conn->ready), struct h2_stream, turn);
+    struct h2_stream *stream = h2_ready_take(conn);
     if (stream->id == 0 && !h2_stream_has_slot(conn)) {
         stream->parked = H2_PARKED_SLOT;
         return TURN_NOTHING;
@@ -302,7 +302,7 @@ static enum turn stream_turn(struct h2_conn *conn, uint64_t now)
         return TURN_WROTE;
     if (write_piece(stream, &piece, max)) {
         if (h2_stream_is_alive(stream))
-            h2_stream_ready(stream);
+            h2_ready_again(stream);
         return TURN_WROTE;
     }
     if (stream->headers_sent && max == 0 && !list_is_linked(&stream->turn))
@@ -316,14 +316,14 @@ static enum turn stream_turn(struct h2_conn *conn, uint64_t now)
 static bool out_streams(struct h2_conn *conn, uint64_t now)
 {
     uint32_t nothings = 0;
-    while (!list_is_empty(&conn->ready) && nothings <= conn->stream_count) {
+    while (!h2_ready_is_empty(conn) && nothings <= conn->stream_count) {
         enum turn turn = stream_turn(conn, now);
         if (turn == TURN_NO_ROOM || h2_conn_is_closed(conn) || !h2_out_is_whole(conn))
             return false;
         nothings = turn == TURN_NOTHING ? nothings + 1 : 0;
         h2_bury_streams(conn->h2);
     }
-    if (!list_is_empty(&conn->ready))
+    if (!h2_ready_is_empty(conn))
         h2_conn_wake(conn);
     return true;
 }

@@ -129,20 +129,19 @@ static bool out_pings(struct h2_conn *conn)
 
 static bool out_credit(struct h2_conn *conn)
 {
-    uint32_t credit = h2_flow_connection_credit(conn);
-    if (credit > 0) {
+    if (h2_flow_credit_is_due(conn)) {
+        uint32_t credit = h2_flow_connection_credit(conn);
         if (!send_number(conn, H2_FRAME_WINDOW_UPDATE, 0, credit))
             return false;
-        conn->receive_window += credit;
-        conn->credit = 0;
+        h2_flow_connection_credited(conn, credit);
     }
     while (!list_is_empty(&conn->credits)) {
         struct h2_stream *stream = list_entry(conn->credits.next, struct h2_stream, credit_link);
         if (h2_stream_can_receive(stream)) {
-            if (!send_number(conn, H2_FRAME_WINDOW_UPDATE, stream->id, stream->credit))
+            uint32_t credit = h2_flow_stream_credit(stream);
+            if (!send_number(conn, H2_FRAME_WINDOW_UPDATE, stream->id, credit))
                 return false;
-            stream->receive_window += stream->credit;
-            stream->credit = 0;
+            h2_flow_stream_credited(stream, credit);
         }
         list_remove(&stream->credit_link);
     }

@@ -19,6 +19,7 @@ void h2_settings_defaults(struct h2_peer_settings *settings)
 {
     *settings = (struct h2_peer_settings){
         .concurrent_streams = UINT32_MAX,
+        .header_list_bytes = UINT32_MAX,
         .initial_window_bytes = H2_DEFAULT_WINDOW_BYTES,
         .announced_window_bytes = H2_DEFAULT_WINDOW_BYTES,
     };
@@ -34,10 +35,7 @@ static enum h2_violation check_value(const struct h2_conn *conn, uint16_t id, ui
     return H2_VIOLATION_none;
 }
 
-/*
- * MAX_FRAME_SIZE is at least what we ever send, and MAX_HEADER_LIST_SIZE is advice: neither changes
- * what we do.
- */
+/* MAX_FRAME_SIZE is at least what we ever send: it does not change what we do. */
 enum h2_violation h2_settings_apply(struct h2_conn *conn, uint16_t id, uint32_t value)
 {
     if (id >= H2_SETTINGS_END)
@@ -51,6 +49,8 @@ enum h2_violation h2_settings_apply(struct h2_conn *conn, uint16_t id, uint32_t 
         conn->peer.concurrent_streams = value;
     else if (id == H2_SETTING_INITIAL_WINDOW_SIZE)
         conn->peer.announced_window_bytes = value;
+    else if (id == H2_SETTING_MAX_HEADER_LIST_SIZE)
+        conn->peer.header_list_bytes = value;
     return H2_VIOLATION_none;
 }
 
@@ -62,6 +62,17 @@ enum h2_violation h2_settings_complete(struct h2_conn *conn)
     if (announced == conn->peer.initial_window_bytes)
         return H2_VIOLATION_none;
     return h2_flow_initial_window(conn, announced);
+}
+
+bool h2_peer_takes(const struct h2_conn *conn, const struct fields *fields)
+{
+    uint64_t bytes = 0;
+    struct field field;
+    if (conn->peer.header_list_bytes == UINT32_MAX)
+        return true;
+    for (uint32_t at = 0; fields_next(fields, &at, &field);)
+        bytes += field.name.length + field.value.length + 32;
+    return bytes <= conn->peer.header_list_bytes;
 }
 
 static void write_setting(struct writer *out, enum h2_setting id, uint32_t value)
@@ -81,6 +92,8 @@ void h2_settings_write(const struct h2_conn *conn, struct writer *out)
         write_setting(out, H2_SETTING_ENABLE_PUSH, 0);
     else
         write_setting(out, H2_SETTING_MAX_CONCURRENT_STREAMS, config->server_concurrent_streams);
+    if (conn->role == H2_SERVER)
+        write_setting(out, H2_SETTING_NO_RFC7540_PRIORITIES, 1); /* RFC 9218 2.1 */
     write_setting(out, H2_SETTING_INITIAL_WINDOW_SIZE, config->stream_window_bytes);
     write_setting(out, H2_SETTING_MAX_HEADER_LIST_SIZE, config->header_list_bytes);
     h2_frame_write(header, (struct h2_frame){.length = (uint32_t)(out->at - payload),

@@ -22,6 +22,7 @@ enum h2_setting {
 struct h2_peer_settings {
     uint32_t concurrent_streams;
     uint32_t initial_window_bytes;   /* in effect */
+    uint32_t header_list_bytes;      /* advice; UINT32_MAX: none */
     uint32_t announced_window_bytes; /* takes effect with the end of the SETTINGS frame */
 };
 

@@ -1,7 +1,9 @@
 #include "dataplane/h2/h2_stream.h"
 
+#include "dataplane/base/clock.h"
 #include "dataplane/base/counter.h"
 #include "dataplane/h2/h2_conn.h"
+#include "dataplane/h2/h2_flow.h"
 
 #define ILLEGAL H2_STATES
 
@@ -71,6 +73,8 @@ struct h2_stream *h2_stream_take(struct h2_conn *conn)
         .conn = conn,
         .body_left = H2_LENGTH_UNKNOWN,
         .receive_window = h2->config.stream_window_bytes,
+        .window = {h2->config.stream_window_bytes, (uint32_t)(h2->now / CLOCK_US)},
+        .priority = h2_priority_default(),
         .state = H2_STATE_IDLE,
     };
     list_init(&stream->link);
@@ -128,8 +132,11 @@ static void detach(struct h2_stream *stream)
     conn->stream_count--;
     h2->stream_count--;
     conn->header_bytes -= stream->header_bytes;
+    h2_flow_stream_ended(stream);
     if (conn->unsent_count > 0)
         h2_stream_fill_slots(conn);
+    if (conn->stream_count == 0)
+        h2_flow_connection_rests(conn);
     if (conn->stream_count == 0 && conn->role == H2_SERVER && conn->state == H2_CONN_OPEN &&
         h2->config.idle_timeout_ns > 0)
         h2_conn_deadline(conn, H2_DEADLINE_IDLE, h2->now + h2->config.idle_timeout_ns);
@@ -242,7 +249,7 @@ void h2_stream_ready(struct h2_stream *stream)
         return;
     list_remove(&stream->turn);
     stream->parked = H2_PARKED_NOT;
-    list_push_back(&stream->conn->ready, &stream->turn);
+    h2_ready_add(stream);
     h2_conn_wake(stream->conn);
 }
 

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "dataplane/h2/h2_priority.h"
 #include "dataplane/h2/h2_worker.h"
 
 enum h2_stream_state {
@@ -36,6 +37,12 @@ enum h2_parked {
 
 #define H2_LENGTH_UNKNOWN UINT64_MAX
 
+/* A receive window's size, see h2_flow.c. */
+struct h2_window {
+    uint32_t bytes;
+    uint32_t credited_at_us; /* the last WINDOW_UPDATE */
+};
+
 /* How long a window that somebody waits for has been shut, see h2_stall.c. */
 struct h2_stall {
     uint32_t since_ms; /* 0: it is not */
@@ -55,13 +62,15 @@ struct h2_stream {
     int32_t send_window;     /* negative after SETTINGS_INITIAL_WINDOW_SIZE shrank */
     uint32_t receive_window; /* what the peer may still send */
     uint32_t credit;         /* consumed, not yet returned by WINDOW_UPDATE */
-    uint32_t reset_code;     /* in conn->resets: to be sent */
-    uint32_t header_bytes;   /* server role: what its request's section counts for */
-    struct h2_stall stall;   /* its own window */
-    uint8_t state;           /* enum h2_stream_state */
-    uint8_t parked;          /* enum h2_parked */
-    uint8_t interim_count;   /* 1xx received */
-    bool headers_sent : 1;   /* the final ones */
+    struct h2_window window;
+    uint32_t reset_code;   /* in conn->resets: to be sent */
+    uint32_t header_bytes; /* server role: what its request's section counts for */
+    struct h2_stall stall; /* its own window */
+    uint8_t state;         /* enum h2_stream_state */
+    uint8_t parked;        /* enum h2_parked */
+    uint8_t interim_count; /* 1xx received */
+    struct h2_priority priority;
+    bool headers_sent : 1; /* the final ones */
     bool headers_received : 1;
     bool no_content : 1; /* client role: answers HEAD */
 };

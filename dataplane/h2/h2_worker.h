@@ -26,9 +26,9 @@ struct h2_header_block {
 struct h2 {
     struct h2_config config;
     struct h2_counters counters;
-    struct pool conns;         /* FIFO */
-    struct pool streams;       /* FIFO */
-    struct pool header_blocks; /* LIFO */
+    struct pool conns;                    /* FIFO */
+    struct pool streams;                  /* FIFO */
+    struct pool header_blocks;            /* LIFO */
     struct hpack_tables hpack_tables;     /* server role, or both */
     struct hpack_tables hpack_own_tables; /* client role, if they are apart */
     struct list active;        /* connections that may be able to write or to go on reading */
@@ -38,6 +38,7 @@ struct h2 {
     uint64_t now;          /* the latest that was handed in */
     uint32_t depth;        /* of entries from outside */
     uint32_t stream_count; /* alive for their owners */
+    uint64_t grown_bytes;  /* of window_budget_bytes */
     uint64_t slot_factor;  /* odd, random: hash of (connection, stream id) */
     uint32_t slot_shift;
     struct h2_stream **slots;

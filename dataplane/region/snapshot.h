@@ -57,6 +57,13 @@ struct snapshot_coalesce {
     uint32_t when_json_count;
 };
 
+/* What becomes of the fields that tell backends about the client. */
+enum forward_policy {
+    FORWARD_OFF,     /* as the client sent them */
+    FORWARD_APPEND,  /* what this hop knows is added to them */
+    FORWARD_REPLACE, /* the client's are dropped: only what this hop knows */
+};
+
 /* The first route that matches wins; they are sorted: exact authority, wildcard, any; longest path. */
 struct snapshot_route {
     struct bytes name;
@@ -70,6 +77,8 @@ struct snapshot_route {
     uint64_t body_timeout_ns;       /* request body without progress: 408; 0: for ever */
     uint64_t hold_first_byte_ns;    /* final headers wait so long for the first body byte ... */
     uint64_t hold_stream_ns;        /* ... of an event stream or gRPC */
+    enum forward_policy forwarded;   /* RFC 7239 */
+    enum forward_policy x_forwarded; /* x-forwarded-for, -proto, -host */
     struct snapshot_coalesce coalesce;
 };
 

@@ -82,8 +82,7 @@ static struct h2_supply local_head(struct exchange *exchange)
     fields_add_token(head, FIELD_CONTENT_TYPE, bytes_text("text/plain"));
     fields_add_token(head, FIELD_CACHE_STATUS, bytes_text(cache_status(exchange)));
     if (local_answer_retry_after(exchange))
-        fields_add_token(head, FIELD_RETRY_AFTER,
-                         retry_after(exchange->engine));
+        fields_add_token(head, FIELD_RETRY_AFTER, retry_after(exchange->engine));
     count_status(exchange->engine, (uint8_t)(status / 100));
     local_answer_count(exchange);
     exchange->head_sent = true;
@@ -109,13 +108,18 @@ void exchange_answer_locally(struct exchange *exchange, enum local_answer local,
     h2_stream_ready(exchange->stream);
 }
 
-static struct h2_supply feed_head(struct exchange *exchange, const struct feed *feed)
+static struct h2_supply feed_head(struct exchange *exchange, const struct feed *feed, uint32_t max,
+                                  uint64_t now)
 {
     struct fields *head = &exchange->engine->scratch;
     struct bytes status = BYTES_NONE;
     fields_init(head, head->data, head->capacity);
     coalesce_head(&exchange->subscriber, head);
     fields_add_token(head, FIELD_CACHE_STATUS, bytes_text(cache_status(exchange)));
+    if (!h2_peer_takes(h2_stream_conn(exchange->stream), head)) {
+        exchange_answer_locally(exchange, LOCAL_RESPONSE_SIZE, now);
+        return local_supply(exchange, max);
+    }
     if (fields_find(head, FIELD_STATUS, &status) && status.length == 3)
         count_status(exchange->engine, (uint8_t)(status.data[0] - '0'));
     bool bare = feed->state == FEED_ENDED && feed->body.written_bytes == 0 && !feed->has_trailers;
@@ -130,7 +134,8 @@ static struct h2_supply feed_data(struct exchange *exchange, const struct feed *
     struct body_cursor *cursor = &exchange->subscriber.cursor;
     body_cursor_advance(cursor, chunk.length);
     counter_add(&exchange->engine->counters.response_bytes, chunk.length);
-    bool end = feed->state == FEED_ENDED && !feed->has_trailers && body_is_read(&feed->body, cursor);
+    bool end =
+        feed->state == FEED_ENDED && !feed->has_trailers && body_is_read(&feed->body, cursor);
     return (struct h2_supply){.kind = H2_SUPPLY_DATA, .chunk = chunk, .end = end};
 }
 
@@ -143,13 +148,14 @@ static struct h2_supply feed_body(struct exchange *exchange, const struct feed *
     if (feed->state != FEED_ENDED || !body_is_read(&feed->body, cursor))
         return nothing;
     if (feed->has_trailers)
-        return (struct h2_supply){.kind = H2_SUPPLY_TRAILERS, .fields = &feed->trailers, .end = true};
+        return (struct h2_supply){
+            .kind = H2_SUPPLY_TRAILERS, .fields = &feed->trailers, .end = true};
     return (struct h2_supply){.kind = H2_SUPPLY_DATA, .end = true};
 }
 
 /* The flight failed: an honest answer if none has begun, else a reset. */
-static struct h2_supply feed_failed(struct exchange *exchange, const struct feed *feed, uint32_t max,
-                                    uint64_t now)
+static struct h2_supply feed_failed(struct exchange *exchange, const struct feed *feed,
+                                    uint32_t max, uint64_t now)
 {
     if (exchange->head_sent)
         return broken(exchange, now);
@@ -173,7 +179,8 @@ struct h2_supply exchange_supply(struct exchange *exchange, uint32_t max, uint64
         return nothing;
     case FEED_HEAD:
     case FEED_ENDED:
-        return exchange->head_sent ? feed_body(exchange, feed, max) : feed_head(exchange, feed);
+        return exchange->head_sent ? feed_body(exchange, feed, max)
+                                   : feed_head(exchange, feed, max, now);
     case FEED_FAILED:
         return feed_failed(exchange, feed, max, now);
     }

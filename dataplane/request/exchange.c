@@ -192,7 +192,7 @@ static enum local_answer forward(struct exchange *exchange, const struct client 
     keep_route(exchange, route);
     exchange->keyed_bytes = scratch->used;
     exchange->keyed_fields = scratch->count;
-    request_rules_hop(client, engine->snapshot, scratch);
+    request_rules_hop(client, engine->snapshot, route, fields, scratch);
     if (scratch->overflow)
         return LOCAL_HEADER_SIZE;
     if (!section_copy(&engine->sections, scratch, &exchange->forwarded))

@@ -32,6 +32,7 @@ enum local_answer {
     LOCAL_NO_MEMORY,
     LOCAL_TIMEOUT,
     LOCAL_BODY_TIMEOUT,
+    LOCAL_RESPONSE_SIZE,
     LOCAL_FLIGHT, /* as the flight's failure says */
     LOCAL_ANSWERS
 };
@@ -72,7 +73,7 @@ struct request_engine {
     struct section_pools sections;
     struct list client_list;
     struct list leaving_list;
-    struct fields scratch;           /* a section being built or sent */
+    struct fields scratch; /* a section being built or sent */
     uint8_t key[COALESCE_KEY_BYTES];
     struct segment *answer_texts; /* one per status text, never released */
 };
@@ -126,4 +127,5 @@ enum local_answer request_rules(const struct snapshot *snapshot, const struct fi
                                 struct fields *out_forwarded,
                                 const struct snapshot_route **out_route);
 void request_rules_hop(const struct client *client, const struct snapshot *snapshot,
+                       const struct snapshot_route *route, const struct fields *request,
                        struct fields *forwarded);

@@ -5,6 +5,10 @@
  */
 #include "dataplane/request/exchange.h"
 
+/* Longer ones are not told: they would be no host, and no scheme. */
+#define HOST_TOLD_BYTES   200
+#define SCHEME_TOLD_BYTES 16
+
 struct target {
     struct bytes method;
     struct bytes scheme;
@@ -12,12 +16,12 @@ struct target {
     struct bytes path;
 };
 
-/* Host stands in for :authority, and must agree with it (RFC 9113 8.3.1). */
+/* Host stands in for :authority; HTTP/2 has seen to it that they agree (RFC 9113 8.3.1). */
 static bool read_target(const struct fields *request, struct target *target)
 {
     struct bytes host = BYTES_NONE;
     *target = (struct target){0};
-    bool has_host = fields_find(request, FIELD_HOST, &host);
+    fields_find(request, FIELD_HOST, &host);
     bool has_authority = fields_find(request, FIELD_AUTHORITY, &target->authority);
     if (!fields_find(request, FIELD_METHOD, &target->method) ||
         !fields_find(request, FIELD_SCHEME, &target->scheme) ||
@@ -25,8 +29,6 @@ static bool read_target(const struct fields *request, struct target *target)
         return false;
     if (!has_authority)
         target->authority = host;
-    else if (has_host && !bytes_equal(host, target->authority))
-        return false;
     return target->authority.length > 0 && target->path.length > 0;
 }
 
@@ -64,17 +66,39 @@ static enum forward forward_rule(enum field_token token)
     return (enum forward)rules[token];
 }
 
-static void forward_fields(const struct fields *request, struct fields *out)
+/* The client's word about itself does not count. */
+static bool is_replaced(const struct snapshot_route *route, enum field_token token)
+{
+    static const bool x_forwarded[FIELD_TOKENS] = {
+        [FIELD_X_FORWARDED_FOR] = true,
+        [FIELD_X_FORWARDED_PROTO] = true,
+        [FIELD_X_FORWARDED_HOST] = true,
+    };
+    if (token == FIELD_FORWARDED)
+        return route->forwarded == FORWARD_REPLACE;
+    return x_forwarded[token] && route->x_forwarded == FORWARD_REPLACE;
+}
+
+static void forward_fields(const struct snapshot_route *route, const struct fields *request,
+                           struct fields *out)
 {
     uint32_t at = 0;
     struct field field;
     while (fields_next(request, &at, &field)) {
         enum forward rule = forward_rule(field.token);
-        if (rule == FORWARD_DROP ||
+        if (rule == FORWARD_DROP || is_replaced(route, field.token) ||
             (rule == FORWARD_ONLY_TRAILERS && !bytes_equal_text(field.value, "trailers")))
             continue;
         fields_add(out, field);
     }
+}
+
+/* CONNECT (RFC 9113 8.5) has no target of the usual form; TRACE would show backends' secrets. */
+static bool is_refused_method(const struct fields *request)
+{
+    struct bytes method = BYTES_NONE;
+    fields_find(request, FIELD_METHOD, &method);
+    return bytes_equal_text(method, "CONNECT") || bytes_equal_text(method, "TRACE");
 }
 
 enum local_answer request_rules(const struct snapshot *snapshot, const struct fields *request,
@@ -84,13 +108,15 @@ enum local_answer request_rules(const struct snapshot *snapshot, const struct fi
     struct target target;
     if (request->overflow)
         return LOCAL_HEADER_SIZE;
+    if (is_refused_method(request))
+        return LOCAL_METHOD;
     if (!read_target(request, &target))
         return LOCAL_BAD_REQUEST;
-    if (bytes_equal_text(target.method, "CONNECT") || bytes_equal_text(target.method, "TRACE"))
-        return LOCAL_METHOD;
     if (!path_is_usable(&target))
         return LOCAL_BAD_REQUEST;
-    *out_route = route_match(snapshot, target.authority, target.path);
+    bool server_wide = target.path.data[0] == '*'; /* RFC 9110 7.1: of the authority as a whole */
+    *out_route =
+        route_match(snapshot, target.authority, server_wide ? bytes_text("/") : target.path);
     if (*out_route == NULL)
         return LOCAL_NO_ROUTE;
     const struct snapshot_service *service = &snapshot->services[(*out_route)->service];
@@ -99,19 +125,74 @@ enum local_answer request_rules(const struct snapshot *snapshot, const struct fi
     fields_add_token(out_forwarded, FIELD_SCHEME, target.scheme);
     fields_add_token(out_forwarded, FIELD_AUTHORITY, authority);
     fields_add_token(out_forwarded, FIELD_PATH, target.path);
-    forward_fields(request, out_forwarded);
+    forward_fields(*out_route, request, out_forwarded);
     return out_forwarded->overflow ? LOCAL_HEADER_SIZE : LOCAL_NONE;
 }
 
-/* What this hop adds: `via` (RFC 9110 7.6.3) and the client's address. Not part of any key. */
+static void add_missing(struct fields *forwarded, enum field_token token, struct bytes value)
+{
+    struct bytes ignored;
+    if (value.length > 0 && !fields_find(forwarded, token, &ignored))
+        fields_add_token(forwarded, token, value);
+}
+
+/* A field-value of RFC 9110 5.6.4; characters of a host need no escape but these two. */
+static void write_quoted(struct writer *out, struct bytes text)
+{
+    writer_u8(out, '"');
+    for (size_t i = 0; i < text.length; i++) {
+        if (text.data[i] == '"' || text.data[i] == '\\')
+            writer_u8(out, '\\');
+        writer_u8(out, text.data[i]);
+    }
+    writer_u8(out, '"');
+}
+
+/* RFC 7239 4: an IPv6 address is bracketed and quoted. */
+static void add_forwarded(struct fields *forwarded, struct bytes address, struct bytes host,
+                          struct bytes scheme)
+{
+    uint8_t text[512];
+    struct writer out = writer_over(text, sizeof(text));
+    bool is_v6 = memchr(address.data, ':', address.length) != NULL;
+    writer_bytes(&out, bytes_text(is_v6 ? "for=\"[" : "for="));
+    writer_bytes(&out, address);
+    if (is_v6)
+        writer_bytes(&out, bytes_text("]\""));
+    if (host.length <= HOST_TOLD_BYTES) {
+        writer_bytes(&out, bytes_text(";host="));
+        write_quoted(&out, host);
+    }
+    if (scheme.length <= SCHEME_TOLD_BYTES) {
+        writer_bytes(&out, bytes_text(";proto="));
+        writer_bytes(&out, scheme);
+    }
+    fields_add_token(forwarded, FIELD_FORWARDED, writer_written(&out));
+}
+
+/*
+ * What this hop adds, not part of any key: `via` (RFC 9110 7.6.3), and about the client what the
+ * route's policies say. Of a list of addresses the last one is ours.
+ */
 void request_rules_hop(const struct client *client, const struct snapshot *snapshot,
+                       const struct snapshot_route *route, const struct fields *request,
                        struct fields *forwarded)
 {
     uint8_t text[128];
     struct writer via = writer_over(text, sizeof(text));
+    struct bytes address = bytes_of(client->address, client->address_length);
+    struct target target;
     writer_bytes(&via, bytes_text("2 "));
     writer_bytes(&via, bytes_first(snapshot->node, 64));
     fields_add_token(forwarded, FIELD_VIA, writer_written(&via));
-    fields_add_token(forwarded, FIELD_X_FORWARDED_FOR,
-                     bytes_of(client->address, client->address_length));
+    if (!read_target(request, &target))
+        return;
+    if (route->x_forwarded != FORWARD_OFF) {
+        fields_add_token(forwarded, FIELD_X_FORWARDED_FOR, address);
+        add_missing(forwarded, FIELD_X_FORWARDED_PROTO, target.scheme);
+        if (target.authority.length <= HOST_TOLD_BYTES)
+            add_missing(forwarded, FIELD_X_FORWARDED_HOST, target.authority);
+    }
+    if (route->forwarded != FORWARD_OFF)
+        add_forwarded(forwarded, address, target.authority, target.scheme);
 }

@@ -30,6 +30,8 @@ static const struct local_answer_rule rules[LOCAL_ANSWERS] = {
     [LOCAL_NO_MEMORY] = {503, "overloaded", COUNTER_AT(local_no_memory)},
     [LOCAL_TIMEOUT] = {504, "request timeout", COUNTER_AT(local_timeout)},
     [LOCAL_BODY_TIMEOUT] = {408, "request body timeout", COUNTER_AT(local_body_timeout)},
+    [LOCAL_RESPONSE_SIZE] = {502, "response header section too large",
+                             COUNTER_AT(local_response_size)},
     [LOCAL_FLIGHT] = {0, "", COUNTER_AT(local_flight)}, /* as the failure says */
 };
 

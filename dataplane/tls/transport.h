@@ -17,6 +17,7 @@ struct transport_ops {
     void (*read_done)(void *stream, uint32_t count);
     void (*close)(void *stream);
     void (*abort)(void *stream);
+    uint64_t (*rtt_ns)(void *stream, uint64_t now); /* smoothed, 0: not known; may be NULL */
 };
 
 struct transport {

@@ -38,6 +38,13 @@ static void plain_abort(void *stream)
     tcp_abort(stream);
 }
 
+static uint64_t plain_rtt_ns(void *stream, uint64_t now)
+{
+    struct tcp_info info;
+    tcp_info(stream, now, &info);
+    return info.smoothed_rtt_ns;
+}
+
 static const struct transport_ops plain_ops = {
     .room = plain_room,
     .send_copy = plain_send_copy,
@@ -46,6 +53,7 @@ static const struct transport_ops plain_ops = {
     .read_done = plain_read_done,
     .close = plain_close,
     .abort = plain_abort,
+    .rtt_ns = plain_rtt_ns,
 };
 
 struct transport transport_tcp(struct tcp_conn *conn)

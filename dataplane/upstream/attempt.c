@@ -277,6 +277,14 @@ void attempt_stream_data(struct h2_stream *stream, struct bytes bytes, bool end,
     attempt->handler->data(attempt, bytes, end, now);
 }
 
+/* The backend has said that it would not take it: another one may. */
+static struct h2_supply withdraw(struct attempt *attempt, uint64_t now)
+{
+    counter_add(&attempt->upstream->counters.requests_too_large, 1);
+    end_failed(attempt, ATTEMPT_UNPROCESSED, now);
+    return (struct h2_supply){.kind = H2_SUPPLY_RESET, .code = H2_CANCEL};
+}
+
 struct h2_supply attempt_stream_supply(struct h2_stream *stream, uint32_t max, uint64_t now)
 {
     struct attempt *attempt = h2_stream_owner(stream);
@@ -288,6 +296,10 @@ struct h2_supply attempt_stream_supply(struct h2_stream *stream, uint32_t max, u
         check(supply.kind != H2_SUPPLY_INTERIM);
         break;
     case H2_SUPPLY_HEADERS:
+        if (!h2_peer_takes(h2_stream_conn(stream), supply.fields))
+            return withdraw(attempt, now);
+        attempt->began = true;
+        break;
     case H2_SUPPLY_DATA:
     case H2_SUPPLY_TRAILERS:
         attempt->began = true;

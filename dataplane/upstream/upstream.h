@@ -95,6 +95,7 @@ struct upstream_config {
     uint32_t connections_max;     /* all backends together */
     uint32_t backend_connections; /* per backend on this worker, 1..: 8 */
     uint32_t waiting_max;         /* attempts waiting per backend */
+    uint64_t max_age_ns;          /* a connection is replaced then, with jitter; 0: an hour */
     uint64_t ping_timeout_ns;     /* liveness PING while attempts are open and nothing arrives */
     int socket_id;
 };

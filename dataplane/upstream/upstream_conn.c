@@ -64,8 +64,11 @@ static void enter_open(struct upstream_conn *conn, uint64_t now)
 {
     struct upstream *upstream = conn->upstream;
     struct backend_load *load = load_of(conn);
-    uint32_t age_jitter_s = random_below(upstream->config.random, UPSTREAM_AGE_JITTER_S);
-    conn->retire_at_ns = now + UPSTREAM_AGE_NS + age_jitter_s * CLOCK_S;
+    uint64_t age_ns = upstream->config.max_age_ns;
+    age_ns = age_ns > 0 ? age_ns : UPSTREAM_AGE_NS;
+    uint64_t jitter_ms = age_ns / UPSTREAM_AGE_JITTER / CLOCK_MS + 1;
+    conn->retire_at_ns =
+        now + age_ns + random_below(upstream->config.random, (uint32_t)jitter_ms) * CLOCK_MS;
     conn->suspect = false;
     counter_add(&upstream->counters.connections_opened, 1);
     if (load != NULL) {

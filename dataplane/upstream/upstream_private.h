@@ -26,7 +26,7 @@
 #define UPSTREAM_PING_SUSPECT_NS    (500 * CLOCK_MS) /* PING unanswered */
 #define UPSTREAM_IDLE_NS            (60 * CLOCK_S)   /* without attempts */
 #define UPSTREAM_AGE_NS             (3600 * CLOCK_S) /* a connection is replaced after ... */
-#define UPSTREAM_AGE_JITTER_S       360u             /* ... and up to so many seconds */
+#define UPSTREAM_AGE_JITTER         10u              /* ... and up to a tenth of that more */
 #define UPSTREAM_END_NS             (5 * CLOCK_S)    /* draining without attempts */
 #define UPSTREAM_GROW_PAUSE_NS      (1 * CLOCK_S)    /* after a failed connect beside open ones */
 #define UPSTREAM_STREAMS_ASSUMED    100u             /* room of a connection not open yet */

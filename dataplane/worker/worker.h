@@ -46,6 +46,7 @@ struct worker_limits {
     uint32_t header_bytes;         /* a header section we accept, decoded */
     uint32_t hpack_tables;         /* of client connections; 0: worker_default_hpack_tables() */
     uint32_t send_blocks;          /* 2 KiB of header being sent; 0: worker_default_send_blocks() */
+    uint64_t upstream_max_age_ns;  /* of a connection to a backend; 0: an hour */
     uint64_t stall_timeout_ns;     /* a client that takes nothing; 0: for ever */
 };
 

@@ -13,8 +13,11 @@
 #define PROBES_MAX              256
 #define WAITING_PER_BACKEND     4096
 #define HEADER_BLOCKS           256
-#define STREAM_WINDOW_BYTES     (256 * 1024)
-#define CONNECTION_WINDOW_BYTES (1024 * 1024)
+/* HTTP/2 receive windows, at first and at most; together they grow by half the payload memory. */
+#define STREAM_WINDOW_BYTES         (64 * 1024)
+#define STREAM_WINDOW_MAX_BYTES     (1024 * 1024)
+#define CONNECTION_WINDOW_BYTES     (256 * 1024)
+#define CONNECTION_WINDOW_MAX_BYTES (4 * 1024 * 1024)
 
 static struct net *create_net(struct worker *worker, const struct worker_config *config)
 {
@@ -101,6 +104,9 @@ static struct h2 *create_h2(struct worker *worker, const struct worker_config *c
         .server_concurrent_streams = 100,
         .stream_window_bytes = STREAM_WINDOW_BYTES,
         .connection_window_bytes = CONNECTION_WINDOW_BYTES,
+        .stream_window_max_bytes = STREAM_WINDOW_MAX_BYTES,
+        .connection_window_max_bytes = CONNECTION_WINDOW_MAX_BYTES,
+        .window_budget_bytes = (uint64_t)limits->segments * limits->segment_bytes / 2,
         .header_list_bytes = limits->header_bytes,
         .settings_timeout_ns = 10 * CLOCK_S,
         .idle_timeout_ns = 300 * CLOCK_S,
@@ -122,6 +128,7 @@ static struct upstream *create_upstream(struct worker *worker, const struct work
         .connections_max = config->limits.upstream_connections,
         .backend_connections = config->limits.backend_connections,
         .waiting_max = WAITING_PER_BACKEND,
+        .max_age_ns = config->limits.upstream_max_age_ns,
         .ping_timeout_ns = 5 * CLOCK_S,
         .socket_id = config->socket_id,
     };

@@ -29,6 +29,11 @@ static void open_connection(uint8_t how)
     config.hpack_tables_max = how >> 3 & 3;
     config.streams_max = (how & 0x20) != 0 ? 2 : LAB_STREAMS;
     config.server_concurrent_streams = 20;
+    if ((how & 0x10) != 0) {
+        config.stream_window_max_bytes = 1 << 18;
+        config.connection_window_max_bytes = 1 << 19;
+        config.window_budget_bytes = 1 << 18;
+    }
     lab_create(&config);
     lab_open((how & 1) != 0 ? H2_CLIENT : H2_SERVER);
     if ((how & 0x40) != 0)
@@ -71,7 +76,7 @@ static void consume_all(void)
         struct h2_stream *stream = lab.owner.streams[i];
         if (stream == NULL)
             continue;
-        uint64_t window = lab.config.stream_window_bytes;
+        uint64_t window = stream->window.bytes;
         h2_stream_consumed(stream, (uint32_t)(window - stream->receive_window - stream->credit));
     }
     lab_flush();

@@ -55,6 +55,7 @@ static struct {
     uint32_t streams_max; /* live ones; 0: no bound */
     bool no_streams;      /* h2_request() finds no room that was said to be there */
     bool full;            /* h2_open() finds no room */
+    bool too_large;       /* h2_peer_takes() nothing */
 } fake_h2;
 
 static inline void fake_h2_init(void)
@@ -288,6 +289,16 @@ void h2_ping(struct h2_conn *conn, uint64_t timeout_ns, uint64_t now)
 {
     check(conn->live);
     conn->pings++;
+}
+
+struct h2_conn *h2_stream_conn(const struct h2_stream *stream)
+{
+    return stream->conn;
+}
+
+bool h2_peer_takes(const struct h2_conn *conn, const struct fields *fields)
+{
+    return !fake_h2.too_large;
 }
 
 void *h2_stream_owner(const struct h2_stream *stream)

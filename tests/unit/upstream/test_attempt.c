@@ -161,6 +161,24 @@ static void too_large_a_section_is_refused_without_blame(void **state)
     expect_outcomes(0, BACKEND_OUTCOMES, 0);
 }
 
+static void a_request_that_the_backend_would_not_take_is_not_sent(void **state)
+{
+    struct try try;
+    try_init(&try);
+    try_start(&try, 0);
+    world_tick();
+    world_open(0, 100);
+    fake_h2.too_large = true;
+    world_flush();
+    fake_h2.too_large = false;
+    assert_int_equal(try.attempt.state, ATTEMPT_IDLE);
+    assert_int_equal(try.failed, 1);
+    assert_int_equal(try.why, ATTEMPT_UNPROCESSED);
+    assert_false(try.attempt.began);
+    assert_int_equal(upstream_counters(world.upstream)->requests_too_large, 1);
+    expect_outcomes(0, BACKEND_OUTCOMES, 0);
+}
+
 static void lateness_is_what_the_owner_says(void **state)
 {
     struct try try;
@@ -476,6 +494,7 @@ static void walk_step(void)
     struct try *try = &walkers[dice(TRIES)];
     fake_tcp.full = dice(50) == 0;
     fake_h2.full = dice(50) == 0;
+    fake_h2.too_large = dice(20) == 0;
     switch (dice(12)) {
     case 0:
     case 1:
@@ -586,6 +605,7 @@ int main(void)
         world_test(one_attempt_has_one_outcome),
         world_test(a_complete_answer_survives_a_reset_of_the_rest_of_the_request),
         world_test(too_large_a_section_is_refused_without_blame),
+        world_test(a_request_that_the_backend_would_not_take_is_not_sent),
         world_test(lateness_is_what_the_owner_says),
         world_test(cancelling_works_in_every_state_and_blames_nobody),
         world_test(what_is_over_ignores_its_owner),

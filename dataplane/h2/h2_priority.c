@@ -1,0 +1,155 @@
+#include "dataplane/h2/h2_priority.h"
+
+#include "dataplane/h2/h2_conn.h"
+
+static bool is_blank(uint8_t c)
+{
+    return c == ' ' || c == '\t';
+}
+
+static struct bytes trim(struct bytes text)
+{
+    while (text.length > 0 && is_blank(text.data[0]))
+        text = bytes_after(text, 1);
+    while (text.length > 0 && is_blank(text.data[text.length - 1]))
+        text.length--;
+    return text;
+}
+
+/* Up to the first STOP, which is taken as well; a dictionary of ours has no strings. */
+static struct bytes cut(struct bytes *rest, uint8_t stop)
+{
+    size_t at = 0;
+    while (at < rest->length && rest->data[at] != stop)
+        at++;
+    struct bytes part = bytes_first(*rest, at);
+    *rest = bytes_after(*rest, at < rest->length ? at + 1 : at);
+    return part;
+}
+
+static void read_member(struct bytes member, struct h2_priority *out)
+{
+    struct bytes text = trim(cut(&member, ';')); /* parameters mean nothing */
+    bool is_urgency = text.length == 3 && bytes_start_with(text, bytes_text("u="));
+    if (is_urgency && text.data[2] >= '0' && text.data[2] <= '7')
+        out->urgency = (uint8_t)(text.data[2] - '0');
+    else if (bytes_equal_text(text, "i") || bytes_equal_text(text, "i=?1"))
+        out->turns = true;
+    else if (bytes_equal_text(text, "i=?0"))
+        out->turns = false;
+}
+
+struct h2_priority h2_priority_read(struct bytes value)
+{
+    struct h2_priority priority = {.urgency = H2_URGENCY_DEFAULT};
+    while (value.length > 0)
+        read_member(cut(&value, ','), &priority);
+    return priority;
+}
+
+void h2_ready_init(struct h2_ready *ready)
+{
+    *ready = (struct h2_ready){0};
+    for (uint32_t i = 0; i < H2_URGENCIES; i++)
+        list_init(&ready->lists[i]);
+}
+
+static struct list *list_of(struct h2_stream *stream)
+{
+    struct h2_ready *ready = &stream->conn->ready;
+    ready->set |= (uint8_t)(1u << stream->priority.urgency);
+    return &ready->lists[stream->priority.urgency];
+}
+
+void h2_ready_add(struct h2_stream *stream)
+{
+    list_push_back(list_of(stream), &stream->turn);
+}
+
+void h2_ready_again(struct h2_stream *stream)
+{
+    if (stream->parked != H2_PARKED_NOT || !h2_stream_can_send(stream))
+        return;
+    list_remove(&stream->turn);
+    if (stream->priority.turns)
+        list_push_back(list_of(stream), &stream->turn);
+    else
+        list_push_front(list_of(stream), &stream->turn);
+    h2_conn_wake(stream->conn);
+}
+
+/* The bits of lists that have become empty go now: streams leave without asking. */
+static void tidy(struct h2_ready *ready)
+{
+    for (uint32_t set = ready->set; set != 0; set &= set - 1) {
+        uint32_t urgency = (uint32_t)__builtin_ctz(set);
+        if (list_is_empty(&ready->lists[urgency]))
+            ready->set &= (uint8_t) ~(1u << urgency);
+    }
+}
+
+bool h2_ready_is_empty(struct h2_conn *conn)
+{
+    tidy(&conn->ready);
+    return conn->ready.set == 0;
+}
+
+struct h2_stream *h2_ready_take(struct h2_conn *conn)
+{
+    struct h2_ready *ready = &conn->ready;
+    tidy(ready);
+    if (ready->set == 0)
+        return NULL;
+    uint32_t first = (uint32_t)__builtin_ctz(ready->set);
+    uint32_t last = 31 - (uint32_t)__builtin_clz(ready->set);
+    bool fair = first != last && ++ready->turns >= H2_LIMIT_FAIR_TURNS;
+    if (fair)
+        ready->turns = 0;
+    struct list *link = list_pop_front(&ready->lists[fair ? last : first]);
+    return list_entry(link, struct h2_stream, turn);
+}
+
+static void set_priority(struct h2_stream *stream, struct h2_priority priority)
+{
+    bool waits = list_is_linked(&stream->turn) && stream->parked == H2_PARKED_NOT;
+    stream->priority = priority;
+    if (!waits)
+        return;
+    list_remove(&stream->turn);
+    h2_ready_add(stream);
+}
+
+void h2_priority_open(struct h2_stream *stream, bool has_value, struct bytes value)
+{
+    struct h2_conn *conn = stream->conn;
+    if (has_value)
+        set_priority(stream, h2_priority_read(value));
+    for (uint32_t i = 0; i < H2_LIMIT_EARLY_PRIORITIES; i++) {
+        struct h2_priority_early *early = &conn->early[i];
+        if (early->stream_id != stream->id)
+            continue;
+        set_priority(stream, early->priority);
+        early->stream_id = 0;
+    }
+}
+
+/* A stream that is not there yet: remembered, in place of the oldest when there are many. */
+static void remember(struct h2_conn *conn, uint32_t stream_id, struct h2_priority priority)
+{
+    uint32_t place = conn->early_at;
+    for (uint32_t i = 0; i < H2_LIMIT_EARLY_PRIORITIES; i++)
+        if (conn->early[i].stream_id == stream_id)
+            place = i;
+    conn->early[place] = (struct h2_priority_early){stream_id, priority};
+    if (place == conn->early_at)
+        conn->early_at = (uint8_t)((place + 1) % H2_LIMIT_EARLY_PRIORITIES);
+}
+
+void h2_priority_update(struct h2_conn *conn, uint32_t stream_id, struct bytes value)
+{
+    struct h2_stream *stream = h2_stream_find(conn, stream_id);
+    if (stream != NULL)
+        set_priority(stream, h2_priority_read(value));
+    else if (stream_id > conn->last_peer_id)
+        remember(conn, stream_id, h2_priority_read(value));
+}

@@ -1,0 +1,295 @@
+/*
+ * RFC 9218: what the `priority` field and PRIORITY_UPDATE say, and who is served first.
+ */
+#include "dataplane/base/check.h"
+#include "dataplane/base/clock.h"
+#include "tests/support/cmocka.h"
+#include "tests/support/h2_lab.h"
+
+#include <stdio.h>
+
+#define COUNT(name) (h2_counters(lab.h2)->name)
+
+static void open_server(void)
+{
+    struct h2_config config = lab_config();
+    lab_create(&config);
+    lab_open(H2_SERVER);
+    lab_handshake();
+}
+
+/* A request whose `priority` field is VALUE; NULL: none. */
+static void ask(uint32_t id, const char *value)
+{
+    char text[200];
+    if (value == NULL)
+        snprintf(text, sizeof(text), "HEADERS/5/%x @get", id);
+    else
+        snprintf(text, sizeof(text), "HEADERS/5/%x @get 00 08 'priority %02zx", id, strlen(value));
+    for (const char *at = value; at != NULL && *at != 0; at++)
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), "%02x", (unsigned char)*at);
+    lab_script(text);
+}
+
+static void update(uint32_t id, const char *value)
+{
+    char text[200];
+    snprintf(text, sizeof(text), "PRIORITY_UPDATE/0/0 %08x", id);
+    for (const char *at = value; *at != 0; at++)
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), "%02x", (unsigned char)*at);
+    lab_script(text);
+}
+
+/* The streams of the DATA frames sent, in order, as digits of id / 2. */
+static const char *order(void)
+{
+    static char text[200];
+    size_t length = 0;
+    struct h2_frame frame;
+    struct bytes payload;
+    struct reader r = reader_over(bytes_of(lab.sent, lab.sent_bytes));
+    while (h2_script_read(&r, &frame, &payload))
+        if (frame.type == H2_FRAME_DATA && length < sizeof(text) - 1)
+            text[length++] = (char)('0' + frame.stream_id / 2);
+    text[length] = 0;
+    return text;
+}
+
+/* Everybody is answered with three DATA frames, as far as the room goes. */
+static void answer_all(void)
+{
+    lab.owner.body_bytes = 3 * H2_FRAME_PAYLOAD_BYTES;
+    lab_script("WINDOW_UPDATE/0/0 00ffffff");
+    lab_forget_sent();
+    lab_answer();
+}
+
+static const struct {
+    const char *value;
+    uint8_t urgency;
+    bool turns;
+} values[] = {
+    {"", 3, false},
+    {"u=0", 0, false},
+    {"u=7, i", 7, true},
+    {"i", 3, true},
+    {"i=?1,u=2", 2, true},
+    {" u=5 \t,\ti=?0 ", 5, false},
+    {"u=1;x=y, i;q", 1, true},
+    {"u=8", 3, false},
+    {"u=-1", 3, false},
+    {"u=12", 3, false},
+    {"u=1.0", 3, false},
+    {"u", 3, false},
+    {"i=1", 3, false},
+    {"i=?2", 3, false},
+    {"U=1", 3, false},
+    {"u=1, u=2", 2, false},
+    {"x=\"a\", u=4, y=(a b)", 4, false},
+    {",,,", 3, false},
+    {"u=", 3, false},
+};
+
+static void values_are_read_leniently(void **state)
+{
+    for (size_t i = 0; i < array_count(values); i++) {
+        struct h2_priority priority = h2_priority_read(bytes_text(values[i].value));
+        assert_int_equal(priority.urgency, values[i].urgency);
+        assert_int_equal(priority.turns, values[i].turns);
+    }
+}
+
+static void it_is_announced_that_old_priorities_are_not_used(void **state)
+{
+    struct h2_config config = lab_config();
+    lab_create(&config);
+    lab_open(H2_SERVER);
+    lab_script("PREFACE; SETTINGS/0/0");
+    static const uint8_t setting[] = {0, 9, 0, 0, 0, 1};
+    bool found = false;
+    for (uint32_t at = H2_FRAME_HEADER_BYTES; at + 6 <= lab.sent_bytes && at < 40; at += 6)
+        found |= memcmp(lab.sent + at, setting, sizeof(setting)) == 0;
+    assert_true(found);
+    lab_close();
+}
+
+static void lower_urgency_numbers_go_first(void **state)
+{
+    open_server();
+    ask(1, "u=5, i");
+    ask(3, "u=1, i");
+    ask(5, "u=3, i");
+    answer_all();
+    assert_string_equal(order(), "111222000");
+    lab_close();
+}
+
+static void those_that_share_take_turns(void **state)
+{
+    open_server();
+    ask(1, "i");
+    ask(3, "i");
+    ask(5, "i");
+    answer_all();
+    assert_string_equal(order(), "012012012");
+    lab_close();
+}
+
+static void those_that_do_not_share_come_whole(void **state)
+{
+    open_server();
+    ask(1, "u=3");
+    ask(3, "u=3");
+    ask(5, "u=3, i");
+    answer_all();
+    assert_string_equal(order(), "000111222");
+    lab_close();
+}
+
+static void without_a_signal_streams_take_turns(void **state)
+{
+    open_server();
+    ask(1, NULL);
+    ask(3, NULL);
+    answer_all();
+    assert_string_equal(order(), "010101");
+    lab_close();
+}
+
+static void an_update_moves_a_stream(void **state)
+{
+    open_server();
+    ask(1, "u=3, i");
+    ask(3, "u=3, i");
+    ask(5, "u=3, i");
+    update(5, "u=0");
+    update(1, "u=7");
+    answer_all();
+    assert_string_equal(order(), "222111000");
+    lab_close();
+}
+
+/* Some of it is out already when the client changes its mind. */
+static void an_update_in_mid_answer_counts(void **state)
+{
+    open_server();
+    ask(1, "u=3, i");
+    ask(3, "u=3, i");
+    lab.owner.body_bytes = 6 * H2_FRAME_PAYLOAD_BYTES;
+    lab_answer(); /* as far as the windows of 65,535 go */
+    lab_forget_sent();
+    update(3, "u=1");
+    lab_script(
+        "WINDOW_UPDATE/0/1 00100000; WINDOW_UPDATE/0/3 00100000; WINDOW_UPDATE/0/0 00100000");
+    const char *sent = order();
+    assert_true(strspn(sent, "1") >= 4);
+    assert_int_equal(sent[strlen(sent) - 1], '0');
+    lab_close();
+}
+
+static void an_update_may_come_before_its_stream(void **state)
+{
+    open_server();
+    update(5, "u=0");
+    ask(1, "u=2, i");
+    ask(3, "u=2, i");
+    ask(5, "u=7"); /* the frame has the last word */
+    answer_all();
+    assert_string_equal(order(), "222010101");
+    lab_close();
+}
+
+static void early_updates_are_bounded(void **state)
+{
+    open_server();
+    for (uint32_t id = 1; id < 101; id += 2)
+        update(id, "u=0");
+    ask(1, "u=2");
+    ask(99, NULL);
+    assert_int_equal(h2_stream_find(lab.owner.conn, 1)->priority.urgency, 2);
+    assert_int_equal(h2_stream_find(lab.owner.conn, 99)->priority.urgency, 0);
+    lab_close();
+}
+
+/* One turn in sixteen is the least urgent stream's. */
+static void nobody_starves(void **state)
+{
+    open_server();
+    ask(1, "u=7, i");
+    ask(3, "u=0");
+    lab.owner.body_bytes = 40 * H2_FRAME_PAYLOAD_BYTES;
+    lab_script(
+        "WINDOW_UPDATE/0/0 00ffffff; WINDOW_UPDATE/0/1 00ffffff; WINDOW_UPDATE/0/3 00ffffff");
+    lab.owner.answer = true;
+    for (uint32_t i = 0; i < 2; i++)
+        h2_stream_ready(lab.owner.streams[i]);
+    lab_flush(); /* as much as the pipe takes */
+    assert_int_equal(lab_seen(H2_FRAME_HEADERS, 1).count, 1);
+    assert_int_equal(lab_data_sent(1), 0);
+    assert_true(lab_data_sent(3) < lab.owner.body_bytes);
+    lab_forget_sent();
+    h2_writable(lab.owner.conn);
+    lab_flush();
+    assert_true(lab_data_sent(1) > 0);
+    assert_true(lab_data_sent(3) > 10 * lab_data_sent(1));
+    lab_close();
+}
+
+static void a_stream_without_window_does_not_hold_up_others(void **state)
+{
+    open_server();
+    lab_script("SETTINGS/0/0 000400000000");
+    ask(1, "u=0");
+    ask(3, "u=5");
+    lab_script("WINDOW_UPDATE/0/3 00ffffff");
+    lab.owner.body_bytes = 1000;
+    lab_answer();
+    assert_int_equal(lab_data_sent(3), 1000);
+    assert_int_equal(lab_data_sent(1), 0);
+    lab_close();
+}
+
+static void updates_are_bounded(void **state)
+{
+    open_server();
+    for (uint32_t i = 0; i < 2000 && lab.owner.conn != NULL; i++)
+        update(1, "u=1");
+    assert_non_null(lab.owner.conn);
+    update(1, "u=1");
+    assert_null(lab.owner.conn);
+    assert_int_equal(COUNT(priority_flood), 1);
+    lab_close();
+}
+
+/* Longer than anybody needs: not looked at, and harmless. */
+static void a_long_value_is_ignored(void **state)
+{
+    open_server();
+    ask(1, "u=2");
+    lab_script("PRIORITY_UPDATE/0/0 00000001 'u=0, 20 z100; PING/0/0 z8");
+    assert_int_equal(h2_stream_find(lab.owner.conn, 1)->priority.urgency, 2);
+    assert_int_equal(lab_seen(H2_FRAME_PING, 0).count, 1);
+    assert_int_equal(COUNT(priority_updates_ignored), 1);
+    lab_close();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values_are_read_leniently),
+        cmocka_unit_test(it_is_announced_that_old_priorities_are_not_used),
+        cmocka_unit_test(lower_urgency_numbers_go_first),
+        cmocka_unit_test(those_that_share_take_turns),
+        cmocka_unit_test(those_that_do_not_share_come_whole),
+        cmocka_unit_test(without_a_signal_streams_take_turns),
+        cmocka_unit_test(an_update_moves_a_stream),
+        cmocka_unit_test(an_update_in_mid_answer_counts),
+        cmocka_unit_test(an_update_may_come_before_its_stream),
+        cmocka_unit_test(early_updates_are_bounded),
+        cmocka_unit_test(nobody_starves),
+        cmocka_unit_test(a_stream_without_window_does_not_hold_up_others),
+        cmocka_unit_test(updates_are_bounded),
+        cmocka_unit_test(a_long_value_is_ignored),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
