@@ -171,6 +171,9 @@ static const struct fields *trailers(void)
 
 static struct h2_supply send_body(struct client_request *request, uint32_t max)
 {
+    uint64_t stops_after = request->script.stops_after;
+    if (stops_after > 0 && request->source.position >= stops_after)
+        return (struct h2_supply){.kind = H2_SUPPLY_NONE};
     struct chunk chunk = pattern_next(&request->source, max);
     bool all = request->source.position == request->source.total;
     if (all && request->script.trailers && chunk.length == 0) {
