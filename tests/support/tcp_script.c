@@ -174,7 +174,8 @@ void script_send(struct tcp_script *script, const struct script_segment *segment
     char *room = rte_pktmbuf_append(packet, (uint16_t)writer_length(&w));
     check(room != NULL);
     memcpy(room, bytes, writer_length(&w));
-    struct net_send how = {&path, &script->tuple.local, &script->tuple.remote, IPPROTO_TCP, 0};
+    struct net_send how = {&path, &script->tuple.local, &script->tuple.remote, IPPROTO_TCP,
+                           segment->traffic_class};
     net_send(script->peer.net, &how, packet, script->now);
     net_flush(script->peer.net);
 }

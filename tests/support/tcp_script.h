@@ -15,6 +15,7 @@
 /* A segment as it was seen by the peer, or as it is to be sent. */
 struct script_segment {
     uint8_t flags;
+    uint8_t traffic_class; /* of the IP header; only when sent */
     uint32_t seq;
     uint32_t ack;
     uint16_t window;

@@ -37,6 +37,7 @@ struct timeline {
     uint16_t peer_window;
     bool has_cookies;
     uint32_t cookie_backlog; /* 0: cookies always */
+    uint32_t ecn;            /* 1: asked for */
     uint64_t mark;           /* when the last segment was seen, or something was done */
     struct timeline_app apps[TIMELINE_APPS];
     uint32_t app_count;
@@ -64,6 +65,7 @@ struct timeline_segment {
     bool no_timestamp;
     bool has_echo;
     bool no_sack;
+    bool congestion; /* a router marked it (RFC 3168 CE) */
     uint32_t seq;
     uint32_t ack;
     uint32_t length;

@@ -148,6 +148,7 @@ static void open_stack(struct timeline *t)
         return;
     struct tcp_script *script = &t->script;
     t->is_open = true;
+    script->host.config.ecn = t->ecn != 0;
     script_open(script);
     set_cookies(t);
     listen_all(t, true);
@@ -216,6 +217,7 @@ static void do_inject(struct timeline *t, struct timeline_line *line)
     segment.ack = !wanted.has_ack && wanted.flags & TCP_ACK ? t->script.ack : wanted.ack;
     segment.window = wanted.has_window ? wanted.window : t->peer_window;
     struct tcp_options *options = &segment.options;
+    segment.traffic_class = wanted.congestion ? 3 : 0;
     bool syn = (wanted.flags & TCP_SYN) != 0;
     if (syn || wanted.no_timestamp)
         options->present = 0;
@@ -692,6 +694,7 @@ static void do_set(struct timeline *t, struct timeline_line *line)
         {"connect_timeout", NULL, &c->connect_timeout_ns},
         {"time_wait", NULL, &c->time_wait_ns},
         {"cookies", &t->cookie_backlog, NULL},
+        {"ecn", &t->ecn, NULL},
     };
     const char *name = timeline_need(t, line);
     if (t->is_open)

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ECE and CWR are known here whether or not the stack looks at them. */
 static const struct flag_name {
     const char *name;
     uint8_t flag;
@@ -175,6 +174,8 @@ static bool field_read(const struct timeline *t, struct timeline_line *line, con
     } else if (strcmp(word, "win") == 0) {
         out->has_window = true;
         out->window = (uint16_t)timeline_number(t, line);
+    } else if (strcmp(word, "ce") == 0 && from_peer) {
+        out->congestion = true;
     } else if (strcmp(word, "after") == 0) {
         out->after_ns = timeline_duration(t, line);
     } else if (strcmp(word, "within") == 0) {
