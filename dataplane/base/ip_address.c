@@ -1,7 +1,5 @@
 #include "dataplane/base/ip_address.h"
 
-#include "dataplane/base/check.h"
-
 #include <arpa/inet.h>
 
 bool ip_address_parse(const char *text, struct ip_address *out)
@@ -18,13 +16,73 @@ bool ip_address_parse(const char *text, struct ip_address *out)
     return true;
 }
 
+#define V6_GROUPS 8
+
+/* VALUE without leading zeros. UNIT is what its first digit counts when it is largest. */
+static char *put_number(char *out, unsigned value, unsigned base, unsigned unit)
+{
+    while (unit > 1 && value < unit)
+        unit /= base;
+    for (; unit > 0; unit /= base)
+        *out++ = "0123456789abcdef"[value / unit % base];
+    return out;
+}
+
+static void format_v4(const uint8_t bytes[4], char *out)
+{
+    for (int i = 0; i < 4; i++) {
+        out = put_number(out, bytes[i], 10, 100);
+        *out++ = i < 3 ? '.' : '\0';
+    }
+}
+
+/* The first of the longest runs of zero groups, two at least (RFC 5952 4.2). */
+static void find_gap(const unsigned groups[V6_GROUPS], int *start, int *length)
+{
+    *length = 1;
+    *start = V6_GROUPS;
+    for (int from = 0, to = 0; from < V6_GROUPS; from = to + 1) {
+        for (to = from; to < V6_GROUPS && groups[to] == 0; to++)
+            ;
+        if (to - from > *length) {
+            *start = from;
+            *length = to - from;
+        }
+    }
+}
+
+/* RFC 5952 4 */
+static void format_v6(const uint8_t bytes[16], char *out)
+{
+    unsigned groups[V6_GROUPS];
+    int gap;
+    int gap_length;
+    for (int i = 0; i < V6_GROUPS; i++)
+        groups[i] = (unsigned)bytes[2 * i] << 8 | bytes[2 * i + 1];
+    find_gap(groups, &gap, &gap_length);
+    for (int i = 0; i < V6_GROUPS; i++) {
+        if (i == gap) {
+            *out++ = ':';
+            i += gap_length - 1;
+            if (i == V6_GROUPS - 1)
+                *out++ = ':';
+            continue;
+        }
+        if (i > 0)
+            *out++ = ':';
+        out = put_number(out, groups[i], 16, 0x1000);
+    }
+    *out = '\0';
+}
+
+/* By hand: a worker does it for each connection it accepts. */
 const char *ip_address_format(const struct ip_address *address, char out[INET6_ADDRSTRLEN])
 {
-    const char *text = ip_address_is_v4(address)
-                           ? inet_ntop(AF_INET, address->bytes + 12, out, INET6_ADDRSTRLEN)
-                           : inet_ntop(AF_INET6, address->bytes, out, INET6_ADDRSTRLEN);
-    check(text != NULL); /* the room is enough for every address */
-    return text;
+    if (ip_address_is_v4(address))
+        format_v4(address->bytes + 12, out);
+    else
+        format_v6(address->bytes, out);
+    return out;
 }
 
 bool ip_prefix_contains(const struct ip_prefix *prefix, const struct ip_address *address)

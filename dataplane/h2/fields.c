@@ -129,12 +129,15 @@ bool fields_next(const struct fields *fields, uint32_t *at, struct field *out)
 
 bool fields_find(const struct fields *fields, enum field_token token, struct bytes *out_value)
 {
-    struct field field;
-    for (uint32_t at = 0; fields_next(fields, &at, &field);) {
-        if (field.token != token)
-            continue;
-        *out_value = field.value;
-        return true;
+    struct field_head head;
+    for (uint32_t at = 0; at < fields->used;) {
+        const uint8_t *text = fields->data + at + FIELD_HEAD_BYTES;
+        memcpy(&head, fields->data + at, sizeof(head));
+        if (head.token == token) {
+            *out_value = bytes_of(text + head.name_bytes, head.value_bytes);
+            return true;
+        }
+        at += FIELD_HEAD_BYTES + head.name_bytes + head.value_bytes;
     }
     return false;
 }

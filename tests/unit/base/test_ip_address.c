@@ -1,7 +1,10 @@
 #include "dataplane/base/ip_address.h"
 
 #include "dataplane/base/check.h"
+#include "dataplane/base/random.h"
 #include "tests/support/cmocka.h"
+
+#include <arpa/inet.h>
 
 static struct ip_address address_of(const char *text)
 {
@@ -56,6 +59,30 @@ static void text_goes_there_and_back(void **state)
         char text[INET6_ADDRSTRLEN];
         struct ip_address address = address_of(texts[i]);
         assert_string_equal(ip_address_format(&address, text), texts[i]);
+    }
+}
+
+/* Except that we never write the last 32 bits of an IPv6 address as an IPv4 one. */
+static void texts_are_those_of_the_c_library(void **state)
+{
+    struct random random;
+    random_seed(&random, 5952);
+    for (int i = 0; i < 100000; i++) {
+        struct ip_address address;
+        char ours[INET6_ADDRSTRLEN];
+        char theirs[INET6_ADDRSTRLEN];
+        for (int group = 0; group < 8; group++) {
+            uint64_t dice = random_u64(&random);
+            uint16_t value = dice % 3 == 0 ? (uint16_t)(dice >> 32 >> dice / 3 % 16) : 0;
+            address.bytes[2 * group] = (uint8_t)(value >> 8);
+            address.bytes[2 * group + 1] = (uint8_t)value;
+        }
+        address.bytes[0] |= 0x20;
+        inet_ntop(AF_INET6, address.bytes, theirs, sizeof(theirs));
+        assert_string_equal(ip_address_format(&address, ours), theirs);
+        struct ip_address v4 = ip_address_from_v4((uint32_t)random_u64(&random));
+        inet_ntop(AF_INET, v4.bytes + 12, theirs, sizeof(theirs));
+        assert_string_equal(ip_address_format(&v4, ours), theirs);
     }
 }
 
@@ -174,6 +201,7 @@ int main(void)
         cmocka_unit_test(v4_is_held_in_mapped_form),
         cmocka_unit_test(v6_is_not_v4),
         cmocka_unit_test(text_goes_there_and_back),
+        cmocka_unit_test(texts_are_those_of_the_c_library),
         cmocka_unit_test(what_is_no_address_is_refused),
         cmocka_unit_test(prefix_counts_bits_of_the_mapped_form),
         cmocka_unit_test(what_is_no_prefix_is_refused),
