@@ -55,6 +55,7 @@ struct h2 *h2_create(const struct h2_config *config)
     h2->config = *config;
     list_init(&h2->active);
     list_init(&h2->block_holders);
+    list_init(&h2->resting);
     list_init(&h2->dead_conns);
     list_init(&h2->dead_streams);
     return create_pools(h2) && create_slots(h2) && create_scratch(h2) ? h2 : NULL;

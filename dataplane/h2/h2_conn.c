@@ -140,6 +140,7 @@ static void conn_init(struct h2_conn *conn, struct h2 *h2, enum h2_role role, ui
     list_init(&conn->credits);
     list_init(&conn->resets);
     list_init(&conn->holding);
+    list_init(&conn->resting);
     timer_init(&conn->timer, conn_tick, conn);
     for (uint32_t i = 0; i < H2_DEADLINES; i++)
         conn->due_ns[i] = CLOCK_NEVER;
@@ -217,6 +218,7 @@ static void release(struct h2_conn *conn)
     h2_flow_connection_ended(conn);
     h2_header_block_release(conn);
     h2_out_release(conn);
+    list_remove(&conn->resting);
     hpack_decoder_close(&conn->decoder);
     hpack_encoder_close(&conn->encoder);
     timer_cancel(conn->h2->config.wheel, &conn->timer);

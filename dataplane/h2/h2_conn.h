@@ -126,6 +126,7 @@ struct h2_conn {
     struct list parked;    /* streams that wait for the connection's window */
     struct list credits;   /* streams whose credit is to be returned */
     struct list holding;   /* h2->block_holders */
+    struct list resting;   /* h2->resting */
     struct list resets;    /* closed streams whose RST_STREAM is to be sent */
     struct timer timer;
     uint64_t due_ns[H2_DEADLINES];
@@ -183,6 +184,8 @@ struct h2_conn {
     bool door_closed : 1;      /* client role: identifiers ran out, available() not told yet */
     bool room_was_told : 1;    /* client role: available() not needed until room has been 0 */
 };
+
+_Static_assert(sizeof(struct h2_conn) <= 1024, "a connection's memory is multiplied by millions");
 
 static inline bool h2_conn_is_closed(const struct h2_conn *conn)
 {

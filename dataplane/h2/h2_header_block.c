@@ -303,6 +303,29 @@ static void section_in(struct section *section)
         response(section, stream);
 }
 
+/* A client that rests longest loses its connection, and with it its compression tables. */
+static bool close_resting(struct h2 *h2)
+{
+    if (list_is_empty(&h2->resting))
+        return false;
+    struct h2_conn *longest = list_entry(h2->resting.next, struct h2_conn, resting);
+    counter_add(&h2->counters.resting_closed, 1);
+    h2_conn_end(longest, (struct h2_end){.code = H2_NO_ERROR, .goaway = true});
+    return true;
+}
+
+/* Without a table nothing was entered: the block can be decoded again from its beginning. */
+static enum hpack_result decode(struct section *section, struct bytes whole)
+{
+    struct h2 *h2 = section->conn->h2;
+    fields_init(&section->fields, h2->fields, h2->config.header_list_bytes);
+    enum hpack_result result = hpack_decode(&section->conn->decoder, whole, &section->fields);
+    if (result != HPACK_NO_MEMORY || section->conn->role != H2_SERVER || !close_resting(h2))
+        return result;
+    fields_init(&section->fields, h2->fields, h2->config.header_list_bytes);
+    return hpack_decode(&section->conn->decoder, whole, &section->fields);
+}
+
 void h2_header_block_complete(struct h2_conn *conn, struct bytes whole, uint64_t now)
 {
     struct h2 *h2 = conn->h2;
@@ -313,8 +336,7 @@ void h2_header_block_complete(struct h2_conn *conn, struct bytes whole, uint64_t
         .self_dependent = conn->in.block_self_dependent,
         .now = now,
     };
-    fields_init(&section.fields, h2->fields, h2->config.header_list_bytes);
-    enum hpack_result result = hpack_decode(&conn->decoder, whole, &section.fields);
+    enum hpack_result result = decode(&section, whole);
     h2_header_block_release(conn);
     counter_add(&h2->counters.header_blocks_in, 1);
     counter_set(&h2->counters.hpack_tables_taken_back,

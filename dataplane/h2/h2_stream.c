@@ -80,6 +80,7 @@ struct h2_stream *h2_stream_take(struct h2_conn *conn)
     list_init(&stream->link);
     list_init(&stream->turn);
     list_init(&stream->credit_link);
+    list_remove(&conn->resting);
     conn->stream_count++;
     h2->stream_count++;
     return stream;
@@ -137,6 +138,9 @@ static void detach(struct h2_stream *stream)
         h2_stream_fill_slots(conn);
     if (conn->stream_count == 0)
         h2_flow_connection_rests(conn);
+    if (conn->stream_count == 0 && conn->role == H2_SERVER && conn->decoder.table != NULL &&
+        !h2_conn_is_closed(conn))
+        list_push_back(&h2->resting, &conn->resting);
     if (conn->stream_count == 0 && conn->role == H2_SERVER && conn->state == H2_CONN_OPEN &&
         h2->config.idle_timeout_ns > 0)
         h2_conn_deadline(conn, H2_DEADLINE_IDLE, h2->now + h2->config.idle_timeout_ns);

@@ -33,6 +33,7 @@ struct h2 {
     struct hpack_tables hpack_own_tables; /* client role, if they are apart */
     struct list active;        /* connections that may be able to write or to go on reading */
     struct list block_holders; /* connections that hold header blocks, the longest first */
+    struct list resting;       /* clients with a decoder's table and no stream, the longest first */
     struct list dead_conns;
     struct list dead_streams;
     uint64_t now;          /* the latest that was handed in */

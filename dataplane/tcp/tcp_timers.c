@@ -6,6 +6,7 @@
 #include "dataplane/tcp/tcp_recovery.h"
 
 #define AHEAD_MAX_NS (1800 * CLOCK_S)
+#define ROOM_WAIT_NS (10 * CLOCK_MS) /* many probes are due at once: the port takes some later */
 
 /* Keepalive probes follow each other after a fifth of the idle time, 1 s at least. */
 static uint64_t keepalive_interval_ns(const struct tcp *tcp)
@@ -30,6 +31,10 @@ static bool keepalive_expired(struct tcp_conn *conn, uint64_t now)
         tcp_count(tcp, keepalive_expired);
         tcp_conn_fail(conn, TCP_FAILURE_TIMEOUT, TCP_CAUSE_TIMEOUT);
         return false;
+    }
+    if (conn->sent_first == 0 && net_send_room(tcp->config.net, &conn->path) == 0) {
+        tcp_timer_set(conn, TCP_DEADLINE_IDLE, now + ROOM_WAIT_NS);
+        return true;
     }
     if (conn->sent_first == 0) {
         conn->probes++;

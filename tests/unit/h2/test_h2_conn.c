@@ -218,6 +218,69 @@ static void without_a_table_the_connection_is_shed(void **state)
     lab_close();
 }
 
+/* Two connections share one table: who rests makes way, and learns which requests were taken. */
+static void a_table_of_a_connection_that_rests_goes_to_others(void **state)
+{
+    struct h2_config config = lab_config();
+    config.hpack_tables_max = 1;
+    config.connections_max = 2;
+    open_with(H2_SERVER, &config);
+    lab_script("HEADERS/5/1 @get; RST_STREAM/0/1 00000008");
+    assert_int_equal(lab.owner.headers, 1);
+    struct h2_conn *resting = lab.owner.conn;
+    struct pipe rested = lab.pipe;
+    for (uint32_t i = 0; i < 2; i++)
+        rested.ends[i].peer = &rested.ends[1 - i];
+    resting->transport = pipe_transport(&rested.ends[0]);
+    lab_open(H2_SERVER);
+    struct h2_conn *second = lab.owner.conn;
+    lab_handshake();
+    lab.owner.conn = resting; /* closed() is told for it */
+    uint8_t memory[200];
+    struct writer out = writer_over(memory, sizeof(memory));
+    h2_script_write("HEADERS/5/1 @get", &out);
+    pipe_feed(&lab.pipe.ends[0], writer_written(&out));
+    h2_in(second, lab.now);
+    assert_true(rested.ends[0].closed);
+    assert_int_equal(COUNT(resting_closed), 1);
+    assert_int_equal(COUNT(hpack_tables_exhausted), 0);
+    assert_int_equal(lab.owner.closed, 1);
+    assert_int_equal(lab.owner.headers, 2);
+    pipe_release(&rested);
+    lab.owner.conn = second;
+    lab.owner.closed = 0;
+    lab_close();
+}
+
+/* One that is busy does not make way: the newcomer is shed. */
+static void a_table_of_a_connection_with_streams_stays(void **state)
+{
+    struct h2_config config = lab_config();
+    config.hpack_tables_max = 1;
+    config.connections_max = 2;
+    open_with(H2_SERVER, &config);
+    lab_script("HEADERS/5/1 @get");
+    struct h2_conn *busy = lab.owner.conn;
+    struct pipe kept = lab.pipe;
+    for (uint32_t i = 0; i < 2; i++)
+        kept.ends[i].peer = &kept.ends[1 - i];
+    busy->transport = pipe_transport(&kept.ends[0]);
+    lab_open(H2_SERVER);
+    lab_handshake();
+    lab_script("HEADERS/5/1 @get");
+    assert_goaway(H2_ENHANCE_YOUR_CALM);
+    assert_int_equal(COUNT(resting_closed), 0);
+    assert_int_equal(COUNT(hpack_tables_exhausted), 1);
+    pipe_release(&lab.pipe);
+    lab.pipe = kept;
+    for (uint32_t i = 0; i < 2; i++)
+        lab.pipe.ends[i].peer = &lab.pipe.ends[1 - i];
+    busy->transport = pipe_transport(&lab.pipe.ends[0]);
+    lab.owner.conn = busy;
+    lab.owner.closed = 0;
+    lab_close();
+}
+
 static void a_header_list_too_large_is_told_as_overflow(void **state)
 {
     struct h2_config config = lab_config();
@@ -1034,6 +1097,8 @@ int main(void)
         cmocka_unit_test(without_a_header_block_the_connection_is_shed),
         cmocka_unit_test(a_header_block_held_for_long_goes_to_others),
         cmocka_unit_test(without_a_table_the_connection_is_shed),
+        cmocka_unit_test(a_table_of_a_connection_that_rests_goes_to_others),
+        cmocka_unit_test(a_table_of_a_connection_with_streams_stays),
         cmocka_unit_test(a_header_list_too_large_is_told_as_overflow),
         cmocka_unit_test(an_answer_before_the_request_ends_cuts_it_short),
         cmocka_unit_test(a_request_refused_is_told_as_unprocessed),

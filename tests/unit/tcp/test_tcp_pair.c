@@ -315,6 +315,45 @@ static void a_shut_window_and_silence_run_into_the_user_timeout(void **state)
     tcp_pair_close(&pair);
 }
 
+#define MANY 400 /* more than net takes for a port between two flushes */
+
+static void many_connect(struct tcp_stream *clients)
+{
+    for (uint32_t i = 0; i < MANY; i++) {
+        tcp_stream_init(&clients[i], &pair.a, i + 1);
+        assert_true(tcp_stream_connect(&clients[i], "10.0.0.2", 9000, pair.now));
+        if (i % 16 == 15)
+            tcp_pair_turn(&pair);
+    }
+    tcp_pair_run_for(&pair, 5 * CLOCK_S);
+}
+
+static void keepalive_of_many_connections_waits_for_room(void **state)
+{
+    static struct tcp_stream clients[MANY];
+    static struct tcp_stream servers[MANY];
+    struct tcp_acceptor acceptor = {servers, MANY, 0};
+    tcp_pair_prepare(&pair, 12);
+    pair.a.config.connections_max = pair.b.config.connections_max = MANY;
+    pair.b.config.keepalive_idle_ns = 60 * CLOCK_S;
+    tcp_pair_open(&pair);
+    for (uint32_t i = 0; i < MANY; i++)
+        tcp_stream_init(&servers[i], &pair.b, i + 1);
+    assert_true(tcp_stream_listen(&pair.b, "10.0.0.2", 9000, &acceptor));
+    many_connect(clients);
+    assert_int_equal(acceptor.count, MANY);
+    pair.now += 70 * CLOCK_S; /* all are due in one turn */
+    tcp_pair_run_for(&pair, 5 * CLOCK_S);
+    assert_int_equal(tcp_counters(pair.b.tcp)->keepalive_probes, MANY);
+    assert_int_equal(net_counters(pair.b.base.net)->out_queue_full, 0);
+    assert_int_equal(tcp_counters(pair.b.tcp)->keepalive_expired, 0);
+    for (uint32_t i = 0; i < MANY; i++) {
+        tcp_close(clients[i].conn);
+        clients[i].conn = NULL;
+    }
+    tcp_pair_close(&pair);
+}
+
 static void keepalive_finds_a_dead_peer_and_spares_a_living_one(void **state)
 {
     tcp_pair_prepare(&pair, 1);
@@ -424,6 +463,7 @@ int main(void)
         cmocka_unit_test(data_that_nobody_acknowledges_runs_into_the_user_timeout),
         cmocka_unit_test(a_shut_window_and_silence_run_into_the_user_timeout),
         cmocka_unit_test(keepalive_finds_a_dead_peer_and_spares_a_living_one),
+        cmocka_unit_test(keepalive_of_many_connections_waits_for_room),
         cmocka_unit_test(both_closing_at_once_ends_in_time_wait_on_both_sides),
         cmocka_unit_test(a_listener_that_left_refuses),
         cmocka_unit_test(half_open_connections_go_with_their_listener),
