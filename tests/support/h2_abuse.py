@@ -310,8 +310,8 @@ def many_fields(host):
 def much_header_memory(host):
     """Every request is all right by itself."""
     peer = Peer(host)
-    for stream in range(1, 101, 2):
-        peer.send(peer.get(stream, "/slow?ms=1000", extra=[("x-large", "v" * 12000)]))
+    peer.send(b"".join(peer.get(stream, "/slow?ms=3000", extra=[("x-large", "v" * 12000)])
+                       for stream in range(1, 101, 2)))
     return peer
 
 
@@ -320,6 +320,8 @@ def a_window_that_never_opens(host):
     peer = Peer(host)
     peer.quiet_s = 15
     peer.send(frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 0)))
+    select.select([peer.socket], [], [], 5)      # an ACK counts behind the server's SETTINGS only
+    peer.send(frame(SETTINGS, ACK))
     for stream in range(1, 201, 2):
         peer.send(peer.get(stream, "/bytes?n=1000000"))
     return peer
