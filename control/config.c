@@ -5,6 +5,7 @@
 
 #include "control/config_check.h"
 #include "control/config_reader.h"
+#include "control/deny_build.h"
 #include "dataplane/worker/worker.h"
 
 #include <errno.h>
@@ -29,6 +30,15 @@ static void default_roster(struct config *config)
     config->failover.node_count = 1;
 }
 
+static void build_denied(struct config_reader *reader)
+{
+    struct config *config = reader->config;
+    bool failed;
+    config->denied = deny_build(config->deny, config->deny_count, &failed);
+    if (failed)
+        config_found(reader->findings, "deny", "no memory for %u networks", config->deny_count);
+}
+
 struct config *config_read_json(const struct json_t *document, const struct config *previous,
                                 struct config_findings *findings)
 {
@@ -43,6 +53,8 @@ struct config *config_read_json(const struct json_t *document, const struct conf
     config_read_backends(&reader, json_object_get(document, "services"));
     if (findings->count == before)
         config_check(&reader);
+    if (findings->count == before)
+        build_denied(&reader);
     if (findings->count > before) {
         config_free(config);
         return NULL;

@@ -13,6 +13,7 @@
 
 struct json_t;
 struct config_block;
+struct deny_table;
 
 #define CONFIG_NAME_MAX 64
 
@@ -231,6 +232,7 @@ struct config {
     uint32_t route_count;
     struct ip_prefix *deny;          /* sources that get nothing */
     uint32_t deny_count;
+    const struct deny_table *denied; /* the same, as workers read it (deny_build.h) */
     struct config_health health;     /* defaults of services */
     struct config_coalesce coalesce; /* defaults of routes */
     struct config_failover failover;

@@ -1,6 +1,7 @@
 #include "control/config_reader.h"
 
 #include "control/config_values.h"
+#include "control/deny_build.h"
 #include "dataplane/base/check.h"
 
 #include <stdarg.h>
@@ -56,6 +57,7 @@ void config_free(struct config *config)
         config->blocks = block->next;
         free(block);
     }
+    deny_drop(config->denied);
     json_decref(config->source);
     free(config);
 }

@@ -1,5 +1,6 @@
 #include "control/snapshot_build.h"
 
+#include "control/deny_build.h"
 #include "dataplane/base/check.h"
 
 #include <stdlib.h>
@@ -210,6 +211,7 @@ static void build(struct builder *builder, const struct config *config,
     struct snapshot *room = take(builder, sizeof(*room));
     struct snapshot snapshot = {.generation = generation, .draining = draining};
     snapshot.node = text(builder, config->node);
+    snapshot.denied = config->denied;
     snapshot.cookies = cookies_of(&config->tcp, secrets);
     add_listeners(builder, config, &snapshot);
     add_routes(builder, config, &snapshot);
@@ -232,10 +234,13 @@ const struct snapshot *snapshot_build(const struct config *config, const struct 
         return NULL;
     build(&builder, config, failover, secrets, generation, draining);
     check(builder.used == needed);
+    (void)deny_hold(config->denied);
     return (const struct snapshot *)(const void *)builder.base;
 }
 
 void snapshot_free(const struct snapshot *snapshot)
 {
+    if (snapshot != NULL)
+        deny_drop(snapshot->denied);
     free((void *)snapshot);
 }

@@ -3,6 +3,8 @@
  * address of ours, from an address that may be, whole, and free of link layer padding.
  */
 #include "dataplane/net/checksum.h"
+#include "dataplane/net/deny.h"
+#include "dataplane/net/icmp_headers.h"
 #include "dataplane/net/ip_headers.h"
 #include "dataplane/net/net_internal.h"
 
@@ -179,8 +181,25 @@ static bool is_our_group(const struct net *net, const struct arrival *arrival)
             local_has_group(net, arrival->interface, &arrival->destination));
 }
 
+/* RFC 4861: types 133 to 137. */
+static bool is_neighbour_discovery(const struct arrival *arrival)
+{
+    if (arrival->protocol != IPPROTO_ICMPV6 || arrival->l4_length == 0)
+        return false;
+    uint8_t type = *rte_pktmbuf_mtod_offset(arrival->packet, const uint8_t *,
+                                            arrival->l3_offset + arrival->l3_length);
+    return type >= ICMP6_ROUTER_SOLICITATION && type <= ICMP6_REDIRECT;
+}
+
+static bool is_denied(const struct net *net, const struct arrival *arrival)
+{
+    return deny_has(net->denied, &arrival->source) && !is_neighbour_discovery(arrival);
+}
+
 static uint64_t *address_refusal(struct net *net, struct arrival *arrival)
 {
+    if (net->denied != NULL && is_denied(net, arrival))
+        return &net->counters.in_denied;
     if (arrival->hop_limit == 0)
         return &net->counters.in_ip_ttl;
     arrival->local = local_find(net, &arrival->destination);

@@ -53,6 +53,11 @@ void net_set_vips(struct net *net, const struct ip_address *vips, uint32_t count
     local_fill(net, vips, count);
 }
 
+void net_set_denied(struct net *net, const struct deny_table *denied)
+{
+    net->denied = denied;
+}
+
 bool net_is_local(const struct net *net, const struct ip_address *address)
 {
     return local_find(net, address) != NULL;

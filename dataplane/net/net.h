@@ -24,6 +24,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct deny_table;
 struct rte_mbuf;
 
 #define COUNTERS_STRUCT net_counters
@@ -74,6 +75,12 @@ struct net_counters *net_counters(struct net *net);
 
 /* Replace the service addresses we answer for (ARP, NDP, echo, TCP). At most NET_VIPS_MAX. */
 void net_set_vips(struct net *net, const struct ip_address *vips, uint32_t count);
+
+/*
+ * Replace the sources that get nothing; NULL: there are none. The table has to live until the next
+ * call. Neighbour discovery does not ask: a denied network may hold our gateway.
+ */
+void net_set_denied(struct net *net, const struct deny_table *denied);
 
 /*
  * Announce all our addresses (gratuitous ARP, unsolicited NA) and their multicast groups (MLD); the

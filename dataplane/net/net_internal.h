@@ -316,6 +316,7 @@ struct net {
     struct rate mail_rate;
     struct rate mld_rate;
     struct timer mld_timer;
+    const struct deny_table *denied; /* the snapshot's; NULL: none */
     uint32_t vip_count;
     uint32_t route_count;
     struct arrival batch[NET_BURST];

@@ -14,6 +14,8 @@
 #include "dataplane/base/ip_address.h"
 #include "dataplane/base/siphash.h"
 
+struct deny_table; /* dataplane/net/deny.h */
+
 #define SNAPSHOT_LISTENERS_MAX 64
 #define SNAPSHOT_ROUTES_MAX    1024
 #define SNAPSHOT_SERVICES_MAX  256
@@ -128,6 +130,7 @@ struct snapshot {
     bool draining;       /* no new connections, GOAWAY on the existing ones */
     struct bytes node;   /* this node's name */
     struct snapshot_cookies cookies;
+    const struct deny_table *denied; /* sources that get nothing; NULL: none */
     const struct snapshot_listener *listeners;
     uint32_t listener_count;
     const struct snapshot_route *routes;

@@ -50,6 +50,7 @@ static void take_snapshot(struct worker *worker, uint64_t now)
         return;
     worker->snapshot_generation = snapshot->generation;
     apply_cookies(worker, &snapshot->cookies);
+    net_set_denied(worker->net, snapshot->denied);
     worker_listeners_apply(worker, snapshot, now);
     upstream_apply(worker->upstream, snapshot, now);
     counter_add(&worker->counters.loop.snapshots_applied, 1);
