@@ -3,7 +3,8 @@
  *
  * Timers: `facts` drains the workers' rings every 1 ms while they bring something and every 10 ms
  * otherwise; `observe` sums the workers' backend loads every 100 ms; `drain` bounds the drain;
- * `cookies` looks every 5 s whether the secret of SYN cookies or the wall clock has changed.
+ * `cookies` looks every 5 s whether the secret of SYN cookies or the wall clock has changed;
+ * `steer` goes on every 1 ms with a change of the steering programs' deny lists.
  */
 #include "control/daemon.h"
 
@@ -33,6 +34,7 @@
 #define FACTS_A_TURN    512
 #define OBSERVE_NS      (100 * CLOCK_MS)
 #define COOKIES_NS      (5 * CLOCK_S)
+#define STEER_NS        (1 * CLOCK_MS)
 #define LISTING_WAIT_NS (1 * CLOCK_S)
 #define MESSAGE_BYTES   512
 
@@ -59,6 +61,7 @@ struct daemon {
     struct loop_timer *observe_timer;
     struct loop_timer *drain_timer;
     struct loop_timer *cookies_timer;
+    struct loop_timer *steer_timer;
     struct cookie_secrets cookie_secrets;
     int signal_fd;
     bool draining;
@@ -160,10 +163,18 @@ static void look_after_cookies(void *context, uint64_t now_ns)
     loop_timer_at(daemon->cookies_timer, now_ns + COOKIES_NS);
 }
 
+static void steer_more(void *context, uint64_t now_ns)
+{
+    struct daemon *daemon = context;
+    if (ports_steer_more(&daemon->ports))
+        loop_timer_at(daemon->steer_timer, now_ns + STEER_NS);
+}
+
 bool daemon_apply(struct daemon *daemon, struct config *config, char *message, size_t message_size)
 {
-    if (ports_steer(&daemon->ports, config, message, message_size) != 0)
+    if (ports_steer_begin(&daemon->ports, config, message, message_size) != 0)
         return false;
+    loop_timer_at(daemon->steer_timer, loop_now_ns(daemon->loop));
     struct config *old = daemon->config;
     daemon->config = config;
     (void)refresh_cookies(daemon);
@@ -482,6 +493,7 @@ static int create_control(struct daemon *daemon)
     daemon->facts_timer = loop_timer(daemon->loop, take_facts, daemon);
     daemon->observe_timer = loop_timer(daemon->loop, observe, daemon);
     daemon->drain_timer = loop_timer(daemon->loop, drain_over, daemon);
+    daemon->steer_timer = loop_timer(daemon->loop, steer_more, daemon);
     daemon->cookies_timer = loop_timer(daemon->loop, look_after_cookies, daemon);
     daemon->listing.timeout = loop_timer(daemon->loop, listing_timeout, daemon);
     daemon->publisher = publisher_create(&daemon->shared);

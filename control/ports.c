@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MBUF_BYTES 2048
+#define MBUF_BYTES    2048
+#define STEER_A_PIECE 1000 /* entries of a port's deny list, some 2 us each */
 
 /* The devargs with the steering program's object added, for an AF_XDP port that names none. */
 static int device_of(const struct config_port *port, char *device, size_t device_size,
@@ -47,15 +48,16 @@ static int finish_steering(struct ports *ports, uint32_t index, char *message, s
     if (steer_attach(ports->steers[index], message, message_size) != 0)
         return -1;
     if (steer_busy_poll(&sockets, &polled) == 0 && polled < sockets)
-        log_line(LOG_LEVEL_WARNING,
-                 "port %s: the kernel polls %u of %u AF_XDP sockets; an empty receive of the others "
-                 "may sleep: keep busy_budget above 0",
-                 ports->ports[index].name, polled, sockets);
+        log_line(
+            LOG_LEVEL_WARNING,
+            "port %s: the kernel polls %u of %u AF_XDP sockets; an empty receive of the others "
+            "may sleep: keep busy_budget above 0",
+            ports->ports[index].name, polled, sockets);
     return 0;
 }
 
-static int open_one(struct ports *ports, uint32_t index, const struct config *config,
-                    char *message, size_t message_size)
+static int open_one(struct ports *ports, uint32_t index, const struct config *config, char *message,
+                    size_t message_size)
 {
     const struct config_port *wanted = &config->ports[index];
     char device[1024];
@@ -76,8 +78,7 @@ static int open_one(struct ports *ports, uint32_t index, const struct config *co
     return finish_steering(ports, index, message, message_size);
 }
 
-int ports_open(struct ports *ports, const struct config *config, char *message,
-               size_t message_size)
+int ports_open(struct ports *ports, const struct config *config, char *message, size_t message_size)
 {
     for (uint32_t i = 0; i < config->port_count; i++) {
         if (open_one(ports, i, config, message, message_size) == 0)
@@ -101,8 +102,11 @@ static size_t collect_locals(const struct config_port *port, struct ip_address *
     return count;
 }
 
-int ports_steer(struct ports *ports, const struct config *config, char *message,
-                size_t message_size)
+typedef int steer_change_with(struct steer *steer, const struct steer_rules *rules, char *message,
+                              size_t size);
+
+static int steer_all(struct ports *ports, const struct config *config, steer_change_with *change,
+                     char *message, size_t message_size)
 {
     struct steer_vip vips[SNAPSHOT_LISTENERS_MAX];
     struct ip_address locals[NET_INTERFACES_MAX * NET_ADDRESSES_MAX];
@@ -115,15 +119,42 @@ int ports_steer(struct ports *ports, const struct config *config, char *message,
             .vips = vips,
             .vip_count = config->listener_count,
             .locals = locals,
-            .local_count = collect_locals(&config->ports[i], locals,
-                                          sizeof(locals) / sizeof(locals[0])),
+            .local_count =
+                collect_locals(&config->ports[i], locals, sizeof(locals) / sizeof(locals[0])),
             .denied = config->deny,
             .denied_count = config->deny_count,
         };
-        if (steer_set(ports->steers[i], &rules, message, message_size) != 0)
+        if (change(ports->steers[i], &rules, message, message_size) != 0)
             return -1;
     }
     return 0;
+}
+
+int ports_steer(struct ports *ports, const struct config *config, char *message,
+                size_t message_size)
+{
+    return steer_all(ports, config, steer_set, message, message_size);
+}
+
+int ports_steer_begin(struct ports *ports, const struct config *config, char *message,
+                      size_t message_size)
+{
+    return steer_all(ports, config, steer_begin, message, message_size);
+}
+
+bool ports_steer_more(struct ports *ports)
+{
+    char message[256];
+    bool more = false;
+    for (uint32_t i = 0; i < ports->count; i++) {
+        if (ports->steers[i] == NULL)
+            continue;
+        int result = steer_continue(ports->steers[i], STEER_A_PIECE, message, sizeof(message));
+        if (result < 0)
+            log_line(LOG_LEVEL_WARNING, "%s; the workers drop what is denied", message);
+        more |= result > 0;
+    }
+    return more;
 }
 
 void ports_close(struct ports *ports)

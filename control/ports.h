@@ -25,6 +25,16 @@ int ports_open(struct ports *ports, const struct config *config, char *message,
 int ports_steer(struct ports *ports, const struct config *config, char *message,
                 size_t message_size);
 
+/*
+ * The same while traffic flows: deny lists change in pieces, by ports_steer_more(). Until they have,
+ * the workers drop what the steering programs still let through.
+ */
+int ports_steer_begin(struct ports *ports, const struct config *config, char *message,
+                      size_t message_size);
+
+/* One piece, a few milliseconds. True: there is more. A failure is logged and ends the change. */
+bool ports_steer_more(struct ports *ports);
+
 /* Give the traffic back to the kernel first, then close. The workers have stopped. */
 void ports_close(struct ports *ports);
 

@@ -335,30 +335,42 @@ int steer_attach(struct steer *steer, char *message, size_t size)
     return error;
 }
 
-/* New before old; the deny list is complete before anything opens. */
-static int change_maps(struct steer *steer, struct steer_wanted *wanted)
+static int change_small_maps(struct steer *steer, struct steer_wanted *wanted)
 {
-    int error = steer_table_add(&steer->denied, &wanted->denied);
+    int error = steer_table_add(&steer->addresses, &wanted->addresses);
 
-    if (!error)
-        error = steer_table_add(&steer->addresses, &wanted->addresses);
     if (!error)
         error = steer_table_add(&steer->listeners, &wanted->listeners);
     if (!error)
         error = steer_table_remove(&steer->listeners, &wanted->listeners);
     if (!error)
         error = steer_table_remove(&steer->addresses, &wanted->addresses);
-    if (!error)
-        error = steer_table_remove(&steer->denied, &wanted->denied);
     if (error) {
         steer_table_reload(&steer->listeners);
         steer_table_reload(&steer->addresses);
-        steer_table_reload(&steer->denied);
     }
     return error;
 }
 
-int steer_set(struct steer *steer, const struct steer_rules *rules, char *message, size_t size)
+/* New before old; with AT_ONCE the deny list is complete before anything opens. */
+static int change_maps(struct steer *steer, struct steer_wanted *wanted, bool at_once)
+{
+    int error = 0;
+
+    steer_table_begin(&steer->denied, &wanted->denied);
+    if (at_once)
+        error = steer_table_continue(&steer->denied, SIZE_MAX);
+    return error ? error : change_small_maps(steer, wanted);
+}
+
+static int map_failure(const struct steer *steer, int error, char *message, size_t size)
+{
+    return steer_fail(-error, message, size, "cannot change the steering maps of interface %s: %s",
+                      steer->interface_name, strerror(-error));
+}
+
+static int set(struct steer *steer, const struct steer_rules *rules, bool at_once, char *message,
+               size_t size)
 {
     struct steer_wanted wanted;
     int error;
@@ -370,13 +382,30 @@ int steer_set(struct steer *steer, const struct steer_rules *rules, char *messag
         return error;
     error = steer_host_refuse(&wanted.addresses, message, size);
     if (!error) {
-        error = change_maps(steer, &wanted);
+        error = change_maps(steer, &wanted, at_once);
         if (error)
-            steer_fail(-error, message, size, "cannot change the steering maps of interface %s: %s",
-                       steer->interface_name, strerror(-error));
+            map_failure(steer, error, message, size);
     }
     steer_wanted_free(&wanted);
     return error;
+}
+
+int steer_set(struct steer *steer, const struct steer_rules *rules, char *message, size_t size)
+{
+    return set(steer, rules, true, message, size);
+}
+
+int steer_begin(struct steer *steer, const struct steer_rules *rules, char *message, size_t size)
+{
+    return set(steer, rules, false, message, size);
+}
+
+int steer_continue(struct steer *steer, size_t budget, char *message, size_t size)
+{
+    int result = steer_table_continue(&steer->denied, budget);
+
+    snprintf(message, size, "%s", "");
+    return result < 0 ? map_failure(steer, result, message, size) : result;
 }
 
 /* ---- Counters, end ---- */

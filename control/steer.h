@@ -12,14 +12,16 @@
  *     steer_attach     find the maps
  *       ... rte_eth_dev_start ...
  *     steer_busy_poll  did the kernel grant busy polling?
- *     steer_set        any number of times
+ *     steer_set        at start: everything at once
+ *     steer_begin      while traffic flows, any number of times; then steer_continue until it is done
  *     steer_detach     before the sockets close: the kernel gets everything again
  *       ... rte_eth_dev_stop, rte_eth_dev_close ...
  *     steer_close      lets another process have the interface
  *
- * Thread: the control thread only. Nothing here logs. All calls are system calls of microseconds;
- * steer_set sorts what it is given and makes one system call per entry that changes: below 20 ms
- * up to some 5,000 changes, 0.1 to 0.2 s for the largest deny list.
+ * Thread: the control thread only. Nothing here logs. All calls are system calls of microseconds,
+ * one per entry that changes: the largest deny list takes 0.1 to 0.2 s in all, which steer_begin
+ * and steer_continue spread over many turns of the loop. What is denied meanwhile is dropped by the
+ * data plane (dataplane/net/deny.h).
  *
  * Privileges: steer_prepare and steer_attach need CAP_SYS_ADMIN (programs and maps by id) and
  * CAP_NET_ADMIN; steer_set and steer_counters need none (Linux 6.0; CAP_BPF before); steer_detach
@@ -79,6 +81,18 @@ int steer_attach(struct steer *steer, char *message, size_t size);
  * hold the old rules and a part of the new ones; calling again goes on from there.
  */
 int steer_set(struct steer *steer, const struct steer_rules *rules, char *message, size_t size);
+
+/*
+ * As steer_set, but the deny list is only begun to be changed, once listeners and addresses are.
+ * When it is begun again before its end, the list given last is the one that holds in the end.
+ */
+int steer_begin(struct steer *steer, const struct steer_rules *rules, char *message, size_t size);
+
+/*
+ * Go on with the deny list, with at most BUDGET changed entries (some 2 us each). 1: there is more to
+ * do; 0: done; another error than those of rules: given up, steer_begin starts from what is there.
+ */
+int steer_continue(struct steer *steer, size_t budget, char *message, size_t size);
 
 /* Packets counted since the program was loaded, indexed by enum steer_counter, over all CPUs. */
 int steer_counters(struct steer *steer, uint64_t values[STEER_COUNTERS], char *message,

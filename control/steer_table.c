@@ -132,6 +132,9 @@ void steer_table_close(struct steer_table *table)
         close(table->fd);
     table->fd = -1;
     steer_entries_free(&table->held);
+    steer_entries_free(&table->change.wanted);
+    steer_entries_free(&table->change.after);
+    table->change = (struct steer_change){0};
 }
 
 /* The place, from AT on, of the first of ENTRIES whose key is not smaller than ENTRY's. */
@@ -185,5 +188,111 @@ int steer_table_remove(struct steer_table *table, struct steer_entries *wanted)
     steer_entries_free(&table->held);
     table->held = *wanted;
     *wanted = (struct steer_entries){0};
+    return 0;
+}
+
+/* ---- In pieces ---- */
+
+static void start_change(struct steer_table *table, struct steer_entries *wanted)
+{
+    table->change = (struct steer_change){.wanted = *wanted};
+    *wanted = (struct steer_entries){0};
+}
+
+void steer_table_begin(struct steer_table *table, struct steer_entries *wanted)
+{
+    struct steer_change *change = &table->change;
+
+    if (!change->wanted.at) {
+        start_change(table, wanted);
+        return;
+    }
+    steer_entries_free(&change->after);
+    change->after = *wanted;
+    *wanted = (struct steer_entries){0};
+}
+
+/* Puts in what is missing, from where the change stands. BUDGET is used up by system calls. */
+static int add_some(struct steer_table *table, size_t *budget)
+{
+    struct steer_change *change = &table->change;
+    const struct steer_entries *held = &table->held;
+
+    for (; change->wanted_at < change->wanted.count; change->wanted_at++) {
+        const struct steer_entry *entry = &change->wanted.at[change->wanted_at];
+        int error;
+
+        change->held_at = skip_smaller(held, change->held_at, entry);
+        if (has_at(held, change->held_at, entry) && held->at[change->held_at].value == entry->value)
+            continue;
+        if (*budget == 0)
+            return 1;
+        (*budget)--;
+        error = bpf_map_update_elem(table->fd, entry->key, &entry->value, BPF_ANY);
+        if (error)
+            return error;
+    }
+    change->removing = true;
+    change->wanted_at = change->held_at = 0;
+    return 0;
+}
+
+/* Takes out what is not wanted. */
+static int remove_some(struct steer_table *table, size_t *budget)
+{
+    struct steer_change *change = &table->change;
+
+    for (; change->held_at < table->held.count; change->held_at++) {
+        const struct steer_entry *entry = &table->held.at[change->held_at];
+        int error;
+
+        change->wanted_at = skip_smaller(&change->wanted, change->wanted_at, entry);
+        if (has_at(&change->wanted, change->wanted_at, entry))
+            continue;
+        if (*budget == 0)
+            return 1;
+        (*budget)--;
+        error = bpf_map_delete_elem(table->fd, entry->key);
+        if (error && error != -ENOENT)
+            return error;
+    }
+    return 0;
+}
+
+/* The map holds what was wanted. Something else may be wanted by now. */
+static void end_change(struct steer_table *table)
+{
+    struct steer_change *change = &table->change;
+    struct steer_entries after = change->after;
+
+    steer_entries_free(&table->held);
+    table->held = change->wanted;
+    *change = (struct steer_change){0};
+    if (after.at)
+        start_change(table, &after);
+}
+
+static int give_up_change(struct steer_table *table, int error)
+{
+    steer_entries_free(&table->change.wanted);
+    steer_entries_free(&table->change.after);
+    table->change = (struct steer_change){0};
+    steer_table_reload(table);
+    return error;
+}
+
+int steer_table_continue(struct steer_table *table, size_t budget)
+{
+    while (table->change.wanted.at) {
+        int result = table->change.removing ? 0 : add_some(table, &budget);
+
+        if (result == 0)
+            result = remove_some(table, &budget);
+        if (result < 0)
+            return give_up_change(table, result);
+        if (result > 0)
+            return 1;
+        end_change(table);
+    }
     return 0;
 }

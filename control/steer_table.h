@@ -22,10 +22,20 @@ struct steer_entries {
     size_t count;
 };
 
+/* A change that goes on in pieces. */
+struct steer_change {
+    struct steer_entries wanted; /* sorted; owned; at == NULL: there is no change under way */
+    struct steer_entries after;  /* what is wanted when this is done; at == NULL: nothing else */
+    bool removing;               /* everything wanted is in */
+    size_t wanted_at;            /* how far the walk over both lists has come */
+    size_t held_at;
+};
+
 struct steer_table {
     int fd; /* -1: not open; owned */
     uint32_t key_size;
-    struct steer_entries held; /* sorted; owned */
+    struct steer_entries held; /* sorted; owned; as it was before the change under way */
+    struct steer_change change;
 };
 
 /* Room for LIMIT entries; at == NULL and -ENOMEM if there is none. Freed by steer_entries_free. */
@@ -47,5 +57,16 @@ void steer_table_close(struct steer_table *table);
 int steer_table_add(struct steer_table *table, const struct steer_entries *wanted);
 /* Take out what WANTED (sorted) has not, then own WANTED's list, which is left empty. */
 int steer_table_remove(struct steer_table *table, struct steer_entries *wanted);
+/*
+ * The same in pieces: begin to make the table hold WANTED (sorted), whose list is taken over and left
+ * empty. While a change is under way the new one waits for its end, and replaces one that waits.
+ */
+void steer_table_begin(struct steer_table *table, struct steer_entries *wanted);
+/*
+ * Go on, with at most BUDGET system calls. 1: there is more to do; 0: the table holds what is wanted;
+ * negative errno: the change is given up, what the map holds was read again.
+ */
+int steer_table_continue(struct steer_table *table, size_t budget);
+
 /* Read what the map holds again, after one of the two above has failed. 0 or a negative errno. */
 int steer_table_reload(struct steer_table *table);

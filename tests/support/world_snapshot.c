@@ -109,6 +109,7 @@ struct snapshot *world_snapshot_build(const struct world_draft *draft, uint64_t 
     built->snapshot = (struct snapshot){
         .generation = generation,
         .draining = draft->draining,
+        .denied = draft->denied,
         .node = bytes_text("node-1"),
         .listeners = built->listeners,
         .listener_count = array_count(built->listeners),

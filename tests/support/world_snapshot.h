@@ -30,6 +30,7 @@ struct world_draft {
     struct snapshot_region regions[WORLD_REGIONS];
     struct snapshot_backend backends[WORLD_BACKENDS_MAX];
     bool removed[WORLD_BACKENDS_MAX];
+    const struct deny_table *denied; /* sources that get nothing; the test's own */
 };
 
 /* Everything active and usable. Backend I is at ADDRESSES[I]. */

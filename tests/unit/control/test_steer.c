@@ -277,6 +277,62 @@ static void any_rules_after_any_others_are_what_the_maps_hold(void **state)
     steer_close(steer);
 }
 
+/* Whatever is begun before the last one has ended, the last one holds in the end. */
+static void in_pieces_the_maps_come_to_hold_the_last_rules(void **state)
+{
+    struct steer *steer = start();
+    struct random random;
+
+    random_seed(&random, 2);
+    for (int round = 0; round < 200; round++) {
+        struct steer_wanted wanted;
+        struct choice choice;
+        unsigned begun = 1 + random_below(&random, 4);
+
+        for (unsigned i = 0; i < begun; i++) {
+            choose(&choice, &random);
+            assert_int_equal(steer_begin(steer, &choice.rules, message, sizeof(message)), 0);
+            for (unsigned piece = random_below(&random, 6); piece > 0; piece--)
+                assert_true(
+                    steer_continue(steer, random_below(&random, 5), message, sizeof(message)) >= 0);
+        }
+        while (steer_continue(steer, 1 + random_below(&random, 5), message, sizeof(message)) == 1)
+            ;
+        assert_string_equal(message, "");
+        assert_int_equal(steer_wanted_make(&wanted, &choice.rules, message, sizeof(message)), 0);
+        assert_map_holds(STEER_MAP_LISTENERS, &wanted.listeners);
+        assert_map_holds(STEER_MAP_ADDRESSES, &wanted.addresses);
+        assert_map_holds(STEER_MAP_DENIED, &wanted.denied);
+        steer_wanted_free(&wanted);
+    }
+    steer_close(steer);
+}
+
+/* Each piece changes as many entries as it may and no more. */
+static void a_piece_keeps_to_its_budget(void **state)
+{
+    static struct ip_prefix denied[100];
+    struct steer *steer = start();
+
+    for (unsigned i = 0; i < 100; i++)
+        denied[i] = (struct ip_prefix){numbered_address(i), 128};
+    const struct steer_rules rules = {NULL, 0, NULL, 0, denied, 100};
+    assert_int_equal(steer_begin(steer, &rules, message, sizeof(message)), 0);
+    assert_int_equal(count_entries(STEER_MAP_DENIED), 0);
+    for (unsigned i = 1; i <= 9; i++) {
+        assert_int_equal(steer_continue(steer, 10, message, sizeof(message)), 1);
+        assert_int_equal(count_entries(STEER_MAP_DENIED), 10 * i);
+    }
+    assert_int_equal(steer_continue(steer, 10, message, sizeof(message)), 0);
+    assert_int_equal(count_entries(STEER_MAP_DENIED), 100);
+    assert_int_equal(steer_begin(steer, &(struct steer_rules){0}, message, sizeof(message)), 0);
+    assert_int_equal(steer_continue(steer, 60, message, sizeof(message)), 1);
+    assert_int_equal(count_entries(STEER_MAP_DENIED), 40);
+    assert_int_equal(steer_set(steer, &rules, message, sizeof(message)), 0); /* all at once */
+    assert_int_equal(count_entries(STEER_MAP_DENIED), 100);
+    steer_close(steer);
+}
+
 static void a_full_set_can_be_replaced_by_another_full_set(void **state)
 {
     static struct steer_vip vips[STEER_LISTENERS_MAX];
@@ -400,6 +456,8 @@ int main(void)
         cmocka_unit_test(roles_of_an_address_add_up),
         cmocka_unit_test(bits_behind_a_prefix_do_not_count),
         cmocka_unit_test(any_rules_after_any_others_are_what_the_maps_hold),
+        cmocka_unit_test(in_pieces_the_maps_come_to_hold_the_last_rules),
+        cmocka_unit_test(a_piece_keeps_to_its_budget),
         cmocka_unit_test(a_full_set_can_be_replaced_by_another_full_set),
         cmocka_unit_test(rules_survive_a_loader_that_attaches_again),
         cmocka_unit_test(impossible_rules_change_nothing),
