@@ -18,7 +18,7 @@
  *
  * The clock part is rounded down to where the low bits fit, so it never runs ahead of what the
  * connection sends later (RFC 7323 5.3); tcp_cookie_timestamps() sees to it on nodes with another
- * clock. RTT is not measured with it.
+ * clock. An RTT measured with it is up to 63 ms too long.
  */
 #include "dataplane/tcp/tcp_internal.h"
 
@@ -33,6 +33,8 @@
 #define SCALE_MASK    0xfu
 #define SCALE_NONE    0xfu
 #define OPTION_SACK   (1u << 4)
+#define OPTION_ECN    (1u << 5) /* asked for by the peer, and agreed to (RFC 3168 6.1.1) */
+#define ECN_SETUP     (TCP_ECE | TCP_CWR)
 #define NO_TIMESTAMPS (1u << OPTION_BITS) /* hashed in place of the bits */
 
 /*
@@ -132,7 +134,7 @@ static uint16_t mss_index(const struct tcp_segment *syn)
     return index;
 }
 
-static uint32_t option_bits(const struct tcp_segment *syn)
+static uint32_t option_bits(const struct tcp *tcp, const struct tcp_segment *syn)
 {
     const struct tcp_options *peer = &syn->options;
     if ((peer->present & TCP_OPTION_TIMESTAMP) == 0)
@@ -143,6 +145,8 @@ static uint32_t option_bits(const struct tcp_segment *syn)
             peer->window_scale < TCP_WINDOW_SCALE_MAX ? peer->window_scale : TCP_WINDOW_SCALE_MAX;
     if (peer->present & TCP_OPTION_SACK_PERMITTED)
         bits |= OPTION_SACK;
+    if (tcp->config.ecn && (syn->flags & ECN_SETUP) == ECN_SETUP)
+        bits |= OPTION_ECN;
     return bits;
 }
 
@@ -178,7 +182,7 @@ void tcp_cookie_answer(struct tcp *tcp, struct tcp_segment *syn, uint64_t now)
         tcp_count(tcp, connection_pool_empty);
         return;
     }
-    uint32_t bits = option_bits(syn);
+    uint32_t bits = option_bits(tcp, syn);
     uint32_t window = tcp->config.receive_window_bytes;
     struct vouched vouched = {syn->tuple, syn->seq, mss_index(syn), (uint16_t)bits};
     struct tcp_bare bare = {
@@ -186,7 +190,7 @@ void tcp_cookie_answer(struct tcp *tcp, struct tcp_segment *syn, uint64_t now)
         .seq = cookie_of(tcp, 0, slot_at(tcp, now), &vouched),
         .ack = syn->seq + 1,
         .window = (uint16_t)(window < UINT16_MAX ? window : UINT16_MAX),
-        .flags = TCP_SYN | TCP_ACK,
+        .flags = TCP_SYN | TCP_ACK | (bits & OPTION_ECN ? TCP_ECE : 0),
     };
     answer_options(tcp, syn, bits, now, &bare.options);
     tcp_count(tcp, cookies_sent);
@@ -253,6 +257,8 @@ static void remember(const struct tcp_segment *seg, const struct vouched *vouche
     options->window_scale = vouched->options & SCALE_MASK;
     if (vouched->options & OPTION_SACK)
         options->present |= TCP_OPTION_SACK_PERMITTED;
+    if (vouched->options & OPTION_ECN)
+        syn->flags |= ECN_SETUP;
 }
 
 bool tcp_cookie_check(struct tcp *tcp, const struct tcp_segment *seg, struct tcp_segment *syn,

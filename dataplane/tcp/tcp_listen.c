@@ -146,7 +146,7 @@ static struct tcp_conn *cookie_in(struct tcp *tcp, const struct tcp_segment *seg
         return NULL;
     }
     tcp_count(tcp, cookies_accepted);
-    conn->backoff = 1; /* when its SYN-ACK was sent is not known: no RTT sample */
+    conn->backoff = 1; /* when its SYN-ACK was sent is not known, but by the timestamp */
     tcp_cookie_timestamps(conn, seg, now);
     return conn;
 }

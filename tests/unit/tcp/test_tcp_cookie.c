@@ -190,6 +190,39 @@ static void every_mix_of_options_comes_back(void **state)
     script_close(&script);
 }
 
+/* Whether the SYN asks, we may agree, and the cookie can carry it. */
+static void ask_for_ecn(bool asked, bool allowed, bool timestamps)
+{
+    script_prepare(&script);
+    script.host.config.ecn = allowed;
+    script_open(&script);
+    settings =
+        (struct tcp_cookie_settings){.mode = TCP_COOKIES_ALWAYS, .backlog = 1, .secrets = {{1, 2}}};
+    tcp_set_cookies(tcp(), &settings);
+    set_ends(SCRIPT_PEER_PORT);
+    struct script_segment syn = script_make(&script, TCP_SYN);
+    syn.flags |= asked ? TCP_ECE | TCP_CWR : TCP_ECE;
+    syn.options = timestamps ? all_options : only_mss;
+    syn.options.ts_value = script.ts_value;
+    script_send(&script, &syn);
+    assert_true(script_take(&script, &got));
+    bool agreed = asked && allowed && timestamps;
+    assert_int_equal(got.flags, TCP_SYN | TCP_ACK | (agreed ? TCP_ECE : 0));
+    script.seq++;
+    script.peer_first = script.seq;
+    script.timestamps = timestamps;
+    assert_true(answer(10));
+    assert_int_equal((script_conn(&script)->flags & TCP_CONN_ECN) != 0, agreed);
+    let_go();
+    script_close(&script);
+}
+
+static void ecn_comes_back(void **state)
+{
+    for (int mix = 0; mix < 8; mix++)
+        ask_for_ecn(mix & 1, mix & 2, mix & 4);
+}
+
 static void a_syn_without_options_is_answered(void **state)
 {
     static const struct tcp_options nothing = {0};
@@ -671,6 +704,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_mss_comes_back),
         cmocka_unit_test(every_mix_of_options_comes_back),
+        cmocka_unit_test(ecn_comes_back),
         cmocka_unit_test(a_syn_without_options_is_answered),
         cmocka_unit_test(each_bit_counts),
         cmocka_unit_test(a_syn_or_a_reset_brings_nothing_back),
