@@ -204,7 +204,14 @@ enum config_cookies {
     CONFIG_COOKIES_ALWAYS,
 };
 
+enum config_congestion {
+    CONFIG_CONGESTION_CUBIC,
+    CONFIG_CONGESTION_NEWRENO,
+};
+
 struct config_tcp {
+    enum config_congestion congestion;
+    bool ecn;
     enum config_cookies syn_cookies;
     uint32_t backlog;             /* a worker */
     char cookie_secret_file[256]; /* "": a secret of this process's own */

@@ -18,6 +18,7 @@ static const char *const store_choices[] = {"memory", "redis", NULL};
 static const char *const probe_choices[] = {"tcp", "http2", NULL};
 static const char *const cookies_choices[] = {"auto", "always", NULL};
 static const char *const forward_choices[] = {"off", "append", "replace", NULL};
+static const char *const congestion_choices[] = {"cubic", "newreno", NULL};
 static const char *const coalesce_choices[] = {"off", "shadow", "get", "post-body", NULL};
 
 static const struct config_key interface_keys[] = {
@@ -252,6 +253,11 @@ static const struct config_key control_keys[] = {
 static OBJECT(control_object, config_control, control_keys);
 
 static const struct config_key tcp_keys[] = {
+    {"congestion", KEY_CHOICE, KEY_RESTART, MEMBER(config_tcp, congestion),
+     .fallback = "\"cubic\"", .choices = congestion_choices,
+     .help = "how fast we send when the path is the limit: RFC 9438, or RFC 5681"},
+    {"ecn", KEY_BOOL, KEY_RESTART, MEMBER(config_tcp, ecn), .fallback = "true",
+     .help = "ask for and agree to explicit congestion notification (RFC 3168)"},
     {"syn_cookies", KEY_CHOICE, 0, MEMBER(config_tcp, syn_cookies), .fallback = "\"auto\"",
      .choices = cookies_choices,
      .help = "answer SYNs without memory for the connection: above the backlog, or always"},

@@ -420,6 +420,10 @@ static bool create_worker(struct daemon *daemon, uint16_t index)
         .limits = limits_of(&daemon->config->limits),
         .idle = daemon->config->idle == CONFIG_IDLE_POLL ? WORKER_IDLE_POLL : WORKER_IDLE_ADAPTIVE,
         .random_seed = seed,
+        .congestion = daemon->config->tcp.congestion == CONFIG_CONGESTION_CUBIC
+                          ? TCP_CONGESTION_CUBIC
+                          : TCP_CONGESTION_NEWRENO,
+        .ecn = daemon->config->tcp.ecn,
         .socket_id = daemon->ports.count > 0 ? daemon->ports.ports[0].socket_id : -1,
         .now = clock_now_ns(),
     };

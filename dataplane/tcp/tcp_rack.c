@@ -34,12 +34,18 @@ static void update_min_rtt(struct tcp_conn *conn, uint32_t rtt_us, uint64_t now)
     conn->min_rtt_at_ms = tcp_ms(now);
 }
 
-/* Step 2: whether it was the retransmission that arrived, not the original before it. */
+/*
+ * Step 2: whether it was the retransmission that arrived, not the original before it. The echo
+ * tells only what is acknowledged in sequence: of what came out of order none is sent back
+ * (RFC 7323 4.3), and a probe's SACK would count for nothing.
+ */
 static bool is_of_retransmission(const struct tcp_conn *conn, const struct tcp_sent *sent,
                                  const struct tcp_ack *ack, uint32_t rtt_us)
 {
     const struct tcp_options *options = &ack->seg->options;
-    if (conn->flags & TCP_CONN_TIMESTAMPS && options->present & TCP_OPTION_TIMESTAMP) {
+    bool in_sequence = seq_leq(tcp_sent_end(sent), ack->seg->ack);
+    if (in_sequence && conn->flags & TCP_CONN_TIMESTAMPS &&
+        options->present & TCP_OPTION_TIMESTAMP) {
         uint32_t sent_ms = tcp_ms(ack->now - (uint64_t)rtt_us * CLOCK_US) + conn->ts_offset;
         if (seq_lt(options->ts_echo, sent_ms))
             return false;

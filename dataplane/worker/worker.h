@@ -77,6 +77,8 @@ struct worker_config {
     struct worker_limits limits;
     enum worker_idle idle;
     uint64_t random_seed;
+    enum tcp_congestion congestion;
+    bool ecn;                      /* of TCP */
     struct siphash_key tcp_secret; /* all zero: drawn from the seed, for tests */
     int socket_id;
     uint64_t now; /* at creation */

@@ -82,6 +82,8 @@ static struct tcp *create_tcp(struct worker *worker, const struct worker_config 
         .user_timeout_ns = 30 * CLOCK_S,
         .keepalive_idle_ns = 60 * CLOCK_S,
         .time_wait_ns = 30 * CLOCK_S,
+        .congestion = config->congestion,
+        .ecn = config->ecn,
         .secret = config->tcp_secret,
         .socket_id = config->socket_id,
     };
