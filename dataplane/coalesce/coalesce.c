@@ -2,6 +2,8 @@
 
 #include "dataplane/base/mail.h"
 #include "dataplane/base/memory.h"
+#include "dataplane/coalesce/key.h"
+#include "dataplane/coalesce/pacer.h"
 #include "dataplane/coalesce/relay.h"
 
 /* What a stripped head may need beyond the largest section we accept. */
@@ -54,6 +56,17 @@ static bool create_pools(struct coalesce *coalesce)
                              config->segment_bytes, config->socket_id);
 }
 
+/* C7, C8: what is learned about keys, and those who are sent apart. */
+static bool create_learned(struct coalesce *coalesce)
+{
+    const struct coalesce_config *config = &coalesce->config;
+    coalesce->key_room = memory_take("coalesce scratch", COALESCE_KEY_BYTES, config->socket_id);
+    return coalesce->key_room != NULL &&
+           markers_init(&coalesce->markers, MARKERS_MAX / config->workers, config->socket_id) &&
+           pool_init(&coalesce->pacers, "coalesce pacers", POOL_FIFO, PACERS_MAX,
+                     sizeof(struct pacer), config->socket_id);
+}
+
 static bool create_relay_index(struct coalesce *coalesce)
 {
     const struct coalesce_config *config = &coalesce->config;
@@ -97,6 +110,7 @@ struct coalesce *coalesce_create(const struct coalesce_config *config)
     init_nowhere(&coalesce->nowhere);
     set_payload_marks(coalesce);
     if (!create_pools(coalesce) || !create_sections(coalesce) || !create_relay_index(coalesce) ||
+        !create_learned(coalesce) ||
         !entries_init(&coalesce->entries, config->table, config->self, config->workers,
                       config->quiescence, config->socket_id))
         return NULL;
@@ -153,6 +167,16 @@ static void count_verdict(struct coalesce_counters *counters, enum key_verdict v
     }
 }
 
+/* A request and the key it is looked up by. */
+struct asked {
+    const struct flight_request *request;
+    struct bytes key;   /* the request's, and what has been learned (C8); empty: none */
+    uint64_t hash;      /* of `key` */
+    uint64_t base_hash; /* of the request's key: how markers know it */
+    bool alone;         /* marked: nobody may join */
+    uint64_t start_at_ns;
+};
+
 /* What a look-up led to. */
 enum met {
     MET_JOINED,
@@ -165,17 +189,17 @@ enum met {
  * the table, so the request may lead the next one.
  */
 static enum met meet(struct coalesce *coalesce, const struct key_entry *entry,
-                     struct subscriber *subscriber, const struct flight_request *request,
-                     uint64_t now)
+                     struct subscriber *subscriber, const struct asked *asked, uint64_t now)
 {
+    const struct flight_request *request = asked->request;
     uint64_t deadline_ns = request->deadline_ns;
     if (request->verdict == KEY_SHADOW) {
         COALESCE_COUNT(coalesce, shadow_joins);
         return MET_ALONE;
     }
     if (entry->owner != coalesce->config.self) {
-        bool joined = relay_join(coalesce, (uint16_t)entry->owner, entry->flight, subscriber,
-                                 deadline_ns, now);
+        struct relay_target target = {(uint16_t)entry->owner, entry->flight, asked->base_hash};
+        bool joined = relay_join(coalesce, &target, subscriber, deadline_ns, now);
         return joined ? MET_JOINED : MET_ALONE;
     }
     struct flight *flight = pool_get(&coalesce->flights, entry->flight);
@@ -210,15 +234,19 @@ static void count_put(struct coalesce_counters *counters, enum table_put put)
  * Publish the key for this flight. Whoever finds it from now on joins by mail, which is read after
  * this call. *OUT_MET: another worker was faster.
  */
-static void publish_key(struct flight *flight, const struct flight_request *request, uint64_t hash,
+static void publish_key(struct flight *flight, const struct asked *asked,
                         struct key_entry **out_met)
 {
     struct coalesce *coalesce = flight->coalesce;
     *out_met = NULL;
-    struct key_entry *entry = entries_take(&coalesce->entries, hash, request->key,
+    struct key_entry *entry = entries_take(&coalesce->entries, asked->hash, asked->key,
                                            pool_handle(&coalesce->flights, flight));
     if (entry == NULL) {
         COALESCE_COUNT(coalesce, table_no_entry);
+        return;
+    }
+    if (asked->alone) {
+        flight->sample = entry; /* never published: it is there to see whether the mark may go */
         return;
     }
     enum table_put put = table_put(coalesce->config.table, entry, out_met);
@@ -229,32 +257,81 @@ static void publish_key(struct flight *flight, const struct flight_request *requ
     }
     flight->entry = entry;
     flight->coalesced = true;
-    flight->in_shadow = request->verdict == KEY_SHADOW;
+    flight->in_shadow = asked->request->verdict == KEY_SHADOW;
 }
 
 static enum met look_up(struct coalesce *coalesce, struct subscriber *subscriber,
-                        const struct flight_request *request, uint64_t hash, uint64_t now)
+                        const struct asked *asked, uint64_t now)
 {
-    const struct key_entry *entry = table_find(coalesce->config.table, hash, request->key);
-    return entry == NULL ? MET_NOBODY : meet(coalesce, entry, subscriber, request, now);
+    const struct key_entry *entry = table_find(coalesce->config.table, asked->hash, asked->key);
+    return entry == NULL ? MET_NOBODY : meet(coalesce, entry, subscriber, asked, now);
 }
 
 static enum subscribe_result lead(struct coalesce *coalesce, struct subscriber *subscriber,
-                                  const struct flight_request *request, bool with_key,
-                                  uint64_t hash, uint64_t now)
+                                  const struct asked *asked, uint64_t now)
 {
     struct key_entry *met = NULL;
-    struct flight *flight = flight_take(coalesce, request, subscriber->held, now);
+    struct flight *flight = flight_take(coalesce, asked->request, subscriber->held, now);
     if (flight == NULL)
         return SUBSCRIBE_NO_MEMORY;
-    if (with_key)
-        publish_key(flight, request, hash, &met);
-    if (met != NULL && meet(coalesce, met, subscriber, request, now) == MET_JOINED) {
+    if (asked->key.length > 0) {
+        flight->keyed = asked->request->verdict != KEY_SHADOW;
+        flight->key_hash = asked->base_hash;
+        publish_key(flight, asked, &met);
+    }
+    if (met != NULL && meet(coalesce, met, subscriber, asked, now) == MET_JOINED) {
         flight_discard(flight);
         return SUBSCRIBE_OK;
     }
-    flight_lead(flight, subscriber, request->deadline_ns, now);
+    flight->start_at_ns = asked->start_at_ns;
+    flight_lead(flight, subscriber, asked->request->deadline_ns, now);
     return SUBSCRIBE_OK;
+}
+
+static enum subscribe_result join_or_lead(struct coalesce *coalesce, struct subscriber *subscriber,
+                                          struct asked *asked, uint64_t now)
+{
+    switch (look_up(coalesce, subscriber, asked, now)) {
+    case MET_JOINED:
+        return SUBSCRIBE_OK;
+    case MET_ALONE:
+        asked->key = BYTES_NONE;
+        return lead(coalesce, subscriber, asked, now);
+    case MET_NOBODY:
+        return lead(coalesce, subscriber, asked, now);
+    }
+    check(!"what was met");
+}
+
+/* Nobody serves the key now, and something was learned about it (C8, C9, C10). */
+static enum subscribe_result lead_marked(struct coalesce *coalesce, struct subscriber *subscriber,
+                                         struct asked *asked, const struct marker *marker,
+                                         uint64_t now)
+{
+    if (marker->shut_until_ns > now) {
+        COALESCE_COUNT(coalesce, shut);
+        subscriber->retry_after_ns = marker->shut_until_ns - now;
+        return SUBSCRIBE_SHUT;
+    }
+    if (marker->start_at_ns > now) {
+        COALESCE_COUNT(coalesce, starts_delayed);
+        asked->start_at_ns = marker->start_at_ns;
+    }
+    if (marker->alone_until_ns > now) {
+        COALESCE_COUNT(coalesce, bypass_marked);
+        subscriber->marked = true;
+        asked->alone = true;
+        asked->start_at_ns = 0;
+        return lead(coalesce, subscriber, asked, now);
+    }
+    if (marker->vary_until_ns <= now)
+        return lead(coalesce, subscriber, asked, now);
+    asked->key = key_with_fields(asked->key, bytes_of(marker->vary, marker->vary_length),
+                                 asked->request->fields, coalesce->key_room);
+    if (asked->key.length == 0)
+        return lead(coalesce, subscriber, asked, now);
+    asked->hash = table_hash(coalesce->config.table, asked->key);
+    return join_or_lead(coalesce, subscriber, asked, now);
 }
 
 enum subscribe_result coalesce_subscribe(struct coalesce *coalesce, struct subscriber *subscriber,
@@ -262,18 +339,21 @@ enum subscribe_result coalesce_subscribe(struct coalesce *coalesce, struct subsc
 {
     check(subscriber->role == SUBSCRIBER_NONE && coalesce->snapshot != NULL);
     count_verdict(&coalesce->counters, request->verdict);
+    struct asked asked = {.request = request, .key = request->key};
+    subscriber->marked = false;
     if (request->key.length == 0)
-        return lead(coalesce, subscriber, request, false, 0, now);
-    uint64_t hash = table_hash(coalesce->config.table, request->key);
-    switch (look_up(coalesce, subscriber, request, hash, now)) {
-    case MET_JOINED:
+        return lead(coalesce, subscriber, &asked, now);
+    asked.hash = asked.base_hash = table_hash(coalesce->config.table, request->key);
+    enum met met = look_up(coalesce, subscriber, &asked, now);
+    if (met == MET_JOINED)
         return SUBSCRIBE_OK;
-    case MET_ALONE:
-        return lead(coalesce, subscriber, request, false, hash, now);
-    case MET_NOBODY:
-        return lead(coalesce, subscriber, request, true, hash, now);
-    }
-    check(!"what was met");
+    const struct marker *marker =
+        met == MET_NOBODY ? markers_find(&coalesce->markers, asked.base_hash) : NULL;
+    if (marker != NULL && request->verdict == KEY_OK)
+        return lead_marked(coalesce, subscriber, &asked, marker, now);
+    if (met == MET_ALONE)
+        asked.key = BYTES_NONE;
+    return lead(coalesce, subscriber, &asked, now);
 }
 
 bool coalesce_request_body(struct subscriber *subscriber, struct bytes bytes, bool end,
@@ -300,7 +380,7 @@ bool coalesce_head(const struct subscriber *subscriber, struct fields *into)
 void coalesce_advanced(struct subscriber *subscriber, uint64_t now)
 {
     struct feed *feed = subscriber->feed;
-    if (feed == NULL || feed->host == FEED_OF_NOBODY || !feed_advanced(feed, subscriber))
+    if (feed == NULL || feed->host >= FEED_OF_PACER || !feed_advanced(feed, subscriber))
         return;
     if (feed->host == FEED_OF_FLIGHT)
         flight_trim(flight_of_feed(feed), now);
@@ -319,6 +399,9 @@ void coalesce_leave(struct subscriber *subscriber, uint64_t now)
         return;
     case FEED_OF_RELAY:
         relay_left(relay_of_feed(home), subscriber, now);
+        return;
+    case FEED_OF_PACER:
+        pacer_left(container_of(home, struct pacer, feed), subscriber);
         return;
     case FEED_OF_NOBODY:
         feed_remove(home, subscriber);
@@ -418,7 +501,8 @@ uint32_t coalesce_objects_used(const struct coalesce *coalesce)
     const struct entries *entries = &coalesce->entries;
     return pool_used(&coalesce->flights) + pool_used(&coalesce->branches) +
            pool_used(&coalesce->loans) + pool_used(&coalesce->relays) +
-           pool_used(&coalesce->lents) + pool_used(&coalesce->helds) + section_pools_used(&coalesce->sections) +
+           pool_used(&coalesce->lents) + pool_used(&coalesce->helds) +
+           pool_used(&coalesce->pacers) + section_pools_used(&coalesce->sections) +
            pool_used(&coalesce->payload.segments) + (entries->count - entries->free_count) +
            pool_used(&entries->small_keys) + pool_used(&entries->large_keys) +
            coalesce->refusal_count;

@@ -76,6 +76,7 @@ enum feed_state {
 enum feed_host {
     FEED_OF_FLIGHT,
     FEED_OF_RELAY,
+    FEED_OF_PACER,  /* where those wait who were sent apart (C7) */
     FEED_OF_NOBODY, /* where subscribers end up that were cut off */
 };
 
@@ -138,6 +139,8 @@ struct subscriber {
     enum subscriber_role role;
     uint64_t joined_at_bytes; /* body position of the flight when it joined */
     struct held_body *held;   /* its request's body, see coalesce_body_take(); NULL: none */
+    bool marked;              /* it is alone because of what was learned about its key (C8) */
+    uint64_t retry_after_ns;  /* SUBSCRIBE_SHUT: how long still */
     /* Private to coalesce. */
     struct feed *home;      /* the feed in whose list it is, also while pending */
     uint64_t told_position; /* the cursor's, as the feed last heard */
@@ -176,6 +179,7 @@ struct flight_request {
 enum subscribe_result {
     SUBSCRIBE_OK,        /* role says how */
     SUBSCRIBE_NO_MEMORY, /* shed: 503 */
+    SUBSCRIBE_SHUT,      /* C10: no new flight of the key for retry_after_ns: 503 */
 };
 
 struct coalesce_config {

@@ -10,6 +10,7 @@
 #include "dataplane/coalesce/entries.h"
 #include "dataplane/coalesce/feed.h"
 #include "dataplane/coalesce/held_body.h"
+#include "dataplane/coalesce/markers.h"
 #include "dataplane/h2/section.h"
 
 /* Bounds and times that are not per route (docs/coalescing.md). */
@@ -25,6 +26,7 @@
 #define RETRIES_PER_FLIGHTS 5                /* C14b: 20 % */
 #define PICKS_MAX           3                /* C14a */
 #define JOINS_PENDING_MAX   512              /* joins asked of one worker and not answered yet */
+#define PACERS_MAX          256              /* keys whose askers are sent apart at a time */
 #define TICK_WORK_MAX       256              /* objects of each kind that a tick looks at */
 
 /* An answer to a join that did not fit into the ring: branch.c. */
@@ -43,7 +45,10 @@ struct coalesce {
     struct pool loans;
     struct pool relays; /* POOL_FIFO: named in mail */
     struct pool lents;
-    struct pool helds; /* struct held_body */
+    struct pool helds;  /* struct held_body */
+    struct pool pacers; /* POOL_FIFO */
+    struct markers markers;
+    uint8_t *key_room; /* a key with learned fields */
     struct section_pools sections;
     struct segment_pool payload;
     struct fields scratch;        /* a response head being stripped */

@@ -102,7 +102,10 @@ void flight_lead(struct flight *flight, struct subscriber *subscriber, uint64_t 
         COALESCE_COUNT(coalesce, flights_coalesced);
     flight->feed.keeps_prefix = flight->entry != NULL && !flight->in_shadow;
     flight_welcome(flight, deadline_ns);
-    flight_try(flight, now);
+    if (flight->start_at_ns > now)
+        timer_arm(coalesce->config.wheel, &flight->start, flight->start_at_ns);
+    else
+        flight_try(flight, now);
     feed_add(&flight->feed, subscriber, SUBSCRIBER_LED, deadline_ns);
     flight_settle(flight, now);
 }
@@ -133,6 +136,7 @@ static void dispose(struct flight *flight, uint64_t now)
     leave_place(flight);
     flight_budget_release(flight);
     flight_timers_cancel(flight);
+    flight_forget_sample(flight);
     flight_request_clear(flight);
     list_remove(&flight->thirsty_link);
     body_clear(&flight->feed.body);
@@ -186,6 +190,13 @@ void flight_settle(struct flight *flight, uint64_t now)
 }
 
 /* --- who shares it --- */
+
+void flight_forget_sample(struct flight *flight)
+{
+    if (flight->sample != NULL)
+        entries_give(&flight->coalesce->entries, flight->sample);
+    flight->sample = NULL;
+}
 
 void flight_leave_table(struct flight *flight, uint64_t *counter, uint64_t now)
 {

@@ -12,6 +12,7 @@
  *   patience   first byte of an attempt, later silence in the body (C13); looks at progress_at_ns
  *              when it fires, so progress does not move it
  *   linger     how long it goes on without subscribers (C12)
+ *   start      when its first attempt may begin (C9)
  *   pressure   how long a slow subscriber may hold the others back (C15)
  *
  *   flight.c           lead, join, leave, settle, list
@@ -53,6 +54,10 @@ struct flight {
     struct key_entry *entry; /* while it is in the table, else NULL */
     bool in_shadow;          /* in the table only to count who would have joined */
     bool coalesced;          /* was in the table once */
+    bool keyed;              /* it has a key, key_hash; not in shadow */
+    uint64_t key_hash;       /* how markers know it */
+    struct key_entry *sample; /* its key, never published: it is marked (C8) */
+    uint64_t start_at_ns;     /* C9: not sooner; 0: at once */
     struct list branches;
     uint32_t branch_count;
     uint32_t deserted_count; /* branches without subscribers, whose lent memory is not back yet */
@@ -117,6 +122,7 @@ struct flight {
     struct timer hold;
     struct timer linger;
     struct timer pressure;
+    struct timer start;
 };
 
 /* Whether a request may join now. Anything but ADMIT_OK is counted and means: a flight of its own.
@@ -166,6 +172,9 @@ uint32_t flight_interest(const struct flight *flight);
 
 /* From here on nobody joins. COUNTER is why. */
 void flight_leave_table(struct flight *flight, uint64_t *counter, uint64_t now);
+
+/* What a marked flight knew its key by. Harmless without. */
+void flight_forget_sample(struct flight *flight);
 
 static inline void flight_hold(struct flight *flight)
 {
@@ -231,4 +240,26 @@ void flight_expect_first_byte(struct flight *flight, uint64_t now);
 void flight_press(struct flight *flight, bool pressed, uint64_t now);
 
 /* share.c: rule C6. */
-bool flight_may_share(const struct flight *flight, const struct fields *head);
+enum share_verdict {
+    SHARE_OK,
+    SHARE_VARY, /* not with this key, but with one that has more header fields (C8) */
+    SHARE_NOT,
+};
+
+enum share_verdict flight_may_share(const struct flight *flight, const struct fields *head);
+
+/* The key's bytes; empty: it has none any more. */
+static inline struct bytes flight_key(const struct flight *flight)
+{
+    const struct key_entry *entry = flight->entry != NULL ? flight->entry : flight->sample;
+    return entry != NULL ? bytes_of(entry->key, entry->key_length) : BYTES_NONE;
+}
+
+/* learn.c: rules C8, C9, C10. Of a flight: it is keyed. */
+void learn_unshareable(struct flight *flight, enum share_verdict verdict,
+                       const struct fields *head, uint64_t now);
+void learn_shareable(struct flight *flight, uint64_t now);
+void learn_slow(struct flight *flight, uint64_t now);
+void learn_failure(struct coalesce *coalesce, uint64_t hash, uint64_t now);
+void learn_overload(struct coalesce *coalesce, uint64_t hash, const struct fields *head,
+                    uint64_t now);

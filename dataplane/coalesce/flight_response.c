@@ -8,6 +8,7 @@
  */
 #include "dataplane/coalesce/branch.h"
 #include "dataplane/coalesce/flight.h"
+#include "dataplane/coalesce/pacer.h"
 
 /* Besides what the backend may send without new credit: its stream's window. */
 #define ALONE_BYTES (64u << 10)
@@ -94,8 +95,24 @@ static void detach_others(struct flight *flight, uint64_t now)
     bool led = !list_is_empty(subscribers) && first->role == SUBSCRIBER_LED;
     flight_leave_table(flight, &coalesce->counters.removed_unshareable, now);
     branches_refuse(flight);
-    uint32_t count = feed_refuse(&flight->feed, led ? first : NULL, now);
+    uint32_t count = pacer_refuse(coalesce, &flight->feed, led ? first : NULL, now);
     counter_add(&coalesce->counters.detached_unshareable, count);
+}
+
+/* C6, C8, C10: what the head says about sharing, now and next time. */
+static void judge_head(struct flight *flight, const struct fields *head, uint64_t now)
+{
+    if (!flight->keyed)
+        return;
+    learn_overload(flight->coalesce, flight->key_hash, head, now);
+    enum share_verdict verdict = flight_may_share(flight, head);
+    if (verdict == SHARE_OK)
+        learn_shareable(flight, now);
+    else if (flight_key(flight).length > 0)
+        learn_unshareable(flight, verdict, head, now);
+    flight_forget_sample(flight);
+    if (verdict != SHARE_OK && flight->coalesced)
+        detach_others(flight, now);
 }
 
 static void end_answer(struct flight *flight, uint64_t now);
@@ -150,8 +167,7 @@ static void response_head(struct flight *flight, const struct fields *head, bool
         flight_break(flight, FLIGHT_NO_MEMORY, now);
         return;
     }
-    if (flight->coalesced && !flight->in_shadow && !flight_may_share(flight, head))
-        detach_others(flight, now);
+    judge_head(flight, head, now);
     if (flight->status >= 500) /* C10 */
         flight_leave_table(flight, &coalesce->counters.removed_server_error, now);
     flight->head_held = true;

@@ -81,6 +81,8 @@ void flight_break(struct flight *flight, enum flight_failure failure, uint64_t n
     flight_budget_release(flight);
     flight_timers_cancel(flight);
     flight_request_clear(flight);
+    if (flight->keyed && feed->state == FEED_WAITING && failure != FLIGHT_CANCELLED)
+        learn_failure(flight->coalesce, flight->key_hash, now);
     feed->failure = failure;
     feed->before_head = feed->state == FEED_WAITING;
     feed->state = FEED_FAILED;

@@ -98,13 +98,16 @@ static void pressed_enough(struct timer *timer, void *context, uint64_t now)
     struct flight *flight = context;
     struct coalesce *coalesce = flight->coalesce;
     uint64_t below = flight->feed.body.kept_from + coalesce->config.segment_bytes;
+    uint32_t cut = 0;
     bool ahead = feed_has_reached(&flight->feed, below) || branches_have_reached(flight, below);
     flight_hold(flight);
     flight->pressed_for_ns = SLOW_FOR_NS;
     flight->pressed_at_ns = now;
     if (ahead)
-        counter_add(&coalesce->counters.detached_slow,
-                    feed_cut(&flight->feed, &coalesce->nowhere, below, now));
+        cut = feed_cut(&flight->feed, &coalesce->nowhere, below, now);
+    counter_add(&coalesce->counters.detached_slow, cut);
+    if (cut > 0)
+        learn_slow(flight, now);
     branches_cut(flight, below, ahead);
     flight_trim(flight, now);
     if (flight->pressed && flight_is_running(flight))
@@ -133,6 +136,15 @@ void flight_expect_first_byte(struct flight *flight, uint64_t now)
     timer_arm(wheel_of(flight), &flight->patience, now + flight->first_byte_timeout_ns);
 }
 
+/* C9 */
+static void may_start(struct timer *timer, void *context, uint64_t now)
+{
+    struct flight *flight = context;
+    flight_hold(flight);
+    flight_try(flight, now);
+    flight_settle(flight, now);
+}
+
 void flight_timers_init(struct flight *flight)
 {
     timer_init(&flight->deadline, deadline_passed, flight);
@@ -140,6 +152,7 @@ void flight_timers_init(struct flight *flight)
     timer_init(&flight->hold, held_enough, flight);
     timer_init(&flight->linger, lingered_enough, flight);
     timer_init(&flight->pressure, pressed_enough, flight);
+    timer_init(&flight->start, may_start, flight);
 }
 
 void flight_timers_cancel(struct flight *flight)
@@ -149,4 +162,5 @@ void flight_timers_cancel(struct flight *flight)
     timer_cancel(wheel_of(flight), &flight->hold);
     timer_cancel(wheel_of(flight), &flight->linger);
     timer_cancel(wheel_of(flight), &flight->pressure);
+    timer_cancel(wheel_of(flight), &flight->start);
 }

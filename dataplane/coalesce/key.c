@@ -439,6 +439,32 @@ static bool is_extra_of_key(struct bytes key, struct bytes name)
     return false;
 }
 
+struct bytes key_with_fields(struct bytes key, struct bytes names, const struct fields *fields,
+                             uint8_t *room)
+{
+    struct reader reader = reader_over(key);
+    struct key_shape shape = get_shape(&reader);
+    size_t tail = sizeof(uint64_t) + (shape.has_body != 0 ? SHA256_BYTES : 0);
+    struct writer longer = writer_over(room, COALESCE_KEY_BYTES);
+    struct bytes name;
+    if (reader.failed || key.length < tail)
+        return BYTES_NONE;
+    writer_bytes(&longer, bytes_first(key, key.length - tail));
+    while (list_value_next(&names, &name))
+        if (name.length > 0)
+            put_extra(&longer, fields, name);
+    writer_bytes(&longer, bytes_after(key, key.length - tail));
+    return longer.failed ? BYTES_NONE : writer_written(&longer);
+}
+
+struct bytes bytes_lower(struct bytes name, uint8_t *room, size_t size)
+{
+    size_t length = name.length < size ? name.length : size;
+    for (size_t i = 0; i < length; i++)
+        room[i] = lower_case(name.data[i]);
+    return bytes_of(room, length);
+}
+
 bool key_has_principal(struct bytes key)
 {
     struct reader reader = reader_over(key);

@@ -14,6 +14,17 @@ bool key_covers(struct bytes key, struct bytes name);
 /* Whether the key tells principals apart (rule C4). */
 bool key_has_principal(struct bytes key);
 
+/*
+ * KEY with the fields NAMES (lower case, comma separated) of the request, into ROOM of
+ * COALESCE_KEY_BYTES: what has been learned of `vary` (rule C8). Empty: does not fit. O(key).
+ */
+struct fields;
+struct bytes key_with_fields(struct bytes key, struct bytes names, const struct fields *fields,
+                             uint8_t *room);
+
+/* NAME in lower case, in ROOM; shorter than NAME when it does not fit. */
+struct bytes bytes_lower(struct bytes name, uint8_t *room, size_t size);
+
 /* Walk a comma-separated list (RFC 9110 5.6.1): the next element without white space around. */
 bool list_value_next(struct bytes *rest, struct bytes *out_element);
 

@@ -1,5 +1,7 @@
 #include "dataplane/coalesce/relay.h"
 
+#include "dataplane/coalesce/pacer.h"
+
 static void wait_for_tick(struct relay *relay)
 {
     if (!list_is_linked(&relay->waiting_link))
@@ -139,7 +141,8 @@ static struct relay *find(struct coalesce *coalesce, uint16_t owner, handle flig
     return NULL;
 }
 
-static struct relay *take(struct coalesce *coalesce, uint16_t owner, handle flight, uint64_t now)
+static struct relay *take(struct coalesce *coalesce, const struct relay_target *target,
+                          uint64_t now)
 {
     struct relay *relay = pool_take(&coalesce->relays);
     if (relay == NULL)
@@ -147,8 +150,9 @@ static struct relay *take(struct coalesce *coalesce, uint16_t owner, handle flig
     *relay = (struct relay){
         .coalesce = coalesce,
         .state = RELAY_ASKING,
-        .owner = owner,
-        .flight = flight,
+        .owner = target->owner,
+        .flight = target->flight,
+        .key_hash = target->key_hash,
         .source = {.released = lent_returned},
         .progress_at_ns = now,
     };
@@ -159,18 +163,19 @@ static struct relay *take(struct coalesce *coalesce, uint16_t owner, handle flig
 }
 
 /* A new relay whose owner has been asked, or NULL. */
-static struct relay *ask(struct coalesce *coalesce, uint16_t owner, handle flight,
+static struct relay *ask(struct coalesce *coalesce, const struct relay_target *target,
                          uint64_t deadline_ns, uint64_t now)
 {
+    uint16_t owner = target->owner;
     struct relay *relay = coalesce->joins_pending[owner] < JOINS_PENDING_MAX
-                              ? take(coalesce, owner, flight, now)
+                              ? take(coalesce, target, now)
                               : NULL;
     if (relay == NULL) {
         COALESCE_COUNT(coalesce, refused_bound);
         return NULL;
     }
     struct mail_join mail = {
-        .flight = flight,
+        .flight = target->flight,
         .relay = pool_handle(&coalesce->relays, relay),
         .deadline_ns = deadline_ns,
     };
@@ -180,7 +185,7 @@ static struct relay *ask(struct coalesce *coalesce, uint16_t owner, handle fligh
         return NULL;
     }
     coalesce->joins_pending[owner]++;
-    list_push_back(bucket_of(coalesce, owner, flight), &relay->bucket_link);
+    list_push_back(bucket_of(coalesce, owner, target->flight), &relay->bucket_link);
     COALESCE_COUNT(coalesce, joins_asked);
     return relay;
 }
@@ -216,12 +221,12 @@ static void extend_deadline(struct relay *relay, uint64_t deadline_ns)
         atomic_store_explicit(known, deadline_ns, memory_order_release);
 }
 
-bool relay_join(struct coalesce *coalesce, uint16_t owner, handle flight,
+bool relay_join(struct coalesce *coalesce, const struct relay_target *target,
                 struct subscriber *subscriber, uint64_t deadline_ns, uint64_t now)
 {
-    struct relay *relay = find(coalesce, owner, flight);
+    struct relay *relay = find(coalesce, target->owner, target->flight);
     if (relay == NULL)
-        relay = ask(coalesce, owner, flight, deadline_ns, now);
+        relay = ask(coalesce, target, deadline_ns, now);
     if (relay == NULL)
         return false;
     enum admission admission = admits(relay, deadline_ns, now);
@@ -297,21 +302,22 @@ static bool adopt(struct relay *relay, uint64_t lent_bytes)
     return body->written_bytes > before;
 }
 
-static bool show_head(struct relay *relay)
+static bool show_head(struct relay *relay, uint64_t now)
 {
     struct feed *feed = &relay->feed;
     if (feed->state != FEED_WAITING)
         return false;
     feed->head = relay->branch->head;
+    learn_overload(relay->coalesce, relay->key_hash, &feed->head, now);
     feed->state = FEED_HEAD;
     coalesce_body_drop(&feed->held);
     return true;
 }
 
-static bool show_end(struct relay *relay)
+static bool show_end(struct relay *relay, uint64_t now)
 {
     struct feed *feed = &relay->feed;
-    show_head(relay);
+    show_head(relay, now);
     if (relay->starved || feed->state == FEED_ENDED)
         return false;
     feed->trailers = relay->branch->trailers;
@@ -322,29 +328,31 @@ static bool show_end(struct relay *relay)
     return true;
 }
 
-static bool show_failure(struct relay *relay)
+static bool show_failure(struct relay *relay, uint64_t now)
 {
     struct feed *feed = &relay->feed;
     if (feed->state == FEED_FAILED)
         return false;
     feed->failure = relay->branch->failure;
     feed->before_head = relay->branch->before_head;
+    if (feed->before_head && feed->failure != FLIGHT_CANCELLED)
+        learn_failure(relay->coalesce, relay->key_hash, now);
     feed->state = FEED_FAILED;
     return true;
 }
 
-static bool show_state(struct relay *relay, enum branch_state state)
+static bool show_state(struct relay *relay, enum branch_state state, uint64_t now)
 {
     switch (state) {
     case BRANCH_WAITING:
     case BRANCH_UNSHAREABLE:
         return false;
     case BRANCH_HEAD:
-        return show_head(relay);
+        return show_head(relay, now);
     case BRANCH_ENDED:
-        return show_end(relay);
+        return show_end(relay, now);
     case BRANCH_FAILED:
-        return show_failure(relay);
+        return show_failure(relay, now);
     }
     check(!"a branch state");
 }
@@ -367,7 +375,7 @@ static void obey_cut(struct relay *relay, uint64_t now)
 
 static void refuse_all(struct relay *relay, uint64_t now)
 {
-    uint32_t count = feed_refuse(&relay->feed, NULL, now);
+    uint32_t count = pacer_refuse(relay->coalesce, &relay->feed, NULL, now);
     counter_add(&relay->coalesce->counters.refused_by_owner, count);
 }
 
@@ -394,7 +402,7 @@ static void look(struct relay *relay, uint64_t now)
         refuse_all(relay, now);
     } else {
         bool news = adopt(relay, lent_bytes);
-        news |= show_state(relay, state);
+        news |= show_state(relay, state, now);
         if (news) {
             relay->progress_at_ns = now;
             feed_news(&relay->feed, now);

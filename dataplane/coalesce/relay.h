@@ -35,6 +35,7 @@ struct relay {
     enum relay_state state;
     uint16_t owner;
     handle flight;            /* at the owner */
+    uint64_t key_hash;        /* how markers know its key */
     handle branch_handle;     /* at the owner */
     struct branch *branch;    /* from MAIL_JOINED to MAIL_LEFT */
     struct list bucket_link;  /* in coalesce->relay_buckets, while it may be joined */
@@ -53,6 +54,13 @@ struct relay {
     uint64_t progress_at_ns;
 };
 
+/* A flight of another worker. */
+struct relay_target {
+    uint16_t owner;
+    handle flight;
+    uint64_t key_hash; /* how markers know its key */
+};
+
 static inline struct relay *relay_of_feed(struct feed *feed)
 {
     return container_of(feed, struct relay, feed);
@@ -62,7 +70,7 @@ static inline struct relay *relay_of_feed(struct feed *feed)
  * Put the subscriber on a relay of the flight, pending or joined. False: it cannot be, counted:
  * a flight of its own. O(1).
  */
-bool relay_join(struct coalesce *coalesce, uint16_t owner, handle flight,
+bool relay_join(struct coalesce *coalesce, const struct relay_target *target,
                 struct subscriber *subscriber, uint64_t deadline_ns, uint64_t now);
 
 void relay_left(struct relay *relay, struct subscriber *subscriber, uint64_t now);

@@ -8,26 +8,26 @@
 
 #define VARY_NAME_MAX 128
 
-/* Whether all who share the key have the same value of the header. `*` is nobody's name. */
-static bool key_covers_any_case(struct bytes key, struct bytes name)
+/* Whether all who share the key have the same value of the header, in any case. */
+static bool is_covered(struct bytes key, struct bytes name)
 {
     uint8_t lower[VARY_NAME_MAX];
-    if (name.length > sizeof(lower))
-        return false;
-    for (size_t i = 0; i < name.length; i++) {
-        uint8_t c = name.data[i];
-        lower[i] = c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
-    }
-    return key_covers(key, bytes_of(lower, name.length));
+    struct bytes low = bytes_lower(name, lower, sizeof(lower));
+    return low.length == name.length && key_covers(key, low);
 }
 
-static bool vary_allows(struct bytes key, struct bytes vary)
+/* `*` is nobody's name: no key can cover it. */
+static enum share_verdict vary_verdict(struct bytes key, struct bytes vary)
 {
+    enum share_verdict verdict = SHARE_OK;
     struct bytes name;
-    while (list_value_next(&vary, &name))
-        if (name.length > 0 && !key_covers_any_case(key, name))
-            return false;
-    return true;
+    while (list_value_next(&vary, &name)) {
+        if (bytes_equal_text(name, "*"))
+            return SHARE_NOT;
+        if (name.length > 0 && !is_covered(key, name))
+            verdict = SHARE_VARY;
+    }
+    return verdict;
 }
 
 static bool cache_control_allows(const struct flight *flight, struct bytes key,
@@ -45,31 +45,32 @@ static bool is_for_all(struct bytes directives)
            directive_is_set(directives, "must-revalidate");
 }
 
-static bool field_allows(const struct flight *flight, struct bytes key, const struct field *field)
+static enum share_verdict field_verdict(const struct flight *flight, struct bytes key,
+                                        const struct field *field)
 {
     if (field->token == FIELD_VARY)
-        return vary_allows(key, field->value);
-    if (field->token == FIELD_CACHE_CONTROL)
-        return cache_control_allows(flight, key, field->value);
-    if (field->token == FIELD_SET_COOKIE)
-        return flight->ignore_set_cookie;
-    return true;
+        return vary_verdict(key, field->value);
+    if (field->token == FIELD_CACHE_CONTROL && !cache_control_allows(flight, key, field->value))
+        return SHARE_NOT;
+    if (field->token == FIELD_SET_COOKIE && !flight->ignore_set_cookie)
+        return SHARE_NOT;
+    return SHARE_OK;
 }
 
-bool flight_may_share(const struct flight *flight, const struct fields *head)
+enum share_verdict flight_may_share(const struct flight *flight, const struct fields *head)
 {
-    if (flight->entry == NULL)
-        return false;
-    struct bytes key = bytes_of(flight->entry->key, flight->entry->key_length);
+    struct bytes key = flight_key(flight);
+    enum share_verdict worst = key.length > 0 ? SHARE_OK : SHARE_NOT;
     bool for_all = false;
     struct field field;
-    for (uint32_t at = 0; fields_next(head, &at, &field);) {
-        if (!field_allows(flight, key, &field))
-            return false;
+    for (uint32_t at = 0; worst != SHARE_NOT && fields_next(head, &at, &field);) {
+        enum share_verdict verdict = field_verdict(flight, key, &field);
+        worst = verdict > worst ? verdict : worst;
         for_all |= field.token == FIELD_CACHE_CONTROL && is_for_all(field.value);
     }
-    if (flight->has_authorization && !key_has_principal(key) && !for_all)
-        return false;
-    return !flight->length_declared || flight->is_head ||
-           flight->declared_bytes <= flight->flight_bytes;
+    if (worst == SHARE_NOT || (flight->has_authorization && !key_has_principal(key) && !for_all))
+        return SHARE_NOT;
+    bool fits = !flight->length_declared || flight->is_head ||
+                flight->declared_bytes <= flight->flight_bytes;
+    return fits ? worst : SHARE_NOT;
 }

@@ -6,6 +6,7 @@
 #include "dataplane/request/exchange.h"
 
 #include "dataplane/base/check.h"
+#include "dataplane/base/clock.h"
 #include "dataplane/base/counter.h"
 
 static const struct h2_supply nothing = {.kind = H2_SUPPLY_NONE};
@@ -27,6 +28,8 @@ static const char *cache_status(const struct exchange *exchange)
         return "weir; fwd=bypass; detail=local";
     if (exchange->subscriber.role == SUBSCRIBER_JOINED)
         return "weir; fwd=miss; collapsed";
+    if (exchange->subscriber.marked)
+        return "weir; fwd=bypass; detail=marked";
     switch (exchange->verdict) {
     case KEY_OK:
         return "weir; fwd=miss";
@@ -56,19 +59,25 @@ static const char *cache_status(const struct exchange *exchange)
     return "weir; fwd=bypass";
 }
 
-static struct h2_supply broken(struct exchange *exchange, uint64_t now)
+static struct h2_supply broken(struct exchange *exchange, enum h2_error code, uint64_t now)
 {
     struct request_engine *engine = exchange->engine;
     counter_add(&engine->counters.broken, 1);
     exchange_end(exchange, now);
-    return (struct h2_supply){.kind = H2_SUPPLY_RESET, .code = H2_INTERNAL_ERROR};
+    return (struct h2_supply){.kind = H2_SUPPLY_RESET, .code = code};
 }
 
-/* 1 to 3 seconds, so that shed clients do not come back all at once. */
-static struct bytes retry_after(struct request_engine *engine)
+/*
+ * 1 to 3 seconds, so that those who were turned away do not come back all at once (C9); or the rest
+ * of what a backend asked for (C10).
+ */
+static struct bytes retry_after(const struct exchange *exchange)
 {
-    static const uint8_t seconds[] = "123";
-    return bytes_of(&seconds[random_below(engine->config.random, 3)], 1);
+    static const uint8_t digits[] = "123456789";
+    if (exchange->local != LOCAL_SHUT)
+        return bytes_of(&digits[random_below(exchange->engine->config.random, 3)], 1);
+    uint64_t seconds = (exchange->subscriber.retry_after_ns + CLOCK_S - 1) / CLOCK_S;
+    return bytes_of(&digits[seconds < 9 ? seconds - 1 : 8], 1);
 }
 
 static struct h2_supply local_head(struct exchange *exchange)
@@ -82,7 +91,7 @@ static struct h2_supply local_head(struct exchange *exchange)
     fields_add_token(head, FIELD_CONTENT_TYPE, bytes_text("text/plain"));
     fields_add_token(head, FIELD_CACHE_STATUS, bytes_text(cache_status(exchange)));
     if (local_answer_retry_after(exchange))
-        fields_add_token(head, FIELD_RETRY_AFTER, retry_after(exchange->engine));
+        fields_add_token(head, FIELD_RETRY_AFTER, retry_after(exchange));
     count_status(exchange->engine, (uint8_t)(status / 100));
     local_answer_count(exchange);
     exchange->head_sent = true;
@@ -157,8 +166,13 @@ static struct h2_supply feed_body(struct exchange *exchange, const struct feed *
 static struct h2_supply feed_failed(struct exchange *exchange, const struct feed *feed,
                                     uint32_t max, uint64_t now)
 {
+    bool too_slow = feed->failure == FLIGHT_TOO_SLOW;
     if (exchange->head_sent)
-        return broken(exchange, now);
+        return broken(exchange, too_slow ? H2_CANCEL : H2_INTERNAL_ERROR, now);
+    if (too_slow) { /* C15: it has received nothing, so it may have a flight of its own */
+        exchange_resubscribe(exchange, now);
+        return exchange->local != LOCAL_NONE ? local_supply(exchange, max) : nothing;
+    }
     exchange->failure = feed->failure;
     exchange_answer_locally(exchange, LOCAL_FLIGHT, now);
     return local_supply(exchange, max);

@@ -56,9 +56,16 @@ void exchange_subscribe(struct exchange *exchange, const struct snapshot_route *
         .verdict = exchange->verdict,
         .deadline_ns = exchange->deadline_ns,
     };
-    if (coalesce_subscribe(engine->config.coalesce, &exchange->subscriber, &request, now) !=
-        SUBSCRIBE_OK)
+    switch (coalesce_subscribe(engine->config.coalesce, &exchange->subscriber, &request, now)) {
+    case SUBSCRIBE_OK:
+        return;
+    case SUBSCRIBE_NO_MEMORY:
         exchange_answer_locally(exchange, LOCAL_NO_MEMORY, now);
+        return;
+    case SUBSCRIBE_SHUT:
+        exchange_answer_locally(exchange, LOCAL_SHUT, now);
+        return;
+    }
 }
 
 const struct snapshot_route *exchange_route(const struct exchange *exchange)
@@ -83,15 +90,20 @@ static void keep_route(struct exchange *exchange, const struct snapshot_route *r
 }
 
 /* A flight of our own, with whatever routes are valid now. Who can be refused has its body held. */
-static void subscriber_refused(struct subscriber *subscriber, uint64_t now)
+void exchange_resubscribe(struct exchange *exchange, uint64_t now)
 {
-    struct exchange *exchange = exchange_of(subscriber);
+    coalesce_leave(&exchange->subscriber, now);
     const struct snapshot_route *route = exchange_route(exchange);
     counter_add(&exchange->engine->counters.resubscribed, 1);
     if (route == NULL)
         exchange_answer_locally(exchange, LOCAL_NO_ROUTE, now);
     else
         exchange_subscribe(exchange, route, BYTES_NONE, false, now);
+}
+
+static void subscriber_refused(struct subscriber *subscriber, uint64_t now)
+{
+    exchange_resubscribe(exchange_of(subscriber), now);
 }
 
 static const struct subscriber_ops subscriber_ops = {

@@ -33,6 +33,7 @@ enum local_answer {
     LOCAL_TIMEOUT,
     LOCAL_BODY_TIMEOUT,
     LOCAL_RESPONSE_SIZE,
+    LOCAL_SHUT,   /* C10 */
     LOCAL_FLIGHT, /* as the flight's failure says */
     LOCAL_ANSWERS
 };
@@ -101,6 +102,9 @@ bool exchange_hold_body(struct exchange *exchange, struct bytes bytes, bool end,
 
 /* No more holding; what is held goes. Harmless when nothing is. */
 void exchange_hold_end(struct exchange *exchange);
+
+/* Off its flight, which will not serve it, and onto one of its own. */
+void exchange_resubscribe(struct exchange *exchange, uint64_t now);
 
 /* The route that the request goes by now, or NULL. */
 const struct snapshot_route *exchange_route(const struct exchange *exchange);

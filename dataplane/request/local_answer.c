@@ -32,6 +32,7 @@ static const struct local_answer_rule rules[LOCAL_ANSWERS] = {
     [LOCAL_BODY_TIMEOUT] = {408, "request body timeout", COUNTER_AT(local_body_timeout)},
     [LOCAL_RESPONSE_SIZE] = {502, "response header section too large",
                              COUNTER_AT(local_response_size)},
+    [LOCAL_SHUT] = {503, "backend asked for a pause", COUNTER_AT(local_shut)},
     [LOCAL_FLIGHT] = {0, "", COUNTER_AT(local_flight)}, /* as the failure says */
 };
 
@@ -90,7 +91,7 @@ struct chunk local_answer_text(const struct exchange *exchange)
 
 bool local_answer_retry_after(const struct exchange *exchange)
 {
-    return local_answer_status(exchange) == 503;
+    return local_answer_status(exchange) == 503 || exchange->local == LOCAL_FLIGHT;
 }
 
 void local_answer_count(struct exchange *exchange)

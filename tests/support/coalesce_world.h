@@ -257,6 +257,7 @@ static inline void world_assert_empty(struct world *world)
         assert_int_equal(pool_used(&coalesce->loans), 0);
         assert_int_equal(pool_used(&coalesce->lents), 0);
         assert_int_equal(pool_used(&coalesce->helds), 0);
+        assert_int_equal(pool_used(&coalesce->pacers), 0);
         assert_int_equal(coalesce->held_segments, 0);
         assert_int_equal(pool_used(&coalesce->payload.segments), 0);
         assert_int_equal(pool_used(&coalesce->sections.small), 0);

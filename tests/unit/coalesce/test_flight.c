@@ -336,7 +336,7 @@ static void C6_an_answer_that_may_not_be_shared_goes_to_its_originator_only(void
         assert_int_equal(clients[1].head_read, c->shared);
         for (int j = 0; j < 3; j++)
             client_leave(&clients[j]);
-        world_pass(world, CLOCK_S);
+        world_pass(world, 121 * CLOCK_S); /* C8: until the mark is over */
     }
 }
 
@@ -520,6 +520,7 @@ static void C14a_the_only_backend_may_be_tried_again_when_it_lost_the_connection
     assert_failed(&client, FLIGHT_BACKEND_RESET);
     client_leave(&client);
 
+    world_pass(world, 300 * CLOCK_MS); /* C9 */
     client_get(&client, worker, "/");
     lose(ATTEMPT_CONNECT_REFUSED);
     assert_failed(&client, FLIGHT_CONNECT_FAILED);

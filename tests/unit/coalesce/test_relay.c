@@ -174,8 +174,9 @@ static void nobody_joins_a_relay_of_a_flight_that_left_the_table(void **state)
     answer_data(at(0), first_try(), WORLD_FLIGHT + 1, false);
     /* as if it had been looked up before, and no mail has come yet */
     client_prepare(&late, at(1), ROUTE_GET, "GET", "/", NULL, false);
-    assert_false(relay_join(at(1)->coalesce, (uint16_t)found.owner, found.flight, &late.subscriber,
-                            late.asked.deadline_ns, world->now));
+    struct relay_target target = {(uint16_t)found.owner, found.flight, found.hash};
+    assert_false(relay_join(at(1)->coalesce, &target, &late.subscriber, late.asked.deadline_ns,
+                            world->now));
     assert_int_equal(late.subscriber.role, SUBSCRIBER_NONE);
     world_settle(world);
     client_leave(&a);
