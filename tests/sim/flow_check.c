@@ -285,6 +285,9 @@ static void check_ack(const struct case_of *c)
         peer->arrived_count > 0 && peer->arrived[0].start == 0 ? peer->arrived[0].end : 0;
     expect(c, offset >= 1 && offset <= front, "acknowledges what did not arrive");
     expect(c, !self->has_acked || !before(segment->ack, self->ack), "an ACK goes back");
+    bool fin = peer->fin_sent && offset == peer->fin + 1; /* needs no window */
+    expect(c, !self->has_edge || !before(self->edge, segment->ack - fin),
+           "acknowledges more than its window let in");
     self->ack = segment->ack;
     self->has_acked = true;
 

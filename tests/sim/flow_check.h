@@ -5,7 +5,8 @@
  *
  *   - checksums and lengths are right, no packet is larger than its wire's MTU, none may be split
  *   - no segment is larger than the peer's MSS
- *   - an ACK and a SACK block cover only what really arrived, and ACKs never go back
+ *   - an ACK and a SACK block cover only what really arrived, and ACKs never go
+ *     back, nor beyond the window announced before
  *   - the right edge of the window is never taken back (but for rounding to the scale's unit)
  *   - nothing is sent beyond the largest window that arrived
  *   - bytes sent again are the bytes sent first
