@@ -5,11 +5,13 @@
  * The answer leaves in the SYN's own mbuf, back the way it came: no connection, no timer, no
  * neighbour, no route. About one SipHash and one header.
  *
- *   ISS          1 bit    parity of the time slot (64 s) in which it was made
- *                3 bits   index of the largest MSS of a table that the peer takes
- *                28 bits  SipHash of addresses, ports, the peer's ISS, the MSS index and the
- * options, keyed by secret and slot timestamp    26 bits  our clock, at most 63 ms behind 6 bits
- * the peer's window scale (15: none), SACK permitted, ECN
+ *   ISS:        1 bit    parity of the time slot (64 s) in which it was made
+ *               3 bits   index of the largest MSS of a table that the peer takes
+ *               28 bits  SipHash of addresses, ports, the peer's ISS, the MSS index and the option
+ *                        bits, keyed by secret and slot
+ *
+ *   timestamp:  26 bits  our clock, at most 63 ms behind
+ *               6 bits   the peer's window scale (15: none), SACK permitted, ECN
  *
  * Without timestamps there is neither window scale nor SACK nor ECN. A cookie is good for 60 s at
  * least and 128 s at most; the slots are of the wall clock plus 4 s, so that what a node whose
