@@ -1,10 +1,8 @@
 /*
  * mld: multicast listener reports (RFC 3810). Switches that snoop forward neighbour solicitations
  * only to who reported their group, so the solicited-node groups of our addresses are reported when
- * we announce ourselves, to queries, and again from time to time by the worker that announced: a
- * query need not reach us (steering leaves it with the kernel).
- *
- * Timers: one a net, armed by mld_start(), for ever.
+ * we announce ourselves (announce.c), to queries, and again from time to time by the worker that
+ * announced: a query need not reach us (steering leaves it with the kernel).
  */
 #include "dataplane/net/checksum.h"
 #include "dataplane/net/net_internal.h"
@@ -16,7 +14,6 @@
 #define MODE_IS_EXCLUDE   2 /* with no sources: everything for the group is wanted */
 #define CHANGE_TO_EXCLUDE 4
 #define RECORDS_MAX       48              /* in one report: fits into 1280 bytes */
-#define REPEAT_NS         (100 * CLOCK_S) /* snooping forgets after 260 s (RFC 3810 9.4) */
 
 struct mld_record {
     uint8_t type;
@@ -116,24 +113,10 @@ static void report_interface(struct net *net, uint8_t interface, uint8_t type)
         report_out(net, interface, packet);
 }
 
-static void repeat(struct timer *timer, void *context, uint64_t now)
-{
-    struct net *net = context;
-    for (uint8_t i = 0; i < net->config.interface_count; i++)
-        report_interface(net, i, MODE_IS_EXCLUDE);
-    timer_arm(net->config.wheel, timer, now + REPEAT_NS);
-}
-
-void mld_init(struct net *net)
-{
-    timer_init(&net->mld_timer, repeat, net);
-}
-
-void mld_start(struct net *net, uint64_t now)
+void mld_report(struct net *net, bool is_news)
 {
     for (uint8_t i = 0; i < net->config.interface_count; i++)
-        report_interface(net, i, CHANGE_TO_EXCLUDE);
-    timer_arm(net->config.wheel, &net->mld_timer, now + REPEAT_NS);
+        report_interface(net, i, is_news ? CHANGE_TO_EXCLUDE : MODE_IS_EXCLUDE);
 }
 
 void mld_in(struct net *net, struct arrival *arrival, uint64_t now)

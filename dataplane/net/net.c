@@ -38,7 +38,7 @@ struct net *net_create(const struct net_config *config)
     net->mail_rate = (struct rate){0, CLOCK_S / NET_MAILS_PER_S, NET_MAIL_BURST};
     routes_fill(net);
     local_fill(net, NULL, 0);
-    mld_init(net);
+    announce_init(net);
     return_path_init(net);
     return neighbours_init(net) ? net : NULL;
 }
@@ -61,28 +61,6 @@ void net_set_denied(struct net *net, const struct deny_table *denied)
 bool net_is_local(const struct net *net, const struct ip_address *address)
 {
     return local_find(net, address) != NULL;
-}
-
-static void announce(struct net *net, uint8_t interface, const struct local_address *local)
-{
-    if ((local->interfaces >> interface & 1) == 0)
-        return;
-    struct transmit *transmit = &net->transmits[net->config.interfaces[interface].port];
-    if (transmit->count == NET_TRANSMIT_MAX)
-        net_flush(net);
-    if (ip_address_is_v4(&local->address))
-        arp_announce(net, interface, &local->address);
-    else
-        ndp_announce(net, interface, &local->address);
-}
-
-void net_announce(struct net *net, uint64_t now)
-{
-    for (uint32_t i = 0; i < LOCAL_SLOTS; i++)
-        for (uint8_t j = 0; net->local.slots[i].used && j < net->config.interface_count; j++)
-            announce(net, j, &net->local.slots[i]);
-    net_flush(net);
-    mld_start(net, now);
 }
 
 /* ---- in ---- */

@@ -83,8 +83,9 @@ void net_set_vips(struct net *net, const struct ip_address *vips, uint32_t count
 void net_set_denied(struct net *net, const struct deny_table *denied);
 
 /*
- * Announce all our addresses (gratuitous ARP, unsolicited NA) and their multicast groups (MLD); the
- * latter is repeated by a timer from then on. Done by worker 0 at start and when addresses change.
+ * Announce all our addresses (gratuitous ARP, unsolicited NA) and their multicast groups (MLD),
+ * three times within 2 s by a timer; the groups are repeated by it from then on. Done by worker 0
+ * at start and when addresses change.
  */
 void net_announce(struct net *net, uint64_t now);
 

@@ -256,12 +256,14 @@ bool ndp_ask(struct net *net, uint8_t interface, const struct ip_address *target
              const uint8_t *mac);
 void ndp_announce(struct net *net, uint8_t interface, const struct ip_address *address);
 
+/* ---- announce.c ---- */
+
+void announce_init(struct net *net);
+
 /* ---- mld.c ---- */
 
-void mld_init(struct net *net);
-
-/* Report our groups, now and from time to time. */
-void mld_start(struct net *net, uint64_t now);
+/* The groups of all our addresses, to everybody; NEWS: they have changed. */
+void mld_report(struct net *net, bool is_news);
 
 /* A query with a right checksum: report. */
 void mld_in(struct net *net, struct arrival *arrival, uint64_t now);
@@ -315,7 +317,8 @@ struct net {
     struct rate question_rate;
     struct rate mail_rate;
     struct rate mld_rate;
-    struct timer mld_timer;
+    struct timer announce_timer;
+    uint32_t announcements_left;
     const struct deny_table *denied; /* the snapshot's; NULL: none */
     uint32_t vip_count;
     uint32_t route_count;

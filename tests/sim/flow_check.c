@@ -349,6 +349,49 @@ static bool is_reborn(const struct case_of *c)
     return goes_back && segment->seq - c->self->isn <= 1;
 }
 
+static void add_arrived(struct flow_check *check, struct side *side, uint32_t start, uint32_t end)
+{
+    uint32_t kept = 0;
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < side->arrived_count; i++) {
+        struct range range = side->arrived[i];
+        if (range.start <= end && start <= range.end) {
+            start = range.start < start ? range.start : start;
+            end = range.end > end ? range.end : end;
+        } else {
+            at += range.end < start;
+            side->arrived[kept++] = range;
+        }
+    }
+    if (kept == side->arrived_room) {
+        side->arrived_room += RANGES_STEP;
+        side->arrived = realloc(side->arrived, side->arrived_room * sizeof(*side->arrived));
+        sim_require(check->sim, side->arrived != NULL);
+    }
+    memmove(side->arrived + at + 1, side->arrived + at, (kept - at) * sizeof(*side->arrived));
+    side->arrived[at] = (struct range){start, end};
+    side->arrived_count = kept + 1;
+}
+
+/*
+ * Two SYNs, the second without ECN, are answered by two cookies; which of them holds is the peer's
+ * choice, and it chose the earlier one.
+ */
+static void revive(const struct case_of *c)
+{
+    const struct frame_segment *segment = c->segment;
+    struct side *self = c->self;
+    if (!self->had_life || segment->flags & FRAME_SYN || segment->seq - self->isn <= self->end ||
+        segment->seq - self->old_isn > self->old_end)
+        return;
+    self->had_life = false;
+    self->isn = self->old_isn;
+    self->end = self->old_end;
+    self->ts_arrived = segment->ts_value; /* that of the earlier one is not known any more */
+    self->arrived_count = 0;
+    add_arrived(c->check, self, 0, 1);
+}
+
 void flow_check_sent(struct flow_check *check, const struct frame_segment *segment, bool tested)
 {
     uint32_t from;
@@ -356,6 +399,8 @@ void flow_check_sent(struct flow_check *check, const struct frame_segment *segme
     struct case_of c = {check, segment, flow, &flow->sides[from], &flow->sides[1 - from], tested};
     if (check->sim->has_cookies && is_reborn(&c))
         c.self->is_ghost = true;
+    if (check->sim->has_cookies)
+        revive(&c);
     c.tested = tested && !c.self->is_ghost && !means_old_life(&c);
     check_packet(&c);
     if (segment->flags & FRAME_RST)
@@ -381,30 +426,6 @@ void flow_check_sent(struct flow_check *check, const struct frame_segment *segme
 }
 
 /* ---- arrivals ---- */
-
-static void add_arrived(struct flow_check *check, struct side *side, uint32_t start, uint32_t end)
-{
-    uint32_t kept = 0;
-    uint32_t at = 0;
-    for (uint32_t i = 0; i < side->arrived_count; i++) {
-        struct range range = side->arrived[i];
-        if (range.start <= end && start <= range.end) {
-            start = range.start < start ? range.start : start;
-            end = range.end > end ? range.end : end;
-        } else {
-            at += range.end < start;
-            side->arrived[kept++] = range;
-        }
-    }
-    if (kept == side->arrived_room) {
-        side->arrived_room += RANGES_STEP;
-        side->arrived = realloc(side->arrived, side->arrived_room * sizeof(*side->arrived));
-        sim_require(check->sim, side->arrived != NULL);
-    }
-    memmove(side->arrived + at + 1, side->arrived + at, (kept - at) * sizeof(*side->arrived));
-    side->arrived[at] = (struct range){start, end};
-    side->arrived_count = kept + 1;
-}
 
 void flow_check_arrived(struct flow_check *check, const struct frame_segment *segment)
 {

@@ -32,7 +32,7 @@
 #define IDLE_TURNS   200
 #define FLOWS_MAX    20000
 #define PIECE_BYTES  16384u
-#define LAST_FINS_NS (5 * CLOCK_S)
+#define LAST_FINS_NS (4 * CLOCK_S)
 
 enum service {
     SERVICE_ECHO = 7,
@@ -287,6 +287,16 @@ static void turn_or_rest(void)
         usleep(100);
 }
 
+/* The last FINs and their ACKs, which may still be on the line. */
+static void finish(void)
+{
+    for (uint64_t until = clock_now_ns() + LAST_FINS_NS; clock_now_ns() < until;) {
+        turn_or_rest();
+        if (tcp_connection_count(tcp) == 0)
+            break;
+    }
+}
+
 static void serve(const char *v4, const char *v6)
 {
     static enum service services[] = {SERVICE_ECHO, SERVICE_SWALLOW, SERVICE_PATTERN,
@@ -301,6 +311,7 @@ static void serve(const char *v4, const char *v6)
     fflush(stdout);
     while (!ended)
         turn_or_rest();
+    finish();
 }
 
 static bool open_one(const struct ip_address *remote, uint16_t remote_port, uint64_t bytes)
@@ -330,11 +341,7 @@ static void connect_all(char **arguments)
             opened++;
         turn_or_rest();
     }
-    for (uint64_t until = clock_now_ns() + LAST_FINS_NS; clock_now_ns() < until;) {
-        turn_or_rest();
-        if (tcp_connection_count(tcp) == 0)
-            break;
-    }
+    finish();
     printf("done %llu %llu %llu\n", (unsigned long long)succeeded, (unsigned long long)failed,
            (unsigned long long)corrupt);
 }
