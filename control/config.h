@@ -135,6 +135,7 @@ struct config_route {
     enum forward_policy x_forwarded;
     uint64_t hold_first_byte_ns;
     uint64_t hold_stream_ns;
+    char event_stream_error[256];
     struct config_coalesce coalesce; /* defaults come from the top-level `coalesce` */
 };
 

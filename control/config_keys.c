@@ -185,6 +185,10 @@ static const struct config_key route_keys[] = {
              "can be replaced unseen"},
     {"hold_first_byte_stream", KEY_DURATION, 0, MEMBER(config_route, hold_stream_ns),
      .high = SEC(15), .fallback = "\"1s\"", .help = "the same for event streams and gRPC"},
+    {"event_stream_error", KEY_TEXT, 0, MEMBER(config_route, event_stream_error),
+     .fallback = "\"\"",
+     .help = "data of an `event: error` that clients get before an event stream that broke is reset; "
+             "empty: the reset alone"},
     {"coalesce", KEY_OBJECT, 0, MEMBER(config_route, coalesce), .object = &coalesce_object,
      .help = "what differs from the top-level `coalesce`"},
 };

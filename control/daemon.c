@@ -244,6 +244,25 @@ bool daemon_list_flights(struct daemon *daemon,
     return true;
 }
 
+bool daemon_kill_flight(struct daemon *daemon, uint32_t worker, uint64_t flight,
+                        void (*show)(void *context, uint16_t worker,
+                                     const struct fact_flight *flight),
+                        void (*end)(void *context, bool complete), void *context)
+{
+    struct listing *listing = &daemon->listing;
+    if (listing->waiting_for > 0)
+        return false;
+    listing->show = show;
+    listing->end = end;
+    listing->context = context;
+    listing->waiting_for = 1;
+    struct order order = {
+        .kind = ORDER_FLIGHT_KILL, .token = ++listing->token, .flight = flight};
+    (void)worker_order(daemon->shared.members[worker], &order); /* refused: the timeout tells */
+    loop_timer_at(listing->timeout, loop_now_ns(daemon->loop) + LISTING_WAIT_NS);
+    return true;
+}
+
 void daemon_forget_flights(struct daemon *daemon, void *context)
 {
     if (daemon->listing.context != context)

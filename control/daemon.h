@@ -57,5 +57,12 @@ bool daemon_list_flights(struct daemon *daemon,
                          void (*show)(void *context, uint16_t worker,
                                       const struct fact_flight *flight),
                          void (*end)(void *context, bool complete), void *context);
+
+/* End one flight of a worker, as flight.list names it; told as a listing that has it, or nothing. */
+bool daemon_kill_flight(struct daemon *daemon, uint32_t worker, uint64_t flight,
+                        void (*show)(void *context, uint16_t worker,
+                                     const struct fact_flight *flight),
+                        void (*end)(void *context, bool complete), void *context);
+
 /* Forget the listing's receiver (a client that went away). */
 void daemon_forget_flights(struct daemon *daemon, void *context);

@@ -21,11 +21,10 @@ static json_t *lines_of(struct config_findings *findings)
     return lines;
 }
 
-static struct config *read_config(struct methods *methods, const json_t *parameters,
+static struct config *read_config(struct methods *methods, const json_t *document,
                                   struct config_findings *findings)
 {
-    return config_read_json(json_object_get(parameters, "config"), daemon_config(methods->daemon),
-                            findings);
+    return config_read_json(document, daemon_config(methods->daemon), findings);
 }
 
 void method_config_validate(struct methods *methods, struct rpc_call *call,
@@ -33,7 +32,7 @@ void method_config_validate(struct methods *methods, struct rpc_call *call,
 {
     struct config_findings findings = {0};
     struct config_findings restart = {0};
-    struct config *config = read_config(methods, parameters, &findings);
+    struct config *config = read_config(methods, json_object_get(parameters, "config"), &findings);
     json_t *result = json_object();
     set_bool(result, "valid", config != NULL);
     json_object_set_new(result, "findings", lines_of(&findings));
@@ -55,12 +54,13 @@ static void keep(struct methods *methods, const struct config *config)
         running_file_write(methods->running_file, text);
 }
 
-void method_config_apply(struct methods *methods, struct rpc_call *call, const json_t *parameters)
+/* Check DOCUMENT, replace the configuration by it, keep it, answer. */
+static void apply(struct methods *methods, struct rpc_call *call, const json_t *document)
 {
     struct config_findings findings = {0};
     struct config_findings restart = {0};
     char message[512] = "";
-    struct config *config = read_config(methods, parameters, &findings);
+    struct config *config = read_config(methods, document, &findings);
     if (config == NULL) {
         rpc_refuse(call, RPC_FINDINGS, json_pack("{s:o}", "findings", lines_of(&findings)),
                    "the configuration is wrong; nothing was changed");
@@ -73,7 +73,6 @@ void method_config_apply(struct methods *methods, struct rpc_call *call, const j
                    "part of it needs a restart; nothing was changed");
         return;
     }
-    log_line(LOG_LEVEL_INFO, "config.apply by %s", rpc_who(call));
     if (!daemon_apply(methods->daemon, config, message, sizeof(message))) {
         config_free(config);
         rpc_refuse(call, RPC_REFUSED, NULL, "%s; nothing was changed", message);
@@ -82,6 +81,47 @@ void method_config_apply(struct methods *methods, struct rpc_call *call, const j
     keep(methods, config);
     rpc_answer(call, json_pack("{s:b, s:I}", "applied", 1, "snapshot",
                                (json_int_t)daemon_snapshot_generation(methods->daemon)));
+}
+
+void method_config_apply(struct methods *methods, struct rpc_call *call, const json_t *parameters)
+{
+    log_line(LOG_LEVEL_INFO, "config.apply by %s", rpc_who(call));
+    apply(methods, call, json_object_get(parameters, "config"));
+}
+
+/* The element of the list `routes` with the name, or NULL. */
+static json_t *route_named(json_t *document, const char *name)
+{
+    json_t *route;
+    size_t index;
+    json_array_foreach(json_object_get(document, "routes"), index, route)
+    {
+        const char *given = json_string_value(json_object_get(route, "name"));
+        if (given != NULL && strcmp(given, name) == 0)
+            return route;
+    }
+    return NULL;
+}
+
+void method_coalesce_route(struct methods *methods, struct rpc_call *call, const json_t *parameters)
+{
+    json_t *document = json_deep_copy(daemon_config(methods->daemon)->source);
+    const char *name = json_string_value(json_object_get(parameters, "route"));
+    json_t *route = route_named(document, name);
+    if (route == NULL) {
+        rpc_refuse(call, RPC_INVALID_PARAMETERS, NULL, "route: no route \"%.100s\"", name);
+        json_decref(document);
+        return;
+    }
+    json_t *coalesce = json_object_get(route, "coalesce");
+    if (coalesce == NULL) {
+        coalesce = json_object();
+        json_object_set_new(route, "coalesce", coalesce);
+    }
+    json_object_set(coalesce, "mode", json_object_get(parameters, "mode"));
+    log_line(LOG_LEVEL_INFO, "coalesce.route %s by %s", name, rpc_who(call));
+    apply(methods, call, document);
+    json_decref(document);
 }
 
 void method_config_get(struct methods *methods, struct rpc_call *call, const json_t *parameters)

@@ -1,6 +1,7 @@
 /*
- * methods_flights: flight.list: the workers are asked, their facts come later.
+ * methods_flights: flight.list and flight.kill: workers are told, their facts come later.
  */
+#include "control/log.h"
 #include "control/methods_internal.h"
 #include "dataplane/base/check.h"
 #include "dataplane/base/clock.h"
@@ -34,7 +35,7 @@ static void show(void *context, uint16_t worker, const struct fact_flight *fligh
     struct listing *listing = context;
     char id[32];
     json_t *entry = json_object();
-    snprintf(id, sizeof(id), "%016lx", flight->handle);
+    snprintf(id, sizeof(id), "%u-%016lx", worker, flight->handle);
     set_text(entry, "id", id);
     set_number(entry, "worker", worker);
     set_names(entry, daemon_config(listing->methods->daemon), flight);
@@ -46,6 +47,11 @@ static void show(void *context, uint16_t worker, const struct fact_flight *fligh
     set_number(entry, "attempt", flight->attempt);
     set_number(entry, "age_ms", flight->age_ns / CLOCK_MS);
     set_number(entry, "body_bytes", flight->body_bytes);
+    set_number(entry, "kept_kib", flight->kept_kib);
+    set_number(entry, "idle_ms", flight->idle_ms);
+    set_number(entry, "workers", 1u + flight->branches);
+    if (flight->status != 0)
+        set_number(entry, "status", flight->status);
     json_array_append_new(listing->flights, entry);
 }
 
@@ -74,5 +80,42 @@ void method_flight_list(struct methods *methods, struct rpc_call *call, const js
         rpc_refuse(call, RPC_REFUSED, NULL, "another listing is under way; ask again");
         return;
     }
+    rpc_on_gone(call, gone, listing);
+}
+
+static void killed(void *context, bool complete)
+{
+    struct listing *listing = context;
+    if (!complete)
+        rpc_refuse(listing->call, RPC_REFUSED, NULL, "the worker did not answer within a second");
+    else if (json_array_size(listing->flights) == 0)
+        rpc_refuse(listing->call, RPC_REFUSED, NULL, "there is no such flight under way");
+    else
+        rpc_answer(listing->call,
+                   json_pack("{s:O}", "killed", json_array_get(listing->flights, 0)));
+    free_listing(listing);
+}
+
+void method_flight_kill(struct methods *methods, struct rpc_call *call, const json_t *parameters)
+{
+    unsigned worker;
+    uint64_t flight;
+    int used = 0;
+    const char *id = json_string_value(json_object_get(parameters, "id"));
+    if (sscanf(id, "%u-%16lx%n", &worker, &flight, &used) != 2 || id[used] != '\0' ||
+        worker >= daemon_worker_count(methods->daemon)) {
+        rpc_refuse(call, RPC_INVALID_PARAMETERS, NULL,
+                   "id: expected one as flight.list shows it: \"0-00000001000000a7\"");
+        return;
+    }
+    struct listing *listing = calloc(1, sizeof(*listing));
+    check(listing != NULL);
+    *listing = (struct listing){methods, call, json_array()};
+    if (!daemon_kill_flight(methods->daemon, worker, flight, show, killed, listing)) {
+        free_listing(listing);
+        rpc_refuse(call, RPC_REFUSED, NULL, "a listing of flights is under way; ask again");
+        return;
+    }
+    log_line(LOG_LEVEL_INFO, "flight.kill %s by %s", id, rpc_who(call));
     rpc_on_gone(call, gone, listing);
 }

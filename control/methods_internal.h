@@ -18,11 +18,11 @@ typedef void method_run(struct methods *methods, struct rpc_call *call, const js
 /* methods_process.c */
 method_run method_status, method_worker_list, method_port_list, method_stats;
 /* methods_config.c */
-method_run method_config_validate, method_config_apply, method_config_get;
+method_run method_config_validate, method_config_apply, method_config_get, method_coalesce_route;
 /* methods_regions.c */
 method_run method_region_list, method_region_drain, method_region_undrain, method_backend_list;
 /* methods_flights.c */
-method_run method_flight_list;
+method_run method_flight_list, method_flight_kill;
 
 /* Numbers are whole: json_integer() takes signed ones, ours stay below 2^63. */
 static inline void set_number(json_t *object, const char *key, uint64_t value)

@@ -3,6 +3,7 @@
 #include "control/deny_build.h"
 #include "dataplane/base/check.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,6 +91,16 @@ static struct snapshot_coalesce coalesce_of(struct builder *builder,
     };
 }
 
+/* The whole event, as it is sent. */
+static struct bytes event_text(struct builder *builder, const char *data)
+{
+    char event[CONFIG_NAME_MAX + 256];
+    if (data[0] == '\0')
+        return BYTES_NONE;
+    snprintf(event, sizeof(event), "event: error\ndata: %s\n\n", data);
+    return text(builder, event);
+}
+
 static void add_routes(struct builder *builder, const struct config *config, struct snapshot *out)
 {
     struct snapshot_route *room = take(builder, config->route_count * sizeof(*room));
@@ -111,6 +122,7 @@ static void add_routes(struct builder *builder, const struct config *config, str
             .x_forwarded = from->x_forwarded,
             .hold_first_byte_ns = from->hold_first_byte_ns,
             .hold_stream_ns = from->hold_stream_ns,
+            .event_stream_error = event_text(builder, from->event_stream_error),
             .coalesce = coalesce_of(builder, &from->coalesce),
         };
         if (room != NULL)

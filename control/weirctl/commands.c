@@ -19,6 +19,10 @@ const struct command commands[] = {
     {"backend list", .method = "backend.list", .show = show_backends,
      .help = "health and load of backends"},
     {"flight list", .method = "flight.list", .show = show_flights, .help = "flights under way"},
+    {"flight kill", ARGUMENT_TEXT, "ID", "id", false, "flight.kill", show_done,
+     "end a flight: who waits gets 503 or a reset"},
+    {"coalesce route", ARGUMENT_TEXT, "ROUTE", "route", false, "coalesce.route", show_applied,
+     "change what a route coalesces: off, shadow, get, post-body", "MODE", "mode"},
     {"stats", ARGUMENT_OPTIONAL, "PREFIX", "prefix", false, "stats", show_stats,
      "counters, all or those of a layer: stats tcp."},
     {"config validate", ARGUMENT_FILE, "FILE", "config", false, "config.validate", show_validation,
@@ -56,10 +60,11 @@ void commands_print_help(FILE *out)
         const struct command *command = &commands[i];
         char usage[WORDS_MAX];
         bool optional = command->argument == ARGUMENT_OPTIONAL;
-        snprintf(usage, sizeof(usage), "%s%s%s%s%s", command->words,
+        snprintf(usage, sizeof(usage), "%s%s%s%s%s%s%s", command->words,
                  command->argument != ARGUMENT_NONE ? " " : "", optional ? "[" : "",
                  command->argument != ARGUMENT_NONE ? command->argument_name : "",
-                 optional ? "]" : "");
+                 optional ? "]" : "", command->second != NULL ? " " : "",
+                 command->second != NULL ? command->second_name : "");
         fprintf(out, "  %-22s %s\n", usage, command->help);
     }
     fputs("\n"

@@ -25,6 +25,8 @@ struct command {
     const char *method;
     show_result *show;
     const char *help;
+    const char *second_name; /* a second argument, a text; NULL: none */
+    const char *second;      /* its parameter */
 };
 
 extern const struct command commands[];

@@ -81,11 +81,12 @@ static json_t *read_document(const char *path)
 static json_t *make_parameters(const struct command *command, const struct options *options,
                                char **words, int count, int *out_status)
 {
-    int most = command->argument == ARGUMENT_NONE ? 0 : 1;
+    int most = command->argument == ARGUMENT_NONE ? 0 : command->second != NULL ? 2 : 1;
     int least = command->argument == ARGUMENT_OPTIONAL ? 0 : most;
     *out_status = EXIT_USAGE;
     if (count < least) {
-        usage_fault("missing argument", command->argument_name);
+        usage_fault("missing argument",
+                    count == 0 ? command->argument_name : command->second_name);
         return NULL;
     }
     if (count > most || (options->ttl != NULL && !command->takes_ttl)) {
@@ -101,6 +102,8 @@ static json_t *make_parameters(const struct command *command, const struct optio
         command->argument == ARGUMENT_FILE ? read_document(words[0]) : json_string(words[0]);
     if (value != NULL) {
         json_object_set_new(parameters, command->parameter, value);
+        if (command->second != NULL)
+            json_object_set_new(parameters, command->second, json_string(words[1]));
         return parameters;
     }
     *out_status = EXIT_REFUSED;

@@ -150,7 +150,7 @@ static enum branch_state state_to_show(const struct branch *branch)
     const struct feed *feed = &branch->flight->feed;
     switch (feed->state) {
     case FEED_WAITING:
-        return BRANCH_WAITING;
+        return feed->has_interim && !branch->interim_missed ? BRANCH_INTERIM : BRANCH_WAITING;
     case FEED_HEAD:
         return BRANCH_HEAD;
     case FEED_ENDED:
@@ -168,6 +168,8 @@ static bool publish_state(struct branch *branch)
     enum branch_state state = state_to_show(branch);
     if (state == shown)
         return false;
+    if (state == BRANCH_INTERIM)
+        branch->interim = feed->interim;
     branch->head = feed->head;
     branch->trailers = feed->trailers;
     branch->has_trailers = feed->has_trailers;
@@ -267,6 +269,7 @@ static struct branch *branch_open(struct flight *flight, uint16_t worker, handle
         .worker = worker,
         .cap_at_ns = flight->started_at_ns + FLIGHT_TIME_MAX_NS,
         .deadline_ns = deadline_ns,
+        .interim_missed = flight->feed.has_interim,
     };
     list_init(&branch->waiting_link);
     list_push_back(&flight->branches, &branch->link);

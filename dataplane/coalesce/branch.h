@@ -47,6 +47,7 @@
 
 enum branch_state {
     BRANCH_WAITING,     /* no head yet */
+    BRANCH_INTERIM,     /* `interim` may be read; no head yet */
     BRANCH_HEAD,        /* `head` may be read */
     BRANCH_ENDED,       /* complete: lent_bytes is all; `trailers` if has_trailers */
     BRANCH_FAILED,      /* `failure` may be read */
@@ -67,8 +68,10 @@ struct branch {
     _Atomic bool joinable;
     _Atomic uint64_t cut;    /* branch_cut(): who is to be cut off; 0: nobody */
     struct loan *first_loan; /* before lent_bytes grows from 0 */
+    struct fields interim;
     struct fields head;
     struct fields trailers;
+    bool interim_missed; /* it came before this branch was there (C21); the owner's own */
     bool has_trailers;
     bool before_head;
     enum flight_failure failure;

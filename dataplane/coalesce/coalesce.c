@@ -365,16 +365,39 @@ bool coalesce_request_body(struct subscriber *subscriber, struct bytes bytes, bo
                                now);
 }
 
-bool coalesce_head(const struct subscriber *subscriber, struct fields *into)
+/* set-cookie is for the one whose request brought it (C6). */
+static bool section_for(const struct subscriber *subscriber, const struct fields *section,
+                        struct fields *into)
 {
-    const struct fields *head = &subscriber->feed->head;
     struct field field;
     if (subscriber->role == SUBSCRIBER_LED)
-        return fields_copy(into, head);
-    for (uint32_t at = 0; fields_next(head, &at, &field);)
+        return fields_copy(into, section);
+    for (uint32_t at = 0; fields_next(section, &at, &field);)
         if (field.token != FIELD_SET_COOKIE)
             fields_add(into, field);
     return !into->overflow;
+}
+
+bool coalesce_head(const struct subscriber *subscriber, struct fields *into)
+{
+    return section_for(subscriber, &subscriber->feed->head, into);
+}
+
+bool coalesce_interim(const struct subscriber *subscriber, struct fields *into)
+{
+    return section_for(subscriber, &subscriber->feed->interim, into);
+}
+
+struct segment *coalesce_text(struct coalesce *coalesce, struct bytes text)
+{
+    if (text.length > coalesce->config.segment_bytes)
+        return NULL;
+    struct segment *segment = segment_take(&coalesce->payload);
+    if (segment == NULL)
+        return NULL;
+    memcpy(segment->data, text.data, text.length);
+    segment->length = (uint32_t)text.length;
+    return segment;
 }
 
 void coalesce_advanced(struct subscriber *subscriber, uint64_t now)
@@ -474,7 +497,24 @@ static struct fact_flight fact_of(struct coalesce *coalesce, const struct flight
         .attempt = flight->attempts,
         .state = (uint8_t)flight->state,
         .coalesced = flight->entry != NULL && !flight->in_shadow,
+        .branches = (uint8_t)(flight->branch_count - flight->deserted_count),
+        .status = flight->status,
+        .kept_kib =
+            (uint32_t)((flight->feed.body.written_bytes - flight->feed.body.kept_from + 1023) /
+                       1024),
+        .idle_ms = (uint32_t)((now - flight->progress_at_ns) / CLOCK_MS),
     };
+}
+
+bool coalesce_kill(struct coalesce *coalesce, handle named, struct fact_flight *out, uint64_t now)
+{
+    struct flight *flight = pool_get(&coalesce->flights, named);
+    if (flight == NULL || !flight_is_running(flight))
+        return false;
+    *out = fact_of(coalesce, flight, now);
+    COALESCE_COUNT(coalesce, killed);
+    flight_break(flight, FLIGHT_CANCELLED, now);
+    return true;
 }
 
 void coalesce_list(struct coalesce *coalesce, uint32_t max, uint64_t now,

@@ -88,6 +88,8 @@ struct feed {
     enum flight_failure failure;
     struct fields head; /* final response header section, hop-by-hop fields removed */
     struct fields trailers;
+    struct fields interim; /* the 103 that came, if has_interim */
+    bool has_interim;
     struct body body;
     struct list subscribers;
     uint32_t subscriber_count;
@@ -139,6 +141,7 @@ struct subscriber {
     enum subscriber_role role;
     uint64_t joined_at_bytes; /* body position of the flight when it joined */
     struct held_body *held;   /* its request's body, see coalesce_body_take(); NULL: none */
+    bool interim_due;         /* C21: feed->interim came while it was here; the exchange clears it */
     bool marked;              /* it is alone because of what was learned about its key (C8) */
     uint64_t retry_after_ns;  /* SUBSCRIBE_SHUT: how long still */
     /* Private to coalesce. */
@@ -272,6 +275,9 @@ bool coalesce_request_body(struct subscriber *subscriber, struct bytes bytes, bo
  */
 bool coalesce_head(const struct subscriber *subscriber, struct fields *into);
 
+/* The same of the feed's interim response (C21). */
+bool coalesce_interim(const struct subscriber *subscriber, struct fields *into);
+
 /* The subscriber has sent bytes and moved its cursor: memory and windows may move on. */
 void coalesce_advanced(struct subscriber *subscriber, uint64_t now);
 
@@ -289,8 +295,20 @@ struct fact_flight {
     uint8_t attempt;   /* 1, 2; 0: none yet */
     uint8_t state;     /* enum flight_state */
     uint8_t coalesced; /* 1: in the table, others may join */
-    uint8_t pad[3];
+    uint8_t branches;  /* other workers that share it */
+    uint16_t status;   /* 0: no response headers yet */
+    uint32_t kept_kib; /* of the body, for those who have not read it */
+    uint32_t idle_ms;  /* since something came from the backend */
 };
+
+/*
+ * End a flight that is under way: who waits gets 503 or a reset. False: there is none such now.
+ * OUT is the flight as it was.
+ */
+bool coalesce_kill(struct coalesce *coalesce, handle flight, struct fact_flight *out, uint64_t now);
+
+/* A segment with a copy of TEXT for the caller, or NULL: too long, or no payload memory. */
+struct segment *coalesce_text(struct coalesce *coalesce, struct bytes text);
 
 /* For flight.list: call SHOW for each flight led here, at most MAX. */
 void coalesce_list(struct coalesce *coalesce, uint32_t max, uint64_t now,

@@ -27,6 +27,7 @@ void feed_add(struct feed *feed, struct subscriber *subscriber, enum subscriber_
     subscriber->role = role;
     subscriber->joined_at_bytes = feed->body.written_bytes;
     subscriber->told_position = 0;
+    subscriber->interim_due = false;
     subscriber->deadline_ns = deadline_ns;
     feed->subscriber_count++;
     feed->behind_count++;
@@ -89,6 +90,13 @@ uint64_t feed_trim(struct feed *feed, uint64_t limit, uint32_t segment_bytes)
         body_discard(&feed->body, slowest < limit ? slowest : limit);
     count_those_behind(feed, segment_bytes);
     return slowest;
+}
+
+void feed_show_interim(struct feed *feed)
+{
+    feed->has_interim = true;
+    list_for_each (link, next, &feed->subscribers)
+        subscriber_at(link)->interim_due = true;
 }
 
 /*

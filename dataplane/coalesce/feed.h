@@ -35,6 +35,9 @@ uint64_t feed_trim(struct feed *feed, uint64_t limit, uint32_t segment_bytes);
 /* Whether any subscriber has got to POSITION. O(subscribers). */
 bool feed_has_reached(const struct feed *feed, uint64_t position);
 
+/* `interim` is there: it is due to all who are here now. O(subscribers). */
+void feed_show_interim(struct feed *feed);
+
 /* Tell all subscribers. They may leave from inside, and others of the same feed too. */
 void feed_news(struct feed *feed, uint64_t now);
 

@@ -141,6 +141,7 @@ static void dispose(struct flight *flight, uint64_t now)
     list_remove(&flight->thirsty_link);
     body_clear(&flight->feed.body);
     section_give(&coalesce->sections, &flight->request);
+    section_give(&coalesce->sections, &flight->feed.interim);
     section_give(&coalesce->sections, &flight->feed.head);
     section_give(&coalesce->sections, &flight->feed.trailers);
     flight_become(flight, FLIGHT_OVER, CAUSE_DESERTED);

@@ -233,6 +233,22 @@ static void response_trailers(struct flight *flight, const struct fields *traile
     end_answer(flight, now);
 }
 
+/* C21, C22: the first 103 goes to those who are here; nothing else does. */
+static void response_interim(struct flight *flight, const struct fields *interim, uint64_t now)
+{
+    struct feed *feed = &flight->feed;
+    struct bytes status = BYTES_NONE;
+    if (feed->has_interim || feed->state != FEED_WAITING || flight->head_held ||
+        !fields_find(interim, FIELD_STATUS, &status) || !bytes_equal_text(status, "103") ||
+        !keep_section(flight->coalesce, interim, &feed->interim)) {
+        COALESCE_COUNT(flight->coalesce, interim_dropped);
+        return;
+    }
+    COALESCE_COUNT(flight->coalesce, interim_forwarded);
+    feed_show_interim(feed);
+    flight_announce(flight, now);
+}
+
 void flight_response_headers(struct attempt *attempt, const struct fields *fields,
                              enum h2_section section, bool end, uint64_t now)
 {
@@ -241,7 +257,7 @@ void flight_response_headers(struct attempt *attempt, const struct fields *field
     flight->progress_at_ns = now;
     switch (section) {
     case H2_SECTION_INTERIM:
-        COALESCE_COUNT(flight->coalesce, interim_dropped);
+        response_interim(flight, fields, now);
         break;
     case H2_SECTION_HEADERS:
         response_head(flight, fields, end, now);

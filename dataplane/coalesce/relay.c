@@ -314,6 +314,16 @@ static bool show_head(struct relay *relay, uint64_t now)
     return true;
 }
 
+static bool show_interim(struct relay *relay)
+{
+    struct feed *feed = &relay->feed;
+    if (feed->state != FEED_WAITING || feed->has_interim)
+        return false;
+    feed->interim = relay->branch->interim;
+    feed_show_interim(feed);
+    return true;
+}
+
 static bool show_end(struct relay *relay, uint64_t now)
 {
     struct feed *feed = &relay->feed;
@@ -347,6 +357,8 @@ static bool show_state(struct relay *relay, enum branch_state state, uint64_t no
     case BRANCH_WAITING:
     case BRANCH_UNSHAREABLE:
         return false;
+    case BRANCH_INTERIM:
+        return show_interim(relay);
     case BRANCH_HEAD:
         return show_head(relay, now);
     case BRANCH_ENDED:

@@ -81,6 +81,7 @@ struct snapshot_route {
     uint64_t hold_stream_ns;        /* ... of an event stream or gRPC */
     enum forward_policy forwarded;   /* RFC 7239 */
     enum forward_policy x_forwarded; /* x-forwarded-for, -proto, -host */
+    struct bytes event_stream_error; /* C11: said before an event stream is reset; "": nothing */
     struct snapshot_coalesce coalesce;
 };
 

@@ -1,7 +1,9 @@
 /*
  * answer: the client's side of an answer, pulled piece by piece by HTTP/2: from the feed of the
  * flight, or a local one. A client never sees a good end of an answer that was not complete: after
- * headers were sent, whatever breaks is RST_STREAM(INTERNAL_ERROR) (rule C11).
+ * headers were sent, whatever breaks is RST_STREAM(INTERNAL_ERROR) (rule C11); or grpc-status 14
+ * where a gRPC answer is cut between messages, or the route's event before the reset where an event
+ * stream is cut between events.
  */
 #include "dataplane/request/exchange.h"
 
@@ -57,6 +59,42 @@ static const char *cache_status(const struct exchange *exchange)
         break;
     }
     return "weir; fwd=bypass";
+}
+
+/* C11: a client of gRPC reads it as UNAVAILABLE. Nothing of the flight is needed any more. */
+static struct h2_supply grpc_end(struct exchange *exchange, enum flight_failure failure,
+                                 uint64_t now)
+{
+    struct request_engine *engine = exchange->engine;
+    struct fields *trailers = &engine->scratch;
+    counter_add(&engine->counters.cut_grpc, 1);
+    fields_init(trailers, trailers->data, trailers->capacity);
+    fields_add_token(trailers, FIELD_GRPC_STATUS, bytes_text("14"));
+    fields_add_token(trailers, FIELD_GRPC_MESSAGE,
+                     bytes_text(flight_failure_answer(failure)->reason));
+    coalesce_leave(&exchange->subscriber, now);
+    return (struct h2_supply){.kind = H2_SUPPLY_TRAILERS, .fields = trailers, .end = true};
+}
+
+/* C11: the route's event; what follows is a reset. False: there is none. */
+static bool take_last_words(struct exchange *exchange, uint32_t max)
+{
+    const struct snapshot_route *route = exchange_route(exchange);
+    if (route == NULL || route->event_stream_error.length == 0 ||
+        route->event_stream_error.length > max)
+        return false;
+    exchange->last_words =
+        coalesce_text(exchange->engine->config.coalesce, route->event_stream_error);
+    return exchange->last_words != NULL;
+}
+
+static struct h2_supply last_words(struct exchange *exchange, uint64_t now)
+{
+    struct segment *segment = exchange->last_words;
+    counter_add(&exchange->engine->counters.cut_events, 1);
+    coalesce_leave(&exchange->subscriber, now);
+    h2_stream_ready(exchange->stream);
+    return (struct h2_supply){.kind = H2_SUPPLY_DATA, .chunk = {segment, 0, segment->length}};
 }
 
 static struct h2_supply broken(struct exchange *exchange, enum h2_error code, uint64_t now)
@@ -133,6 +171,7 @@ static struct h2_supply feed_head(struct exchange *exchange, const struct feed *
         count_status(exchange->engine, (uint8_t)(status.data[0] - '0'));
     bool bare = feed->state == FEED_ENDED && feed->body.written_bytes == 0 && !feed->has_trailers;
     exchange->head_sent = true;
+    cut_begin(&exchange->cut, head);
     coalesce_body_drop(&exchange->subscriber.held); /* nobody is sent elsewhere any more */
     return (struct h2_supply){.kind = H2_SUPPLY_HEADERS, .fields = head, .end = bare};
 }
@@ -142,6 +181,7 @@ static struct h2_supply feed_data(struct exchange *exchange, const struct feed *
 {
     struct body_cursor *cursor = &exchange->subscriber.cursor;
     body_cursor_advance(cursor, chunk.length);
+    cut_pass(&exchange->cut, bytes_of(chunk.segment->data + chunk.offset, chunk.length));
     counter_add(&exchange->engine->counters.response_bytes, chunk.length);
     bool end =
         feed->state == FEED_ENDED && !feed->has_trailers && body_is_read(&feed->body, cursor);
@@ -166,6 +206,11 @@ static struct h2_supply feed_body(struct exchange *exchange, const struct feed *
 static struct h2_supply feed_failed(struct exchange *exchange, const struct feed *feed,
                                     uint32_t max, uint64_t now)
 {
+    bool clean = exchange->head_sent && cut_is_clean(&exchange->cut);
+    if (clean && exchange->cut.kind == CUT_GRPC)
+        return grpc_end(exchange, feed->failure, now);
+    if (clean && take_last_words(exchange, max))
+        return last_words(exchange, now);
     bool too_slow = feed->failure == FLIGHT_TOO_SLOW;
     if (exchange->head_sent)
         return broken(exchange, too_slow ? H2_CANCEL : H2_INTERNAL_ERROR, now);
@@ -178,16 +223,34 @@ static struct h2_supply feed_failed(struct exchange *exchange, const struct feed
     return local_supply(exchange, max);
 }
 
+/* C21. False: none is due. */
+static bool supply_interim(struct exchange *exchange, const struct feed *feed,
+                           struct h2_supply *out)
+{
+    struct fields *section = &exchange->engine->scratch;
+    if (!exchange->subscriber.interim_due || exchange->head_sent || feed->state == FEED_FAILED)
+        return false;
+    fields_init(section, section->data, section->capacity);
+    exchange->subscriber.interim_due = false;
+    *out = (struct h2_supply){.kind = H2_SUPPLY_INTERIM, .fields = section};
+    return coalesce_interim(&exchange->subscriber, section);
+}
+
 struct h2_supply exchange_supply(struct exchange *exchange, uint32_t max, uint64_t now)
 {
     if (exchange->local != LOCAL_NONE)
         return local_supply(exchange, max);
+    if (exchange->last_words != NULL)
+        return broken(exchange, H2_INTERNAL_ERROR, now);
     const struct feed *feed = exchange->subscriber.feed;
     if (feed == NULL)
         return nothing;
     /* What the last call handed out is held by HTTP/2 now: the flight may let go of it. */
     if (exchange->subscriber.cursor.position > 0)
         coalesce_advanced(&exchange->subscriber, now);
+    struct h2_supply early;
+    if (supply_interim(exchange, feed, &early))
+        return early;
     switch (feed->state) {
     case FEED_WAITING:
         return nothing;

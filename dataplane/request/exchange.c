@@ -260,6 +260,8 @@ void exchange_end(struct exchange *exchange, uint64_t now)
     struct request_engine *engine = exchange->engine;
     coalesce_leave(&exchange->subscriber, now);
     exchange_hold_end(exchange);
+    if (exchange->last_words != NULL)
+        segment_drop(exchange->last_words);
     timer_cancel(engine->config.wheel, &exchange->deadline);
     section_give(&engine->sections, &exchange->forwarded);
     pool_give(&engine->exchanges, exchange);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "dataplane/h2/section.h"
+#include "dataplane/request/cut.h"
 #include "dataplane/request/request.h"
 
 #define CLIENT_ADDRESS_TEXT 48
@@ -48,6 +49,8 @@ struct exchange {
     enum flight_failure failure; /* with LOCAL_FLIGHT */
     enum key_verdict verdict;    /* why it could share, or not */
     bool head_sent;
+    struct cut cut;              /* where its answer may be cut honestly (C11) */
+    struct segment *last_words;  /* given, and then a reset; NULL: none */
     bool has_body;
     bool is_head; /* method HEAD */
     bool idempotent;

@@ -11,6 +11,7 @@
 enum order_kind {
     ORDER_PROBE,       /* probe a backend of the current snapshot: FACT_PROBED answers */
     ORDER_FLIGHT_LIST, /* answer with a FACT_FLIGHT each (at most 256), then FACT_FLIGHT_END */
+    ORDER_FLIGHT_KILL, /* end `flight`: a FACT_FLIGHT if there was one, then FACT_FLIGHT_END */
     ORDER_STOP,        /* close what is left and end the worker's loop */
 };
 
@@ -20,6 +21,7 @@ struct order {
     uint32_t token; /* handed back in the answer */
     union {
         struct probe_order probe;
+        uint64_t flight; /* handle */
     };
 };
 

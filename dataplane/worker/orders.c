@@ -51,6 +51,17 @@ static void list_flights(struct worker *worker, uint32_t token, uint64_t now)
     worker_tell(worker, &end);
 }
 
+static void kill_flight(struct worker *worker, const struct order *order, uint64_t now)
+{
+    struct flight_listing listing = {worker, order->token};
+    struct fact_flight flight;
+    if (coalesce_kill(worker->coalesce, order->flight, &flight, now))
+        show_flight(&listing, &flight);
+    struct fact end = {
+        .kind = FACT_FLIGHT_END, .worker = worker->index, .token = order->token};
+    worker_tell(worker, &end);
+}
+
 static void obey(struct worker *worker, const struct order *order, uint64_t now)
 {
     switch ((enum order_kind)order->kind) {
@@ -59,6 +70,9 @@ static void obey(struct worker *worker, const struct order *order, uint64_t now)
         return;
     case ORDER_FLIGHT_LIST:
         list_flights(worker, order->token, now);
+        return;
+    case ORDER_FLIGHT_KILL:
+        kill_flight(worker, order, now);
         return;
     case ORDER_STOP:
         worker->stopping = true;

@@ -256,6 +256,16 @@ bool daemon_list_flights(struct daemon *daemon,
     return true;
 }
 
+bool daemon_kill_flight(struct daemon *daemon, uint32_t worker, uint64_t flight,
+                        void (*show)(void *context, uint16_t worker,
+                                     const struct fact_flight *flight),
+                        void (*end)(void *context, bool complete), void *context)
+{
+    daemon->kill_worker = worker;
+    daemon->kill_flight = flight;
+    return daemon_list_flights(daemon, show, end, context);
+}
+
 void daemon_forget_flights(struct daemon *daemon, void *context)
 {
     if (daemon->listing_context != context)

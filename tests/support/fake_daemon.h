@@ -46,6 +46,8 @@ struct daemon {
     void (*show)(void *context, uint16_t worker, const struct fact_flight *flight);
     void (*end)(void *context, bool complete);
     void *listing_context;
+    uint32_t kill_worker; /* as daemon_kill_flight() was told */
+    uint64_t kill_flight;
     uint32_t forgotten; /* listings */
 };
 

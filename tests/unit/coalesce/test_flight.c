@@ -1020,17 +1020,70 @@ static void trailers_go_to_everybody_and_end_the_answer(void **state)
     client_leave(&b);
 }
 
-static void interim_answers_are_dropped_and_counted(void **state)
+static void interim(const char *status)
 {
-    static const char *const early[] = {":status", "103", NULL};
+    const char *const fields[] = {":status", status, "link", "</a>", "set-cookie", "a=b",
+                                  "connection", "x", NULL};
+    fake_pull(last_try(), world->now);
+    fake_section(last_try(), H2_SECTION_INTERIM, fields, false, world->now);
+}
+
+static void c21_a_103_goes_to_those_present(void **state)
+{
+    struct client a, b, late;
+    uint8_t room[256];
+    struct fields seen;
+    client_get(&a, worker, "/");
+    client_get(&b, worker, "/");
+    interim("103");
+    client_get(&late, worker, "/");
+    assert_int_equal(a.subscriber.feed->state, FEED_WAITING);
+    assert_true(a.subscriber.interim_due && b.subscriber.interim_due);
+    assert_false(late.subscriber.interim_due);
+    fields_init(&seen, room, sizeof(room));
+    assert_true(coalesce_interim(&a.subscriber, &seen));
+    assert_int_equal(seen.count, 3);
+    fields_init(&seen, room, sizeof(room));
+    assert_true(coalesce_interim(&b.subscriber, &seen));
+    assert_int_equal(seen.count, 2); /* without the originator's cookie */
+    assert_int_equal(counters_of(worker)->interim_forwarded, 1);
+    answer_whole(worker, 1);
+    client_leave(&a);
+    client_leave(&b);
+    client_leave(&late);
+}
+
+static void c22_a_100_goes_to_nobody(void **state)
+{
     struct client client;
     client_get(&client, worker, "/");
-    fake_pull(last_try(), world->now);
-    fake_section(last_try(), H2_SECTION_INTERIM, early, false, world->now);
-    assert_int_equal(client.subscriber.feed->state, FEED_WAITING);
-    assert_int_equal(counters_of(worker)->interim_dropped, 1);
+    interim("100");
+    interim("102");
+    assert_false(client.subscriber.interim_due);
+    interim("103");
+    interim("103");
+    assert_int_equal(counters_of(worker)->interim_dropped, 3);
     answer_whole(worker, 1);
     client_leave(&client);
+}
+
+static void an_operator_ends_a_flight(void **state)
+{
+    struct client a, b;
+    struct fact_flight fact;
+    client_get(&a, worker, "/");
+    client_get(&b, worker, "/");
+    handle flight =
+        pool_handle(&worker->coalesce->flights, flight_of_feed(a.subscriber.home));
+    assert_false(coalesce_kill(worker->coalesce, flight + 1, &fact, world->now));
+    assert_true(coalesce_kill(worker->coalesce, flight, &fact, world->now));
+    assert_int_equal(fact.subscribers, 2);
+    assert_failed(&a, FLIGHT_CANCELLED);
+    assert_failed(&b, FLIGHT_CANCELLED);
+    assert_false(coalesce_kill(worker->coalesce, flight, &fact, world->now));
+    assert_int_equal(counters_of(worker)->killed, 1);
+    client_leave(&a);
+    client_leave(&b);
 }
 
 static void fields_that_end_at_this_hop_are_stripped(void **state)
@@ -1367,7 +1420,9 @@ int main(void)
         CASE(C11_a_cut_answer_never_ends_well),
         CASE(C11_done_without_an_end_is_no_end),
         CASE(trailers_go_to_everybody_and_end_the_answer),
-        CASE(interim_answers_are_dropped_and_counted),
+        CASE(c21_a_103_goes_to_those_present),
+        CASE(c22_a_100_goes_to_nobody),
+        CASE(an_operator_ends_a_flight),
         CASE(fields_that_end_at_this_hop_are_stripped),
         CASE(the_window_stays_shut_while_too_much_is_held),
         CASE(what_everybody_has_read_is_let_go_of),

@@ -183,6 +183,29 @@ static void nobody_joins_a_relay_of_a_flight_that_left_the_table(void **state)
     client_leave(&b);
 }
 
+static void c21_a_103_goes_to_those_present_on_every_worker(void **state)
+{
+    static const char *const early[] = {":status", "103", "link", "</a>", NULL};
+    struct client a, b, late;
+    share(&a, &b);
+    fake_pull(first_try(), world->now);
+    fake_section(first_try(), H2_SECTION_INTERIM, early, false, world->now);
+    client_get(&late, at(2), "/");
+    world_settle(world);
+    assert_true(a.subscriber.interim_due && b.subscriber.interim_due);
+    assert_false(late.subscriber.interim_due);
+    head(NULL, NULL);
+    answer_data(at(0), first_try(), 100, true);
+    world_settle(world);
+    client_drink(&b);
+    client_drink(&late);
+    assert_true(b.ended && late.ended);
+    client_leave(&a);
+    client_leave(&b);
+    client_leave(&late);
+    world_settle(world);
+}
+
 static void C6_an_unshareable_answer_stays_with_its_originator(void **state)
 {
     struct client clients[6];
@@ -835,6 +858,7 @@ int main(void)
         CASE(a_join_that_comes_too_late_gets_a_flight_of_its_own),
         CASE(C17_C18_C13_the_owner_refuses_as_it_would_its_own),
         CASE(nobody_joins_a_relay_of_a_flight_that_left_the_table),
+        CASE(c21_a_103_goes_to_those_present_on_every_worker),
         CASE(C6_an_unshareable_answer_stays_with_its_originator),
         CASE(C11_a_broken_answer_is_broken_for_everybody),
         CASE(a_failure_before_headers_is_the_same_for_everybody),

@@ -446,7 +446,7 @@ static void flights_are_listed_by_the_names_of_route_and_backend(void **state)
     const json_t *flights = json_object_get(json_object_get(answer, "result"), "flights");
     const json_t *first = json_array_get(flights, 0);
     assert_int_equal(json_array_size(flights), 2);
-    assert_string_equal(text_of(first, "id"), "0000000000000abc");
+    assert_string_equal(text_of(first, "id"), "1-0000000000000abc");
     assert_string_equal(text_of(first, "route"), daemon->config->routes[1].name);
     assert_string_equal(text_of(first, "backend"), "us-1");
     assert_int_equal(number_of(first, "worker"), 1);
@@ -454,6 +454,42 @@ static void flights_are_listed_by_the_names_of_route_and_backend(void **state)
     assert_int_equal(number_of(first, "subscribers"), 3);
     assert_null(json_object_get(json_array_get(flights, 1), "backend"));
     json_decref(answer);
+}
+
+static void a_flight_is_ended_by_the_id_it_is_listed_with(void **state)
+{
+    struct fixture *fixture = *state;
+    struct daemon *daemon = fixture->daemon;
+    struct fact_flight flight = {.handle = 0xabc};
+    control_peer_send(&fixture->peer,
+                      "{'jsonrpc':'2.0','id':1,'method':'flight.kill',"
+                      "'params':{'id':'0-0000000000000abc'}}");
+    fake_daemon_run_until(daemon, listing_arrived, daemon);
+    assert_int_equal(daemon->kill_worker, 0);
+    assert_int_equal(daemon->kill_flight, 0xabc);
+    daemon->show(daemon->listing_context, 0, &flight);
+    fake_flights_end(daemon, true);
+    json_t *answer = control_peer_read(&fixture->peer);
+    const json_t *killed = json_object_get(json_object_get(answer, "result"), "killed");
+    assert_string_equal(text_of(killed, "id"), "0-0000000000000abc");
+    json_decref(answer);
+    json_decref(control_peer_refused(&fixture->peer, "flight.kill", "{'id':'99-1'}"));
+    json_decref(control_peer_refused(&fixture->peer, "flight.kill", "{'id':'0-1x'}"));
+}
+
+static void a_routes_mode_is_changed_while_running(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *name = fixture->daemon->config->routes[0].name;
+    char parameters[256];
+    snprintf(parameters, sizeof(parameters), "{'route':'%s','mode':'shadow'}", name);
+    json_decref(control_peer_call(&fixture->peer, "coalesce.route", parameters));
+    assert_int_equal(fixture->daemon->config->routes[0].coalesce.mode, COALESCE_SHADOW);
+    snprintf(parameters, sizeof(parameters), "{'route':'%s','mode':'all'}",
+             fixture->daemon->config->routes[0].name);
+    json_decref(control_peer_refused(&fixture->peer, "coalesce.route", parameters));
+    json_decref(control_peer_refused(&fixture->peer, "coalesce.route",
+                                     "{'route':'nobody','mode':'off'}"));
 }
 
 static void a_drain_says_who_ordered_it_and_waits_for_the_store(void **state)
@@ -846,6 +882,8 @@ int main(void)
         CASE(a_client_that_does_not_read_is_not_read_until_it_does),
         CASE(a_client_too_many_is_hung_up_on),
         CASE(a_listing_is_forgotten_with_its_client),
+        CASE(a_flight_is_ended_by_the_id_it_is_listed_with),
+        CASE(a_routes_mode_is_changed_while_running),
         CASE(flights_are_listed_by_the_names_of_route_and_backend),
         CASE(a_drain_says_who_ordered_it_and_waits_for_the_store),
         CASE(a_refusal_of_the_store_is_told),

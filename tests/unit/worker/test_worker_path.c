@@ -117,12 +117,41 @@ static void an_answer_may_come_before_the_request_ends(void **state)
     assert_true(check_and_close(world));
 }
 
+static bool some_came(struct world *world, void *context)
+{
+    const struct client_request *request = context;
+    return request->status != 0;
+}
+
+/* C11: the answer breaks behind its head: between messages that is an end in gRPC's words. */
+static void c11_a_grpc_answer_that_breaks_ends_as_unavailable(void **state)
+{
+    struct world *world = open_one(17);
+    world_plan(world, &(struct backend_plan){.name = "content-type",
+                                             .value = "application/grpc",
+                                             .no_length = true,
+                                             .chunk_bytes = 1000,
+                                             .chunk_every_ns = 10 * CLOCK_S});
+    struct client_request *request =
+        world_get(world, world_connect(world, 0, false), "/own?size=5000");
+    assert_true(world_run_until(world, some_came, request, 10 * CLOCK_S));
+    world_region_crash(world, 0);
+    world_region_crash(world, 1);
+    assert_true(world_run(world));
+    assert_int_equal(request->outcome, CLIENT_FINISHED);
+    assert_true(request->complete && request->trailers && request->received == 0);
+    assert_int_equal(world_counter(world, "request", "cut_grpc"), 1);
+    assert_true(check_backends(world) & check_balance(world));
+    world_close(world);
+}
+
 static void interim_answers_do_not_disturb(void **state)
 {
     struct world *world = open_one(13);
     world_plan(world, &(struct backend_plan){.interim = true});
     struct client_request *request = ask(world, &(struct client_script){.path = "/own?size=10"});
     assert_true(client_is_whole(request, 200, 10));
+    assert_int_equal(request->interims, 1);
     assert_true(check_and_close(world));
 }
 
@@ -221,6 +250,7 @@ int main(void)
         cmocka_unit_test(trailers_pass_both_ways),
         cmocka_unit_test(a_head_has_no_body_and_keeps_its_length),
         cmocka_unit_test(an_answer_may_come_before_the_request_ends),
+        cmocka_unit_test(c11_a_grpc_answer_that_breaks_ends_as_unavailable),
         cmocka_unit_test(interim_answers_do_not_disturb),
         cmocka_unit_test(what_is_open_is_shown),
         cmocka_unit_test(a_5xx_is_an_answer),
