@@ -105,7 +105,14 @@ static void serve(void)
     }
 }
 
-/* Asks until the neighbour has answered or failed. */
+/* It answered, or its announcement came first. */
+static bool is_known(struct net *net)
+{
+    const struct net_counters *counters = net_counters(net);
+    return counters->neighbour_confirmed + counters->neighbour_seen > 0;
+}
+
+/* Asks until the neighbour is known or has failed. */
 static bool ask(struct net *net, const char *text)
 {
     struct ip_address remote, local;
@@ -116,11 +123,11 @@ static bool ask(struct net *net, const char *text)
     check(packet != NULL && rte_pktmbuf_append(packet, 20) != NULL);
     struct net_send how = {&path, &local, &remote, 6, 0};
     net_send(net, &how, packet, clock_now_ns());
-    while (!ended && net_is_reachable(net, &path) && net_counters(net)->neighbour_confirmed == 0) {
+    while (!ended && net_is_reachable(net, &path) && !is_known(net)) {
         turn(0);
         usleep(100);
     }
-    return net_counters(net)->neighbour_confirmed > 0;
+    return is_known(net);
 }
 
 static int run(char **arguments, int count)
