@@ -22,8 +22,8 @@ import time
 
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(TREE, "tests", "net"))
-from netlab import HOST4, Lab, wait_until                                  # noqa: E402
-from tcp_lab import BUILD, EAL, OURS4, OURS6, PATTERN, PEER, connect, inside  # noqa: E402
+from netlab import HOST4, Lab, inside, wait_until                                  # noqa: E402
+from tcp_lab import BUILD, EAL, OURS4, OURS6, PATTERN, PEER, connect  # noqa: E402
 
 BAD_LINE = os.path.join(BUILD, "tests", "support", "bad_line")
 LINES = (

@@ -12,6 +12,8 @@ killed run left behind is told from what a running one uses, and the next run re
 
 As a command:  netlab.py sweep    removes what killed runs left behind
 """
+import contextlib
+import ctypes
 import fcntl
 import os
 import shutil
@@ -38,9 +40,25 @@ BACKENDS = {
 }
 REGIONS = {"eu": ("eu-1", "eu-2"), "us": ("us-1", "us-2")}
 
+CLONE_NEWNET = 0x40000000              # sched.h
+
 
 class LabError(Exception):
     """The lab could not be made, or a process in it did not do what was asked."""
+
+
+@contextlib.contextmanager
+def inside(lab, name):
+    """Sockets that this thread makes here belong to the namespace."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open("/proc/thread-self/ns/net", encoding="ascii") as home, \
+            open(f"/run/netns/{lab.ns(name)}", encoding="ascii") as there:
+        if libc.setns(there.fileno(), CLONE_NEWNET) != 0:
+            raise LabError(f"setns: {os.strerror(ctypes.get_errno())}")
+        try:
+            yield
+        finally:
+            libc.setns(home.fileno(), CLONE_NEWNET)
 
 
 def wait_until(condition, timeout_s, what):

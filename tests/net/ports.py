@@ -7,7 +7,6 @@ namespace asks. Exit status 77: something is missing here, the text says what.
 Environment: WEIR_BUILD (the build directory).
 """
 import contextlib
-import ctypes
 import os
 import shutil
 import socket
@@ -16,7 +15,7 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from netlab import HOST4, Lab, LabError, wait_until                        # noqa: E402
+from netlab import HOST4, Lab, LabError, wait_until, inside  # noqa: E402
 
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.abspath(os.environ.get("WEIR_BUILD", os.path.join(TREE, "build")))
@@ -25,22 +24,7 @@ CHANNELS = os.path.join(BUILD, "tests", "support", "libveth_channels.so")
 EAL = ["--no-huge", "--no-shconf", "--no-pci", "-m", 160, "--no-telemetry", "--lcores", "0@0",
        "--log-level=error"]
 OURS4, OURS6 = "10.0.0.77", "fd00:a::77"
-CLONE_NEWNET = 0x40000000
 SKIPPED = 77
-
-
-@contextlib.contextmanager
-def inside(lab, name):
-    """Sockets made here belong to the namespace."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    with open("/proc/self/ns/net", encoding="ascii") as home, \
-            open(f"/run/netns/{lab.ns(name)}", encoding="ascii") as there:
-        if libc.setns(there.fileno(), CLONE_NEWNET) != 0:
-            raise LabError(f"setns: {os.strerror(ctypes.get_errno())}")
-        try:
-            yield
-        finally:
-            libc.setns(home.fileno(), CLONE_NEWNET)
 
 
 def checksum(data):

@@ -8,7 +8,6 @@ edge's kernel. Exit status 77: something is missing here, the text says what.
 Environment: WEIR_BUILD (the build directory).
 """
 import contextlib
-import ctypes
 import os
 import shutil
 import socket
@@ -18,7 +17,7 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from netlab import (BACK4, CLIENT4, HOST4, HOST6, VIP4, VIP6, Lab,         # noqa: E402
+from netlab import (BACK4, CLIENT4, HOST4, HOST6, VIP4, VIP6, Lab, inside,  # noqa: E402
                     LabError, wait_until)
 
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -29,7 +28,6 @@ TOOL = os.path.join(BUILD, "tests", "support", "steer_tool")
 CHANNELS = os.path.join(BUILD, "tests", "support", "libveth_channels.so")
 INTERFACE = "front"
 QUEUES = 2
-CLONE_NEWNET = 0x40000000
 SKIPPED = 77
 
 
@@ -123,20 +121,6 @@ class Steered:
         wait_until(lambda: self.tool.counters()[name] >= at_least, 10,
                    f"{at_least} packets to be counted as {name}")
         return self.tool.counters()
-
-
-@contextlib.contextmanager
-def inside(lab, name):
-    """Sockets made here belong to the namespace."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    with open("/proc/self/ns/net", encoding="ascii") as home, \
-            open(f"/run/netns/{lab.ns(name)}", encoding="ascii") as there:
-        if libc.setns(there.fileno(), CLONE_NEWNET) != 0:
-            raise LabError(f"setns: {os.strerror(ctypes.get_errno())}")
-        try:
-            yield
-        finally:
-            libc.setns(home.fileno(), CLONE_NEWNET)
 
 
 def checksum(data):

@@ -6,7 +6,6 @@ Environment: WEIR_BUILD (the build directory), WEIR_TCP_MB (size of the large tr
 import asyncio
 import concurrent.futures
 import contextlib
-import ctypes
 import hashlib
 import os
 import re
@@ -17,7 +16,7 @@ import threading
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from netlab import Lab, LabError, wait_until                               # noqa: E402
+from netlab import Lab, LabError, wait_until, inside  # noqa: E402
 
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.abspath(os.environ.get("WEIR_BUILD", os.path.join(TREE, "build")))
@@ -27,22 +26,7 @@ EAL = ["--no-huge", "--no-shconf", "--no-pci", "-m", 320, "--no-telemetry", "--l
 OURS4, OURS6 = "10.0.0.77", "fd00:a::77"
 ECHO, SWALLOW, PATTERN, RESET = 7, 9, 19, 66
 LARGE = int(os.environ.get("WEIR_TCP_MB", "100")) << 20
-CLONE_NEWNET = 0x40000000
 SKIPPED = 77
-
-
-@contextlib.contextmanager
-def inside(lab, name):
-    """Sockets that this thread makes here belong to the namespace."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    with open("/proc/thread-self/ns/net", encoding="ascii") as home, \
-            open(f"/run/netns/{lab.ns(name)}", encoding="ascii") as there:
-        if libc.setns(there.fileno(), CLONE_NEWNET) != 0:
-            raise LabError(f"setns: {os.strerror(ctypes.get_errno())}")
-        try:
-            yield
-        finally:
-            libc.setns(home.fileno(), CLONE_NEWNET)
 
 
 def pattern(length):
