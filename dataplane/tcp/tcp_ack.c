@@ -59,14 +59,19 @@ static void remove_records(struct tcp_conn *conn, struct round_trip *trip, struc
         tcp_sent_cut_first(conn, upto);
 }
 
-/* RFC 7323 4: the echo is as good as a sample of ours, and not ambiguous, but only in ms. */
+/*
+ * RFC 7323 4: the echo is as good as a sample of ours, and not ambiguous, but only in ms. Only a
+ * sample ends the back-off (RFC 6298 5.7, Karn): a path that has become slower than the RTO would
+ * time out for every segment otherwise, and never be measured.
+ */
 static void sample(struct tcp_conn *conn, const struct tcp_segment *seg,
                    const struct round_trip *trip, uint64_t now)
 {
     if (trip->measured && !trip->ambiguous)
         tcp_rto_sample(conn, (uint64_t)(tcp_us(now) - trip->sent_at_us) * CLOCK_US);
-    else
-        (void)tcp_rto_sample_echo(conn, seg, now);
+    else if (!tcp_rto_sample_echo(conn, seg, now))
+        return;
+    conn->backoff = 0;
 }
 
 /* SND.UNA < SEG.ACK =< SND.NXT. */
@@ -83,7 +88,7 @@ static void accept_new(struct tcp_conn *conn, struct tcp_ack *ack)
         tcp_send_queue_acknowledge(&conn->queue, &tcp->spans, upto);
     conn->snd_una = seg->ack;
     conn->progress_at_ms = tcp_ms(ack->now);
-    conn->backoff = 0;
+    conn->timeouts = 0;
     if (conn->sent_first == 0)
         tcp_timer_clear(conn, TCP_DEADLINE_RETRANSMIT);
     else
@@ -110,14 +115,20 @@ static bool update_window(struct tcp_conn *conn, const struct tcp_segment *seg)
     return changed;
 }
 
-/* The window opened: the probe's work is done. */
-static void leave_persist(struct tcp_conn *conn)
+/*
+ * It was shut: the probes' work is done, and what a peer threw away meanwhile is due soon. One that
+ * opens too little to be used, again and again, does not put the override off (RFC 9293 3.8.6.2.1).
+ */
+static void window_opened(struct tcp_conn *conn, uint64_t now)
 {
-    if ((conn->flags & TCP_CONN_PERSIST) == 0 || conn->snd_wnd == 0)
-        return;
-    conn->flags &= ~(uint32_t)TCP_CONN_PERSIST;
     conn->backoff = 0;
-    tcp_timer_clear(conn, TCP_DEADLINE_RETRANSMIT);
+    if (conn->flags & TCP_CONN_PERSIST) {
+        conn->flags &= ~(uint32_t)TCP_CONN_PERSIST;
+        tcp_timer_clear(conn, TCP_DEADLINE_RETRANSMIT);
+    } else if (conn->sent_first != 0) {
+        conn->progress_at_ms = tcp_ms(now);
+        tcp_timer_set(conn, TCP_DEADLINE_RETRANSMIT, now + tcp_rto_ns(conn));
+    }
 }
 
 /* RFC 5681 2; with SACK a duplicate is what covers something new. */
@@ -157,8 +168,10 @@ void tcp_ack_in(struct tcp_conn *conn, const struct tcp_segment *seg, uint64_t n
         .limited = (conn->flags & TCP_CONN_CWND_LIMITED) != 0,
     };
     uint32_t sacked_before = conn->sacked_bytes;
+    bool was_shut = conn->snd_wnd == 0;
     bool window_changed = update_window(conn, seg);
-    leave_persist(conn);
+    if (was_shut && window_changed)
+        window_opened(conn, now);
     if (ack.acked > 0)
         accept_new(conn, &ack);
     if (conn->flags & TCP_CONN_SACK && seg->options.sack_count > 0)

@@ -177,6 +177,14 @@ static void cubic_unlimited(struct tcp_conn *conn)
         cubic_of(conn)->epoch_ms = 0;
 }
 
+/* cwnd is not where the curves stood: the next epoch takes both from it. */
+static void forget_epoch(struct cubic *cubic)
+{
+    cubic->epoch_ms = 0;
+    cubic->w_est = 0;
+    cubic->est_acked = 0;
+}
+
 /*
  * 4.6 with cwnd, which only grows while it limits us, in place of the bytes in flight; 4.7, fast
  * convergence.
@@ -189,9 +197,7 @@ static void cubic_lost(struct tcp_conn *conn, uint32_t in_flight, uint64_t now)
     cubic->prior_w_est = cubic->w_est;
     cubic->cwnd_prior = conn->cwnd;
     cubic->w_max = conn->cwnd < cubic->w_max ? FAST_CONVERGE(conn->cwnd) : conn->cwnd;
-    cubic->w_est = 0;
-    cubic->est_acked = 0;
-    cubic->epoch_ms = 0;
+    forget_epoch(cubic);
 }
 
 /* 4.8 */
@@ -200,8 +206,7 @@ static void cubic_timed_out(struct tcp_conn *conn, bool first, uint64_t now)
     if (first)
         cubic_lost(conn, tcp_flight(conn), now);
     cubic_of(conn)->w_max = 0;
-    cubic_of(conn)->w_est = 0;
-    cubic_of(conn)->epoch_ms = 0;
+    forget_epoch(cubic_of(conn));
     conn->cwnd = conn->mss;
 }
 
@@ -224,7 +229,7 @@ static void cubic_idle(struct tcp_conn *conn, uint64_t now)
     if (is_first_slow_start(conn))
         tcp_hystart_begin(hystart_of(conn), conn->snd_nxt);
     else
-        cubic_of(conn)->epoch_ms = 0;
+        forget_epoch(cubic_of(conn));
 }
 
 const struct tcp_cc_ops tcp_cc_cubic = {

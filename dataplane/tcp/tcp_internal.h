@@ -151,14 +151,14 @@ struct tcp_conn {
     uint32_t srtt_us;   /* times 8; 0: no sample yet */
     uint32_t rttvar_us; /* times 4 */
     uint32_t rto_us;
-    uint8_t backoff;       /* timeouts in a row */
+    uint8_t backoff;       /* doublings of rto_us, until the next sample (Karn) */
     uint8_t probes;        /* keepalive probes in a row */
     uint8_t failure;       /* enum tcp_failure */
     uint8_t ahead_acks;    /* immediate duplicate ACKs sent since the gap opened */
     uint8_t deadlines_set; /* bit D: deadlines[D] counts */
     uint8_t rack_reo_wnd_mult;
-    uint8_t rack_reo_wnd_persist; /* recoveries until reo_wnd_mult is 1 again */
-    uint8_t pad;
+    uint8_t rack_reo_wnd_persist;      /* recoveries until reo_wnd_mult is 1 again */
+    uint8_t timeouts;                  /* in a row, without progress */
     uint32_t deadlines[TCP_DEADLINES]; /* microseconds, see tcp_timers.h */
 
     struct tcp_link links[TCP_LINKS];
@@ -399,8 +399,8 @@ void tcp_isn_init(struct tcp *tcp, const struct siphash_key *secret);
 /* tcp_listen.c */
 bool tcp_listen_init(struct tcp *tcp);
 /*
- * A segment for no connection: LISTEN or CLOSED. LEAST_ISS: what our sequence number has to be above
- * of; NULL: nothing. Returns a connection in SYN_RECEIVED that has to take the segment (which
+ * A segment for no connection: LISTEN or CLOSED. LEAST_ISS: what our sequence number has to be
+ * above of; NULL: nothing. Returns a connection in SYN_RECEIVED that has to take the segment (which
  * brought a cookie back), or NULL: the segment is dealt with.
  */
 struct tcp_conn *tcp_listen_in(struct tcp *tcp, struct tcp_segment *seg, const uint32_t *least_iss,

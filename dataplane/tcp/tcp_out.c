@@ -430,8 +430,10 @@ static bool send_one(struct tcp_conn *conn, uint32_t length, const struct tcp_op
         tcp_sent_discard(conn, sent);
         return false;
     }
-    if (tcp_flight(conn) == 0)
+    if (tcp_flight(conn) == 0) {
         conn->progress_at_ms = tcp_ms(now);
+        tcp_rack_restart(conn, now);
+    }
     tcp_sent_append(conn, sent);
     if (conn->recovery == TCP_RECOVERY_FAST)
         tcp_prr_sent(conn, length + fin);
@@ -474,7 +476,7 @@ static bool send_new(struct tcp_conn *conn, uint32_t *room, uint64_t now)
             return true;
         }
         if (!send_one(conn, length, &options, now))
-            return false;
+            return tcp_sent_is_full(conn); /* then an ACK brings us back */
         (*room)--;
     }
     conn->flags &= ~(uint32_t)(TCP_CONN_CWND_LIMITED | TCP_CONN_FORCE_ONE);
@@ -536,7 +538,7 @@ static bool send_probe(struct tcp_conn *conn, uint32_t *room, uint64_t now)
     choose_options(conn, TCP_ACK, now, &options);
     bool unsent = seq_lt(conn->snd_nxt, tcp_send_queue_end(&conn->queue));
     uint32_t length = unsent ? sendable(conn, payload_limit(conn, &options)) : 0;
-    bool again = length == 0;
+    bool again = length == 0 || tcp_sent_is_full(conn);
     bool sent = again ? resend_last(conn, now) : send_one(conn, length, &options, now);
     if (!sent) {
         conn->flags |= TCP_CONN_PROBE_DUE;

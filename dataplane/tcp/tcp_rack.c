@@ -86,10 +86,22 @@ void tcp_rack_delivered(struct tcp_conn *conn, const struct tcp_sent *sent, stru
     }
 }
 
+void tcp_rack_restart(struct tcp_conn *conn, uint64_t now)
+{
+    conn->rack_xmit_us = tcp_us(now);
+    conn->rack_end_seq = conn->snd_nxt;
+}
+
+void tcp_rack_round(struct tcp_conn *conn)
+{
+    if (seq_geq(conn->snd_una, conn->rack_dsack_round))
+        conn->flags &= ~(uint32_t)TCP_CONN_DSACK_ROUND;
+}
+
 /* Step 4: at most once a round trip. */
 void tcp_rack_duplicate(struct tcp_conn *conn)
 {
-    if (conn->flags & TCP_CONN_DSACK_ROUND && seq_lt(conn->snd_una, conn->rack_dsack_round))
+    if (conn->flags & TCP_CONN_DSACK_ROUND)
         return;
     conn->flags |= TCP_CONN_DSACK_ROUND;
     conn->rack_dsack_round = conn->snd_nxt;

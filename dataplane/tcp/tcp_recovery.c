@@ -83,6 +83,8 @@ static bool rack_may_detect(const struct tcp_conn *conn)
 void tcp_recovery_ack_in(struct tcp_conn *conn, struct tcp_ack *ack)
 {
     uint32_t sacked_before = conn->sacked_bytes;
+    if (conn->flags & TCP_CONN_DSACK_ROUND)
+        tcp_rack_round(conn);
     if (ack->has_dsack)
         dsack_in(conn, ack);
     if (conn->flags & TCP_CONN_TLP)
@@ -99,6 +101,8 @@ void tcp_recovery_ack_in(struct tcp_conn *conn, struct tcp_ack *ack)
         ack->delivered += conn->sacked_bytes - sacked_before;
         if ((int32_t)ack->delivered < 0)
             ack->delivered = 0;
+        if (conn->recovery == TCP_RECOVERY_RTO && ack->delivered > conn->mss)
+            ack->delivered = conn->mss; /* the others had arrived long before (RFC 3465 2.3) */
     }
     if (lost && conn->recovery == TCP_RECOVERY_OPEN)
         enter_fast(conn, ack->in_flight, ack->now);
@@ -128,13 +132,17 @@ static void check_reneging(struct tcp_conn *conn)
 
 void tcp_recovery_timeout(struct tcp_conn *conn, uint64_t now)
 {
-    bool first = conn->backoff == 0;
+    bool first = conn->timeouts == 0;
+    bool fresh = conn->recovery == TCP_RECOVERY_OPEN;
+    if (conn->recovery == TCP_RECOVERY_FAST)
+        conn->cwnd = conn->ssthresh; /* the window; until now it was what PRR would let go */
     change(conn, TCP_RECOVERY_RTO);
     if (first) {
         tcp_undo_begin(conn);
-        if (has_sack(conn))
-            conn->flags |= TCP_CONN_FRTO;
+        conn->flags &= ~(uint32_t)TCP_CONN_FRTO;
     }
+    if (fresh && has_sack(conn)) /* RFC 5682 3.1 step 1: not within another recovery */
+        conn->flags |= TCP_CONN_FRTO;
     conn->tcp->cc->timed_out(conn, first, now);
     (void)tcp_ecn_loss(conn);
     conn->duplicates = 0;

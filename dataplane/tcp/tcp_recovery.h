@@ -54,6 +54,10 @@ void tcp_rack_open(struct tcp_conn *conn, uint64_t now);
 void tcp_rack_delivered(struct tcp_conn *conn, const struct tcp_sent *sent, struct tcp_ack *ack);
 /* The D-SACK of an ACK tells that something was sent again for nothing. */
 void tcp_rack_duplicate(struct tcp_conn *conn);
+/* An ACK: whether the round trip is over in which nothing more is learned from D-SACKs. */
+void tcp_rack_round(struct tcp_conn *conn);
+/* The first segment after a silence: times before it mean nothing, and will wrap (71 minutes). */
+void tcp_rack_restart(struct tcp_conn *conn, uint64_t now);
 /* A recovery ended. */
 void tcp_rack_recovered(struct tcp_conn *conn);
 /* Mark what is lost by now, arm the timer for the next. True: some. O(records marked + 1). */

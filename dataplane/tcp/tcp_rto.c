@@ -102,18 +102,31 @@ static bool syn_expired(struct tcp_conn *conn, uint64_t now)
 }
 
 /*
- * A probe is an old byte's worth of sequence number without data (as Linux sends it): the peer has
- * to answer it with its window. A peer that answers may stay closed as long as it likes
- * (RFC 9293 3.8.6.1); a silent one runs into the user timeout.
+ * RFC 9293 3.8.3: nothing was acknowledged for the user timeout. A peer that answers with a shut
+ * window may go on like that as long as it likes (3.8.6.1); a silent one may not.
  */
-static bool persist_expired(struct tcp_conn *conn, uint64_t now)
+static bool is_given_up(const struct tcp_conn *conn, uint64_t now)
 {
     uint64_t allowed_ns = conn->tcp->config.user_timeout_ns;
-    if (tcp_since_ns(conn->heard_at_ms, now) >= allowed_ns &&
-        tcp_since_ns(conn->progress_at_ms, now) >= allowed_ns) {
-        tcp_conn_fail(conn, TCP_FAILURE_TIMEOUT, TCP_CAUSE_TIMEOUT);
-        return false;
-    }
+    bool may_wait = conn->snd_wnd == 0 || conn->flags & TCP_CONN_PERSIST;
+    return tcp_since_ns(conn->progress_at_ms, now) >= allowed_ns &&
+           !(may_wait && tcp_since_ns(conn->heard_at_ms, now) < allowed_ns);
+}
+
+/* Until the next question to a peer whose window is shut. */
+static uint64_t probe_wait_ns(const struct tcp_conn *conn)
+{
+    uint64_t most_ns = conn->tcp->config.user_timeout_ns / PROBES_PER_TIMEOUT;
+    uint64_t wait_ns = tcp_rto_ns(conn);
+    return wait_ns < most_ns ? wait_ns : most_ns;
+}
+
+/*
+ * A probe is an old byte's worth of sequence number without data (as Linux sends it): the peer has
+ * to answer it with its window.
+ */
+static void persist_expired(struct tcp_conn *conn, uint64_t now)
+{
     back_off(conn);
     if (conn->snd_wnd > 0) {
         conn->flags |= TCP_CONN_FORCE_ONE; /* override: send what fits (RFC 9293 3.8.6.2.1) */
@@ -122,20 +135,20 @@ static bool persist_expired(struct tcp_conn *conn, uint64_t now)
         tcp_count(conn->tcp, zero_window_probes);
         tcp_out_probe(conn, now);
     }
-    uint64_t wait_ns = tcp_rto_ns(conn);
-    if (wait_ns > allowed_ns / PROBES_PER_TIMEOUT)
-        wait_ns = allowed_ns / PROBES_PER_TIMEOUT;
-    tcp_timer_set(conn, TCP_DEADLINE_RETRANSMIT, now + wait_ns);
-    return true;
+    tcp_timer_set(conn, TCP_DEADLINE_RETRANSMIT, now + probe_wait_ns(conn));
 }
 
 /* The next timeout, but not later than the user timeout. */
 static void retransmit_later(struct tcp_conn *conn, uint64_t now)
 {
+    uint64_t allowed_ns = conn->tcp->config.user_timeout_ns;
     uint64_t stuck_for_ns = tcp_since_ns(conn->progress_at_ms, now);
-    uint64_t left_ns = conn->tcp->config.user_timeout_ns - stuck_for_ns;
     uint64_t wait_ns = tcp_rto_ns(conn);
-    tcp_timer_set(conn, TCP_DEADLINE_RETRANSMIT, now + (wait_ns < left_ns ? wait_ns : left_ns));
+    if (conn->snd_wnd == 0)
+        wait_ns = probe_wait_ns(conn);
+    else if (wait_ns > allowed_ns - stuck_for_ns)
+        wait_ns = allowed_ns - stuck_for_ns;
+    tcp_timer_set(conn, TCP_DEADLINE_RETRANSMIT, now + wait_ns);
 }
 
 /*
@@ -145,7 +158,7 @@ static void retransmit_later(struct tcp_conn *conn, uint64_t now)
 static void leave_black_hole(struct tcp_conn *conn)
 {
     const struct tcp_sent *first = tcp_sent_at(conn, conn->sent_first);
-    if (conn->backoff + 1u < BLACK_HOLE_TIMEOUTS || conn->path.mtu <= BLACK_HOLE_MTU ||
+    if (conn->timeouts + 1u < BLACK_HOLE_TIMEOUTS || conn->path.mtu <= BLACK_HOLE_MTU ||
         first->length + TCP_TIMESTAMP_BYTES < conn->mss)
         return;
     tcp_count(conn->tcp, path_mtu_black_holes);
@@ -157,18 +170,23 @@ bool tcp_rto_expired(struct tcp_conn *conn, uint64_t now)
 {
     if (conn->state == TCP_STATE_SYN_SENT || conn->state == TCP_STATE_SYN_RECEIVED)
         return syn_expired(conn, now);
-    if (conn->flags & TCP_CONN_PERSIST)
-        return persist_expired(conn, now);
-    if (conn->sent_first == 0)
+    bool persists = (conn->flags & TCP_CONN_PERSIST) != 0;
+    if (conn->sent_first == 0 && !persists)
         return true;
-    if (tcp_since_ns(conn->progress_at_ms, now) >= conn->tcp->config.user_timeout_ns) {
+    if (is_given_up(conn, now)) {
         tcp_conn_fail(conn, TCP_FAILURE_TIMEOUT, TCP_CAUSE_TIMEOUT);
         return false;
+    }
+    if (persists) {
+        persist_expired(conn, now);
+        return true;
     }
     tcp_count(conn->tcp, retransmit_timeouts);
     leave_black_hole(conn);
     tcp_recovery_timeout(conn, now);
     back_off(conn);
+    if (conn->timeouts < UINT8_MAX)
+        conn->timeouts++;
     retransmit_later(conn, now);
     tcp_conn_want_out(conn);
     return true;

@@ -3,10 +3,15 @@
 
 #include "dataplane/tcp/tcp_internal.h"
 
+bool tcp_sent_is_full(const struct tcp_conn *conn)
+{
+    return conn->sent_count >= conn->tcp->sent_limit;
+}
+
 struct tcp_sent *tcp_sent_new(struct tcp_conn *conn, uint32_t length, bool fin, uint64_t now)
 {
     struct tcp *tcp = conn->tcp;
-    struct tcp_sent *sent = conn->sent_count < tcp->sent_limit ? pool_take(&tcp->sent) : NULL;
+    struct tcp_sent *sent = tcp_sent_is_full(conn) ? NULL : pool_take(&tcp->sent);
     if (sent == NULL) {
         tcp_count(tcp, send_no_record);
         return NULL;

@@ -70,6 +70,8 @@ static inline bool tcp_sent_after(uint32_t at_us, uint32_t end, uint32_t than_us
 
 /* A record for a new segment at snd_nxt; NULL: none is left, or this connection has its share. */
 struct tcp_sent *tcp_sent_new(struct tcp_conn *conn, uint32_t length, bool fin, uint64_t now);
+/* Whether this connection has its share of records. */
+bool tcp_sent_is_full(const struct tcp_conn *conn);
 /* It was not sent after all. */
 void tcp_sent_discard(struct tcp_conn *conn, struct tcp_sent *sent);
 /* It was sent: the last in both lists. O(1). */

@@ -32,8 +32,8 @@ void tcp_undo_resent(struct tcp_conn *conn, uint64_t now)
 bool tcp_undo_dsack(struct tcp_conn *conn, const struct tcp_range *dsack)
 {
     if ((conn->flags & TCP_CONN_UNDO) == 0 || conn->undo_retrans == 0 ||
-        seq_lt(dsack->start, conn->undo_una))
-        return false;
+        seq_lt(dsack->start, conn->undo_una) || seq_gt(dsack->end, conn->recover))
+        return false; /* a copy that the network made, of something before or after */
     uint32_t segments = (dsack->end - dsack->start + conn->mss - 1) / conn->mss;
     conn->undo_retrans =
         segments < conn->undo_retrans ? (uint16_t)(conn->undo_retrans - segments) : 0;
