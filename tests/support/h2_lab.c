@@ -96,7 +96,9 @@ static struct h2_supply on_supply(struct h2_stream *stream, uint32_t max, uint64
     fields_add_token(&fields, FIELD_SCHEME, bytes_text("https"));
     fields_add_token(&fields, FIELD_AUTHORITY, bytes_text("a"));
     fields_add_token(&fields, FIELD_PATH, bytes_text("/"));
-    return section(&fields, place % 2 == 0);
+    bool is_whole = lab.owner.requests == LAB_WHOLE ||
+                    (lab.owner.requests == LAB_EVERY_OTHER && place % 2 == 0);
+    return section(&fields, is_whole);
 }
 
 static void on_reset(struct h2_stream *stream, struct h2_reset reset, uint64_t now)
@@ -251,14 +253,22 @@ void lab_answer(void)
     lab.owner.answer = false;
 }
 
+struct h2_stream *lab_stream(uint32_t id)
+{
+    return lab.owner.conn == NULL ? NULL : h2_stream_find(lab.owner.conn, id);
+}
+
+void lab_reset(struct h2_stream *stream, enum h2_error code)
+{
+    forget(stream);
+    h2_stream_reset(stream, code);
+    lab_flush();
+}
+
 void lab_reset_first(void)
 {
-    struct h2_stream *stream = lab.owner.streams[0];
-    if (stream == NULL)
-        return;
-    lab.owner.streams[0] = NULL;
-    h2_stream_reset(stream, H2_CANCEL);
-    lab_flush();
+    if (lab.owner.streams[0] != NULL)
+        lab_reset(lab.owner.streams[0], H2_CANCEL);
 }
 
 /* The PING behind the first GOAWAY comes back: the second one follows. */

@@ -12,6 +12,13 @@
 
 #define LAB_STREAMS 128
 
+/* Client role: which requests are complete with their headers. */
+enum lab_requests {
+    LAB_EVERY_OTHER, /* the first, the third ... */
+    LAB_WHOLE,
+    LAB_OPEN,
+};
+
 /* What the owner of the streams has seen. */
 struct lab_owner {
     struct h2_conn *conn;                   /* NULL once closed() was told */
@@ -22,6 +29,7 @@ struct lab_owner {
     bool answer;         /* with headers, and a body if there is one */
     bool resets_at_once; /* in headers() */
     bool closes_at_once; /* in headers() */
+    enum lab_requests requests;
     uint32_t headers;
     uint32_t overflows;
     uint32_t trailers;
@@ -82,6 +90,11 @@ void lab_wait(uint64_t for_ns);
 
 void lab_answer(void);
 void lab_reset_first(void);
+
+/* By its identifier; NULL: there is none. */
+struct h2_stream *lab_stream(uint32_t id);
+/* The owner resets it. */
+void lab_reset(struct h2_stream *stream, enum h2_error code);
 
 /* How many frames of TYPE were sent, on STREAM_ID if not UINT32_MAX; the last one's first numbers.
  */

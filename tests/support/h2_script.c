@@ -48,8 +48,7 @@ static void write_hex(const char *hex, size_t length, struct writer *out)
     }
 }
 
-/* One word of a payload. */
-static void write_word(const char *word, size_t length, struct writer *out)
+void h2_script_write_word(const char *word, size_t length, struct writer *out)
 {
     if (*word == 'z') {
         for (unsigned long n = strtoul(word + 1, NULL, 10); n > 0; n--)
@@ -74,23 +73,29 @@ static const char *write_payload(const char *text, struct writer *out)
     while (*text != 0 && *text != ';' && *text != '!') {
         size_t length = strcspn(text, " ;\n!");
         if (length > 0)
-            write_word(text, length, out);
+            h2_script_write_word(text, length, out);
         text += length;
         text += strspn(text, " \n");
     }
     return text;
 }
 
+bool h2_script_type(const char *name, size_t length, uint8_t *type)
+{
+    for (size_t i = 0; i < array_count(types); i++) {
+        if (length == strlen(types[i].name) && starts(name, types[i].name)) {
+            *type = types[i].type;
+            return true;
+        }
+    }
+    return false;
+}
+
 static const char *read_type(const char *text, uint8_t *type)
 {
     size_t length = strcspn(text, "/");
-    for (size_t i = 0; i < array_count(types); i++) {
-        if (length == strlen(types[i].name) && starts(text, types[i].name)) {
-            *type = types[i].type;
-            return text + length;
-        }
-    }
-    *type = (uint8_t)strtoul(text, NULL, 16);
+    if (!h2_script_type(text, length, type))
+        *type = (uint8_t)strtoul(text, NULL, 16);
     return text + length;
 }
 

@@ -19,3 +19,9 @@ const char *h2_script_write(const char *text, struct writer *out);
 
 /* The next frame at R, its payload as a view. False: none complete. */
 bool h2_script_read(struct reader *r, struct h2_frame *frame, struct bytes *payload);
+
+/* One word of a payload, LENGTH characters long. */
+void h2_script_write_word(const char *word, size_t length, struct writer *out);
+
+/* By its name. False: there is no such frame. */
+bool h2_script_type(const char *name, size_t length, uint8_t *type);

@@ -1,13 +1,14 @@
 /*
- * Every script under tests/timelines/tcp is a test, named by its path. The folders of the eleven
- * states of RFC 9293 hold a script for every kind of segment that may arrive there; that none is
+ * Every script of a folder is a test, named by its path. Folders that form a matrix (the states of
+ * RFC 9293, of RFC 9113 5.1) hold a script for everything that may arrive there; that none is
  * missing is a test, too.
  *
- * test_timelines FOLDER complete       all, and that the matrix is complete
- * test_timelines FOLDER PART-OF-NAME   those scripts only
+ * test_timelines tcp|h2 FOLDER complete       all, and that the matrix is complete
+ * test_timelines tcp|h2 FOLDER PART-OF-NAME   those scripts only
  */
 #include "tests/support/cmocka.h"
-#include "tests/timelines/timeline.h"
+#include "tests/timelines/h2_timeline.h"
+#include "tests/timelines/tcp_timeline.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -21,31 +22,9 @@
 #define PATH_BYTES   512
 #define SUFFIX       ".tl"
 
-static const char *const states[] = {
-    "LISTEN",     "SYN_SENT", "SYN_RECEIVED", "ESTABLISHED", "FIN_WAIT_1", "FIN_WAIT_2",
-    "CLOSE_WAIT", "CLOSING",  "LAST_ACK",     "TIME_WAIT",   "CLOSED",
-};
-
-/* What may arrive in a state. */
-static const char *const arrivals[] = {
-    "syn_in_window",
-    "syn_out_of_window",
-    "syn_ack",
-    "ack_old",
-    "ack_duplicate",
-    "ack_new",
-    "ack_future",
-    "rst_exact",
-    "rst_in_window",
-    "rst_out_of_window",
-    "fin",
-    "data_in_window",
-    "data_before_window",
-    "data_after_window",
-    "data_overlapping_window",
-    "no_ack",
-};
-
+static const struct timeline_protocol *const protocols[] = {&tcp_timeline_protocol,
+                                                            &h2_timeline_protocol};
+static const struct timeline_protocol *protocol;
 static const char *root;
 static char names[SCRIPTS_MAX][PATH_BYTES]; /* below root */
 static uint32_t name_count;
@@ -70,11 +49,10 @@ static void run_script(void **state)
     script_load(name, text);
     if (strncmp(text, "\n# RFC ", 7) != 0 && strncmp(text, "\n# Not ", 7) != 0)
         fail_msg("%s: the first line does not say what an RFC demands", name);
-    uint32_t families = timeline_families(text);
-    if (families & 1)
-        timeline_run(name, text + 1, false);
-    if (families & 2)
-        timeline_run(name, text + 1, true);
+    uint32_t chosen = protocol->chosen(text);
+    for (uint32_t i = 0; protocol->variants[i] != NULL; i++)
+        if (chosen >> i & 1)
+            timeline_run(protocol, name, text + 1, i);
 }
 
 static bool is_there(const char *folder, const char *arrival)
@@ -84,15 +62,23 @@ static bool is_there(const char *folder, const char *arrival)
     return access(path, R_OK) == 0;
 }
 
+static uint32_t missing_of(const struct timeline_matrix *matrix)
+{
+    uint32_t missing = 0;
+    for (const char *const *folder = matrix->folders; *folder != NULL; folder++)
+        for (const char *const *arrival = matrix->arrivals; *arrival != NULL; arrival++)
+            if (!is_there(*folder, *arrival)) {
+                print_error("%s/%s%s is missing\n", *folder, *arrival, SUFFIX);
+                missing++;
+            }
+    return missing;
+}
+
 static void the_matrix_is_complete(void **state)
 {
     uint32_t missing = 0;
-    for (size_t i = 0; i < array_count(states); i++)
-        for (size_t j = 0; j < array_count(arrivals); j++)
-            if (!is_there(states[i], arrivals[j])) {
-                print_error("%s/%s%s is missing\n", states[i], arrivals[j], SUFFIX);
-                missing++;
-            }
+    for (size_t i = 0; protocol->matrices[i].folders != NULL; i++)
+        missing += missing_of(&protocol->matrices[i]);
     assert_int_equal(missing, 0);
 }
 
@@ -129,19 +115,29 @@ static void list_all(void)
     qsort(names, name_count, sizeof(names[0]), by_name);
 }
 
+static const struct timeline_protocol *protocol_of(const char *name)
+{
+    for (size_t i = 0; i < array_count(protocols); i++)
+        if (strcmp(protocols[i]->name, name) == 0)
+            return protocols[i];
+    return NULL;
+}
+
 int main(int argc, char **argv)
 {
     static struct CMUnitTest tests[SCRIPTS_MAX + 1];
     size_t count = 0;
-    if (argc != 3) {
-        fprintf(stderr, "usage: %s FOLDER complete|PART-OF-NAME\n", argv[0]);
+    protocol = argc == 4 ? protocol_of(argv[1]) : NULL;
+    if (protocol == NULL) {
+        fprintf(stderr, "usage: %s tcp|h2 FOLDER complete|PART-OF-NAME\n", argv[0]);
         return 2;
     }
-    root = argv[1];
-    bool complete = strcmp(argv[2], "complete") == 0;
+    root = argv[2];
+    const char *part = argv[3];
+    bool complete = strcmp(part, "complete") == 0;
     list_all();
     for (uint32_t i = 0; i < name_count; i++)
-        if (complete || strstr(names[i], argv[2]) != NULL)
+        if (complete || strstr(names[i], part) != NULL)
             tests[count++] = (struct CMUnitTest){
                 .name = names[i], .test_func = run_script, .initial_state = names[i]};
     if (complete)

@@ -1,47 +1,22 @@
 /*
- * timeline: TCP by scripts: a host with our stack, and a peer whose segments the script makes and
- * expects, over a clock moved by hand. What a script may say stands in tests/timelines/README.md.
+ * timeline: a protocol of ours by scripts: what a peer sends and what has to come of it, over a
+ * clock moved by hand. What a script may say stands in tests/timelines/README.md.
  *
- * timeline_text.c reads words, numbers and segments; timeline_run.c acts; test_timelines.c makes a
- * test of every script of a tree. A script that is wrong, or not fulfilled, fails the test with its
- * file and line.
+ * timeline_text.c reads words and numbers, timeline_run.c runs lines by the statements of a
+ * protocol, test_timelines.c makes a test of every script of a tree. A protocol is one struct
+ * timeline_protocol: tcp_timeline.h, h2_timeline.h. A script that is wrong, or not fulfilled, fails
+ * the test with its file and line.
  */
 #pragma once
 
-#include "tests/support/tcp_script.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
-#define TIMELINE_APPS  8
-#define TIMELINE_SEED  7u
-#define TIMELINE_WORDS 40
+#define TIMELINE_WORDS      40
+#define TIMELINE_LINE_BYTES 512
 
-/* The layer above a connection. */
-struct timeline_app {
-    struct tcp_conn *conn; /* NULL: let go, or not there yet */
-    uint32_t events;       /* since the script looked */
-    enum tcp_failure failure;
-    uint64_t received;
-    uint64_t queued;
-    uint64_t to_send; /* waits for room */
-    bool reads;       /* at once, all there is */
-};
-
-struct timeline {
-    struct tcp_script script;
-    const char *file;
-    int line;
-    bool is_open; /* the stack runs: no more `set` */
-    bool is_listening;
-    bool has_host_iss;
-    uint32_t host_iss; /* sequence number of our SYN; 0 while unknown */
-    uint32_t peer_iss;
-    uint16_t peer_window;
-    bool has_cookies;
-    uint32_t cookie_backlog; /* 0: cookies always */
-    uint32_t ecn;            /* 1: asked for */
-    uint64_t mark;           /* when the last segment was seen, or something was done */
-    struct timeline_app apps[TIMELINE_APPS];
-    uint32_t app_count;
-};
+struct timeline;
 
 /* The words of one line. */
 struct timeline_line {
@@ -50,29 +25,60 @@ struct timeline_line {
     uint32_t at; /* the next one to be read */
 };
 
-/* A segment as a script describes it; numbers are absolute. */
-struct timeline_segment {
-    uint8_t flags;
-    bool push; /* PSH was named: it has to be there */
-    bool has_seq;
-    bool has_ack;
-    bool has_window;
-    bool has_length;
-    bool has_mss;
-    bool has_scale;
-    bool has_sack_permitted;
-    bool has_timestamp;
-    bool no_timestamp;
-    bool has_echo;
-    bool no_sack;
-    bool congestion; /* a router marked it (RFC 3168 CE) */
-    uint32_t seq;
-    uint32_t ack;
-    uint32_t length;
-    uint16_t window;
-    uint64_t after_ns;  /* not before this, counted from the mark */
-    uint64_t within_ns; /* at the latest; 0: at once, or `after` */
-    struct tcp_options options;
+struct timeline_statement {
+    const char *name; /* NULL: behind the last one */
+    void (*run)(struct timeline *t, struct timeline_line *line);
+    bool in_head; /* before anything happens */
+};
+
+/* `reach NAME`: the lines that lead there; %s stands for what follows NAME. */
+struct timeline_way {
+    const char *name; /* NULL: behind the last one */
+    const char *state;
+    const char *text;
+};
+
+struct timeline_counter {
+    const char *name; /* NULL: behind the last one */
+    size_t offset;    /* of a uint64_t, from counters() */
+};
+
+/* `set NAME VALUE`; one of the two pointers. */
+struct timeline_setting {
+    const char *name;
+    uint32_t *number;
+    uint64_t *duration;
+};
+
+/* Folders that have to hold a script for each of the same arrivals; lists end with NULL. */
+struct timeline_matrix {
+    const char *const *folders; /* NULL: behind the last one */
+    const char *const *arrivals;
+};
+
+struct timeline_protocol {
+    const char *name;                /* of the folder with its scripts, too */
+    const char *const *variants;     /* a script runs once for each it names, at most 32 */
+    struct timeline *(*begin)(void); /* all as before a script; no stack runs yet */
+    void (*open)(struct timeline *t);
+    void (*end)(struct timeline *t); /* nothing may be left */
+    uint64_t (*now)(const struct timeline *t);
+    const char *(*state)(struct timeline *t); /* for `reach` */
+    const void *(*counters)(struct timeline *t);
+    uint32_t (*chosen)(const char *text);               /* which variants TEXT wants, a bit each */
+    const struct timeline_statement *const *statements; /* tables, ended by NULL */
+    const struct timeline_way *ways;
+    const struct timeline_counter *counter_names;
+    const struct timeline_matrix *matrices;
+};
+
+/* A script that runs; the first member of what a protocol keeps. */
+struct timeline {
+    const struct timeline_protocol *protocol;
+    const char *file;
+    int line;
+    uint32_t variant;
+    bool is_open; /* the stack runs: no more `set` */
 };
 
 /* Stop the test with file and line. */
@@ -90,22 +96,25 @@ const char *timeline_need(const struct timeline *t, struct timeline_line *line);
 /* Take the next word if it is WORD. */
 bool timeline_accept(struct timeline_line *line, const char *word);
 
+/* The number WORD begins with, modulo 2^32: it may be negative. */
+uint32_t timeline_number_of(const struct timeline *t, const char *word, char **end);
 uint32_t timeline_number(const struct timeline *t, struct timeline_line *line);
 /* 20us, 5ms, 3s, 2m. */
 uint64_t timeline_duration(const struct timeline *t, struct timeline_line *line);
 
-/* Flags and fields up to the end of the line; FROM_PEER: which side's numbers `seq` means. */
-void timeline_segment_read(const struct timeline *t, struct timeline_line *line, bool from_peer,
-                           struct timeline_segment *out);
-
-/* For messages. */
-void timeline_describe(const struct timeline *t, const struct script_segment *segment, char *out,
-                       size_t room);
+/* Add to OUT, which has ROOM bytes together. */
+void timeline_append(char *out, size_t room, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* ---- timeline_run.c ---- */
 
-/* Run a script over IPv4 or IPv6. */
-void timeline_run(const char *file, const char *text, bool v6);
+/* Run a script in one variant. */
+void timeline_run(const struct timeline_protocol *protocol, const char *file, const char *text,
+                  uint32_t variant);
 
-/* Which families the script names: bit 0 IPv4, bit 1 IPv6. */
-uint32_t timeline_families(const char *text);
+/* From now on the stack runs, if it did not before. */
+void timeline_open(struct timeline *t);
+
+/* `set NAME VALUE`, one of COUNT rows. */
+const struct timeline_setting *timeline_set(struct timeline *t, struct timeline_line *line,
+                                            const struct timeline_setting *rows, size_t count);
