@@ -424,6 +424,7 @@ static struct worker_limits limits_of(const struct config_limits *limits)
         .hpack_tables = limits->hpack_tables,
         .send_blocks = limits->send_blocks,
         .stall_timeout_ns = limits->client_stall_timeout_ns,
+        .idle_timeout_ns = limits->client_idle_timeout_ns,
         .upstream_max_age_ns = limits->upstream_max_age_ns,
     };
 }

@@ -132,7 +132,7 @@ struct h2_config {
     uint64_t window_budget_bytes;         /* by which all windows may grow, together */
     uint32_t header_list_bytes;           /* 16 KiB .. 64 KiB: decoded size we accept */
     uint64_t settings_timeout_ns;         /* SETTINGS unacknowledged */
-    uint64_t idle_timeout_ns;             /* server role: connection without streams */
+    uint64_t idle_timeout_ns;             /* server role: without streams; 0: for ever */
     uint64_t stall_timeout_ns;   /* server role: a client that takes nothing; 0: for ever */
     uint64_t preface_timeout_ns; /* server role: no complete preface and SETTINGS */
     int socket_id;

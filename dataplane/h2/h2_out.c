@@ -199,11 +199,13 @@ static enum h2_violation check_section(const struct h2_conn *conn, const struct 
 static void open_request(struct h2_stream *stream, const struct fields *fields)
 {
     struct h2_conn *conn = stream->conn;
-    struct bytes method;
+    struct bytes value = BYTES_NONE;
     stream->no_content =
-        fields_find(fields, FIELD_METHOD, &method) && bytes_equal_text(method, "HEAD");
+        fields_find(fields, FIELD_METHOD, &value) && bytes_equal_text(value, "HEAD");
+    bool has_priority = fields_find(fields, FIELD_PRIORITY, &value);
     conn->unsent_count--;
     h2_stream_number(stream, conn->next_id);
+    h2_priority_open(stream, has_priority, value);
     conn->next_id += 2;
     if (conn->next_id <= H2_STREAM_ID_MAX)
         return;

@@ -1,6 +1,6 @@
 /*
  * h2_priority: which stream goes first (RFC 9218): the `priority` field and PRIORITY_UPDATE say so,
- * h2_out asks. Server role; a client's requests take turns.
+ * h2_out asks. In the client role the field that we send says it of our own uploads.
  *
  * A connection has one list of ready streams for each urgency. The lowest urgency with a ready
  * stream is served; in it streams take turns frame by frame, but one whose client asked for it to
@@ -61,7 +61,7 @@ struct h2_stream *h2_ready_take(struct h2_conn *conn);
 
 bool h2_ready_is_empty(struct h2_conn *conn);
 
-/* A new stream: what PRIORITY_UPDATE said before, or else its own field; VALUE may be empty. */
+/* A stream has got its number: what PRIORITY_UPDATE said before, or else its own field, VALUE. */
 void h2_priority_open(struct h2_stream *stream, bool has_value, struct bytes value);
 
 /* PRIORITY_UPDATE for a stream that is open, or that may be opened. */

@@ -128,6 +128,9 @@ static struct h2_supply local_head(struct exchange *exchange)
     fields_add_token(head, FIELD_STATUS, bytes_of(digits, sizeof(digits)));
     fields_add_token(head, FIELD_CONTENT_TYPE, bytes_text("text/plain"));
     fields_add_token(head, FIELD_CACHE_STATUS, bytes_text(cache_status(exchange)));
+    if (exchange->local == LOCAL_OPTIONS) /* RFC 9110 9.3.7 */
+        fields_add_token(head, FIELD_ALLOW,
+                         bytes_text("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
     if (local_answer_retry_after(exchange))
         fields_add_token(head, FIELD_RETRY_AFTER, retry_after(exchange));
     count_status(exchange->engine, (uint8_t)(status / 100));

@@ -29,6 +29,7 @@ enum local_answer {
     LOCAL_BAD_REQUEST,
     LOCAL_NO_ROUTE,
     LOCAL_METHOD,
+    LOCAL_OPTIONS, /* max-forwards: 0: it was meant for us */
     LOCAL_HEADER_SIZE,
     LOCAL_NO_MEMORY,
     LOCAL_TIMEOUT,

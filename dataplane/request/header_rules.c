@@ -9,6 +9,9 @@
 #define HOST_TOLD_BYTES   200
 #define SCHEME_TOLD_BYTES 16
 
+/* What Max-Forwards is at most when it leaves here: no chain is longer (RFC 9110 7.6.2). */
+#define HOPS_MAX 255
+
 struct target {
     struct bytes method;
     struct bytes scheme;
@@ -43,6 +46,7 @@ enum forward {
     FORWARD_KEEP,
     FORWARD_DROP,          /* ends at this hop, or is said in another way */
     FORWARD_ONLY_TRAILERS, /* te: trailers (RFC 9113 8.2.2) */
+    FORWARD_ONE_HOP_LESS,  /* max-forwards of OPTIONS, for which only it has a meaning */
 };
 
 static enum forward forward_rule(enum field_token token)
@@ -62,6 +66,7 @@ static enum forward forward_rule(enum field_token token)
         [FIELD_TRANSFER_ENCODING] = FORWARD_DROP,
         [FIELD_UPGRADE] = FORWARD_DROP,
         [FIELD_TE] = FORWARD_ONLY_TRAILERS,
+        [FIELD_MAX_FORWARDS] = FORWARD_ONE_HOP_LESS,
     };
     return (enum forward)rules[token];
 }
@@ -79,8 +84,38 @@ static bool is_replaced(const struct snapshot_route *route, enum field_token tok
     return x_forwarded[token] && route->x_forwarded == FORWARD_REPLACE;
 }
 
+/* RFC 9110 7.6.2: digits, however many; what is more than HOPS_MAX is HOPS_MAX. */
+static bool read_hops(struct bytes value, uint32_t *out)
+{
+    *out = 0;
+    for (size_t i = 0; i < value.length; i++) {
+        if (value.data[i] < '0' || value.data[i] > '9')
+            return false;
+        *out = *out * 10 + (value.data[i] - '0');
+        *out = *out < HOPS_MAX + 1 ? *out : HOPS_MAX + 1;
+    }
+    return value.length > 0;
+}
+
+/* HOPS: of a request for which it has a meaning; 0: as it came. */
+static void forward_hops(struct fields *out, struct field field, uint32_t hops)
+{
+    uint8_t digits[3];
+    uint32_t left = hops - 1;
+    size_t at = sizeof(digits);
+    if (hops == 0) {
+        fields_add(out, field);
+        return;
+    }
+    do {
+        digits[--at] = (uint8_t)('0' + left % 10);
+        left /= 10;
+    } while (left > 0);
+    fields_add_token(out, FIELD_MAX_FORWARDS, bytes_of(digits + at, sizeof(digits) - at));
+}
+
 static void forward_fields(const struct snapshot_route *route, const struct fields *request,
-                           struct fields *out)
+                           uint32_t hops, struct fields *out)
 {
     uint32_t at = 0;
     struct field field;
@@ -89,8 +124,24 @@ static void forward_fields(const struct snapshot_route *route, const struct fiel
         if (rule == FORWARD_DROP || is_replaced(route, field.token) ||
             (rule == FORWARD_ONLY_TRAILERS && !bytes_equal_text(field.value, "trailers")))
             continue;
-        fields_add(out, field);
+        if (rule == FORWARD_ONE_HOP_LESS)
+            forward_hops(out, field, hops);
+        else
+            fields_add(out, field);
     }
+}
+
+/* How many hops OPTIONS may still make, this one included. False: it ends here, with ANSWER. */
+static bool may_go_on(const struct target *target, const struct fields *request, uint32_t *hops,
+                      enum local_answer *answer)
+{
+    struct bytes value = BYTES_NONE;
+    *hops = 0;
+    if (!bytes_equal_text(target->method, "OPTIONS") ||
+        !fields_find(request, FIELD_MAX_FORWARDS, &value))
+        return true;
+    *answer = read_hops(value, hops) ? LOCAL_OPTIONS : LOCAL_BAD_REQUEST;
+    return *answer == LOCAL_OPTIONS && *hops > 0;
 }
 
 /* CONNECT (RFC 9113 8.5) has no target of the usual form; TRACE would show backends' secrets. */
@@ -114,6 +165,10 @@ enum local_answer request_rules(const struct snapshot *snapshot, const struct fi
         return LOCAL_BAD_REQUEST;
     if (!path_is_usable(&target))
         return LOCAL_BAD_REQUEST;
+    enum local_answer answer = LOCAL_NONE;
+    uint32_t hops;
+    if (!may_go_on(&target, request, &hops, &answer))
+        return answer;
     bool server_wide = target.path.data[0] == '*'; /* RFC 9110 7.1: of the authority as a whole */
     *out_route =
         route_match(snapshot, target.authority, server_wide ? bytes_text("/") : target.path);
@@ -125,7 +180,7 @@ enum local_answer request_rules(const struct snapshot *snapshot, const struct fi
     fields_add_token(out_forwarded, FIELD_SCHEME, target.scheme);
     fields_add_token(out_forwarded, FIELD_AUTHORITY, authority);
     fields_add_token(out_forwarded, FIELD_PATH, target.path);
-    forward_fields(*out_route, request, out_forwarded);
+    forward_fields(*out_route, request, hops, out_forwarded);
     return out_forwarded->overflow ? LOCAL_HEADER_SIZE : LOCAL_NONE;
 }
 

@@ -23,9 +23,11 @@ struct local_answer_rule {
 #define COUNTER_AT(name) offsetof(struct request_counters, name)
 
 static const struct local_answer_rule rules[LOCAL_ANSWERS] = {
-    [LOCAL_BAD_REQUEST] = {400, "bad request target", COUNTER_AT(local_bad_request)},
+    [LOCAL_BAD_REQUEST] = {400, "bad request target or max-forwards",
+                           COUNTER_AT(local_bad_request)},
     [LOCAL_NO_ROUTE] = {404, "no route", COUNTER_AT(local_no_route)},
     [LOCAL_METHOD] = {501, "method not forwarded", COUNTER_AT(local_method)},
+    [LOCAL_OPTIONS] = {200, "this hop", COUNTER_AT(local_options)},
     [LOCAL_HEADER_SIZE] = {431, "header section too large", COUNTER_AT(local_header_size)},
     [LOCAL_NO_MEMORY] = {503, "overloaded", COUNTER_AT(local_no_memory)},
     [LOCAL_TIMEOUT] = {504, "request timeout", COUNTER_AT(local_timeout)},

@@ -48,6 +48,7 @@ struct worker_limits {
     uint32_t send_blocks;          /* 2 KiB of header being sent; 0: worker_default_send_blocks() */
     uint64_t upstream_max_age_ns;  /* of a connection to a backend; 0: an hour */
     uint64_t stall_timeout_ns;     /* a client that takes nothing; 0: for ever */
+    uint64_t idle_timeout_ns;      /* a client without requests; 0: for ever */
 };
 
 /*

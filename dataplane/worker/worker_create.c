@@ -111,7 +111,7 @@ static struct h2 *create_h2(struct worker *worker, const struct worker_config *c
         .window_budget_bytes = (uint64_t)limits->segments * limits->segment_bytes / 2,
         .header_list_bytes = limits->header_bytes,
         .settings_timeout_ns = 10 * CLOCK_S,
-        .idle_timeout_ns = 300 * CLOCK_S,
+        .idle_timeout_ns = limits->idle_timeout_ns,
         .stall_timeout_ns = limits->stall_timeout_ns,
         .preface_timeout_ns = 10 * CLOCK_S,
         .socket_id = config->socket_id,

@@ -183,6 +183,11 @@ class Site:
                 total += sum(requests.values()) if target is None else requests.get(target, 0)
         return total
 
+    def cancelled(self, target):
+        """When requests for TARGET were reset at the backends, in order."""
+        return sorted(moment for backend in self.backends.values()
+                      for moment in backend.counts()["cancelled"].get(target, ()))
+
     def open_requests(self):
         return sum(backend.counts()["open"] for backend in self.backends.values())
 

@@ -36,7 +36,7 @@ def with_workers(config, workers):
 class Weir:
     name = "weir"
     features = frozenset({"coalesce", "post-body", "failover", "store", "drain", "hang", "cookies",
-                          "http2-only"})
+                          "http2-only", "idle", "max-forwards"})
     drain_signal = signal.SIGTERM
     daemon = os.path.join(BUILD, "control", "weir")
     weirctl = os.path.join(BUILD, "control", "weirctl", "weirctl")
@@ -54,7 +54,8 @@ class Weir:
         self.config["state_dir"] = os.path.join(directory, "state")
         self.config["control"]["socket"] = os.path.join(directory, "control.sock")
         # Sooner than by default, so that cases can wait for it.
-        self.config.setdefault("limits", {})["client_stall_timeout"] = "10s"
+        limits = self.config.setdefault("limits", {})
+        limits["client_stall_timeout"] = limits["client_idle_timeout"] = "10s"
         os.makedirs(self.config["state_dir"], exist_ok=True)
         path = os.path.join(directory, "weir.json")
         with open(path, "w", encoding="utf-8") as file:

@@ -327,6 +327,29 @@ def a_window_that_never_opens(host):
     return peer
 
 
+def a_trickled_header_block(host):
+    """Slow headers: a block that grows a byte at a time and is never complete."""
+    peer = Peer(host)
+    select.select([peer.socket], [], [], 5)
+    peer.send(frame(SETTINGS, ACK))
+    peer.send(struct.pack(">I", 16000)[1:] + struct.pack(">BBI", HEADERS, END_STREAM, 1))
+    end = time.monotonic() + 30
+    while not peer.closed and time.monotonic() < end:
+        peer.send(b"\x40")
+        if select.select([peer.socket], [], [], 0.25)[0]:
+            peer.receive()
+    return peer
+
+
+def nothing_asked(host):
+    """Connects, is polite, and stays."""
+    peer = Peer(host)
+    peer.quiet_s = 15
+    select.select([peer.socket], [], [], 5)
+    peer.send(frame(SETTINGS, ACK))
+    return peer
+
+
 def half_a_preface(host):
     peer = Peer(host, preface=False)
     peer.send(PREFACE[:10])
@@ -342,7 +365,7 @@ BURDENS = (rapid_reset, continuation_flood, ping_flood, settings_flood, empty_da
            priority_flood, window_update_flood, hpack_bomb, huge_headers,
            more_streams_than_allowed, a_window_that_never_opens, half_a_preface,
            resets_made_by_us, padding_flood, priority_update_flood, unknown_frame_flood,
-           many_fields, much_header_memory)
+           many_fields, much_header_memory, a_trickled_header_block, nothing_asked)
 ATTACKS = {attack.__name__: attack for attack in VIOLATIONS + BURDENS}
 
 

@@ -14,7 +14,8 @@ Any path                  a short page; every answer carries `x-backend: NAME` a
 /headers                  the request's header fields as JSON, in order
 /trailers                 a body with trailer fields    /hints   a 103 before the answer
 /healthz                  200, or what /set said
-/counts                   {"name", "requests": {path with query: n}, "open", "connections"}
+/counts                   {"name", "requests": {path with query: n}, "open", "connections",
+                          "cancelled": {path with query: [when, on the clock of all processes]}}
 /reset                    forgets the counts            /set?health=CODE&delay_ms=M
 
 A first path segment /shared or /ask is ignored: routes with different rules reach the same pages.
@@ -29,6 +30,7 @@ import os
 import signal
 import socket
 import sys
+import time
 import urllib.parse
 
 import h2.errors
@@ -76,6 +78,7 @@ class Backend:
         self.health = 200
         self.delay_ms = 0
         self.counts = collections.Counter()
+        self.cancelled = collections.defaultdict(list)
         self.connections = set()
         self.pages = {"/echo": echo, "/slow": slow, "/bytes": send_bytes, "/stream": stream,
                       "/hang": hang, "/abort": abort, "/refuse": refuse, "/headers": headers_page,
@@ -167,6 +170,8 @@ class Connection(Endpoint):
     def stream_reset(self, event):
         task = self.tasks.get(event.stream_id)
         if task:
+            target = self.requests[event.stream_id].target
+            self.backend.cancelled[target].append(time.monotonic())
             task.cancel()
 
     def retire(self):
@@ -306,7 +311,7 @@ async def healthz(connection, request):
 
 async def counts(connection, request):
     backend = connection.backend
-    answer = {"name": backend.name, "requests": backend.counts,
+    answer = {"name": backend.name, "requests": backend.counts, "cancelled": backend.cancelled,
               "open": sum(len(c.tasks) for c in backend.connections) - 1,
               "connections": len(backend.connections) - 1}
     await connection.finish(request, json.dumps(answer).encode(), "application/json")
@@ -314,6 +319,7 @@ async def counts(connection, request):
 
 async def reset(connection, request):
     connection.backend.counts.clear()
+    connection.backend.cancelled.clear()
     connection.begin(request, end=True)
 
 

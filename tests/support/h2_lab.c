@@ -83,7 +83,7 @@ static struct h2_supply on_supply(struct h2_stream *stream, uint32_t max, uint64
     uint32_t place = place_of(stream);
     bool is_client = h2_stream_conn(stream)->role == H2_CLIENT;
     if (lab.owner.sent_headers[place])
-        return supply_body(place, is_client ? 0 : max);
+        return supply_body(place, is_client && lab.owner.uploads == NULL ? 0 : max);
     if (!is_client && !lab.owner.answer)
         return (struct h2_supply){.kind = H2_SUPPLY_NONE};
     lab.owner.sent_headers[place] = true;
@@ -96,6 +96,8 @@ static struct h2_supply on_supply(struct h2_stream *stream, uint32_t max, uint64
     fields_add_token(&fields, FIELD_SCHEME, bytes_text("https"));
     fields_add_token(&fields, FIELD_AUTHORITY, bytes_text("a"));
     fields_add_token(&fields, FIELD_PATH, bytes_text("/"));
+    if (lab.owner.uploads != NULL)
+        fields_add_token(&fields, FIELD_PRIORITY, bytes_text(lab.owner.uploads[place]));
     bool is_whole = lab.owner.requests == LAB_WHOLE ||
                     (lab.owner.requests == LAB_EVERY_OTHER && place % 2 == 0);
     return section(&fields, is_whole);

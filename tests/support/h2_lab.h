@@ -27,6 +27,7 @@ struct lab_owner {
     uint32_t sent_bytes[LAB_STREAMS];
     uint32_t body_bytes; /* of every answer */
     bool answer;         /* with headers, and a body if there is one */
+    const char *const *uploads; /* client role: requests have that body, and such `priority` */
     bool resets_at_once; /* in headers() */
     bool closes_at_once; /* in headers() */
     enum lab_requests requests;

@@ -35,6 +35,7 @@ const struct worker_limits world_limits = {
     .neighbours = 64,
     .header_bytes = 16 * 1024,
     .stall_timeout_ns = 60 * CLOCK_S,
+    .idle_timeout_ns = 300 * CLOCK_S,
 };
 
 /* Hosts listen at one queue, Weir at one a worker. */

@@ -18,6 +18,22 @@ def a_client_that_resets_a_download_frees_the_backend(site):
     all_ok(site.client(URL4 + "/", count=10), 10)
 
 
+@case(needs=("coalesce",))
+def a_cancellation_reaches_the_backend_at_once_or_after_the_linger(site):
+    """Both clients leave at about the same time; a GET that others may join goes on a while."""
+    lingering, plain = "/shared/hang?key=linger", "/hang?key=plain"
+    clients = [site.client_in_background(URL4 + lingering, "get", timeout=2, expect_abort=True),
+               site.client_in_background(URL4 + plain, "post", method="POST", timeout=2,
+                                         expect_abort=True)]
+    wait_until(lambda: site.counted(lingering) == site.counted(plain) == 1, 10, "both requests")
+    for client in clients:
+        all_ok(site.report_of(client), 1)
+    wait_until(lambda: site.cancelled(lingering) and site.cancelled(plain), 10,
+               "both to be cancelled")
+    expect(site.cancelled(plain) < site.cancelled(lingering), "the GET did not linger")
+    backends_idle(site)
+
+
 @case()
 def a_client_that_disconnects_during_a_download_frees_the_backend(site):
     for after in (0, 1, 100_000):

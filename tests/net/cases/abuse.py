@@ -29,6 +29,8 @@ TRIPS = {
     "many_fields": "header_fields_too_many",
     "much_header_memory": "header_memory_exceeded",
     "a_window_that_never_opens": "stream_stalled",
+    "a_trickled_header_block": "header_block_slow",
+    "nothing_asked": "idle_closed",
 }
 
 PROGRAM = os.path.join(SUPPORT, "h2_abuse.py")
@@ -73,6 +75,12 @@ def others_are_served_while_somebody_is_a_burden(site):
                f"not counted as {TRIPS.get(burden.__name__)}: {result}")
         all_ok(site.report_of(others, 60), 300)
     all_ok(site.client(URL4 + "/", count=100, connections=4), 100)
+
+
+@case(needs=("idle",))
+def whoever_asks_nothing_is_sent_away_in_good_order(site):
+    result = attack(site, "nothing_asked")
+    expect(result["closed"] and result["goaway"] == 0, f"not GOAWAY(NO_ERROR): {result}")
 
 
 @case(needs=("http2-only",))

@@ -43,6 +43,20 @@ def request_fields_arrive_at_the_backend(site):
         expect(field in fields, f"{field} is missing in {fields}")
 
 
+@case(needs=("max-forwards",))
+def max_forwards_of_options_counts_hops_and_trace_is_refused(site):
+    last = site.client(URL4 + "/headers", method="OPTIONS", header=["max-forwards:0"])
+    all_ok(last, 1)
+    expect("GET" in dict(last["headers"])["allow"], f"no allow in {last['headers']}")
+    equal(site.counted(), 0, "requests at the backends")
+    further = site.client(URL4 + "/headers", method="OPTIONS", header=["max-forwards:7"])
+    all_ok(further, 1)
+    expect(["max-forwards", "6"] in json.loads(further["body"]), f"not 6: {further['body']}")
+    for hops in ("0", "7"):
+        all_ok(site.client(URL4 + "/", method="TRACE", header=[f"max-forwards:{hops}"],
+                           expect_status=501), 1)
+
+
 @case()
 def statuses_pass_unchanged(site):
     for status in (204, 301, 404, 429, 500):

@@ -113,6 +113,26 @@ static void it_is_announced_that_old_priorities_are_not_used(void **state)
     lab_close();
 }
 
+static void our_own_uploads_go_in_the_order_that_their_field_says(void **state)
+{
+    static const char *const uploads[] = {"u=5, i", "u=1", "u=1", "u=3, i"};
+    struct h2_config config = lab_config();
+    lab_create(&config);
+    lab_open(H2_CLIENT);
+    lab_handshake();
+    lab.owner.requests = LAB_OPEN;
+    lab.owner.uploads = uploads;
+    lab_script("WINDOW_UPDATE/0/0 00ffffff");
+    lab_request(array_count(uploads)); /* the headers; without a body yet */
+    lab.owner.body_bytes = 2 * H2_FRAME_PAYLOAD_BYTES;
+    lab_forget_sent();
+    for (uint32_t i = 0; i < array_count(uploads); i++)
+        h2_stream_ready(lab.owner.streams[i]);
+    lab_flush();
+    assert_string_equal(order(), "11223300");
+    lab_close();
+}
+
 static void lower_urgency_numbers_go_first(void **state)
 {
     open_server();
@@ -278,6 +298,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_are_read_leniently),
         cmocka_unit_test(it_is_announced_that_old_priorities_are_not_used),
+        cmocka_unit_test(our_own_uploads_go_in_the_order_that_their_field_says),
         cmocka_unit_test(lower_urgency_numbers_go_first),
         cmocka_unit_test(those_that_share_take_turns),
         cmocka_unit_test(those_that_do_not_share_come_whole),

@@ -103,6 +103,45 @@ static void te_trailers_is_forwarded(void **state)
     assert_true(fields_find(&out, FIELD_TE, &value));
 }
 
+static void max_forwards_of_options_counts_the_hops(void **state)
+{
+    static const struct {
+        const char *method;
+        const char *sent;
+        enum local_answer answer;
+        const char *told;
+    } cases[] = {
+        {"OPTIONS", "0", LOCAL_OPTIONS, NULL},
+        {"OPTIONS", "000", LOCAL_OPTIONS, NULL},
+        {"OPTIONS", "1", LOCAL_NONE, "0"},
+        {"OPTIONS", "10", LOCAL_NONE, "9"},
+        {"OPTIONS", "255", LOCAL_NONE, "254"},
+        {"OPTIONS", "256", LOCAL_NONE, "255"},
+        {"OPTIONS", "99999999999999999999", LOCAL_NONE, "255"},
+        {"OPTIONS", "", LOCAL_BAD_REQUEST, NULL},
+        {"OPTIONS", "-1", LOCAL_BAD_REQUEST, NULL},
+        {"OPTIONS", "1x", LOCAL_BAD_REQUEST, NULL},
+        {"GET", "0", LOCAL_NONE, "0"},
+        {"GET", "x", LOCAL_NONE, "x"},
+        {"TRACE", "0", LOCAL_METHOD, NULL},
+    };
+    for (size_t i = 0; i < array_count(cases); i++) {
+        const struct pair request[FIELDS_MAX] = {{":method", cases[i].method},
+                                                 {":scheme", "http"},
+                                                 {":authority", "a"},
+                                                 {":path", "/"},
+                                                 {"max-forwards", cases[i].sent}};
+        uint8_t room[4096];
+        struct fields out;
+        struct bytes value = BYTES_NONE;
+        assert_int_equal(judge(request, &out, room, sizeof(room)), cases[i].answer);
+        if (cases[i].told == NULL)
+            continue;
+        assert_true(fields_find(&out, FIELD_MAX_FORWARDS, &value));
+        assert_true(bytes_equal_text(value, cases[i].told));
+    }
+}
+
 static void a_service_may_name_its_own_authority(void **state)
 {
     static const struct pair request[FIELDS_MAX] = {
@@ -241,6 +280,7 @@ int main(void)
         cmocka_unit_test(a_request_needs_a_usable_target),
         cmocka_unit_test(fields_that_end_at_this_hop_are_not_forwarded),
         cmocka_unit_test(te_trailers_is_forwarded),
+        cmocka_unit_test(max_forwards_of_options_counts_the_hops),
         cmocka_unit_test(a_service_may_name_its_own_authority),
         cmocka_unit_test(what_does_not_fit_is_431_at_every_size),
         cmocka_unit_test(backends_hear_of_the_client_as_the_route_says),
