@@ -197,6 +197,7 @@ struct config_limits {
     uint32_t coalesce_keys;  /* all workers together */
     uint64_t client_stall_timeout_ns; /* 60 s */
     uint64_t client_idle_timeout_ns;  /* 300 s */
+    uint64_t client_held_bytes;       /* 1 MiB */
     uint64_t upstream_max_age_ns;     /* 1 h */
     uint64_t drain_timeout_ns; /* SIGTERM, 30 s */
 };

@@ -425,6 +425,7 @@ static struct worker_limits limits_of(const struct config_limits *limits)
         .send_blocks = limits->send_blocks,
         .stall_timeout_ns = limits->client_stall_timeout_ns,
         .idle_timeout_ns = limits->client_idle_timeout_ns,
+        .client_held_bytes = limits->client_held_bytes,
         .upstream_max_age_ns = limits->upstream_max_age_ns,
     };
 }

@@ -231,6 +231,16 @@ bool branches_have_reached(const struct flight *flight, uint64_t position)
     return false;
 }
 
+bool branches_are_paused(const struct flight *flight)
+{
+    list_for_each (link, next, &flight->branches) {
+        const struct branch *branch = list_entry(link, struct branch, link);
+        if (!branch->was_deserted && !atomic_load_explicit(&branch->paused, memory_order_acquire))
+            return false;
+    }
+    return true;
+}
+
 uint64_t branches_position(const struct flight *flight)
 {
     uint64_t slowest = UINT64_MAX;
@@ -292,6 +302,7 @@ static enum admission admit(struct coalesce *coalesce, const struct mail *mail,
     flight_welcome(flight, join->deadline_ns);
     publish(branch);
     post_joined(branch);
+    flight_grant(flight, now);
     return ADMIT_OK;
 }
 

@@ -26,6 +26,8 @@
  *                                                             came before
  *   position         relay       release   owner     acquire  a number by itself
  *   deserted         relay       release   owner     acquire  set once, a bool by itself
+ *   paused           relay       release   owner     acquire  a bool by itself; when it turns false
+ *                                                             the owner is told to look
  *   deadline_ns      relay       release   owner     acquire  a number by itself
  *   progress_marked  both        acq_rel   both      acq_rel  see "marks"
  *   released_marked  both        acq_rel   both      acq_rel  see "marks"
@@ -82,6 +84,7 @@ struct branch {
     _Atomic uint64_t position;
     _Atomic uint64_t deadline_ns;
     _Atomic bool deserted;
+    _Atomic bool paused; /* nobody here should get more now */
 
     /* Written by both. */
     alignas(64) _Atomic bool progress_marked;
@@ -155,6 +158,9 @@ void branches_cut(struct flight *flight, uint64_t position, bool ahead);
 
 /* Whether a relay's slowest subscriber has got to POSITION. */
 bool branches_have_reached(const struct flight *flight, uint64_t position);
+
+/* No relay has a reader that should get more now: all are paused, and behind what has come. */
+bool branches_are_paused(const struct flight *flight);
 
 /* Where the slowest relay is, UINT64_MAX without any; the latest deadline of any, or 0. */
 uint64_t branches_position(const struct flight *flight);

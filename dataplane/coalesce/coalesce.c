@@ -400,15 +400,46 @@ struct segment *coalesce_text(struct coalesce *coalesce, struct bytes text)
     return segment;
 }
 
+/* A feed's readers are paused, or not any more, or one of those who are has read all there is. */
+static void paused_changed(struct feed *feed, uint64_t now)
+{
+    switch (feed->host) {
+    case FEED_OF_FLIGHT:
+        flight_readers_changed(flight_of_feed(feed), now);
+        return;
+    case FEED_OF_RELAY:
+        relay_tell_paused(relay_of_feed(feed));
+        return;
+    case FEED_OF_PACER:
+    case FEED_OF_NOBODY:
+        return;
+    }
+}
+
 void coalesce_advanced(struct subscriber *subscriber, uint64_t now)
 {
     struct feed *feed = subscriber->feed;
-    if (feed == NULL || feed->host >= FEED_OF_PACER || !feed_advanced(feed, subscriber))
+    if (feed == NULL || feed->host >= FEED_OF_PACER)
         return;
-    if (feed->host == FEED_OF_FLIGHT)
+    bool last = feed_advanced(feed, subscriber);
+    if (last && feed->host == FEED_OF_FLIGHT)
         flight_trim(flight_of_feed(feed), now);
-    else
+    else if (last)
         relay_trim(relay_of_feed(feed));
+    if (feed_is_paused(feed) && subscriber->told_position == feed->body.written_bytes)
+        paused_changed(feed, now);
+}
+
+void coalesce_pause(struct subscriber *subscriber, bool paused, uint64_t now)
+{
+    struct feed *home = subscriber->home;
+    if (subscriber->paused == paused)
+        return;
+    subscriber->paused = paused;
+    if (home == NULL)
+        return;
+    home->paused_count += paused ? 1 : UINT32_MAX;
+    paused_changed(home, now);
 }
 
 void coalesce_leave(struct subscriber *subscriber, uint64_t now)

@@ -93,6 +93,7 @@ struct feed {
     struct body body;
     struct list subscribers;
     uint32_t subscriber_count;
+    uint32_t paused_count; /* of them, see coalesce_pause() */
     /* Private to coalesce: see feed.h. */
     enum feed_host host;
     struct held_body *held; /* the request's body, while somebody may need it; NULL: none */
@@ -142,6 +143,7 @@ struct subscriber {
     uint64_t joined_at_bytes; /* body position of the flight when it joined */
     struct held_body *held;   /* its request's body, see coalesce_body_take(); NULL: none */
     bool interim_due;         /* C21: feed->interim came while it was here; the exchange clears it */
+    bool paused;              /* coalesce_pause(); before it subscribes it may be set directly */
     bool marked;              /* it is alone because of what was learned about its key (C8) */
     uint64_t retry_after_ns;  /* SUBSCRIBE_SHUT: how long still */
     /* Private to coalesce. */
@@ -280,6 +282,12 @@ bool coalesce_interim(const struct subscriber *subscriber, struct fields *into);
 
 /* The subscriber has sent bytes and moved its cursor: memory and windows may move on. */
 void coalesce_advanced(struct subscriber *subscriber, uint64_t now);
+
+/*
+ * For this subscriber more is held than for it should be, or no longer. While that is so of all
+ * who read a flight, its backend gets no credit until one of them has read all there is. O(1)
+ */
+void coalesce_pause(struct subscriber *subscriber, bool paused, uint64_t now);
 
 /* Leave the flight (rule C12). Harmless without one. The subscriber may subscribe again. */
 void coalesce_leave(struct subscriber *subscriber, uint64_t now);

@@ -30,6 +30,7 @@ void feed_add(struct feed *feed, struct subscriber *subscriber, enum subscriber_
     subscriber->interim_due = false;
     subscriber->deadline_ns = deadline_ns;
     feed->subscriber_count++;
+    feed->paused_count += subscriber->paused;
     feed->behind_count++;
 }
 
@@ -48,6 +49,7 @@ bool feed_remove(struct feed *feed, struct subscriber *subscriber)
     subscriber->home = NULL;
     subscriber->role = SUBSCRIBER_NONE;
     feed->subscriber_count--;
+    feed->paused_count -= subscriber->paused;
     return passes(feed, subscriber->told_position, UINT64_MAX);
 }
 
@@ -142,6 +144,7 @@ static void cut(struct feed *feed, struct feed *nowhere, struct subscriber *subs
     feed_remove(feed, subscriber);
     list_push_back(&nowhere->subscribers, &subscriber->link);
     nowhere->subscriber_count++;
+    nowhere->paused_count += subscriber->paused;
     subscriber->feed = nowhere;
     subscriber->home = nowhere;
     subscriber->role = SUBSCRIBER_JOINED;

@@ -23,6 +23,12 @@ bool feed_remove(struct feed *feed, struct subscriber *subscriber);
 /* The subscriber moved its cursor. True: it was the last one behind, feed_trim() has work. */
 bool feed_advanced(struct feed *feed, struct subscriber *subscriber);
 
+/* More is held for every one of its subscribers than should be, see coalesce_pause(). */
+static inline bool feed_is_paused(const struct feed *feed)
+{
+    return feed->subscriber_count > 0 && feed->paused_count == feed->subscriber_count;
+}
+
 /* Where the slowest subscriber is; the end of the body when there is none. O(subscribers). */
 uint64_t feed_slowest(const struct feed *feed);
 

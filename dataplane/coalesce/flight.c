@@ -295,6 +295,7 @@ void flight_join(struct flight *flight, struct subscriber *subscriber, uint64_t 
     flight_welcome(flight, deadline_ns);
     feed_add(&flight->feed, subscriber, SUBSCRIBER_JOINED, deadline_ns);
     held_body_swap(&subscriber->held, flight->feed.held);
+    flight_grant(flight, now);
     COALESCE_COUNT(flight->coalesce, joined_local);
 }
 

@@ -107,6 +107,7 @@ struct flight {
     uint64_t declared_bytes;
     uint64_t credit_owed; /* bytes taken in whose window has not been given back */
     struct list thirsty_link;
+    bool paused;  /* the clients of all who read it keep the window shut */
     bool pressed; /* a subscriber that is slow keeps the window shut */
     uint64_t pressed_at_ns;
     uint64_t pressed_for_ns; /* in all, before pressed_at_ns */
@@ -227,6 +228,12 @@ void flight_forget_head(struct flight *flight);
 
 /* Subscribers or branches moved on: let go of the body's front and reopen the window. */
 void flight_trim(struct flight *flight, uint64_t now);
+
+/*
+ * Its readers are paused, or not any more (coalesce_pause()). For those who may still come nothing
+ * is kept while all are.
+ */
+void flight_readers_changed(struct flight *flight, uint64_t now);
 
 /* Give window back as far as bounds allow. */
 void flight_grant(struct flight *flight, uint64_t now);

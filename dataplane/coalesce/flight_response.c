@@ -4,7 +4,8 @@
  * Truthfulness (C11): the feed ends well only if the backend ended the stream and a declared length
  * is met; anything else breaks the flight. Windows: the backend gets credit for bytes while at most
  * flight_bytes of them are held for somebody (ALONE_BYTES when it is for one only, whom more would
- * not make faster), and while payload memory is not low.
+ * not make faster), and while payload memory is not low, and not while more than enough is held for
+ * the clients of all who read it (coalesce_pause()).
  */
 #include "dataplane/coalesce/branch.h"
 #include "dataplane/coalesce/flight.h"
@@ -275,9 +276,12 @@ void flight_response_headers(struct attempt *attempt, const struct fields *field
 static void limit_prefix(struct flight *flight, uint64_t now)
 {
     struct coalesce_counters *counters = &flight->coalesce->counters;
-    if (flight->entry != NULL && !flight->in_shadow &&
-        flight->feed.body.written_bytes > flight->flight_bytes)
+    if (flight->entry == NULL || flight->in_shadow)
+        return;
+    if (flight->feed.body.written_bytes > flight->flight_bytes)
         flight_leave_table(flight, &counters->removed_prefix, now);
+    else if (flight->paused)
+        flight_leave_table(flight, &counters->removed_paused, now);
 }
 
 void flight_response_data(struct attempt *attempt, struct bytes bytes, bool end, uint64_t now)
@@ -295,7 +299,7 @@ void flight_response_data(struct attempt *attempt, struct bytes bytes, bool end,
         counter_add(&coalesce->counters.body_bytes, bytes.length);
         flight->credit_owed += bytes.length;
         limit_prefix(flight, now);
-        flight_grant(flight, now);
+        flight_readers_changed(flight, now);
         if (end)
             end_answer(flight, now);
         else
@@ -326,6 +330,21 @@ static uint64_t held_max(const struct flight *flight)
     return alone && flight->flight_bytes > ALONE_BYTES ? ALONE_BYTES : flight->flight_bytes;
 }
 
+/* All who read it are paused, and nobody has read to the end of what there is. */
+static bool is_paused(const struct flight *flight)
+{
+    const struct feed *feed = &flight->feed;
+    return flight_interest(flight) > 0 && feed->paused_count == feed->subscriber_count &&
+           branches_are_paused(flight) && !feed_has_reached(feed, feed->body.written_bytes);
+}
+
+static void set_paused(struct flight *flight, bool paused)
+{
+    if (paused && !flight->paused)
+        COALESCE_COUNT(flight->coalesce, windows_held_clients);
+    flight->paused = paused;
+}
+
 void flight_grant(struct flight *flight, uint64_t now)
 {
     const struct body *body = &flight->feed.body;
@@ -333,7 +352,8 @@ void flight_grant(struct flight *flight, uint64_t now)
         return;
     bool full = body->written_bytes - body->kept_from > held_max(flight);
     flight_press(flight, full, now);
-    if (full)
+    set_paused(flight, is_paused(flight));
+    if (full || flight->paused)
         return;
     if (payload_free(flight->coalesce) < flight->coalesce->payload_low) {
         be_thirsty(flight);
@@ -342,6 +362,12 @@ void flight_grant(struct flight *flight, uint64_t now)
     list_remove(&flight->thirsty_link);
     attempt_consumed(&flight->attempt, (uint32_t)flight->credit_owed);
     flight->credit_owed = 0;
+}
+
+void flight_readers_changed(struct flight *flight, uint64_t now)
+{
+    flight_grant(flight, now);
+    limit_prefix(flight, now);
 }
 
 void flight_trim(struct flight *flight, uint64_t now)

@@ -112,15 +112,30 @@ void relay_trim(struct relay *relay)
     mark_released(relay);
 }
 
+void relay_tell_paused(struct relay *relay)
+{
+    struct feed *feed = &relay->feed;
+    bool paused = feed_is_paused(feed) && !feed_has_reached(feed, feed->body.written_bytes);
+    if (relay->state != RELAY_LIVE ||
+        paused == atomic_load_explicit(&relay->branch->paused, memory_order_relaxed))
+        return;
+    atomic_store_explicit(&relay->branch->paused, paused, memory_order_release);
+    if (!paused)
+        mark_released(relay);
+}
+
 void relay_left(struct relay *relay, struct subscriber *subscriber, uint64_t now)
 {
     bool trim = feed_remove(&relay->feed, subscriber);
     if (relay->state != RELAY_LIVE || relay->guarded)
         return;
-    if (relay->feed.subscriber_count == 0)
+    if (relay->feed.subscriber_count == 0) {
         close_relay(relay);
-    else if (trim)
+        return;
+    }
+    if (trim)
         relay_trim(relay);
+    relay_tell_paused(relay);
 }
 
 /* --- joining --- */
@@ -167,9 +182,8 @@ static struct relay *ask(struct coalesce *coalesce, const struct relay_target *t
                          uint64_t deadline_ns, uint64_t now)
 {
     uint16_t owner = target->owner;
-    struct relay *relay = coalesce->joins_pending[owner] < JOINS_PENDING_MAX
-                              ? take(coalesce, target, now)
-                              : NULL;
+    struct relay *relay =
+        coalesce->joins_pending[owner] < JOINS_PENDING_MAX ? take(coalesce, target, now) : NULL;
     if (relay == NULL) {
         COALESCE_COUNT(coalesce, refused_bound);
         return NULL;
@@ -241,6 +255,7 @@ bool relay_join(struct coalesce *coalesce, const struct relay_target *target,
     }
     extend_deadline(relay, deadline_ns);
     feed_add(&relay->feed, subscriber, SUBSCRIBER_JOINED, deadline_ns);
+    relay_tell_paused(relay);
     COALESCE_COUNT(coalesce, joined_remote);
     return true;
 }
@@ -394,10 +409,13 @@ static void refuse_all(struct relay *relay, uint64_t now)
 /* Make up for those who left during the turn. RELAY may be dead after it. */
 static void end_turn(struct relay *relay)
 {
-    if (relay->feed.subscriber_count == 0)
+    if (relay->feed.subscriber_count == 0) {
         close_relay(relay);
-    else if (relay->feed.behind_count == 0)
+        return;
+    }
+    if (relay->feed.behind_count == 0)
         relay_trim(relay);
+    relay_tell_paused(relay);
 }
 
 /*

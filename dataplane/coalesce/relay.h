@@ -78,6 +78,9 @@ void relay_left(struct relay *relay, struct subscriber *subscriber, uint64_t now
 /* Subscribers moved on. */
 void relay_trim(struct relay *relay);
 
+/* Tell the owner whether anybody here should get more now. */
+void relay_tell_paused(struct relay *relay);
+
 void relay_mail_joined(struct coalesce *coalesce, const struct mail *mail, uint64_t now);
 void relay_mail_refused(struct coalesce *coalesce, const struct mail *mail, uint64_t now);
 void relay_mail_progress(struct coalesce *coalesce, const struct mail *mail, uint64_t now);

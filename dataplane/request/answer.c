@@ -239,7 +239,7 @@ static bool supply_interim(struct exchange *exchange, const struct feed *feed,
     return coalesce_interim(&exchange->subscriber, section);
 }
 
-struct h2_supply exchange_supply(struct exchange *exchange, uint32_t max, uint64_t now)
+static struct h2_supply supply(struct exchange *exchange, uint32_t max, uint64_t now)
 {
     if (exchange->local != LOCAL_NONE)
         return local_supply(exchange, max);
@@ -265,4 +265,12 @@ struct h2_supply exchange_supply(struct exchange *exchange, uint32_t max, uint64
         return feed_failed(exchange, feed, max, now);
     }
     check(!"a feed state");
+}
+
+struct h2_supply exchange_supply(struct exchange *exchange, uint32_t max, uint64_t now)
+{
+    struct h2_supply piece = supply(exchange, max, now);
+    if (piece.kind != H2_SUPPLY_RESET) /* with it the exchange is over */
+        account_update(exchange, now);
+    return piece;
 }

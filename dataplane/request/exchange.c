@@ -14,6 +14,7 @@ static struct exchange *exchange_of(struct subscriber *subscriber)
 
 static void subscriber_news(struct subscriber *subscriber, uint64_t now)
 {
+    account_update(exchange_of(subscriber), now);
     h2_stream_ready(exchange_of(subscriber)->stream);
 }
 
@@ -178,6 +179,7 @@ static struct exchange *take(struct client *client, struct h2_stream *stream, bo
     exchange->subscriber.ops = &subscriber_ops;
     timer_init(&exchange->deadline, deadline_passed, exchange);
     exchange_hold_init(exchange);
+    account_open(client, exchange);
     h2_stream_set_owner(stream, exchange);
     counter_add(&engine->counters.exchanges, 1);
     return exchange;
@@ -259,6 +261,7 @@ void exchange_end(struct exchange *exchange, uint64_t now)
 {
     struct request_engine *engine = exchange->engine;
     coalesce_leave(&exchange->subscriber, now);
+    account_close(exchange, now);
     exchange_hold_end(exchange);
     if (exchange->last_words != NULL)
         segment_drop(exchange->last_words);

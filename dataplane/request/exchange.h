@@ -8,6 +8,7 @@
 #pragma once
 
 #include "dataplane/h2/section.h"
+#include "dataplane/request/account.h"
 #include "dataplane/request/cut.h"
 #include "dataplane/request/request.h"
 
@@ -19,6 +20,7 @@ struct client {
     struct list link; /* engine->client_list, or leaving_list once shut down */
     struct request_engine *engine;
     struct h2_conn *conn;
+    struct account account; /* of what is held for it */
     uint8_t address_length;
     char address[CLIENT_ADDRESS_TEXT]; /* for x-forwarded-for */
 };
@@ -43,6 +45,8 @@ enum local_answer {
 struct exchange {
     struct subscriber subscriber;
     struct request_engine *engine;
+    struct client *client;
+    struct account_entry account;
     struct h2_stream *stream;
     struct timer deadline;
     struct fields forwarded;     /* the request as forwarded; kept while it may be sent again */

@@ -118,6 +118,7 @@ static struct client *take_client(struct request_engine *engine, const struct ip
         return NULL;
     char text[INET6_ADDRSTRLEN];
     *client = (struct client){.engine = engine};
+    account_init(&client->account);
     ip_address_format(address, text);
     client->address_length = (uint8_t)strlen(text);
     memcpy(client->address, text, client->address_length);

@@ -25,6 +25,8 @@ struct request_config {
     uint32_t connections_max;
     uint32_t exchanges_max;
     uint32_t header_bytes; /* largest request header section */
+    uint32_t segment_bytes;
+    uint64_t client_held_bytes; /* of responses, for one connection; 0: no bound */
     int socket_id;
 };
 

@@ -49,6 +49,7 @@ struct worker_limits {
     uint64_t upstream_max_age_ns;  /* of a connection to a backend; 0: an hour */
     uint64_t stall_timeout_ns;     /* a client that takes nothing; 0: for ever */
     uint64_t idle_timeout_ns;      /* a client without requests; 0: for ever */
+    uint64_t client_held_bytes;    /* of responses, for one client; 0: no bound */
 };
 
 /*

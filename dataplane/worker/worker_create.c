@@ -183,6 +183,8 @@ static struct request_engine *create_requests(struct worker *worker,
         .connections_max = config->limits.client_connections,
         .exchanges_max = config->limits.exchanges,
         .header_bytes = config->limits.header_bytes,
+        .segment_bytes = config->limits.segment_bytes,
+        .client_held_bytes = config->limits.client_held_bytes,
         .socket_id = config->socket_id,
     };
     return request_create(&requests);
