@@ -36,7 +36,7 @@ def with_workers(config, workers):
 class Weir:
     name = "weir"
     features = frozenset({"coalesce", "post-body", "failover", "store", "drain", "hang", "cookies",
-                          "http2-only", "idle", "max-forwards"})
+                          "http2-only", "idle", "max-forwards", "held-bytes"})
     drain_signal = signal.SIGTERM
     daemon = os.path.join(BUILD, "control", "weir")
     weirctl = os.path.join(BUILD, "control", "weirctl", "weirctl")

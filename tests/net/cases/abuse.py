@@ -4,11 +4,13 @@ import os
 import sys
 
 from case import all_ok, case, expect
-from edge_site import PYTHON, SUPPORT, URL4
+from edge_site import PYTHON, SUPPORT, URL4, wait_until
 from netlab import VIP4
 
 sys.path.insert(0, SUPPORT)
 from h2_abuse import BURDENS, VIOLATIONS                                   # noqa: E402
+
+MIB = 1 << 20
 
 # The counter by which Weir tells of each.
 TRIPS = {
@@ -29,6 +31,7 @@ TRIPS = {
     "many_fields": "header_fields_too_many",
     "much_header_memory": "header_memory_exceeded",
     "a_window_that_never_opens": "stream_stalled",
+    "much_asked_and_nothing_read": "connection_stalled",
     "a_trickled_header_block": "header_block_slow",
     "nothing_asked": "idle_closed",
 }
@@ -75,6 +78,33 @@ def others_are_served_while_somebody_is_a_burden(site):
                f"not counted as {TRIPS.get(burden.__name__)}: {result}")
         all_ok(site.report_of(others, 60), 300)
     all_ok(site.client(URL4 + "/", count=100, connections=4), 100)
+
+
+def stats_of(site, name):
+    return site.proxy.ctl("stats", name)["counters"][name]
+
+
+@case(needs=("held-bytes",), timeout_s=150)
+def what_is_held_for_a_client_that_reads_nothing_is_bounded(site):
+    """The bound, and a window of 64 KiB for each of 100 streams, in segments of 4 KiB."""
+    most = MIB + 100 * (65536 + 2 * 4096)
+    for attack_name in ("much_asked_and_nothing_read", "a_window_that_never_opens"):
+        paused = stats_of(site, "request.clients_paused")["sum"]
+        attacker = site.lab.spawn("clients", [PYTHON, PROGRAM, VIP4, attack_name], attack_name)
+        wait_until(lambda: stats_of(site, "request.clients_paused")["sum"] > paused, 20,
+                   "the attacker to be paused")
+        all_ok(site.client(URL4 + "/bytes?n=3000000&seed=b", count=10, connections=2,
+                           expect_size=3_000_000, expect_seed="b"), 10)
+        held = stats_of(site, "request.held_for_clients")["sum"]
+        expect(MIB // 2 < held <= most, f"{attack_name}: {held} bytes held")
+        objects = sum(worker["held_by_flights"]
+                      for worker in site.proxy.ctl("worker", "list")["workers"])
+        expect(objects * 4096 <= most + MIB, f"{objects} objects in use")
+        wait_until(lambda: not attacker.alive(), 60, "the attacker to be sent away")
+        wait_until(lambda: stats_of(site, "request.held_for_clients")["sum"] == 0, 20,
+                   "its memory to come back")
+    for worker in stats_of(site, "request.held_for_client_max")["workers"]:
+        expect(worker <= most, f"{worker} bytes held for one connection")
 
 
 @case(needs=("idle",))
