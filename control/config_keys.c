@@ -296,7 +296,7 @@ static const struct config_key limits_keys[] = {
     {"header_bytes", KEY_SIZE, KEY_RESTART, MEMBER(config_limits, header_bytes), .low = 4096,
      .high = 65536, .fallback = "\"16KiB\"", .help = "a header section, decoded"},
     LIMIT("hpack_tables", hpack_tables, 0, 8000000, "0",
-          "header compression states (5.8 KiB) of client connections, a worker, at most two each; 0: "
+          "header compression states (6.2 KiB) of client connections, a worker, at most two each; 0: "
           "8192 and one for eight connections, at most two each"),
     LIMIT("send_blocks", send_blocks, 0, 8000000, "0",
           "pieces (2 KiB) for headers on their way out, a worker; 0: 12288 and one for sixteen "

@@ -20,17 +20,45 @@ enum field_token {
 
 struct fields {
     uint8_t *data;
-    uint32_t capacity;  /* bytes at data */
-    uint32_t used;      /* bytes */
-    uint16_t count;     /* fields */
-    bool overflow;      /* something did not fit; sticky */
+    uint32_t capacity;   /* bytes at data */
+    uint32_t used;       /* bytes */
+    uint16_t count;      /* fields */
+    bool overflow;       /* something did not fit; sticky */
+    uint64_t present[2]; /* a bit for each token that was added: without it, there is none */
+};
+
+/* What a field is by itself, whatever message it stands in: field_form.h finds out. */
+enum field_form {
+    FORM_UNKNOWN, /* nobody has looked yet */
+    FORM_GOOD,
+    FORM_NAME_BAD,    /* no token in lower case: RFC 9113 8.2.1 */
+    FORM_VALUE_BAD,   /* a control character, or white space around it: RFC 9113 8.2.1 */
+    FORM_GRAMMAR_BAD, /* a good value, but not for this pseudo-header field, or for host */
 };
 
 struct field {
     enum field_token token;
-    bool never_index; /* RFC 7541 6.2.3: keep out of every compression table */
+    bool never_index;     /* RFC 7541 6.2.3: keep out of every compression table */
+    uint8_t static_index; /* the entry of RFC 7541 Appendix A that equals it; 0: none is known */
+    uint8_t form;         /* enum field_form */
+    uint32_t hash;        /* of name and value, as hpack_table.h makes it; 0: not known */
     struct bytes name;
     struct bytes value;
+};
+
+/*
+ * In the block a field is a head, then its name when it is not a listed one, then its value. Heads
+ * are not aligned. What is known of a field goes with it from the table it was decoded from to the
+ * one it is encoded with, so that a field that comes again is neither checked nor hashed again.
+ */
+struct field_head {
+    uint8_t token;
+    uint8_t never_index;
+    uint8_t static_index;
+    uint8_t form;
+    uint32_t hash;
+    uint32_t name_bytes; /* 0 when the token tells the name; at most 64 KiB */
+    uint32_t value_bytes;
 };
 
 /*
@@ -38,7 +66,10 @@ struct field {
  * than RFC 9113 6.5.2 counts (name + value + 32): a header list whose size is at most N always fits
  * into a block of N bytes.
  */
-#define FIELD_HEAD_BYTES 8
+#define FIELD_HEAD_BYTES sizeof(struct field_head)
+
+/* The name of a token; that of FIELD_OTHER is empty. */
+extern const struct bytes field_names[FIELD_TOKENS];
 
 void fields_init(struct fields *fields, void *data, uint32_t capacity);
 
@@ -50,11 +81,38 @@ void fields_init(struct fields *fields, void *data, uint32_t capacity);
 void fields_add(struct fields *fields, struct field field);
 
 /*
- * The free memory in which the texts of the next field end up: its name when it is FIELD_OTHER, then
- * its value. What makes texts can make them here, and fields_add() need not copy. The writer has
- * failed already when no field can be added.
+ * The free memory in which the texts of the next field end up: its name when it is FIELD_OTHER,
+ * then its value. What makes texts can make them here, and fields_add() need not copy. The writer
+ * has failed already when no field can be added.
  */
 struct writer fields_room(const struct fields *fields);
+
+/*
+ * Append a field whose texts the caller then copies to where this says: head->name_bytes, which is
+ * 0 unless the token is FIELD_OTHER, and head->value_bytes in one piece. NULL: it does not fit, and
+ * `overflow` is set.
+ */
+static inline uint8_t *fields_append(struct fields *fields, const struct field_head *head)
+{
+    size_t bytes = sizeof(*head) + head->name_bytes + (size_t)head->value_bytes;
+    if (fields->overflow || fields->count == UINT16_MAX || head->name_bytes > UINT16_MAX ||
+        bytes > fields->capacity - fields->used) {
+        fields->overflow = true;
+        return NULL;
+    }
+    uint8_t *place = fields->data + fields->used;
+    memcpy(place, head, sizeof(*head));
+    fields->used += (uint32_t)bytes;
+    fields->count++;
+    fields->present[head->token / 64] |= 1ULL << head->token % 64;
+    return place + sizeof(*head);
+}
+
+/* Free bytes in the block. */
+static inline uint32_t fields_left(const struct fields *fields)
+{
+    return fields->capacity - fields->used;
+}
 
 /* Append by token (not FIELD_OTHER); the name comes from the table. */
 void fields_add_token(struct fields *fields, enum field_token token, struct bytes value);
@@ -68,8 +126,40 @@ enum field_token field_token_of(struct bytes name);
 /* The name of a token other than FIELD_OTHER. */
 struct bytes field_name(enum field_token token);
 
-/* Walk: `at` starts at 0; false after the last field. */
-bool fields_next(const struct fields *fields, uint32_t *at, struct field *out);
+/* The texts of a field, name_bytes and value_bytes of them, behind its head. */
+static inline void field_read(const uint8_t *at, struct field_head *head, struct field *out)
+{
+    memcpy(head, at, sizeof(*head));
+    const uint8_t *text = at + sizeof(*head);
+    *out = (struct field){
+        .token = (enum field_token)head->token,
+        .never_index = head->never_index != 0,
+        .static_index = head->static_index,
+        .form = head->form,
+        .hash = head->hash,
+        .name = head->token == FIELD_OTHER ? bytes_of(text, head->name_bytes)
+                                           : field_names[head->token],
+        .value = bytes_of(text + head->name_bytes, head->value_bytes),
+    };
+}
 
-/* The first field with the token; false when there is none. O(fields). */
+/* Walk: `at` starts at 0; false after the last field. */
+static inline bool fields_next(const struct fields *fields, uint32_t *at, struct field *out)
+{
+    if (*at >= fields->used)
+        return false;
+    struct field_head head;
+    field_read(fields->data + *at, &head, out);
+    *at += (uint32_t)sizeof(head) + head.name_bytes + head.value_bytes;
+    return true;
+}
+
+/* False: there is no field with this token. True: there may be. */
+static inline bool fields_may_have(const struct fields *fields, enum field_token token)
+{
+    return (fields->present[token / 64] >> (token % 64) & 1) != 0;
+}
+
+/* The first field with the token; false when there is none. O(fields), O(1) for most absent ones.
+ */
 bool fields_find(const struct fields *fields, enum field_token token, struct bytes *out_value);

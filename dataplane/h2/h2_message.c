@@ -1,5 +1,7 @@
 #include "dataplane/h2/h2_message.h"
 
+#include "dataplane/h2/field_form.h"
+
 /* What a listed name needs beyond ordinary fields. */
 enum name_class {
     NAME_ORDINARY,
@@ -29,104 +31,6 @@ static const uint8_t name_classes[FIELD_TOKENS] = {
     [FIELD_HOST] = NAME_HOST,
 };
 
-/* Sets of characters a byte may belong to. */
-enum char_set {
-    CHAR_NAME = 1 << 0,   /* RFC 9110 5.6.2 token, lower case */
-    CHAR_METHOD = 1 << 1, /* token */
-    CHAR_PATH = 1 << 2,   /* RFC 3986 path and query, and what clients send unescaped; no space */
-    CHAR_HOST = 1 << 3,   /* RFC 3986 host and port; no userinfo */
-    CHAR_SCHEME = 1 << 4, /* RFC 3986 3.1 */
-};
-
-#define TOKEN  (CHAR_NAME | CHAR_METHOD)
-#define LETTER (CHAR_METHOD | CHAR_PATH | CHAR_HOST | CHAR_SCHEME)
-#define BOTH   (CHAR_PATH | CHAR_HOST)
-
-static const uint8_t char_sets[256] = {
-    ['a' ... 'z'] = CHAR_NAME | LETTER,
-    ['A' ... 'Z'] = LETTER,
-    ['0' ... '9'] = CHAR_NAME | LETTER,
-    ['!'] = TOKEN | BOTH,
-    ['"'] = CHAR_PATH,
-    ['#'] = TOKEN,
-    ['$'] = TOKEN | BOTH,
-    ['%'] = TOKEN | BOTH,
-    ['&'] = TOKEN | BOTH,
-    ['\''] = TOKEN | BOTH,
-    ['('] = BOTH,
-    [')'] = BOTH,
-    ['*'] = TOKEN | BOTH,
-    ['+'] = TOKEN | BOTH | CHAR_SCHEME,
-    [','] = BOTH,
-    ['-'] = TOKEN | BOTH | CHAR_SCHEME,
-    ['.'] = TOKEN | BOTH | CHAR_SCHEME,
-    ['/'] = CHAR_PATH,
-    [':'] = BOTH,
-    [';'] = BOTH,
-    ['<'] = CHAR_PATH,
-    ['='] = BOTH,
-    ['>'] = CHAR_PATH,
-    ['?'] = CHAR_PATH,
-    ['@'] = CHAR_PATH,
-    ['['] = BOTH,
-    ['\\'] = CHAR_PATH,
-    [']'] = BOTH,
-    ['^'] = TOKEN | CHAR_PATH,
-    ['_'] = TOKEN | BOTH,
-    ['`'] = TOKEN | CHAR_PATH,
-    ['{'] = CHAR_PATH,
-    ['|'] = TOKEN | CHAR_PATH,
-    ['}'] = CHAR_PATH,
-    ['~'] = TOKEN | BOTH,
-    [0x80 ... 0xff] = CHAR_PATH,
-};
-
-static bool all_in(struct bytes text, enum char_set set)
-{
-    uint8_t all = 0xff;
-    for (size_t i = 0; i < text.length; i++)
-        all &= char_sets[text.data[i]];
-    return (all & set) != 0;
-}
-
-#define EVERY_BYTE(byte) (0x0101010101010101ull * (byte))
-
-/* Eight bytes at a time: does one of them lie below 0x20, or is it 0x7f? May err towards yes. */
-static inline bool may_have_control(uint64_t eight)
-{
-    uint64_t below_space = (eight - EVERY_BYTE(0x20)) & ~eight;
-    uint64_t flipped = eight ^ EVERY_BYTE(0x7f);
-    uint64_t is_del = (flipped - EVERY_BYTE(0x01)) & ~flipped;
-    return ((below_space | is_del) & EVERY_BYTE(0x80)) != 0;
-}
-
-static bool has_control(const uint8_t *bytes, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if ((bytes[i] < 0x20 && bytes[i] != '\t') || bytes[i] == 0x7f)
-            return true;
-    return false;
-}
-
-/* RFC 9110 5.5, RFC 9113 8.2.1: no control character but a tab inside, no space around. */
-static bool value_is_good(struct bytes value)
-{
-    if (value.length == 0)
-        return true;
-    uint8_t first = value.data[0];
-    uint8_t last = value.data[value.length - 1];
-    if (first == ' ' || first == '\t' || last == ' ' || last == '\t')
-        return false;
-    size_t i = 0;
-    for (; i + 8 <= value.length; i += 8) {
-        uint64_t eight;
-        memcpy(&eight, value.data + i, sizeof(eight));
-        if (may_have_control(eight) && has_control(value.data + i, 8))
-            return false;
-    }
-    return !has_control(value.data + i, value.length - i);
-}
-
 /* All fields of a section, looked at once. */
 struct scan {
     struct h2_message *out;
@@ -134,10 +38,12 @@ struct scan {
     struct bytes host;
     bool regular_seen;
     bool length_seen;
+    bool host_is_bad;
+    uint8_t pseudo_forms[FIELD_PROTOCOL + 1]; /* enum field_form, by token */
 };
 
 static enum h2_violation scan_pseudo(struct scan *scan, const struct field *field,
-                                     enum name_class wanted)
+                                     enum field_form form, enum name_class wanted)
 {
     if (wanted == NAME_ORDINARY)
         return H2_VIOLATION_pseudo_in_trailers;
@@ -148,6 +54,7 @@ static enum h2_violation scan_pseudo(struct scan *scan, const struct field *fiel
     if (scan->pseudo[field->token].data != NULL)
         return H2_VIOLATION_pseudo_repeated;
     scan->pseudo[field->token] = field->value;
+    scan->pseudo_forms[field->token] = (uint8_t)form;
     return H2_VIOLATION_none;
 }
 
@@ -168,7 +75,7 @@ static enum h2_violation scan_length(struct scan *scan, struct bytes value)
 }
 
 static enum h2_violation scan_listed(struct scan *scan, const struct field *field,
-                                     enum name_class class)
+                                     enum field_form form, enum name_class class)
 {
     switch (class) {
     case NAME_CONNECTION:
@@ -181,6 +88,7 @@ static enum h2_violation scan_listed(struct scan *scan, const struct field *fiel
         if (scan->host.data != NULL)
             return H2_VIOLATION_authority_bad;
         scan->host = field->value;
+        scan->host_is_bad = form == FORM_GRAMMAR_BAD;
         return H2_VIOLATION_none;
     case NAME_ORDINARY:
     case NAME_PSEUDO_REQUEST:
@@ -191,19 +99,30 @@ static enum h2_violation scan_listed(struct scan *scan, const struct field *fiel
     return H2_VIOLATION_none;
 }
 
+_Static_assert(FIELD_OTHER == 0 && FIELD_PROTOCOL == 6, "pseudo-header fields come first");
+
+static bool is_pseudo(const struct field *field)
+{
+    if (field->token != FIELD_OTHER)
+        return field->token <= FIELD_PROTOCOL;
+    return field->name.length > 0 && field->name.data[0] == ':';
+}
+
 static enum h2_violation scan_field(struct scan *scan, const struct field *field,
                                     enum name_class wanted)
 {
     scan->out->list_bytes += field->name.length + field->value.length + 32;
-    if (!value_is_good(field->value))
+    enum field_form form = (enum field_form)field->form;
+    if (form == FORM_UNKNOWN)
+        form = field_form_of(field->token, field->name, field->value);
+    if (form == FORM_VALUE_BAD)
         return H2_VIOLATION_value_bad;
-    if (field->name.length > 0 && field->name.data[0] == ':')
-        return scan_pseudo(scan, field, wanted);
+    if (is_pseudo(field))
+        return scan_pseudo(scan, field, form, wanted);
     scan->regular_seen = true;
-    if (field->token != FIELD_OTHER)
-        return scan_listed(scan, field, (enum name_class)name_classes[field->token]);
-    return field->name.length > 0 && all_in(field->name, CHAR_NAME) ? H2_VIOLATION_none
-                                                                    : H2_VIOLATION_name_bad;
+    if (form == FORM_NAME_BAD)
+        return H2_VIOLATION_name_bad;
+    return scan_listed(scan, field, form, (enum name_class)name_classes[field->token]);
 }
 
 /* WANTED is the class of pseudo-headers that belong there, NAME_ORDINARY: none do. */
@@ -241,6 +160,11 @@ static bool equal_without_case(struct bytes a, struct bytes b)
     return true;
 }
 
+static bool is_bad(const struct scan *scan, enum field_token pseudo)
+{
+    return scan->pseudo_forms[pseudo] == FORM_GRAMMAR_BAD;
+}
+
 /* RFC 9113 8.3.1: one of them is there, both name the same, and userinfo is in neither. */
 static bool authority_is_good(const struct scan *scan)
 {
@@ -248,9 +172,7 @@ static bool authority_is_good(const struct scan *scan)
     struct bytes host = scan->host;
     if (authority.data == NULL && host.data == NULL)
         return false;
-    if (authority.data != NULL && (authority.length == 0 || !all_in(authority, CHAR_HOST)))
-        return false;
-    if (host.data != NULL && (host.length == 0 || !all_in(host, CHAR_HOST)))
+    if (is_bad(scan, FIELD_AUTHORITY) || scan->host_is_bad)
         return false;
     if (authority.data == NULL || host.data == NULL || equal_without_case(authority, host))
         return true;
@@ -258,18 +180,13 @@ static bool authority_is_good(const struct scan *scan)
     return equal_without_case(without_port(authority, port), without_port(host, port));
 }
 
-static bool scheme_is_good(struct bytes scheme)
+/* `*` is for OPTIONS alone. RFC 9110 7.1 */
+static bool path_is_good(const struct scan *scan)
 {
-    return scheme.length > 0 && all_in(scheme, CHAR_SCHEME) && (scheme.data[0] | 0x20) >= 'a' &&
-           (scheme.data[0] | 0x20) <= 'z';
-}
-
-/* Absolute path, or `*` for OPTIONS. */
-static bool path_is_good(struct bytes path, struct bytes method)
-{
-    if (bytes_equal_text(path, "*"))
-        return bytes_equal_text(method, "OPTIONS");
-    return path.length > 0 && path.data[0] == '/' && all_in(path, CHAR_PATH);
+    if (is_bad(scan, FIELD_PATH))
+        return false;
+    return scan->pseudo[FIELD_PATH].data[0] == '/' ||
+           bytes_equal_text(scan->pseudo[FIELD_METHOD], "OPTIONS");
 }
 
 /* RFC 9113 8.5; extended CONNECT (RFC 8441) is not announced. */
@@ -291,15 +208,15 @@ enum h2_violation h2_message_request(const struct fields *fields, struct h2_mess
     struct bytes method = scan.pseudo[FIELD_METHOD];
     if (method.data == NULL)
         return H2_VIOLATION_pseudo_missing;
-    if (method.length == 0 || !all_in(method, CHAR_METHOD))
+    if (is_bad(&scan, FIELD_METHOD))
         return H2_VIOLATION_method_bad;
     if (bytes_equal_text(method, "CONNECT"))
         return connect_request(&scan);
     if (scan.pseudo[FIELD_SCHEME].data == NULL || scan.pseudo[FIELD_PATH].data == NULL)
         return H2_VIOLATION_pseudo_missing;
-    if (!scheme_is_good(scan.pseudo[FIELD_SCHEME]))
+    if (is_bad(&scan, FIELD_SCHEME))
         return H2_VIOLATION_scheme_bad;
-    if (!path_is_good(scan.pseudo[FIELD_PATH], method))
+    if (!path_is_good(&scan))
         return H2_VIOLATION_path_bad;
     return authority_is_good(&scan) ? H2_VIOLATION_none : H2_VIOLATION_authority_bad;
 }

@@ -1,4 +1,6 @@
 #include "dataplane/base/check.h"
+#include "dataplane/base/copy.h"
+#include "dataplane/h2/field_form.h"
 #include "dataplane/h2/hpack.h"
 #include "dataplane/h2/hpack_huffman.h"
 #include "dataplane/h2/hpack_static.h"
@@ -94,7 +96,7 @@ static bool name_at_index(const struct hpack_decoder *decoder, uint32_t index, s
                           struct field *field)
 {
     if (index <= HPACK_STATIC_ENTRIES) {
-        field->token = hpack_static_table[index].token;
+        field->token = (enum field_token)hpack_static_table[index].head.token;
         field->name = field_name(field->token);
         return true;
     }
@@ -105,35 +107,44 @@ static bool name_at_index(const struct hpack_decoder *decoder, uint32_t index, s
     return true;
 }
 
+static void append_static(struct fields *out, uint32_t index)
+{
+    const struct hpack_static_entry *entry = &hpack_static_table[index];
+    uint8_t *place = fields_append(out, &entry->head);
+    if (place == NULL)
+        return;
+    if (fields_left(out) >= HPACK_STATIC_VALUE)
+        memcpy(place, entry->value, HPACK_STATIC_VALUE); /* the padding is overwritten next */
+    else
+        memcpy(place, entry->value, entry->head.value_bytes);
+}
+
 /*
  * RFC 7541 6.1. A field that no longer fits is not even copied, so that a block of references to
  * one large entry costs no more than its own length and OUT.
  */
-static enum hpack_result decode_indexed(const struct hpack_decoder *decoder, struct reader *in,
-                                        struct fields *out)
+static inline enum hpack_result append_indexed(const struct hpack_decoder *decoder, uint32_t index,
+                                               struct fields *out)
 {
-    uint32_t index;
-    enum hpack_result result = read_integer(in, 7, &index);
-    if (result != HPACK_OK)
-        return result;
     if (index == 0)
         return HPACK_BAD_INDEX;
     if (index <= HPACK_STATIC_ENTRIES) {
-        const struct hpack_static_entry *entry = &hpack_static_table[index];
-        fields_add_token(out, entry->token, entry->value);
+        append_static(out, index);
         return HPACK_OK;
     }
     index -= HPACK_STATIC_ENTRIES + 1;
     if (decoder->table == NULL || index >= decoder->table->count)
         return HPACK_BAD_INDEX;
-    struct writer room = fields_room(out);
-    struct field field = {.token = FIELD_OTHER};
-    if (!room.failed)
-        hpack_table_field(decoder->table, index, &room, &field);
-    out->overflow = out->overflow || room.failed;
-    if (!out->overflow)
-        fields_add(out, field);
+    hpack_table_append(decoder->table, index, out);
     return HPACK_OK;
+}
+
+static enum hpack_result decode_indexed(const struct hpack_decoder *decoder, struct reader *in,
+                                        struct fields *out)
+{
+    uint32_t index;
+    enum hpack_result result = read_integer(in, 7, &index);
+    return result == HPACK_OK ? append_indexed(decoder, index, out) : result;
 }
 
 /* RFC 7541 6.2 after the choice of representation: an index or a name, and a value. */
@@ -159,7 +170,7 @@ static void clear_table(struct hpack_decoder *decoder)
 }
 
 /* RFC 7541 4.4: an entry larger than the table leaves it empty, which is no error. */
-static enum hpack_result enter_table(struct hpack_decoder *decoder, const struct field *field)
+static enum hpack_result enter_table(struct hpack_decoder *decoder, struct field *field)
 {
     if (hpack_entry_bytes(field) > decoder->size_bytes) {
         clear_table(decoder);
@@ -169,7 +180,9 @@ static enum hpack_result enter_table(struct hpack_decoder *decoder, const struct
         decoder->table = hpack_table_demand(decoder->tables);
     if (decoder->table == NULL)
         return HPACK_NO_MEMORY;
-    hpack_table_add(decoder->table, decoder->size_bytes, field, (struct hpack_key){0});
+    field->form = (uint8_t)field_form_of(field->token, field->name, field->value);
+    field->hash = hpack_hash_of(field);
+    hpack_table_add(decoder->table, decoder->size_bytes, field);
     return HPACK_OK;
 }
 
@@ -215,15 +228,21 @@ static enum hpack_result decode_literal(struct hpack_decoder *decoder, struct re
         out->overflow = true;
         return decode_unwanted(decoder, in, prefix_bits, enter);
     }
+    if (enter)
+        result = enter_table(decoder, &field);
     fields_add(out, field);
-    return enter ? enter_table(decoder, &field) : HPACK_OK;
+    return result;
 }
 
-/* One octet at least is there. */
-static enum hpack_result decode_field(struct hpack_decoder *decoder, struct reader *in,
-                                      struct fields *out)
+/* One octet at least is there. Most often it is an index, whole. */
+static inline enum hpack_result decode_field(struct hpack_decoder *decoder, struct reader *in,
+                                             struct fields *out)
 {
     uint8_t first = *in->at;
+    if (first > 0x80 && first < 0xff) {
+        in->at++;
+        return append_indexed(decoder, first & 0x7f, out);
+    }
     if ((first & 0x80) != 0)
         return decode_indexed(decoder, in, out);
     if ((first & 0xe0) == 0x20) /* a size update, but not at the start */

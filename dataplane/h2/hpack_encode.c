@@ -18,7 +18,7 @@
 
 enum table_rule {
     TABLE_ENTER, /* may become an entry */
-    TABLE_SKIP,  /* the value is not likely to come again */
+    TABLE_SKIP,  /* the value is not likely to come again: only when it has */
     TABLE_NEVER, /* a secret: RFC 7541 7.1.3 */
 };
 
@@ -107,18 +107,24 @@ void hpack_encoder_limit(struct hpack_encoder *encoder, uint32_t limit_bytes)
         encoder->lowest_bytes = limit;
 }
 
-/* RFC 7541 5.1 */
-static void write_integer(struct writer *out, uint8_t flag, uint32_t prefix_bits, size_t value)
+/* RFC 7541 5.1, when VALUE does not fit into the prefix. */
+static void write_long_integer(struct writer *out, uint8_t flag, size_t prefix_max, size_t value)
 {
-    size_t prefix_max = (1U << prefix_bits) - 1;
-    if (value < prefix_max) {
-        writer_u8(out, (uint8_t)(flag | value));
-        return;
-    }
     writer_u8(out, (uint8_t)(flag | prefix_max));
     for (value -= prefix_max; value >= 0x80; value >>= 7)
         writer_u8(out, (uint8_t)(0x80 | (value & 0x7f)));
     writer_u8(out, (uint8_t)value);
+}
+
+/* RFC 7541 5.1 */
+static inline void write_integer(struct writer *out, uint8_t flag, uint32_t prefix_bits,
+                                 size_t value)
+{
+    size_t prefix_max = (1U << prefix_bits) - 1;
+    if (value < prefix_max)
+        writer_u8(out, (uint8_t)(flag | value));
+    else
+        write_long_integer(out, flag, prefix_max, value);
 }
 
 /* RFC 7541 5.2: in the Huffman code when that is shorter. */
@@ -152,14 +158,13 @@ static enum table_rule rule_of(const struct field *field)
 }
 
 /* Enter the field if there is, or can be had, a table that it does not take for itself alone. */
-static bool enter_table(struct hpack_encoder *encoder, const struct field *field,
-                        struct hpack_key key)
+static bool enter_table(struct hpack_encoder *encoder, const struct field *field)
 {
     if (hpack_entry_bytes(field) > encoder->limit_bytes / 2)
         return false;
     if (encoder->table == NULL && !take_table(encoder))
         return false;
-    hpack_table_add(encoder->table, encoder->limit_bytes, field, key);
+    hpack_table_add(encoder->table, encoder->limit_bytes, field);
     return true;
 }
 
@@ -168,40 +173,50 @@ static uint32_t dynamic_index(int32_t position)
     return position < 0 ? 0 : HPACK_STATIC_ENTRIES + 1 + (uint32_t)position;
 }
 
-/* A field that is not in the static table. */
-static void encode_searched(struct hpack_encoder *encoder, const struct field *field,
-                            enum table_rule rule, struct writer *out)
+/* An index for the name alone, 0 when there is none. */
+static uint32_t name_index_of(const struct hpack_encoder *encoder, const struct field *field)
 {
-    uint32_t name_index = hpack_static_name(field->token);
-    struct hpack_found found = {.field = -1, .name = -1};
-    struct hpack_key key = {0};
-    bool search = rule == TABLE_ENTER || name_index == 0;
-    if (search)
-        key = hpack_key_of(field);
-    if (search && encoder->table != NULL)
-        found = hpack_table_find(encoder->table, field, key);
-    if (found.field >= 0 && rule != TABLE_NEVER) {
-        write_integer(out, INDEXED_FLAG, INDEXED_BITS, dynamic_index(found.field));
-        return;
-    }
-    if (name_index == 0)
-        name_index = dynamic_index(found.name);
-    if (rule == TABLE_ENTER && enter_table(encoder, field, key))
-        write_literal(out, ENTER_FLAG, ENTER_BITS, name_index, field);
-    else
-        write_literal(out, rule == TABLE_NEVER ? NEVER_FLAG : PLAIN_FLAG, LITERAL_BITS, name_index,
-                      field);
+    uint32_t index = hpack_static_name(field->token);
+    if (index != 0 || encoder->table == NULL)
+        return index;
+    return dynamic_index(hpack_table_find_name(encoder->table, field));
 }
 
-static void encode_field(struct hpack_encoder *encoder, const struct field *field,
-                         struct writer *out)
+/* A field that is in no table yet, and may become an entry. Its hash is known. */
+static void encode_new(struct hpack_encoder *encoder, const struct field *field,
+                       enum table_rule rule, struct writer *out)
+{
+    uint32_t name_index = name_index_of(encoder, field);
+    bool likely_again = rule == TABLE_ENTER ||
+                        (encoder->table != NULL && hpack_table_seen(encoder->table, field->hash));
+    if (likely_again && enter_table(encoder, field))
+        write_literal(out, ENTER_FLAG, ENTER_BITS, name_index, field);
+    else
+        write_literal(out, PLAIN_FLAG, LITERAL_BITS, name_index, field);
+}
+
+static void encode_field(struct hpack_encoder *encoder, struct field *field, struct writer *out)
 {
     enum table_rule rule = rule_of(field);
-    uint32_t index = rule == TABLE_NEVER ? 0 : hpack_static_find(field->token, field->value);
-    if (index > 0)
+    if (rule == TABLE_NEVER) {
+        write_literal(out, NEVER_FLAG, LITERAL_BITS, name_index_of(encoder, field), field);
+        return;
+    }
+    uint32_t index = field->static_index;
+    if (index == 0)
+        index = hpack_static_find(field->token, field->value);
+    if (index != 0) {
         write_integer(out, INDEXED_FLAG, INDEXED_BITS, index);
+        return;
+    }
+    if (field->hash == 0)
+        field->hash = hpack_hash_of(field);
+    int32_t position =
+        encoder->table == NULL ? -1 : hpack_table_find(encoder->table, field, field->hash);
+    if (position >= 0)
+        write_integer(out, INDEXED_FLAG, INDEXED_BITS, dynamic_index(position));
     else
-        encode_searched(encoder, field, rule, out);
+        encode_new(encoder, field, rule, out);
 }
 
 /* RFC 7541 4.2: the lowest limit since the last block, if the table had to become that small. */

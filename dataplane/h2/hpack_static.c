@@ -1,72 +1,77 @@
 #include "dataplane/h2/hpack_static.h"
 
-#define ENTRY(name, text)                                                                          \
-    {                                                                                              \
-        .token = FIELD_##name, .value = {(const uint8_t *)(text), sizeof(text) - 1 }               \
+/* An empty value may be good or not, depending on the name. */
+#define ENTRY(index, name, text)                                                                   \
+    [index] = {                                                                                    \
+        .head = {.token = FIELD_##name,                                                            \
+                 .static_index = (index),                                                          \
+                 .form = sizeof(text) > 1 ? FORM_GOOD : FORM_UNKNOWN,                              \
+                 .value_bytes = sizeof(text) - 1},                                                 \
+        .value = text,                                                                             \
     }
 
 const struct hpack_static_entry hpack_static_table[HPACK_STATIC_ENTRIES + 1] = {
-    [1] = ENTRY(AUTHORITY, ""),
-    [2] = ENTRY(METHOD, "GET"),
-    [3] = ENTRY(METHOD, "POST"),
-    [4] = ENTRY(PATH, "/"),
-    [5] = ENTRY(PATH, "/index.html"),
-    [6] = ENTRY(SCHEME, "http"),
-    [7] = ENTRY(SCHEME, "https"),
-    [8] = ENTRY(STATUS, "200"),
-    [9] = ENTRY(STATUS, "204"),
-    [10] = ENTRY(STATUS, "206"),
-    [11] = ENTRY(STATUS, "304"),
-    [12] = ENTRY(STATUS, "400"),
-    [13] = ENTRY(STATUS, "404"),
-    [14] = ENTRY(STATUS, "500"),
-    [15] = ENTRY(ACCEPT_CHARSET, ""),
-    [16] = ENTRY(ACCEPT_ENCODING, "gzip, deflate"),
-    [17] = ENTRY(ACCEPT_LANGUAGE, ""),
-    [18] = ENTRY(ACCEPT_RANGES, ""),
-    [19] = ENTRY(ACCEPT, ""),
-    [20] = ENTRY(ACCESS_CONTROL_ALLOW_ORIGIN, ""),
-    [21] = ENTRY(AGE, ""),
-    [22] = ENTRY(ALLOW, ""),
-    [23] = ENTRY(AUTHORIZATION, ""),
-    [24] = ENTRY(CACHE_CONTROL, ""),
-    [25] = ENTRY(CONTENT_DISPOSITION, ""),
-    [26] = ENTRY(CONTENT_ENCODING, ""),
-    [27] = ENTRY(CONTENT_LANGUAGE, ""),
-    [28] = ENTRY(CONTENT_LENGTH, ""),
-    [29] = ENTRY(CONTENT_LOCATION, ""),
-    [30] = ENTRY(CONTENT_RANGE, ""),
-    [31] = ENTRY(CONTENT_TYPE, ""),
-    [32] = ENTRY(COOKIE, ""),
-    [33] = ENTRY(DATE, ""),
-    [34] = ENTRY(ETAG, ""),
-    [35] = ENTRY(EXPECT, ""),
-    [36] = ENTRY(EXPIRES, ""),
-    [37] = ENTRY(FROM, ""),
-    [38] = ENTRY(HOST, ""),
-    [39] = ENTRY(IF_MATCH, ""),
-    [40] = ENTRY(IF_MODIFIED_SINCE, ""),
-    [41] = ENTRY(IF_NONE_MATCH, ""),
-    [42] = ENTRY(IF_RANGE, ""),
-    [43] = ENTRY(IF_UNMODIFIED_SINCE, ""),
-    [44] = ENTRY(LAST_MODIFIED, ""),
-    [45] = ENTRY(LINK, ""),
-    [46] = ENTRY(LOCATION, ""),
-    [47] = ENTRY(MAX_FORWARDS, ""),
-    [48] = ENTRY(PROXY_AUTHENTICATE, ""),
-    [49] = ENTRY(PROXY_AUTHORIZATION, ""),
-    [50] = ENTRY(RANGE, ""),
-    [51] = ENTRY(REFERER, ""),
-    [52] = ENTRY(REFRESH, ""),
-    [53] = ENTRY(RETRY_AFTER, ""),
-    [54] = ENTRY(SERVER, ""),
-    [55] = ENTRY(SET_COOKIE, ""),
-    [56] = ENTRY(STRICT_TRANSPORT_SECURITY, ""),
-    [57] = ENTRY(TRANSFER_ENCODING, ""),
-    [58] = ENTRY(USER_AGENT, ""),
-    [59] = ENTRY(VARY, ""),
-    [60] = ENTRY(VIA, ""),
-    [61] = ENTRY(WWW_AUTHENTICATE, ""),
+    ENTRY(1, AUTHORITY, ""),
+    ENTRY(2, METHOD, "GET"),
+    ENTRY(3, METHOD, "POST"),
+    ENTRY(4, PATH, "/"),
+    ENTRY(5, PATH, "/index.html"),
+    ENTRY(6, SCHEME, "http"),
+    ENTRY(7, SCHEME, "https"),
+    ENTRY(8, STATUS, "200"),
+    ENTRY(9, STATUS, "204"),
+    ENTRY(10, STATUS, "206"),
+    ENTRY(11, STATUS, "304"),
+    ENTRY(12, STATUS, "400"),
+    ENTRY(13, STATUS, "404"),
+    ENTRY(14, STATUS, "500"),
+    ENTRY(15, ACCEPT_CHARSET, ""),
+    ENTRY(16, ACCEPT_ENCODING, "gzip, deflate"),
+    ENTRY(17, ACCEPT_LANGUAGE, ""),
+    ENTRY(18, ACCEPT_RANGES, ""),
+    ENTRY(19, ACCEPT, ""),
+    ENTRY(20, ACCESS_CONTROL_ALLOW_ORIGIN, ""),
+    ENTRY(21, AGE, ""),
+    ENTRY(22, ALLOW, ""),
+    ENTRY(23, AUTHORIZATION, ""),
+    ENTRY(24, CACHE_CONTROL, ""),
+    ENTRY(25, CONTENT_DISPOSITION, ""),
+    ENTRY(26, CONTENT_ENCODING, ""),
+    ENTRY(27, CONTENT_LANGUAGE, ""),
+    ENTRY(28, CONTENT_LENGTH, ""),
+    ENTRY(29, CONTENT_LOCATION, ""),
+    ENTRY(30, CONTENT_RANGE, ""),
+    ENTRY(31, CONTENT_TYPE, ""),
+    ENTRY(32, COOKIE, ""),
+    ENTRY(33, DATE, ""),
+    ENTRY(34, ETAG, ""),
+    ENTRY(35, EXPECT, ""),
+    ENTRY(36, EXPIRES, ""),
+    ENTRY(37, FROM, ""),
+    ENTRY(38, HOST, ""),
+    ENTRY(39, IF_MATCH, ""),
+    ENTRY(40, IF_MODIFIED_SINCE, ""),
+    ENTRY(41, IF_NONE_MATCH, ""),
+    ENTRY(42, IF_RANGE, ""),
+    ENTRY(43, IF_UNMODIFIED_SINCE, ""),
+    ENTRY(44, LAST_MODIFIED, ""),
+    ENTRY(45, LINK, ""),
+    ENTRY(46, LOCATION, ""),
+    ENTRY(47, MAX_FORWARDS, ""),
+    ENTRY(48, PROXY_AUTHENTICATE, ""),
+    ENTRY(49, PROXY_AUTHORIZATION, ""),
+    ENTRY(50, RANGE, ""),
+    ENTRY(51, REFERER, ""),
+    ENTRY(52, REFRESH, ""),
+    ENTRY(53, RETRY_AFTER, ""),
+    ENTRY(54, SERVER, ""),
+    ENTRY(55, SET_COOKIE, ""),
+    ENTRY(56, STRICT_TRANSPORT_SECURITY, ""),
+    ENTRY(57, TRANSFER_ENCODING, ""),
+    ENTRY(58, USER_AGENT, ""),
+    ENTRY(59, VARY, ""),
+    ENTRY(60, VIA, ""),
+    ENTRY(61, WWW_AUTHENTICATE, ""),
 };
 
 #undef ENTRY
@@ -131,14 +136,24 @@ uint32_t hpack_static_name(enum field_token token)
     return first_index[token];
 }
 
+/* Names that have entries with a value. All others have an empty one. */
+static const bool has_values[FIELD_TOKENS] = {
+    [FIELD_METHOD] = true,          [FIELD_PATH] = true,
+    [FIELD_SCHEME] = true,          [FIELD_STATUS] = true,
+    [FIELD_ACCEPT_ENCODING] = true,
+};
+
 uint32_t hpack_static_find(enum field_token token, struct bytes value)
 {
     uint32_t index = first_index[token];
-    if (index == 0)
+    if (!has_values[token] && value.length > 0)
         return 0;
-    for (; index <= HPACK_STATIC_ENTRIES && hpack_static_table[index].token == token; index++) {
-        if (bytes_equal(hpack_static_table[index].value, value))
+    for (; index > 0 && hpack_static_table[index].head.token == token; index++) {
+        const struct hpack_static_entry *entry = &hpack_static_table[index];
+        if (bytes_equal(bytes_of(entry->value, entry->head.value_bytes), value))
             return index;
+        if (index == HPACK_STATIC_ENTRIES)
+            break;
     }
     return 0;
 }

@@ -5,9 +5,12 @@
 
 #define HPACK_STATIC_ENTRIES 61
 
+#define HPACK_STATIC_VALUE 16 /* bytes for the longest value */
+
+/* As it lies in a block of fields, padded. */
 struct hpack_static_entry {
-    enum field_token token;
-    struct bytes value;
+    struct field_head head;
+    uint8_t value[HPACK_STATIC_VALUE];
 };
 
 /* By index, 1..HPACK_STATIC_ENTRIES; 0 is no entry. Entries of one name are neighbours. */

@@ -1,6 +1,7 @@
 #include "dataplane/h2/hpack_table.h"
 
 #include "dataplane/base/check.h"
+#include "dataplane/base/copy.h"
 
 #define SLOT_MASK (HPACK_TABLE_ENTRIES - 1)
 #define TEXT_MASK (HPACK_TABLE_BYTES - 1)
@@ -102,75 +103,23 @@ static void put_text(struct hpack_table *table, struct bytes text)
     table->text_end = (uint16_t)((table->text_end + text.length) & TEXT_MASK);
 }
 
-static void get_text(const struct hpack_table *table, uint32_t at, size_t length,
-                     struct writer *room)
+/* LENGTH bytes at AT in the ring, in one piece at PLACE. */
+static void get_text(const struct hpack_table *table, uint32_t at, size_t length, uint8_t *place)
 {
-    uint8_t *place = writer_take(room, length);
-    if (place == NULL)
-        return;
     size_t first = length < HPACK_TABLE_BYTES - at ? length : HPACK_TABLE_BYTES - at;
-    memcpy(place, table->text + at, first);
-    memcpy(place + first, table->text, length - first);
+    copy_short(place, table->text + at, first);
+    if (length > first)
+        memcpy(place + first, table->text, length - first);
 }
 
 static bool text_equals(const struct hpack_table *table, uint32_t at, struct bytes text)
 {
-    if (text.length == 0)
-        return true;
+    if (text.length <= HPACK_TABLE_BYTES - at)
+        return equal_short(table->text + at, text.data, text.length);
     struct bytes first = bytes_first(text, HPACK_TABLE_BYTES - at);
-    struct bytes rest = bytes_of(first.data + first.length, text.length - first.length);
+    struct bytes rest = bytes_after(text, first.length);
     return bytes_equal(bytes_of(table->text + at, first.length), first) &&
            bytes_equal(bytes_of(table->text, rest.length), rest);
-}
-
-void hpack_table_add(struct hpack_table *table, uint32_t limit_bytes, const struct field *field,
-                     struct hpack_key key)
-{
-    uint32_t bytes = (uint32_t)hpack_entry_bytes(field);
-    check(bytes <= limit_bytes && limit_bytes <= HPACK_TABLE_BYTES);
-    hpack_table_evict(table, limit_bytes - bytes);
-    uint32_t slot = table->next_slot;
-    struct hpack_entry *entry = &table->entries[slot];
-    *entry = (struct hpack_entry){
-        .hash = key.hash,
-        .text_at = table->text_end,
-        .name_bytes = field->token == FIELD_OTHER ? (uint16_t)field->name.length : 0,
-        .value_bytes = (uint16_t)field->value.length,
-        .token = (uint8_t)field->token,
-        .older = table->newest[key.chain],
-    };
-    if (field->token == FIELD_OTHER)
-        put_text(table, field->name);
-    put_text(table, field->value);
-    table->newest[key.chain] = (uint8_t)slot;
-    table->next_slot = (uint8_t)((slot + 1) & SLOT_MASK);
-    table->used_bytes += bytes;
-    table->count++;
-}
-
-void hpack_table_name(const struct hpack_table *table, uint32_t position, struct writer *room,
-                      struct field *out)
-{
-    const struct hpack_entry *entry = entry_at(table, position);
-    const uint8_t *place = room->at;
-    out->token = (enum field_token)entry->token;
-    if (out->token != FIELD_OTHER) {
-        out->name = field_name(out->token);
-        return;
-    }
-    get_text(table, entry->text_at, entry->name_bytes, room);
-    out->name = bytes_of(place, entry->name_bytes);
-}
-
-void hpack_table_field(const struct hpack_table *table, uint32_t position, struct writer *room,
-                       struct field *out)
-{
-    hpack_table_name(table, position, room, out);
-    const struct hpack_entry *entry = entry_at(table, position);
-    const uint8_t *place = room->at;
-    uint32_t at = (entry->text_at + (uint32_t)entry->name_bytes) & TEXT_MASK;
-    get_text(table, at, entry->value_bytes, room);
-    out->value = bytes_of(place, entry->value_bytes);
 }
 
 /* Up to 8 bytes from each end, and the length: cheap, and found entries are compared anyway. */
@@ -189,15 +138,85 @@ static uint64_t mix_text(struct bytes text)
     return (mixed ^ mixed >> 32 ^ last) * 0xd6e8feb86659fd93;
 }
 
-struct hpack_key hpack_key_of(const struct field *field)
+static uint64_t mix_name(const struct field *field)
 {
-    uint64_t name =
-        field->token == FIELD_OTHER ? mix_text(field->name) : field->token * 0x9e3779b97f4a7c15;
-    uint64_t both = (name ^ name >> 29) + mix_text(field->value);
-    return (struct hpack_key){
-        .hash = (uint32_t)(both >> 32),
-        .chain = (uint8_t)(name >> 40) % HPACK_TABLE_CHAINS,
+    return field->token == FIELD_OTHER ? mix_text(field->name) : field->token * 0x9e3779b97f4a7c15;
+}
+
+uint32_t hpack_hash_of(const struct field *field)
+{
+    uint64_t name = mix_name(field);
+    uint32_t hash = (uint32_t)(((name ^ name >> 29) + mix_text(field->value)) >> 32);
+    return hash != 0 ? hash : 1;
+}
+
+static uint32_t chain_of(uint32_t hash)
+{
+    return hash % HPACK_TABLE_CHAINS;
+}
+
+static uint32_t name_chain_of(const struct field *field)
+{
+    return (uint32_t)(mix_name(field) >> 40) % HPACK_TABLE_CHAINS;
+}
+
+void hpack_table_add(struct hpack_table *table, uint32_t limit_bytes, const struct field *field)
+{
+    uint32_t bytes = (uint32_t)hpack_entry_bytes(field);
+    check(bytes <= limit_bytes && limit_bytes <= HPACK_TABLE_BYTES);
+    hpack_table_evict(table, limit_bytes - bytes);
+    uint8_t slot = table->next_slot;
+    uint32_t hash = field->hash != 0 ? field->hash : hpack_hash_of(field);
+    uint8_t *newest = &table->newest[chain_of(hash)];
+    uint8_t *newest_with_name = &table->newest_with_name[name_chain_of(field)];
+    table->entries[slot] = (struct hpack_entry){
+        .hash = hash,
+        .text_at = table->text_end,
+        .name_bytes = field->token == FIELD_OTHER ? (uint16_t)field->name.length : 0,
+        .value_bytes = (uint16_t)field->value.length,
+        .token = (uint8_t)field->token,
+        .form = field->form,
+        .older = *newest,
+        .older_with_name = *newest_with_name,
     };
+    if (field->token == FIELD_OTHER)
+        put_text(table, field->name);
+    put_text(table, field->value);
+    *newest = slot;
+    *newest_with_name = slot;
+    table->next_slot = (uint8_t)((slot + 1) & SLOT_MASK);
+    table->used_bytes += bytes;
+    table->count++;
+}
+
+void hpack_table_name(const struct hpack_table *table, uint32_t position, struct writer *room,
+                      struct field *out)
+{
+    const struct hpack_entry *entry = entry_at(table, position);
+    out->token = (enum field_token)entry->token;
+    out->name = field_names[entry->token];
+    if (out->token != FIELD_OTHER)
+        return;
+    uint8_t *place = writer_take(room, entry->name_bytes);
+    if (place == NULL)
+        return;
+    get_text(table, entry->text_at, entry->name_bytes, place);
+    out->name = bytes_of(place, entry->name_bytes);
+}
+
+void hpack_table_append(const struct hpack_table *table, uint32_t position, struct fields *out)
+{
+    const struct hpack_entry *entry = entry_at(table, position);
+    struct field_head head = {
+        .token = entry->token,
+        .form = entry->form,
+        .hash = entry->hash,
+        .name_bytes = entry->name_bytes,
+        .value_bytes = entry->value_bytes,
+    };
+    uint8_t *place = fields_append(out, &head);
+    if (place != NULL)
+        get_text(table, entry->text_at, (size_t)entry->name_bytes + entry->value_bytes, place);
 }
 
 static bool has_name(const struct hpack_table *table, const struct hpack_entry *entry,
@@ -220,25 +239,42 @@ static bool has_value(const struct hpack_table *table, const struct hpack_entry 
  * A chain ends at a slot that is free or was used again since: its age is then not greater than
  * that of the entry that points to it. So no link has to be mended when an entry goes.
  */
-struct hpack_found hpack_table_find(const struct hpack_table *table, const struct field *field,
-                                    struct hpack_key key)
+int32_t hpack_table_find(const struct hpack_table *table, const struct field *field, uint32_t hash)
 {
-    struct hpack_found found = {.field = -1, .name = -1};
-    uint32_t slot = table->newest[key.chain];
+    uint32_t slot = table->newest[chain_of(hash)];
     int32_t before = -1;
     for (;;) {
         int32_t age = (int32_t)age_of(table, slot);
         if (age >= table->count || age <= before)
-            return found;
+            return -1;
         const struct hpack_entry *entry = &table->entries[slot];
-        bool same_hash = entry->hash == key.hash;
-        if ((same_hash || found.name < 0) && has_name(table, entry, field)) {
-            found.name = found.name < 0 ? age : found.name;
-            found.field = same_hash && has_value(table, entry, field) ? age : -1;
-        }
-        if (found.field >= 0)
-            return found;
+        if (entry->hash == hash && has_name(table, entry, field) && has_value(table, entry, field))
+            return age;
         before = age;
         slot = entry->older;
     }
+}
+
+int32_t hpack_table_find_name(const struct hpack_table *table, const struct field *field)
+{
+    uint32_t slot = table->newest_with_name[name_chain_of(field)];
+    int32_t before = -1;
+    for (;;) {
+        int32_t age = (int32_t)age_of(table, slot);
+        if (age >= table->count || age <= before)
+            return -1;
+        const struct hpack_entry *entry = &table->entries[slot];
+        if (has_name(table, entry, field))
+            return age;
+        before = age;
+        slot = entry->older_with_name;
+    }
+}
+
+bool hpack_table_seen(struct hpack_table *table, uint32_t hash)
+{
+    uint32_t *seen = &table->seen[hash % HPACK_TABLE_SEEN];
+    bool before = *seen == hash;
+    *seen = hash;
+    return before;
 }

@@ -11,6 +11,8 @@
  *   0xf0..0xff  two octets: SETTINGS_HEADER_TABLE_SIZE towards the encoders
  * The first octet of all, times 8, is the room of the small decoder.
  */
+#include "dataplane/h2/field_form.h"
+#include "dataplane/h2/hpack_static.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/hpack_oracle.h"
 
@@ -99,6 +101,20 @@ static void check_came_back(const struct fields *sent, const struct fields *got)
     }
 }
 
+/* What a field brings along from the tables is what somebody who looks at it would find. */
+static void check_known(const struct fields *fields)
+{
+    struct field field;
+    for (uint32_t at = 0; fields_next(fields, &at, &field);) {
+        check(fields_may_have(fields, field.token));
+        check(field.form == FORM_UNKNOWN ||
+              field.form == field_form_of(field.token, field.name, field.value));
+        check(field.hash == 0 || field.hash == hpack_hash_of(&field));
+        check(field.static_index == 0 ||
+              field.static_index == hpack_static_find(field.token, field.value));
+    }
+}
+
 static void check_echoes(struct peers *peers, const struct fields *fields)
 {
     static uint8_t text[FIXTURE_BYTES];
@@ -145,6 +161,7 @@ static bool decode_block(struct peers *peers, struct bytes block)
     fields_init(&theirs, their_text, sizeof(their_text));
     enum hpack_result result = hpack_decode(&peers->decoder, block, &fields);
     check(result != HPACK_NO_MEMORY);
+    check_known(&fields);
     check(hpack_decode(&peers->small, block, &few) == result);
     check(fixture_tables_equal(peers->decoder.table, peers->small.table));
     check(few.used <= fields.used && (few.overflow || few.used == fields.used));

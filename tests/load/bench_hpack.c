@@ -50,6 +50,18 @@ static const struct line inference[] = {
     {"x-request-id", "5b7a4f0e-7a3b-4c1e-9d51-2f0c2b1c7e11"},
 };
 
+/* All of it ends up in the table. */
+static const struct line service[] = {
+    {":method", "GET"},
+    {":scheme", "http"},
+    {":authority", "models.internal:8080"},
+    {":path", "/v1/models"},
+    {"user-agent", "gateway/2.4"},
+    {"accept", "*/*"},
+    {"accept-encoding", "gzip, deflate"},
+    {"x-tenant", "blue"},
+};
+
 static int compare(const void *a, const void *b)
 {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -144,5 +156,6 @@ int main(int argc, char **argv)
     check(hpack_tables_init(&tables, 2, -1));
     bench_all("browser", browser, array_count(browser));
     bench_all("inference", inference, array_count(inference));
+    bench_all("service", service, array_count(service));
     return 0;
 }

@@ -70,9 +70,7 @@ static inline bool oracle_table_equal(nghttp2_hd_inflater *inflater,
     if (nghttp2_hd_inflate_get_num_table_entries(inflater) != 61 + count)
         return false;
     for (uint32_t i = 0; i < count; i++) {
-        struct writer room = writer_over(text, sizeof(text));
-        struct field ours = {0};
-        hpack_table_field(table, i, &room, &ours);
+        struct field ours = fixture_entry(table, i, text);
         const nghttp2_nv *theirs = nghttp2_hd_inflate_get_table_entry(inflater, 62 + i);
         if (!bytes_equal(ours.name, bytes_of(theirs->name, theirs->namelen)) ||
             !bytes_equal(ours.value, bytes_of(theirs->value, theirs->valuelen)))

@@ -74,7 +74,7 @@ static void check_three(const struct fields *fields, uint32_t count)
         {FIELD_OTHER, "x-secret", "42", true},
         {FIELD_ACCEPT, "accept", "", false},
     };
-    struct field field;
+    struct field field = {0};
     uint32_t at = 0;
     for (uint32_t i = 0; i < count; i++) {
         assert_true(fields_next(fields, &at, &field));
@@ -163,7 +163,7 @@ static void texts_made_in_the_room_stay_where_they_are(void **state)
 {
     uint8_t block[64];
     struct fields fields;
-    struct field field;
+    struct field field = {0};
     uint32_t at = 0;
     fields_init(&fields, block, sizeof(block));
     struct writer room = fields_room(&fields);

@@ -167,7 +167,7 @@ static void a_name_outlives_its_entry(void **state)
 {
     struct hpack_decoder decoder;
     struct fields fields;
-    struct field field, want = fixture_field("abc", "2");
+    struct field field = {0}, want = fixture_field("abc", "2");
     uint32_t at = 0;
     hpack_decoder_init(&decoder, &fixture_tables);
     assert_int_equal(decode_hex(&decoder, "3f05 40036162630131", &fields), HPACK_OK); /* 36 */

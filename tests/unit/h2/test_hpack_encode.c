@@ -195,7 +195,7 @@ static void expect_decoded(struct hpack_decoder *peer, struct bytes block, const
 {
     static uint8_t text[FIXTURE_BYTES];
     struct fields fields;
-    struct field field;
+    struct field field = {0};
     uint32_t at = 0;
     fields_init(&fields, text, sizeof(text));
     assert_int_equal(hpack_decode(peer, block, &fields), HPACK_OK);
@@ -350,7 +350,7 @@ static void random_fields_come_back(void **state)
             assert_int_equal(hpack_decode(&decoder, writer_written(&out), &decoded), HPACK_OK);
             assert_int_equal(decoded.count, fields.count);
             assert_true(fixture_tables_equal(encoder.table, decoder.table));
-            struct field sent, got;
+            struct field sent = {0}, got = {0};
             uint32_t sent_at = 0, got_at = 0;
             while (fields_next(&fields, &sent_at, &sent)) {
                 assert_true(fields_next(&decoded, &got_at, &got));

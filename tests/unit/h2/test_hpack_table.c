@@ -50,10 +50,7 @@ static void check_model(const struct hpack_table *table)
     assert_int_equal(table->count, model_count);
     assert_int_equal(table->used_bytes, model_bytes());
     for (uint32_t i = 0; i < model_count; i++) {
-        struct writer room = writer_over(text, sizeof(text));
-        struct field field = {0};
-        hpack_table_field(table, i, &room, &field);
-        assert_false(room.failed);
+        struct field field = fixture_entry(table, i, text);
         assert_int_equal(field.token, model[i].token);
         assert_true(bytes_equal(field.name, bytes_of(model[i].name, model[i].name_length)));
         assert_true(bytes_equal(field.value, bytes_of(model[i].value, model[i].value_length)));
@@ -71,9 +68,8 @@ static void check_find(const struct hpack_table *table, const struct field *fiel
         if (bytes_equal(field->value, bytes_of(model[i].value, model[i].value_length)))
             both = (int32_t)i;
     }
-    struct hpack_found found = hpack_table_find(table, field, hpack_key_of(field));
-    assert_int_equal(found.field, both);
-    assert_int_equal(found.name, name);
+    assert_int_equal(hpack_table_find(table, field, hpack_hash_of(field)), both);
+    assert_int_equal(hpack_table_find_name(table, field), name);
 }
 
 /* Names and values that come again, and now and then large ones that evict much. */
@@ -114,7 +110,7 @@ static void a_table_holds_what_a_plain_list_holds(void **state)
         if (limit_bytes < 500 && random_below(&random, 20) == 0)
             limit_bytes = HPACK_TABLE_BYTES;
         if (hpack_entry_bytes(&field) <= limit_bytes) {
-            hpack_table_add(table, limit_bytes, &field, hpack_key_of(&field));
+            hpack_table_add(table, limit_bytes, &field);
             model_add(&field, limit_bytes);
         }
         if (i % 16 == 0)
@@ -128,7 +124,7 @@ static void a_full_table_has_128_empty_fields(void **state)
     struct hpack_table *table = hpack_table_take(&fixture_tables);
     struct field empty = {.token = FIELD_OTHER};
     for (uint32_t i = 0; i < 1000; i++) {
-        hpack_table_add(table, HPACK_TABLE_BYTES, &empty, hpack_key_of(&empty));
+        hpack_table_add(table, HPACK_TABLE_BYTES, &empty);
         assert_int_equal(table->count, i < 128 ? i + 1 : 128);
     }
     assert_int_equal(table->used_bytes, HPACK_TABLE_BYTES);
@@ -139,26 +135,64 @@ static void a_taken_table_is_empty_whatever_it_held(void **state)
 {
     struct field field = fixture_field("x-a", "1");
     struct hpack_table *table = hpack_table_take(&fixture_tables);
-    hpack_table_add(table, HPACK_TABLE_BYTES, &field, hpack_key_of(&field));
+    hpack_table_add(table, HPACK_TABLE_BYTES, &field);
     hpack_table_give(&fixture_tables, table);
     table = hpack_table_take(&fixture_tables);
     assert_int_equal(table->count, 0);
-    assert_int_equal(hpack_table_find(table, &field, hpack_key_of(&field)).name, -1);
+    assert_int_equal(hpack_table_find(table, &field, hpack_hash_of(&field)), -1);
+    assert_int_equal(hpack_table_find_name(table, &field), -1);
     hpack_table_give(&fixture_tables, table);
 }
 
 static void a_room_too_small_fails(void **state)
 {
-    struct field field = fixture_field("x-name", "value"), out = {0};
+    struct field field = fixture_field("x-name", "value");
     struct hpack_table *table = hpack_table_take(&fixture_tables);
-    hpack_table_add(table, HPACK_TABLE_BYTES, &field, hpack_key_of(&field));
-    for (size_t bytes = 0; bytes <= 11; bytes++) {
+    hpack_table_add(table, HPACK_TABLE_BYTES, &field);
+    for (uint32_t bytes = 0; bytes <= FIELD_HEAD_BYTES + 11; bytes++) {
+        struct fields fields;
+        uint8_t *block = malloc(bytes + 1);
+        fields_init(&fields, block + 1, bytes);
+        hpack_table_append(table, 0, &fields);
+        assert_int_equal(fields.overflow, bytes < FIELD_HEAD_BYTES + 11);
+        free(block);
+    }
+    for (size_t bytes = 0; bytes <= 6; bytes++) {
         uint8_t *text = malloc(bytes + 1);
         struct writer room = writer_over(text + 1, bytes);
-        hpack_table_field(table, 0, &room, &out);
-        assert_int_equal(room.failed, bytes < 11);
+        struct field out = {0};
+        hpack_table_name(table, 0, &room, &out);
+        assert_int_equal(room.failed, bytes < 6);
         free(text);
     }
+    hpack_table_give(&fixture_tables, table);
+}
+
+static void an_entry_keeps_what_is_known_of_it(void **state)
+{
+    static uint8_t text[HPACK_TABLE_BYTES];
+    struct field field = fixture_field("x-name", "value"), entry;
+    struct hpack_table *table = hpack_table_take(&fixture_tables);
+    field.form = FORM_NAME_BAD;
+    field.hash = 7;
+    hpack_table_add(table, HPACK_TABLE_BYTES, &field);
+    entry = fixture_entry(table, 0, text);
+    assert_int_equal(entry.form, FORM_NAME_BAD);
+    assert_int_equal(entry.hash, 7);
+    field.hash = 0;
+    hpack_table_add(table, HPACK_TABLE_BYTES, &field);
+    entry = fixture_entry(table, 0, text);
+    assert_int_equal(entry.hash, hpack_hash_of(&field));
+    hpack_table_give(&fixture_tables, table);
+}
+
+static void what_was_seen_is_known_when_it_comes_again(void **state)
+{
+    struct hpack_table *table = hpack_table_take(&fixture_tables);
+    assert_false(hpack_table_seen(table, 5));
+    assert_true(hpack_table_seen(table, 5));
+    assert_false(hpack_table_seen(table, 5 + HPACK_TABLE_SEEN)); /* of the same rank */
+    assert_false(hpack_table_seen(table, 5));
     hpack_table_give(&fixture_tables, table);
 }
 
@@ -169,6 +203,8 @@ int main(void)
         cmocka_unit_test(a_full_table_has_128_empty_fields),
         cmocka_unit_test(a_taken_table_is_empty_whatever_it_held),
         cmocka_unit_test(a_room_too_small_fails),
+        cmocka_unit_test(an_entry_keeps_what_is_known_of_it),
+        cmocka_unit_test(what_was_seen_is_known_when_it_comes_again),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }
