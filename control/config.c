@@ -90,7 +90,7 @@ struct config *config_read_file(const char *path, const struct config *previous,
 #define HPACK_BYTES     6464
 #define BLOCK_BYTES     2816 /* and its share of spans and records of what is in flight */
 #define STREAM_BYTES    192
-#define EXCHANGE_BYTES  2688 /* and header_bytes / 8 */
+#define EXCHANGE_BYTES  2880 /* and header_bytes / 8 */
 #define FLIGHT_BYTES    6144 /* and header_bytes * 9 / 32 */
 #define SEGMENT_BYTES   448  /* and segment_bytes */
 #define TIME_WAIT_BYTES 128

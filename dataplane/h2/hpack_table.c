@@ -235,40 +235,44 @@ static bool has_value(const struct hpack_table *table, const struct hpack_entry 
     return entry->value_bytes == field->value.length && text_equals(table, at, field->value);
 }
 
+/* A walk along a chain of entries. */
+struct walk {
+    const struct hpack_table *table;
+    uint32_t slot;
+    int32_t age; /* the position of the entry; -1 before the first */
+};
+
 /*
- * A chain ends at a slot that is free or was used again since: its age is then not greater than
- * that of the entry that points to it. So no link has to be mended when an entry goes.
+ * The entry at the walk's slot, NULL at the end: a chain ends at a slot that is free or was used
+ * again since, whose age is then not greater than that of the entry that points to it. So no link
+ * has to be mended when an entry goes.
  */
+static inline const struct hpack_entry *walk_entry(struct walk *walk)
+{
+    int32_t age = (int32_t)age_of(walk->table, walk->slot);
+    if (age >= walk->table->count || age <= walk->age)
+        return NULL;
+    walk->age = age;
+    return &walk->table->entries[walk->slot];
+}
+
 int32_t hpack_table_find(const struct hpack_table *table, const struct field *field, uint32_t hash)
 {
-    uint32_t slot = table->newest[chain_of(hash)];
-    int32_t before = -1;
-    for (;;) {
-        int32_t age = (int32_t)age_of(table, slot);
-        if (age >= table->count || age <= before)
-            return -1;
-        const struct hpack_entry *entry = &table->entries[slot];
-        if (entry->hash == hash && has_name(table, entry, field) && has_value(table, entry, field))
-            return age;
-        before = age;
-        slot = entry->older;
-    }
+    struct walk walk = {table, table->newest[chain_of(hash)], -1};
+    for (const struct hpack_entry *at; (at = walk_entry(&walk)) != NULL; walk.slot = at->older)
+        if (at->hash == hash && has_name(table, at, field) && has_value(table, at, field))
+            return walk.age;
+    return -1;
 }
 
 int32_t hpack_table_find_name(const struct hpack_table *table, const struct field *field)
 {
-    uint32_t slot = table->newest_with_name[name_chain_of(field)];
-    int32_t before = -1;
-    for (;;) {
-        int32_t age = (int32_t)age_of(table, slot);
-        if (age >= table->count || age <= before)
-            return -1;
-        const struct hpack_entry *entry = &table->entries[slot];
-        if (has_name(table, entry, field))
-            return age;
-        before = age;
-        slot = entry->older_with_name;
-    }
+    struct walk walk = {table, table->newest_with_name[name_chain_of(field)], -1};
+    const struct hpack_entry *at;
+    for (; (at = walk_entry(&walk)) != NULL; walk.slot = at->older_with_name)
+        if (has_name(table, at, field))
+            return walk.age;
+    return -1;
 }
 
 bool hpack_table_seen(struct hpack_table *table, uint32_t hash)

@@ -1,6 +1,7 @@
 #include "dataplane/base/check.h"
 #include "dataplane/base/memory.h"
 #include "dataplane/base/pool.h"
+#include "dataplane/h2/h2_tcp.h"
 #include "dataplane/upstream/upstream.h"
 
 /* A probe's request: five short fields, a path of PROBE_PATH_MAX and an authority. */
@@ -172,24 +173,11 @@ static void probe_failed(struct probe *probe, uint64_t now)
     give_back(probe);
 }
 
-/* The probe's slot in the pool may be free after each call into h2. */
-static void probe_read(struct probe *probe, uint32_t events, uint64_t now)
-{
-    handle self = pool_handle(&probe->prober->probes, probe);
-    struct pool *probes = &probe->prober->probes;
-    if ((events & TCP_WRITABLE) != 0)
-        h2_writable(probe->h2);
-    if ((events & (TCP_READABLE | TCP_EOF)) != 0 && pool_get(probes, self) != NULL)
-        h2_in(probe->h2, now);
-    if ((events & TCP_EOF) != 0 && pool_get(probes, self) != NULL)
-        h2_transport_ended(probe->h2, false, now);
-}
-
 static void probe_event(void *app, struct tcp_conn *tcp, uint32_t events, uint64_t now)
 {
     struct probe *probe = app;
     struct pool *probes = &probe->prober->probes;
-    handle self = pool_handle(probes, probe);
+    handle self = pool_handle(probes, probe); /* its slot may be free after each call into h2 */
     if ((events & TCP_FAILED) != 0) {
         probe_failed(probe, now);
         return;
@@ -197,7 +185,7 @@ static void probe_event(void *app, struct tcp_conn *tcp, uint32_t events, uint64
     if ((events & TCP_OPENED) != 0)
         probe_established(probe, now);
     if (pool_get(probes, self) != NULL && probe->h2 != NULL)
-        probe_read(probe, events, now);
+        h2_tcp_event(probe->h2, events, now);
 }
 
 static const struct tcp_app probe_app = {probe_event};

@@ -1,6 +1,7 @@
 #include "dataplane/base/check.h"
 #include "dataplane/base/counter.h"
 #include "dataplane/base/random.h"
+#include "dataplane/h2/h2_tcp.h"
 #include "dataplane/upstream/upstream_private.h"
 
 /* Legal transitions. Nothing leads back to CONNECTING, which is 0: not a transition. */
@@ -391,12 +392,8 @@ static void conn_event(void *app, struct tcp_conn *tcp, uint32_t events, uint64_
         conn_established(conn, now);
     if ((events & (TCP_READABLE | TCP_EOF)) != 0)
         received(conn, now);
-    if ((events & TCP_WRITABLE) != 0 && conn->h2 != NULL)
-        h2_writable(conn->h2);
-    if ((events & TCP_READABLE) != 0 && conn->h2 != NULL)
-        h2_in(conn->h2, now);
-    if ((events & TCP_EOF) != 0 && conn->h2 != NULL)
-        h2_transport_ended(conn->h2, false, now);
+    if (conn->h2 != NULL)
+        h2_tcp_event(conn->h2, events, now);
 }
 
 static const struct tcp_app conn_app = {conn_event};

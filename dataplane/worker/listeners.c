@@ -3,20 +3,13 @@
  */
 #include "dataplane/worker/worker_internal.h"
 
+#include "dataplane/h2/h2_tcp.h"
 #include "dataplane/tls/transport.h"
 
 /* Events of a client connection go to its HTTP/2 connection. */
 static void client_event(void *app, struct tcp_conn *conn, uint32_t events, uint64_t now)
 {
-    struct h2_conn *h2 = app;
-    if (events & TCP_WRITABLE)
-        h2_writable(h2);
-    if (events & TCP_FAILED)
-        h2_transport_ended(h2, true, now);
-    else if (events & TCP_EOF)
-        h2_transport_ended(h2, false, now);
-    else if (events & TCP_READABLE)
-        h2_in(h2, now);
+    h2_tcp_event(app, events, now);
 }
 
 static const struct tcp_app client_app = {.event = client_event};

@@ -336,7 +336,7 @@ static const struct h2_handler handler = {
 static void on_event(void *context, struct tcp_conn *tcp, uint32_t events, uint64_t now)
 {
     struct backend_conn *conn = context;
-    h2_host_event(conn->h2, events, now);
+    h2_tcp_event(conn->h2, events, now);
 }
 
 static const struct tcp_app app = {.event = on_event};

@@ -281,7 +281,7 @@ static void on_event(void *app, struct tcp_conn *tcp, uint32_t events, uint64_t 
     if (events & TCP_OPENED)
         opened(conn, tcp, now);
     if ((events & ~(uint32_t)TCP_OPENED) != 0)
-        h2_host_event(conn->h2, events, now);
+        h2_tcp_event(conn->h2, events, now);
 }
 
 static const struct tcp_app app = {.event = on_event};

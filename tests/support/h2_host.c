@@ -61,15 +61,3 @@ uint32_t h2_host_used(const struct h2_host *host)
     return tcp_host_used(&host->base) + h2_objects_used(host->h2) +
            pool_used(&host->bodies.segments);
 }
-
-void h2_host_event(struct h2_conn *conn, uint32_t events, uint64_t now)
-{
-    if (events & TCP_WRITABLE)
-        h2_writable(conn);
-    if (events & TCP_FAILED)
-        h2_transport_ended(conn, true, now);
-    else if (events & TCP_EOF)
-        h2_transport_ended(conn, false, now);
-    else if (events & TCP_READABLE)
-        h2_in(conn, now);
-}

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "dataplane/h2/h2.h"
+#include "dataplane/h2/h2_tcp.h"
 #include "tests/support/tcp_host.h"
 
 struct h2_host {
@@ -27,6 +27,3 @@ uint64_t h2_host_next_ns(const struct h2_host *host);
 
 /* Objects of every kind that are in use: 0 when all is given back. TIME_WAIT not included. */
 uint32_t h2_host_used(const struct h2_host *host);
-
-/* Hand the events of an accepted or opened connection to its HTTP/2 connection. */
-void h2_host_event(struct h2_conn *conn, uint32_t events, uint64_t now);

@@ -7,6 +7,7 @@
 #include "tests/load/weir_load/load.h"
 
 #include "dataplane/base/check.h"
+#include "dataplane/h2/h2_tcp.h"
 #include "dataplane/tls/transport.h"
 #include "tests/load/weir_load/message.h"
 
@@ -314,7 +315,7 @@ static void on_event(void *context, struct tcp_conn *tcp, uint32_t events, uint6
             return;
         }
     }
-    message_event(conn->h2, events, now);
+    h2_tcp_event(conn->h2, events, now);
 }
 
 static const struct tcp_app app = {.event = on_event};

@@ -83,15 +83,3 @@ uint64_t message_size(struct bytes path)
         return 0;
     return message_number(bytes_after(path, (size_t)(at - path.data) + 5));
 }
-
-void message_event(struct h2_conn *conn, uint32_t events, uint64_t now)
-{
-    if (events & TCP_WRITABLE)
-        h2_writable(conn);
-    if (events & TCP_FAILED)
-        h2_transport_ended(conn, true, now);
-    else if (events & TCP_EOF)
-        h2_transport_ended(conn, false, now);
-    else if (events & TCP_READABLE)
-        h2_in(conn, now);
-}

@@ -20,6 +20,3 @@ uint64_t message_number(struct bytes text);
 
 /* The answer's bytes that a path asks for; 0 without "size=". */
 uint64_t message_size(struct bytes path);
-
-/* Hand a connection's events to its HTTP/2. */
-void message_event(struct h2_conn *conn, uint32_t events, uint64_t now);

@@ -3,6 +3,7 @@
  * own body, when all of the request is there.
  */
 #include "dataplane/base/check.h"
+#include "dataplane/h2/h2_tcp.h"
 #include "dataplane/tls/transport.h"
 #include "tests/load/weir_load/message.h"
 
@@ -140,7 +141,7 @@ static const struct h2_handler handler = {
 
 static void on_event(void *context, struct tcp_conn *tcp, uint32_t events, uint64_t now)
 {
-    message_event(context, events, now);
+    h2_tcp_event(context, events, now);
 }
 
 static const struct tcp_app app = {.event = on_event};
@@ -158,7 +159,7 @@ static void on_accept(void *context, struct tcp_conn *tcp, uint32_t events, uint
         return;
     origin->connections++;
     tcp_set_app(tcp, &app, h2);
-    message_event(h2, events & ~(uint32_t)TCP_OPENED, now);
+    h2_tcp_event(h2, events & ~(uint32_t)TCP_OPENED, now);
 }
 
 static const struct tcp_app accept_app = {.event = on_accept};

@@ -1,6 +1,7 @@
 /* upstream on real h2 and tcp: two hosts on a wire, the backend being our own server role. */
 #include "dataplane/base/clock.h"
 #include "dataplane/base/memory.h"
+#include "dataplane/h2/h2_tcp.h"
 #include "dataplane/upstream/upstream.h"
 #include "tests/support/cmocka.h"
 #include "tests/support/tcp_host.h"
@@ -139,19 +140,10 @@ static const struct h2_handler server_handler = {
 static void server_event(void *app, struct tcp_conn *tcp, uint32_t events, uint64_t now)
 {
     struct server_conn *conn = app;
-    if ((events & TCP_FAILED) != 0) {
-        if (conn->h2 != NULL)
-            h2_transport_ended(conn->h2, true, now);
-        else
-            tcp_abort(tcp);
-        return;
-    }
-    if ((events & TCP_WRITABLE) != 0 && conn->h2 != NULL)
-        h2_writable(conn->h2);
-    if ((events & TCP_READABLE) != 0 && conn->h2 != NULL)
-        h2_in(conn->h2, now);
-    if ((events & TCP_EOF) != 0 && conn->h2 != NULL)
-        h2_transport_ended(conn->h2, false, now);
+    if (conn->h2 != NULL)
+        h2_tcp_event(conn->h2, events, now);
+    else if ((events & TCP_FAILED) != 0)
+        tcp_abort(tcp);
 }
 
 static const struct tcp_app server_app = {server_event};
