@@ -136,6 +136,8 @@ struct config_route {
     uint64_t hold_first_byte_ns;
     uint64_t hold_stream_ns;
     char event_stream_error[256];
+    char (*extended_connect)[CONFIG_NAME_MAX];
+    uint32_t extended_connect_count;
     struct config_coalesce coalesce; /* defaults come from the top-level `coalesce` */
 };
 

@@ -61,15 +61,35 @@ static void lower_headers(struct config_coalesce *coalesce)
         lower_case(coalesce->principal_headers[i]);
 }
 
+static bool is_token(const char *name)
+{
+    return name[0] != '\0' &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~") == strlen(name);
+}
+
 /* RFC 9110 5.1: a field name is a token; in HTTP/2 it is lower case, which it is by now. */
 static void check_names_of_headers(struct config_reader *reader, const char *path, const char *key,
                                    char (*names)[CONFIG_NAME_MAX], uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
-        if (strspn(names[i], "abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~") !=
-            strlen(names[i]))
+        if (!is_token(names[i]))
             config_found(reader->findings, path, "%s: \"%s\" is not the name of a header", key,
                          names[i]);
+}
+
+/* RFC 9110 7.8: so is the name of a protocol, in any case. */
+static void check_protocols(struct config_reader *reader, uint32_t index)
+{
+    struct config_route *route = &reader->config->routes[index];
+    char path[CONFIG_PATH_MAX];
+    for (uint32_t i = 0; i < route->extended_connect_count; i++) {
+        lower_case(route->extended_connect[i]);
+        snprintf(path, sizeof(path), "routes[%u].extended_connect[%u]", index, i);
+        if (!is_token(route->extended_connect[i]))
+            config_found(reader->findings, path,
+                         "\"%s\" is not the name of a protocol; expected \"websocket\", say",
+                         route->extended_connect[i]);
+    }
 }
 
 static bool has_header(char (*names)[CONFIG_NAME_MAX], uint32_t count, const char *name)
@@ -153,6 +173,7 @@ static void check_route(struct config_reader *reader, uint32_t index)
         (strncmp(route->authority, "*.", 2) != 0 || strchr(route->authority + 1, '*') != NULL))
         config_found(reader->findings, path, "is \"%s\"; expected '*' only as \"*.domain\"",
                      route->authority);
+    check_protocols(reader, index);
     snprintf(path, sizeof(path), "routes[%u].coalesce", index);
     check_coalesce(reader, path, &route->coalesce);
     for (uint32_t j = 0; j < index; j++)

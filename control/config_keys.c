@@ -189,6 +189,10 @@ static const struct config_key route_keys[] = {
      .fallback = "\"\"",
      .help = "data of an `event: error` that clients get before an event stream that broke is reset; "
              "empty: the reset alone"},
+    {"extended_connect", KEY_TEXTS, 0,
+     COUNTED(config_route, extended_connect, extended_connect_count), .capacity = 8,
+     .help = "protocols that CONNECT may ask for (RFC 8441), [\"websocket\"]: passed on to backends "
+             "that announce it; none: 501"},
     {"coalesce", KEY_OBJECT, 0, MEMBER(config_route, coalesce), .object = &coalesce_object,
      .help = "what differs from the top-level `coalesce`"},
 };

@@ -123,6 +123,9 @@ static void add_routes(struct builder *builder, const struct config *config, str
             .hold_first_byte_ns = from->hold_first_byte_ns,
             .hold_stream_ns = from->hold_stream_ns,
             .event_stream_error = event_text(builder, from->event_stream_error),
+            .extended_connect =
+                texts(builder, from->extended_connect, from->extended_connect_count),
+            .extended_connect_count = from->extended_connect_count,
             .coalesce = coalesce_of(builder, &from->coalesce),
         };
         if (room != NULL)

@@ -41,6 +41,7 @@ enum flight_failure {
     FLIGHT_TIMEOUT,         /* 504: deadline, or first byte too late */
     FLIGHT_NO_MEMORY,       /* 503: a pool was empty */
     FLIGHT_TOO_SLOW,        /* 503, or a reset: this subscriber held the others back (C15) */
+    FLIGHT_NO_TUNNEL,       /* 502: extended CONNECT, and no backend takes it (RFC 8441) */
     FLIGHT_CANCELLED,       /* nobody waits any more, or an operator ended it */
     FLIGHT_FAILURES
 };

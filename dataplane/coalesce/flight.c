@@ -10,6 +10,8 @@ static void read_request(struct flight *flight, const struct flight_request *req
     struct bytes ignored;
     fields_find(&flight->request, FIELD_METHOD, &method);
     flight->is_head = bytes_equal_text(method, "HEAD");
+    flight->tunnel =
+        fields_find(&flight->request, FIELD_PROTOCOL, &ignored) ? TUNNEL_ASKED : TUNNEL_NOT;
     flight->is_get = flight->is_head || bytes_equal_text(method, "GET");
     flight->has_authorization = fields_find(&flight->request, FIELD_AUTHORIZATION, &ignored);
     flight->idempotent = request->idempotent;
@@ -172,6 +174,19 @@ static bool lingers(struct flight *flight, uint64_t now)
     return true;
 }
 
+bool flight_drains(const struct flight *flight)
+{
+    return flight->tunnel == TUNNEL_OPEN && flight->state == FLIGHT_COMPLETE &&
+           flight->attempt.state == ATTEMPT_OPEN && flight->request_body.ended;
+}
+
+static void await_drain(struct flight *flight, uint64_t now)
+{
+    flight->progress_at_ns = now;
+    if (!timer_is_armed(&flight->patience))
+        timer_arm(flight->coalesce->config.wheel, &flight->patience, now + flight->idle_timeout_ns);
+}
+
 void flight_settle(struct flight *flight, uint64_t now)
 {
     check(flight->guards > 0);
@@ -186,7 +201,9 @@ void flight_settle(struct flight *flight, uint64_t now)
             flight_break(flight, FLIGHT_CANCELLED, now); /* settles */
         return;
     }
-    if (flight->branch_count == 0)
+    if (flight_drains(flight))
+        await_drain(flight, now);
+    else if (flight->branch_count == 0)
         dispose(flight, now);
 }
 

@@ -13,6 +13,8 @@
  *              when it fires, so progress does not move it
  *   linger     how long it goes on without subscribers (C12)
  *   start      when its first attempt may begin (C9)
+ *   drain      (the timer is `patience`) how long the last bytes of a tunnel may take whose client
+ *              has ended its side and has gone
  *   pressure   how long a slow subscriber may hold the others back (C15)
  *
  *   flight.c           lead, join, leave, settle, list
@@ -45,17 +47,27 @@ enum request_piece {
     PIECE_NONE, /* all of it has been handed over */
 };
 
+/*
+ * Extended CONNECT (RFC 8441). An open tunnel has no times here: it is the exchange that sees both
+ * directions of it. Its request's body is not kept for a second attempt.
+ */
+enum flight_tunnel {
+    TUNNEL_NOT,
+    TUNNEL_ASKED,
+    TUNNEL_OPEN, /* answered with 2xx: both sides send, and end, for themselves */
+};
+
 struct flight {
     struct feed feed;
     struct coalesce *coalesce;
     enum flight_state state;
     enum flight_cause cause;
-    uint32_t guards;         /* entries that have not settled */
-    struct key_entry *entry; /* while it is in the table, else NULL */
-    bool in_shadow;          /* in the table only to count who would have joined */
-    bool coalesced;          /* was in the table once */
-    bool keyed;              /* it has a key, key_hash; not in shadow */
-    uint64_t key_hash;       /* how markers know it */
+    uint32_t guards;          /* entries that have not settled */
+    struct key_entry *entry;  /* while it is in the table, else NULL */
+    bool in_shadow;           /* in the table only to count who would have joined */
+    bool coalesced;           /* was in the table once */
+    bool keyed;               /* it has a key, key_hash; not in shadow */
+    uint64_t key_hash;        /* how markers know it */
     struct key_entry *sample; /* its key, never published: it is marked (C8) */
     uint64_t start_at_ns;     /* C9: not sooner; 0: at once */
     struct list branches;
@@ -73,6 +85,7 @@ struct flight {
     bool idempotent;
     bool replay_safe;
     bool replayable; /* the body is kept from its beginning */
+    enum flight_tunnel tunnel;
     bool is_head;
     bool is_get; /* GET or HEAD: safe to let it linger, to join at any time */
     bool has_authorization;
@@ -182,6 +195,9 @@ static inline void flight_hold(struct flight *flight)
     flight->guards++;
 }
 
+/* What the client of a tunnel said last is still on its way to the backend. */
+bool flight_drains(const struct flight *flight);
+
 /* The entry is over: linger, cancel or give back if nobody is left. FLIGHT may be dead after it. */
 void flight_settle(struct flight *flight, uint64_t now);
 
@@ -263,8 +279,8 @@ static inline struct bytes flight_key(const struct flight *flight)
 }
 
 /* learn.c: rules C8, C9, C10. Of a flight: it is keyed. */
-void learn_unshareable(struct flight *flight, enum share_verdict verdict,
-                       const struct fields *head, uint64_t now);
+void learn_unshareable(struct flight *flight, enum share_verdict verdict, const struct fields *head,
+                       uint64_t now);
 void learn_shareable(struct flight *flight, uint64_t now);
 void learn_slow(struct flight *flight, uint64_t now);
 void learn_failure(struct coalesce *coalesce, uint64_t hash, uint64_t now);

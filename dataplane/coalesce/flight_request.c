@@ -125,7 +125,8 @@ void flight_request_unneeded(struct flight *flight)
 /* It has outgrown what is kept for a second attempt. */
 static void limit_replay(struct flight *flight)
 {
-    if (!flight->replayable || flight->request_body.written_bytes <= REPLAY_BYTES)
+    uint32_t kept = flight->tunnel == TUNNEL_NOT ? REPLAY_BYTES : 0;
+    if (!flight->replayable || flight->request_body.written_bytes <= kept)
         return;
     flight->replayable = false;
     COALESCE_COUNT(flight->coalesce, requests_not_replayable);

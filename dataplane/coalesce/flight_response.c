@@ -33,13 +33,15 @@ static bool is_hop_by_hop(enum field_token token)
 }
 
 /* A copy of FROM without what ends here, into OUT. False: no memory for it. */
-static bool keep_section(struct coalesce *coalesce, const struct fields *from, struct fields *out)
+static bool keep_section(struct flight *flight, const struct fields *from, struct fields *out)
 {
+    struct coalesce *coalesce = flight->coalesce;
     struct fields *scratch = &coalesce->scratch;
+    bool has_length = flight->tunnel != TUNNEL_OPEN;
     struct field field;
     fields_init(scratch, scratch->data, scratch->capacity);
     for (uint32_t at = 0; fields_next(from, &at, &field);)
-        if (!is_hop_by_hop(field.token))
+        if (!is_hop_by_hop(field.token) && (has_length || field.token != FIELD_CONTENT_LENGTH))
             fields_add(scratch, field);
     return !scratch->overflow && section_copy(&coalesce->sections, scratch, out);
 }
@@ -73,6 +75,10 @@ static bool read_head(struct flight *flight, const struct fields *head)
         !digits_value(value, &status) || status < 200)
         return false;
     flight->status = (uint16_t)status;
+    if (flight->tunnel != TUNNEL_NOT)
+        flight->tunnel = status < 300 ? TUNNEL_OPEN : TUNNEL_NOT;
+    if (flight->tunnel == TUNNEL_OPEN) /* RFC 9110 9.3.6: no content-length */
+        return true;
     struct field field;
     for (uint32_t at = 0; fields_next(head, &at, &field);) {
         uint64_t length;
@@ -123,6 +129,8 @@ static void end_answer(struct flight *flight, uint64_t now);
 static uint64_t hold_time(const struct flight *flight, const struct fields *head)
 {
     struct bytes type = BYTES_NONE;
+    if (flight->tunnel == TUNNEL_OPEN) /* its client waits for the head before it says anything */
+        return 0;
     if (has_no_body(flight) || !fields_find(head, FIELD_CONTENT_TYPE, &type))
         return flight->hold_first_byte_ns;
     bool stream = bytes_start_with(type, bytes_text("text/event-stream")) ||
@@ -141,6 +149,11 @@ void flight_release_head(struct flight *flight, uint64_t now)
     flight_budget_release(flight);
     flight->feed.state = FEED_HEAD;
     flight_request_unneeded(flight);
+    if (flight->tunnel == TUNNEL_OPEN) {
+        COALESCE_COUNT(flight->coalesce, tunnels);
+        flight_timers_cancel(flight);
+        return;
+    }
     timer_arm(wheel, &flight->patience, now + flight->idle_timeout_ns);
 }
 
@@ -164,7 +177,7 @@ static void response_head(struct flight *flight, const struct fields *head, bool
         flight_break(flight, FLIGHT_BAD_RESPONSE, now);
         return;
     }
-    if (!keep_section(coalesce, head, &flight->feed.head)) {
+    if (!keep_section(flight, head, &flight->feed.head)) {
         flight_break(flight, FLIGHT_NO_MEMORY, now);
         return;
     }
@@ -225,7 +238,7 @@ static void end_answer(struct flight *flight, uint64_t now)
 
 static void response_trailers(struct flight *flight, const struct fields *trailers, uint64_t now)
 {
-    if (!keep_section(flight->coalesce, trailers, &flight->feed.trailers)) {
+    if (!keep_section(flight, trailers, &flight->feed.trailers)) {
         flight_break(flight, FLIGHT_NO_MEMORY, now);
         return;
     }
@@ -241,7 +254,7 @@ static void response_interim(struct flight *flight, const struct fields *interim
     struct bytes status = BYTES_NONE;
     if (feed->has_interim || feed->state != FEED_WAITING || flight->head_held ||
         !fields_find(interim, FIELD_STATUS, &status) || !bytes_equal_text(status, "103") ||
-        !keep_section(flight->coalesce, interim, &feed->interim)) {
+        !keep_section(flight, interim, &feed->interim)) {
         COALESCE_COUNT(flight->coalesce, interim_dropped);
         return;
     }

@@ -37,6 +37,7 @@ static const struct {
     [FLIGHT_TIMEOUT] = {{504, "backend timeout"}, COUNTER_AT(failed_timeout)},
     [FLIGHT_NO_MEMORY] = {{503, "overloaded"}, COUNTER_AT(failed_no_memory)},
     [FLIGHT_TOO_SLOW] = {{503, "reader too slow"}, COUNTER_AT(failed_too_slow)},
+    [FLIGHT_NO_TUNNEL] = {{502, "backend takes no extended CONNECT"}, COUNTER_AT(failed_no_tunnel)},
     [FLIGHT_CANCELLED] = {{503, "cancelled"}, COUNTER_AT(cancelled)},
 };
 

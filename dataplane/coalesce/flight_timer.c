@@ -28,7 +28,7 @@ static void deadline_passed(struct timer *timer, void *context, uint64_t now)
 static bool waits_for_client(const struct flight *flight)
 {
     const struct body *body = flight_request_source(flight);
-    return flight->attempt.began && !body->ended &&
+    return flight->tunnel == TUNNEL_NOT && flight->attempt.began && !body->ended &&
            flight->request_cursor.position == body->written_bytes;
 }
 
@@ -59,6 +59,8 @@ static void patience_over(struct timer *timer, void *context, uint64_t now)
     flight_hold(flight);
     if (trying)
         flight_attempt_late(flight, now);
+    else if (flight_drains(flight))
+        attempt_cancel(&flight->attempt, now);
     else
         silence_in_body(flight, now);
     flight_settle(flight, now);

@@ -113,7 +113,7 @@ static bool path_is_good(struct bytes path)
 
 static bool grammar_is_good(enum field_token token, struct bytes value)
 {
-    if (token == FIELD_METHOD)
+    if (token == FIELD_METHOD || token == FIELD_PROTOCOL)
         return value.length > 0 && all_in(value, CHAR_METHOD);
     if (token == FIELD_SCHEME)
         return scheme_is_good(value);

@@ -214,6 +214,21 @@ uint64_t h2_slot_hold(struct h2_conn *conn);
 /* SLOT from h2_slot_hold(), once; harmless when the connection has gone. O(1). */
 void h2_slot_free(struct h2 *h2, uint64_t slot);
 
+/*
+ * Server role: connections opened from now on announce extended CONNECT (RFC 8441), or not. Those
+ * before stay as they are: what was announced cannot be taken back.
+ */
+void h2_announce_connect(struct h2 *h2, bool announced);
+
+/* Client role: the peer takes extended CONNECT. False before its first SETTINGS. */
+bool h2_peer_connects(const struct h2_conn *conn);
+
+/*
+ * Server role: the answer that is about to begin makes the stream a tunnel (RFC 9113 8.5): either
+ * side ends it for itself, there is no content-length, and our end does not cut the peer short.
+ */
+void h2_stream_tunnel(struct h2_stream *stream);
+
 /* The connections in use, and the streams of all of them. */
 uint32_t h2_connection_count(const struct h2 *h2);
 uint32_t h2_stream_count(const struct h2 *h2);

@@ -125,6 +125,7 @@ static void conn_init(struct h2_conn *conn, struct h2 *h2, enum h2_role role, ui
         .h2 = h2,
         .role = (uint8_t)role,
         .next_id = 1,
+        .connect_protocol = role == H2_SERVER && h2->connect_protocol,
         .goaway_last_id = H2_STREAM_ID_MAX,
         .send_window = H2_DEFAULT_WINDOW_BYTES,
         .receive_window = H2_DEFAULT_WINDOW_BYTES,

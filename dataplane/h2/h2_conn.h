@@ -180,6 +180,7 @@ struct h2_conn {
     bool reading : 1;          /* h2_in() is at work */
     bool read_due : 1;         /* there may be more to read */
     bool wrote : 1;            /* h2_out_run(): streams' frames went out */
+    bool connect_protocol : 1; /* ENABLE_CONNECT_PROTOCOL: server role: ours; else the peer's */
     bool starved : 1;          /* the transport had no memory: try again next time */
     bool door_closed : 1;      /* client role: identifiers ran out, available() not told yet */
     bool room_was_told : 1;    /* client role: available() not needed until room has been 0 */

@@ -172,7 +172,8 @@ static enum h2_violation check_request(struct section *section, struct h2_messag
         return H2_VIOLATION_depends_on_itself;
     *message = (struct h2_message){.content_length = H2_LENGTH_UNKNOWN};
     if (!section->fields.overflow) {
-        enum h2_violation violation = h2_message_request(&section->fields, message);
+        enum h2_violation violation =
+            h2_message_request(&section->fields, conn->connect_protocol, message);
         if (violation != H2_VIOLATION_none)
             return violation;
     }
@@ -265,6 +266,8 @@ static enum h2_violation check_response(struct section *section, struct h2_strea
         return check_interim(section, stream);
     if (has_no_content(stream, message->status))
         message->content_length = 0;
+    else if (stream->tunnel && message->status < 300) /* RFC 9110 9.3.6 */
+        message->content_length = H2_LENGTH_UNKNOWN;
     return body_is_short(section, message->content_length) ? H2_VIOLATION_content_length_mismatch
                                                            : H2_VIOLATION_none;
 }

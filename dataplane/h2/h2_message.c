@@ -7,8 +7,7 @@ enum name_class {
     NAME_ORDINARY,
     NAME_PSEUDO_REQUEST,
     NAME_PSEUDO_RESPONSE,
-    NAME_PSEUDO_UNKNOWN, /* :protocol: RFC 8441 was not announced */
-    NAME_CONNECTION,     /* RFC 9113 8.2.2 */
+    NAME_CONNECTION, /* RFC 9113 8.2.2 */
     NAME_TE,
     NAME_CONTENT_LENGTH,
     NAME_HOST,
@@ -20,7 +19,7 @@ static const uint8_t name_classes[FIELD_TOKENS] = {
     [FIELD_PATH] = NAME_PSEUDO_REQUEST,
     [FIELD_SCHEME] = NAME_PSEUDO_REQUEST,
     [FIELD_STATUS] = NAME_PSEUDO_RESPONSE,
-    [FIELD_PROTOCOL] = NAME_PSEUDO_UNKNOWN,
+    [FIELD_PROTOCOL] = NAME_PSEUDO_REQUEST,
     [FIELD_CONNECTION] = NAME_CONNECTION,
     [FIELD_KEEP_ALIVE] = NAME_CONNECTION,
     [FIELD_PROXY_CONNECTION] = NAME_CONNECTION,
@@ -93,7 +92,6 @@ static enum h2_violation scan_listed(struct scan *scan, const struct field *fiel
     case NAME_ORDINARY:
     case NAME_PSEUDO_REQUEST:
     case NAME_PSEUDO_RESPONSE:
-    case NAME_PSEUDO_UNKNOWN:
         return H2_VIOLATION_none;
     }
     return H2_VIOLATION_none;
@@ -189,8 +187,8 @@ static bool path_is_good(const struct scan *scan)
            bytes_equal_text(scan->pseudo[FIELD_METHOD], "OPTIONS");
 }
 
-/* RFC 9113 8.5; extended CONNECT (RFC 8441) is not announced. */
-static enum h2_violation connect_request(const struct scan *scan)
+/* RFC 9113 8.5 */
+static enum h2_violation plain_connect(const struct scan *scan)
 {
     if (scan->pseudo[FIELD_SCHEME].data != NULL || scan->pseudo[FIELD_PATH].data != NULL ||
         scan->pseudo[FIELD_AUTHORITY].data == NULL)
@@ -198,7 +196,30 @@ static enum h2_violation connect_request(const struct scan *scan)
     return authority_is_good(scan) ? H2_VIOLATION_none : H2_VIOLATION_authority_bad;
 }
 
-enum h2_violation h2_message_request(const struct fields *fields, struct h2_message *out)
+/* A target with all its parts: of every method but plain CONNECT. */
+static enum h2_violation whole_target(const struct scan *scan)
+{
+    if (scan->pseudo[FIELD_SCHEME].data == NULL || scan->pseudo[FIELD_PATH].data == NULL)
+        return H2_VIOLATION_pseudo_missing;
+    if (is_bad(scan, FIELD_SCHEME))
+        return H2_VIOLATION_scheme_bad;
+    if (!path_is_good(scan))
+        return H2_VIOLATION_path_bad;
+    return authority_is_good(scan) ? H2_VIOLATION_none : H2_VIOLATION_authority_bad;
+}
+
+/* RFC 8441 4: only with CONNECT, which then has a whole target. */
+static enum h2_violation extended_connect(const struct scan *scan, bool announced)
+{
+    if (!announced)
+        return H2_VIOLATION_pseudo_unknown;
+    if (!bytes_equal_text(scan->pseudo[FIELD_METHOD], "CONNECT") || is_bad(scan, FIELD_PROTOCOL))
+        return H2_VIOLATION_protocol_bad;
+    return whole_target(scan);
+}
+
+enum h2_violation h2_message_request(const struct fields *fields, bool connect_protocol,
+                                     struct h2_message *out)
 {
     struct scan scan = {.out = out};
     *out = (struct h2_message){0};
@@ -210,15 +231,9 @@ enum h2_violation h2_message_request(const struct fields *fields, struct h2_mess
         return H2_VIOLATION_pseudo_missing;
     if (is_bad(&scan, FIELD_METHOD))
         return H2_VIOLATION_method_bad;
-    if (bytes_equal_text(method, "CONNECT"))
-        return connect_request(&scan);
-    if (scan.pseudo[FIELD_SCHEME].data == NULL || scan.pseudo[FIELD_PATH].data == NULL)
-        return H2_VIOLATION_pseudo_missing;
-    if (is_bad(&scan, FIELD_SCHEME))
-        return H2_VIOLATION_scheme_bad;
-    if (!path_is_good(&scan))
-        return H2_VIOLATION_path_bad;
-    return authority_is_good(&scan) ? H2_VIOLATION_none : H2_VIOLATION_authority_bad;
+    if (scan.pseudo[FIELD_PROTOCOL].data != NULL)
+        return extended_connect(&scan, connect_protocol);
+    return bytes_equal_text(method, "CONNECT") ? plain_connect(&scan) : whole_target(&scan);
 }
 
 /* Three digits, 100..999 (RFC 9110 15); 0: not a status. */

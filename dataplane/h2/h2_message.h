@@ -11,6 +11,8 @@ struct h2_message {
     uint16_t status;         /* responses */
 };
 
-enum h2_violation h2_message_request(const struct fields *fields, struct h2_message *out);
+/* CONNECT_PROTOCOL: we have announced SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441 3). */
+enum h2_violation h2_message_request(const struct fields *fields, bool connect_protocol,
+                                     struct h2_message *out);
 enum h2_violation h2_message_response(const struct fields *fields, struct h2_message *out);
 enum h2_violation h2_message_trailers(const struct fields *fields, struct h2_message *out);

@@ -202,6 +202,7 @@ static void open_request(struct h2_stream *stream, const struct fields *fields)
     struct bytes value = BYTES_NONE;
     stream->no_content =
         fields_find(fields, FIELD_METHOD, &value) && bytes_equal_text(value, "HEAD");
+    stream->tunnel = fields_find(fields, FIELD_PROTOCOL, &value);
     bool has_priority = fields_find(fields, FIELD_PRIORITY, &value);
     conn->unsent_count--;
     h2_stream_number(stream, conn->next_id);

@@ -32,6 +32,9 @@ static enum h2_violation check_value(const struct h2_conn *conn, uint16_t id, ui
         return rule->bad;
     if (id == H2_SETTING_ENABLE_PUSH && value == 1 && conn->role == H2_CLIENT)
         return rule->bad;
+    bool takes_back = conn->role == H2_CLIENT && conn->connect_protocol && value == 0;
+    if (id == H2_SETTING_ENABLE_CONNECT_PROTOCOL && takes_back)
+        return rule->bad; /* RFC 8441 3 */
     return H2_VIOLATION_none;
 }
 
@@ -51,6 +54,8 @@ enum h2_violation h2_settings_apply(struct h2_conn *conn, uint16_t id, uint32_t 
         conn->peer.announced_window_bytes = value;
     else if (id == H2_SETTING_MAX_HEADER_LIST_SIZE)
         conn->peer.header_list_bytes = value;
+    else if (id == H2_SETTING_ENABLE_CONNECT_PROTOCOL && conn->role == H2_CLIENT)
+        conn->connect_protocol = value == 1;
     return H2_VIOLATION_none;
 }
 
@@ -62,6 +67,16 @@ enum h2_violation h2_settings_complete(struct h2_conn *conn)
     if (announced == conn->peer.initial_window_bytes)
         return H2_VIOLATION_none;
     return h2_flow_initial_window(conn, announced);
+}
+
+void h2_announce_connect(struct h2 *h2, bool announced)
+{
+    h2->connect_protocol = announced;
+}
+
+bool h2_peer_connects(const struct h2_conn *conn)
+{
+    return conn->role == H2_CLIENT && conn->connect_protocol;
 }
 
 bool h2_peer_takes(const struct h2_conn *conn, const struct fields *fields)
@@ -94,6 +109,8 @@ void h2_settings_write(const struct h2_conn *conn, struct writer *out)
         write_setting(out, H2_SETTING_MAX_CONCURRENT_STREAMS, config->server_concurrent_streams);
     if (conn->role == H2_SERVER)
         write_setting(out, H2_SETTING_NO_RFC7540_PRIORITIES, 1); /* RFC 9218 2.1 */
+    if (conn->role == H2_SERVER && conn->connect_protocol)
+        write_setting(out, H2_SETTING_ENABLE_CONNECT_PROTOCOL, 1);
     write_setting(out, H2_SETTING_INITIAL_WINDOW_SIZE, config->stream_window_bytes);
     write_setting(out, H2_SETTING_MAX_HEADER_LIST_SIZE, config->header_list_bytes);
     h2_frame_write(header, (struct h2_frame){.length = (uint32_t)(out->at - payload),

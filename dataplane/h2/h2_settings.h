@@ -9,7 +9,7 @@
 #define H2_SETTING_BYTES        6
 #define H2_DEFAULT_WINDOW_BYTES 65535
 #define H2_WINDOW_MAX           0x7fffffff
-#define H2_OUR_SETTINGS_MAX     4 /* entries we send */
+#define H2_OUR_SETTINGS_MAX     5 /* entries we send */
 
 enum h2_setting {
 #define SETTING(name, id, min, max, bad) H2_SETTING_##name = id,

@@ -212,7 +212,7 @@ void h2_stream_we_ended(struct h2_stream *stream)
     h2_stream_move(stream, H2_CAUSE_SENT_END);
     if (stream->state == H2_STATE_CLOSED) {
         h2_stream_finish(stream);
-    } else if (conn->role == H2_SERVER) {
+    } else if (conn->role == H2_SERVER && !stream->tunnel) {
         counter_add(&conn->h2->counters.streams_cut_short, 1);
         h2_stream_abandon(stream, H2_NO_ERROR);
         conn->handler->finished(stream, conn->h2->now);
@@ -229,6 +229,12 @@ void h2_stream_forget(struct h2_stream *stream)
 void h2_stream_set_owner(struct h2_stream *stream, void *owner)
 {
     stream->owner = owner;
+}
+
+void h2_stream_tunnel(struct h2_stream *stream)
+{
+    stream->tunnel = true;
+    stream->body_left = H2_LENGTH_UNKNOWN;
 }
 
 void *h2_stream_owner(const struct h2_stream *stream)

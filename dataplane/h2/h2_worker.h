@@ -36,6 +36,7 @@ struct h2 {
     struct list resting;       /* clients with a decoder's table and no stream, the longest first */
     struct list dead_conns;
     struct list dead_streams;
+    bool connect_protocol; /* h2_announce_connect() */
     uint64_t now;          /* the latest that was handed in */
     uint32_t depth;        /* of entries from outside */
     uint32_t stream_count; /* alive for their owners */

@@ -172,6 +172,8 @@ static struct h2_supply feed_head(struct exchange *exchange, const struct feed *
     }
     if (fields_find(head, FIELD_STATUS, &status) && status.length == 3)
         count_status(exchange->engine, (uint8_t)(status.data[0] - '0'));
+    if (exchange->asks_tunnel && status.length == 3 && status.data[0] == '2')
+        exchange_tunnel_opened(exchange, now);
     bool bare = feed->state == FEED_ENDED && feed->body.written_bytes == 0 && !feed->has_trailers;
     exchange->head_sent = true;
     cut_begin(&exchange->cut, head);
@@ -180,9 +182,11 @@ static struct h2_supply feed_head(struct exchange *exchange, const struct feed *
 }
 
 static struct h2_supply feed_data(struct exchange *exchange, const struct feed *feed,
-                                  struct chunk chunk)
+                                  struct chunk chunk, uint64_t now)
 {
     struct body_cursor *cursor = &exchange->subscriber.cursor;
+    if (exchange->tunnel)
+        exchange->body_at_ns = now;
     body_cursor_advance(cursor, chunk.length);
     cut_pass(&exchange->cut, bytes_of(chunk.segment->data + chunk.offset, chunk.length));
     counter_add(&exchange->engine->counters.response_bytes, chunk.length);
@@ -191,12 +195,13 @@ static struct h2_supply feed_data(struct exchange *exchange, const struct feed *
     return (struct h2_supply){.kind = H2_SUPPLY_DATA, .chunk = chunk, .end = end};
 }
 
-static struct h2_supply feed_body(struct exchange *exchange, const struct feed *feed, uint32_t max)
+static struct h2_supply feed_body(struct exchange *exchange, const struct feed *feed, uint32_t max,
+                                  uint64_t now)
 {
     struct body_cursor *cursor = &exchange->subscriber.cursor;
     struct chunk chunk = body_peek(&feed->body, cursor, max);
     if (chunk.length > 0)
-        return feed_data(exchange, feed, chunk);
+        return feed_data(exchange, feed, chunk, now);
     if (feed->state != FEED_ENDED || !body_is_read(&feed->body, cursor))
         return nothing;
     if (feed->has_trailers)
@@ -215,6 +220,8 @@ static struct h2_supply feed_failed(struct exchange *exchange, const struct feed
     if (clean && take_last_words(exchange, max))
         return last_words(exchange, now);
     bool too_slow = feed->failure == FLIGHT_TOO_SLOW;
+    if (exchange->tunnel) /* RFC 9113 7 */
+        return broken(exchange, H2_CONNECT_ERROR, now);
     if (exchange->head_sent)
         return broken(exchange, too_slow ? H2_CANCEL : H2_INTERNAL_ERROR, now);
     if (too_slow) { /* C15: it has received nothing, so it may have a flight of its own */
@@ -259,7 +266,7 @@ static struct h2_supply supply(struct exchange *exchange, uint32_t max, uint64_t
         return nothing;
     case FEED_HEAD:
     case FEED_ENDED:
-        return exchange->head_sent ? feed_body(exchange, feed, max)
+        return exchange->head_sent ? feed_body(exchange, feed, max, now)
                                    : feed_head(exchange, feed, max, now);
     case FEED_FAILED:
         return feed_failed(exchange, feed, max, now);

@@ -114,16 +114,26 @@ static const struct subscriber_ops subscriber_ops = {
     .lingers = subscriber_lingers,
 };
 
-static void give_up(struct exchange *exchange, enum local_answer answer, uint64_t now)
+static void break_off(struct exchange *exchange, enum h2_error code, uint64_t now)
 {
-    if (!exchange->head_sent) {
-        exchange_answer_locally(exchange, answer, now);
-        return;
-    }
     struct h2_stream *stream = exchange->stream;
     counter_add(&exchange->engine->counters.broken, 1);
     exchange_end(exchange, now);
-    h2_stream_reset(stream, H2_INTERNAL_ERROR);
+    h2_stream_reset(stream, code);
+}
+
+static void give_up(struct exchange *exchange, enum local_answer answer, uint64_t now)
+{
+    if (exchange->head_sent)
+        break_off(exchange, H2_INTERNAL_ERROR, now);
+    else
+        exchange_answer_locally(exchange, answer, now);
+}
+
+static void tunnel_silent(struct exchange *exchange, uint64_t now)
+{
+    counter_add(&exchange->engine->counters.tunnels_idle, 1);
+    break_off(exchange, H2_CANCEL, now);
 }
 
 /* When its body has to have gone on. Bytes of it that we keep are not the client's delay. */
@@ -135,24 +145,40 @@ static uint64_t body_due_at(const struct exchange *exchange, uint64_t now)
     return since_ns + exchange->body_timeout_ns;
 }
 
+static uint64_t due_at(const struct exchange *exchange, uint64_t now)
+{
+    if (exchange->tunnel)
+        return exchange->body_at_ns + exchange->tunnel_idle_ns;
+    uint64_t body_at_ns = body_due_at(exchange, now);
+    return body_at_ns < exchange->deadline_ns ? body_at_ns : exchange->deadline_ns;
+}
+
 static void arm(struct exchange *exchange, uint64_t now)
 {
-    uint64_t body_at_ns = body_due_at(exchange, now);
-    timer_arm(exchange->engine->config.wheel, &exchange->deadline,
-              body_at_ns < exchange->deadline_ns ? body_at_ns : exchange->deadline_ns);
+    timer_arm(exchange->engine->config.wheel, &exchange->deadline, due_at(exchange, now));
+}
+
+void exchange_tunnel_opened(struct exchange *exchange, uint64_t now)
+{
+    exchange->tunnel = true;
+    exchange->body_at_ns = now;
+    h2_stream_tunnel(exchange->stream);
+    arm(exchange, now);
 }
 
 /* The route's time for the whole request is over, or it is time to look at the request's body. */
 static void deadline_passed(struct timer *timer, void *context, uint64_t now)
 {
     struct exchange *exchange = context;
-    if (now >= exchange->deadline_ns) {
+    if (due_at(exchange, now) > now) {
+        arm(exchange, now);
+    } else if (exchange->tunnel) {
+        tunnel_silent(exchange, now);
+    } else if (now >= exchange->deadline_ns) {
         give_up(exchange, LOCAL_TIMEOUT, now);
-    } else if (body_due_at(exchange, now) <= now) {
+    } else {
         counter_add(&exchange->engine->counters.body_timeouts, 1);
         give_up(exchange, LOCAL_BODY_TIMEOUT, now);
-    } else {
-        arm(exchange, now);
     }
 }
 
@@ -212,7 +238,9 @@ static enum local_answer forward(struct exchange *exchange, const struct client 
     if (!section_copy(&engine->sections, scratch, &exchange->forwarded))
         return LOCAL_NO_MEMORY;
     exchange->deadline_ns = now + route->request_timeout_ns;
-    exchange->body_timeout_ns = route->body_timeout_ns;
+    exchange->asks_tunnel = bytes_equal_text(method, "CONNECT");
+    exchange->tunnel_idle_ns = route->idle_timeout_ns;
+    exchange->body_timeout_ns = exchange->asks_tunnel ? 0 : route->body_timeout_ns;
     exchange->body_at_ns = now;
     arm(exchange, now);
     if (exchange->verdict != KEY_HOLD_BODY || !exchange_hold(exchange, now))

@@ -3,7 +3,8 @@
  *
  * Owner of an exchange: its stream. It holds one subscriber of a flight until the stream ends or
  * the answer becomes a local one. Timers: `deadline` (the route's request_timeout, and while a
- * request body is awaited its body_timeout), `hold` (until when its body is held).
+ * request body is awaited its body_timeout; of a tunnel its idle_timeout instead), `hold` (until
+ * when its body is held).
  */
 #pragma once
 
@@ -54,8 +55,11 @@ struct exchange {
     enum flight_failure failure; /* with LOCAL_FLIGHT */
     enum key_verdict verdict;    /* why it could share, or not */
     bool head_sent;
-    struct cut cut;              /* where its answer may be cut honestly (C11) */
-    struct segment *last_words;  /* given, and then a reset; NULL: none */
+    bool asks_tunnel;           /* extended CONNECT */
+    bool tunnel;                /* it was answered with 2xx (RFC 8441) */
+    uint64_t tunnel_idle_ns;    /* a tunnel ends when nothing passed either way for so long */
+    struct cut cut;             /* where its answer may be cut honestly (C11) */
+    struct segment *last_words; /* given, and then a reset; NULL: none */
     bool has_body;
     bool is_head; /* method HEAD */
     bool idempotent;
@@ -93,6 +97,9 @@ void exchange_begin(struct client *client, struct h2_stream *stream, const struc
 void exchange_body(struct exchange *exchange, struct bytes bytes, bool end,
                    const struct fields *trailers, uint64_t now);
 void exchange_end(struct exchange *exchange, uint64_t now);
+
+/* A backend has agreed to extended CONNECT: from here on only silence ends it. */
+void exchange_tunnel_opened(struct exchange *exchange, uint64_t now);
 
 /* Put it on a flight. KEY may be empty: a flight of its own. MORE: body follows. */
 void exchange_subscribe(struct exchange *exchange, const struct snapshot_route *route,
@@ -133,6 +140,9 @@ void local_answer_count(struct exchange *exchange);
 /* route.c: the route of a request, or NULL. Pure. O(routes). */
 const struct snapshot_route *route_match(const struct snapshot *snapshot, struct bytes authority,
                                          struct bytes path);
+
+/* ASCII case-insensitive; LOWER is lower case already. */
+bool route_same_text(struct bytes text, struct bytes lower);
 
 /* header_rules.c */
 enum local_answer request_rules(const struct snapshot *snapshot, const struct fields *request,

@@ -14,6 +14,7 @@
 
 struct target {
     struct bytes method;
+    struct bytes protocol; /* of extended CONNECT; data NULL: it is none */
     struct bytes scheme;
     struct bytes authority;
     struct bytes path;
@@ -25,6 +26,7 @@ static bool read_target(const struct fields *request, struct target *target)
     struct bytes host = BYTES_NONE;
     *target = (struct target){0};
     fields_find(request, FIELD_HOST, &host);
+    fields_find(request, FIELD_PROTOCOL, &target->protocol);
     bool has_authority = fields_find(request, FIELD_AUTHORITY, &target->authority);
     if (!fields_find(request, FIELD_METHOD, &target->method) ||
         !fields_find(request, FIELD_SCHEME, &target->scheme) ||
@@ -144,12 +146,29 @@ static bool may_go_on(const struct target *target, const struct fields *request,
     return *answer == LOCAL_OPTIONS && *hops > 0;
 }
 
-/* CONNECT (RFC 9113 8.5) has no target of the usual form; TRACE would show backends' secrets. */
+/*
+ * CONNECT (RFC 9113 8.5) has no target of the usual form, if it is not extended; TRACE would show
+ * backends' secrets.
+ */
 static bool is_refused_method(const struct fields *request)
 {
     struct bytes method = BYTES_NONE;
+    struct bytes protocol = BYTES_NONE;
     fields_find(request, FIELD_METHOD, &method);
-    return bytes_equal_text(method, "CONNECT") || bytes_equal_text(method, "TRACE");
+    if (bytes_equal_text(method, "CONNECT"))
+        return !fields_find(request, FIELD_PROTOCOL, &protocol);
+    return bytes_equal_text(method, "TRACE");
+}
+
+/* RFC 8441: only what the route names. Protocols are compared without case (RFC 9110 7.8). */
+static bool takes_protocol(const struct snapshot_route *route, const struct target *target)
+{
+    if (target->protocol.data == NULL)
+        return true;
+    for (uint32_t i = 0; i < route->extended_connect_count; i++)
+        if (route_same_text(target->protocol, route->extended_connect[i]))
+            return true;
+    return false;
 }
 
 enum local_answer request_rules(const struct snapshot *snapshot, const struct fields *request,
@@ -174,9 +193,13 @@ enum local_answer request_rules(const struct snapshot *snapshot, const struct fi
         route_match(snapshot, target.authority, server_wide ? bytes_text("/") : target.path);
     if (*out_route == NULL)
         return LOCAL_NO_ROUTE;
+    if (!takes_protocol(*out_route, &target))
+        return LOCAL_METHOD;
     const struct snapshot_service *service = &snapshot->services[(*out_route)->service];
     struct bytes authority = service->authority.length > 0 ? service->authority : target.authority;
     fields_add_token(out_forwarded, FIELD_METHOD, target.method);
+    if (target.protocol.data != NULL)
+        fields_add_token(out_forwarded, FIELD_PROTOCOL, target.protocol);
     fields_add_token(out_forwarded, FIELD_SCHEME, target.scheme);
     fields_add_token(out_forwarded, FIELD_AUTHORITY, authority);
     fields_add_token(out_forwarded, FIELD_PATH, target.path);

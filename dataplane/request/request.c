@@ -74,8 +74,8 @@ static bool create_pools(struct request_engine *engine)
 {
     const struct request_config *config = &engine->config;
     uint32_t clients = config->connections_max;
-    return pool_init(&engine->clients, "request clients", POOL_LIFO, clients,
-                     sizeof(struct client), config->socket_id) &&
+    return pool_init(&engine->clients, "request clients", POOL_LIFO, clients, sizeof(struct client),
+                     config->socket_id) &&
            pool_init(&engine->exchanges, "request exchanges", POOL_FIFO, config->exchanges_max,
                      sizeof(struct exchange), config->socket_id) &&
            section_pools_init(&engine->sections, "request sections", config->exchanges_max,

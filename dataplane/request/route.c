@@ -10,7 +10,7 @@ static uint8_t lower(uint8_t c)
 }
 
 /* ASCII case-insensitive; B is lower case already (RFC 9110 4.2.3). */
-static bool same_host(struct bytes a, struct bytes b)
+bool route_same_text(struct bytes a, struct bytes b)
 {
     if (a.length != b.length)
         return false;
@@ -36,10 +36,10 @@ static bool authority_matches(struct bytes pattern, struct bytes authority)
     if (pattern.length == 0)
         return true;
     if (pattern.data[0] != '*')
-        return same_host(authority, pattern) || same_host(host, pattern);
+        return route_same_text(authority, pattern) || route_same_text(host, pattern);
     struct bytes suffix = bytes_after(pattern, 1);
     return host.length > suffix.length &&
-           same_host(bytes_after(host, host.length - suffix.length), suffix);
+           route_same_text(bytes_after(host, host.length - suffix.length), suffix);
 }
 
 /* The prefix matches whole path segments: /a matches /a, /a/b and /a?q, but not /ab. */

@@ -35,6 +35,8 @@ static uint64_t *failure_counter(struct upstream_counters *counters, enum attemp
         return &counters->attempts_reset;
     case ATTEMPT_MALFORMED:
         return &counters->attempts_malformed;
+    case ATTEMPT_NO_TUNNEL:
+        return &counters->attempts_no_tunnel;
     case ATTEMPT_FAILURES:
         break;
     }
@@ -277,11 +279,23 @@ void attempt_stream_data(struct h2_stream *stream, struct bytes bytes, bool end,
     attempt->handler->data(attempt, bytes, end, now);
 }
 
-/* The backend has said that it would not take it: another one may. */
-static struct h2_supply withdraw(struct attempt *attempt, uint64_t now)
+/* Whether the backend's SETTINGS allow the request; ATTEMPT_FAILURES: they do. */
+static enum attempt_failure refusal_of(struct attempt *attempt, const struct fields *request)
 {
+    const struct h2_conn *conn = h2_stream_conn(attempt->stream);
+    struct bytes protocol;
+    if (!h2_peer_connects(conn) && fields_find(request, FIELD_PROTOCOL, &protocol))
+        return ATTEMPT_NO_TUNNEL;
+    if (h2_peer_takes(conn, request))
+        return ATTEMPT_FAILURES;
     counter_add(&attempt->upstream->counters.requests_too_large, 1);
-    end_failed(attempt, ATTEMPT_UNPROCESSED, now);
+    return ATTEMPT_UNPROCESSED;
+}
+
+/* The backend has said that it would not take it: another one may. */
+static struct h2_supply withdraw(struct attempt *attempt, enum attempt_failure why, uint64_t now)
+{
+    end_failed(attempt, why, now);
     return (struct h2_supply){.kind = H2_SUPPLY_RESET, .code = H2_CANCEL};
 }
 
@@ -289,6 +303,7 @@ struct h2_supply attempt_stream_supply(struct h2_stream *stream, uint32_t max, u
 {
     struct attempt *attempt = h2_stream_owner(stream);
     struct h2_supply supply = attempt->handler->supply(attempt, max, now);
+    enum attempt_failure refusal;
     switch (supply.kind) {
     case H2_SUPPLY_NONE:
         break;
@@ -296,8 +311,9 @@ struct h2_supply attempt_stream_supply(struct h2_stream *stream, uint32_t max, u
         check(supply.kind != H2_SUPPLY_INTERIM);
         break;
     case H2_SUPPLY_HEADERS:
-        if (!h2_peer_takes(h2_stream_conn(stream), supply.fields))
-            return withdraw(attempt, now);
+        refusal = refusal_of(attempt, supply.fields);
+        if (refusal != ATTEMPT_FAILURES)
+            return withdraw(attempt, refusal, now);
         attempt->began = true;
         break;
     case H2_SUPPLY_DATA:

@@ -33,6 +33,7 @@ enum attempt_failure {
     ATTEMPT_CONNECTION_LOST, /* reset, closed, or silent underneath */
     ATTEMPT_RESET,           /* RST_STREAM by the backend, any other code */
     ATTEMPT_MALFORMED,       /* the response broke the protocol */
+    ATTEMPT_NO_TUNNEL,       /* not begun: extended CONNECT, which the backend does not take */
     ATTEMPT_FAILURES
 };
 

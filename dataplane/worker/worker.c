@@ -38,6 +38,15 @@ static void apply_cookies(struct worker *worker, const struct snapshot_cookies *
     tcp_set_cookies(worker->tcp, &settings);
 }
 
+/* RFC 8441: clients may ask when there is a route that takes it. */
+static bool takes_extended_connect(const struct snapshot *snapshot)
+{
+    for (uint32_t i = 0; i < snapshot->route_count; i++)
+        if (snapshot->routes[i].extended_connect_count > 0)
+            return true;
+    return false;
+}
+
 /* Pick up a new snapshot: listeners, upstream connections, drain. */
 static void take_snapshot(struct worker *worker, uint64_t now)
 {
@@ -51,6 +60,7 @@ static void take_snapshot(struct worker *worker, uint64_t now)
     worker->snapshot_generation = snapshot->generation;
     apply_cookies(worker, &snapshot->cookies);
     net_set_denied(worker->net, snapshot->denied);
+    h2_announce_connect(worker->h2, takes_extended_connect(snapshot));
     worker_listeners_apply(worker, snapshot, now);
     upstream_apply(worker->upstream, snapshot, now);
     counter_add(&worker->counters.loop.snapshots_applied, 1);

@@ -105,7 +105,7 @@ static void parse(struct hpack_decoder *decoder, struct bytes block, uint64_t *c
     uint64_t begin = clock_cycles();
     fields_init(&fields, room, sizeof(room));
     enum hpack_result result = hpack_decode(decoder, block, &fields);
-    enum h2_violation violation = h2_message_request(&fields, &message);
+    enum h2_violation violation = h2_message_request(&fields, false, &message);
     *cycles = clock_cycles() - begin;
     check(result == HPACK_OK && violation == H2_VIOLATION_none && !fields.overflow);
 }

@@ -36,7 +36,8 @@ def with_workers(config, workers):
 class Weir:
     name = "weir"
     features = frozenset({"coalesce", "post-body", "failover", "store", "drain", "hang", "cookies",
-                          "http2-only", "idle", "max-forwards", "held-bytes"})
+                          "http2-only", "idle", "max-forwards", "held-bytes",
+                          "tunnels"})
     drain_signal = signal.SIGTERM
     daemon = os.path.join(BUILD, "control", "weir")
     weirctl = os.path.join(BUILD, "control", "weirctl", "weirctl")
@@ -56,6 +57,11 @@ class Weir:
         # Sooner than by default, so that cases can wait for it.
         limits = self.config.setdefault("limits", {})
         limits["client_stall_timeout"] = limits["client_idle_timeout"] = "10s"
+        routes = self.config["routes"]
+        if all(route["name"] != "tunnels" for route in routes):
+            rest = next(route for route in routes if route["name"] == "rest")
+            routes.append({**rest, "name": "tunnels", "path": "/tunnel", "idle_timeout": "6s",
+                           "extended_connect": ["websocket"]})
         os.makedirs(self.config["state_dir"], exist_ok=True)
         path = os.path.join(directory, "weir.json")
         with open(path, "w", encoding="utf-8") as file:

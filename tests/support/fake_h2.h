@@ -56,6 +56,7 @@ static struct {
     bool no_streams;      /* h2_request() finds no room that was said to be there */
     bool full;            /* h2_open() finds no room */
     bool too_large;       /* h2_peer_takes() nothing */
+    bool takes_connect;   /* h2_peer_connects() */
 } fake_h2;
 
 static inline void fake_h2_init(void)
@@ -294,6 +295,11 @@ void h2_ping(struct h2_conn *conn, uint64_t timeout_ns, uint64_t now)
 struct h2_conn *h2_stream_conn(const struct h2_stream *stream)
 {
     return stream->conn;
+}
+
+bool h2_peer_connects(const struct h2_conn *conn)
+{
+    return fake_h2.takes_connect;
 }
 
 bool h2_peer_takes(const struct h2_conn *conn, const struct fields *fields)

@@ -11,12 +11,16 @@ Any path                  a short page; every answer carries `x-backend: NAME` a
 /hang                     never answers       /hang?headers=1   headers, then silence
 /abort?after=N&how=rst|close     N bytes of a declared 1 MiB, then the stream or connection dies
 /refuse                   RST_STREAM(REFUSED_STREAM), unprocessed
+/tunnel                   extended CONNECT (RFC 8441): what comes goes back; ends when the client ends
+  ?first=1                  the backend ends its side at once; what comes is counted as
+                            "/tunnel received N" in /counts when the client has ended
 /headers                  the request's header fields as JSON, in order
 /trailers                 a body with trailer fields    /hints   a 103 before the answer
 /healthz                  200, or what /set said
 /counts                   {"name", "requests": {path with query: n}, "open", "connections",
                           "cancelled": {path with query: [when, on the clock of all processes]}}
-/reset                    forgets the counts            /set?health=CODE&delay_ms=M
+/reset                    forgets the counts            /set?health=CODE&delay_ms=M&connect=0|1
+                          (connect: whether new connections announce extended CONNECT)
 
 A first path segment /shared or /ask is ignored: routes with different rules reach the same pages.
 SIGTERM exits at once, SIGUSR1 sends GOAWAY on every connection and finishes what is open.
@@ -35,6 +39,7 @@ import urllib.parse
 
 import h2.errors
 import h2.exceptions
+import h2.settings
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import bodies                                                              # noqa: E402
@@ -77,12 +82,13 @@ class Backend:
         self.serial = 0
         self.health = 200
         self.delay_ms = 0
+        self.connect = 1
         self.counts = collections.Counter()
         self.cancelled = collections.defaultdict(list)
         self.connections = set()
         self.pages = {"/echo": echo, "/slow": slow, "/bytes": send_bytes, "/stream": stream,
                       "/hang": hang, "/abort": abort, "/refuse": refuse, "/headers": headers_page,
-                      "/trailers": trailers, "/hints": hints, "/healthz": healthz,
+                      "/trailers": trailers, "/tunnel": tunnel, "/hints": hints, "/healthz": healthz,
                       "/counts": counts, "/reset": reset, "/set": change}
 
     def count(self, request):
@@ -102,12 +108,16 @@ class Connection(Endpoint):
     client_side = False
 
     def __init__(self, backend):
-        super().__init__()
         self.backend = backend
+        super().__init__()
         self.requests = {}
         self.tasks = {}
         self.last_stream_id = 0
         self.retiring_after = None
+
+    def further_settings(self):
+        codes = h2.settings.SettingCodes
+        return {codes.ENABLE_CONNECT_PROTOCOL: 1} if self.backend.connect else {}
 
     def connection_made(self, transport):
         self.backend.connections.add(self)
@@ -288,6 +298,19 @@ async def refuse(connection, request):
     connection.reset(request.stream_id, h2.errors.ErrorCodes.REFUSED_STREAM)
 
 
+async def tunnel(connection, request):
+    first = request.number("first", 0)
+    connection.begin(request, end=bool(first))
+    received = 0
+    async for piece in connection.read_body(request):
+        received += len(piece)
+        if not first:
+            await connection.send_piece(request.stream_id, piece)
+    if not first:
+        await connection.send_piece(request.stream_id, b"", end=True)
+    connection.backend.counts[f"/tunnel received {received}"] += 1
+
+
 async def headers_page(connection, request):
     await connection.finish(request, json.dumps(request.headers).encode(), "application/json")
 
@@ -327,6 +350,7 @@ async def change(connection, request):
     backend = connection.backend
     backend.health = request.number("health", backend.health)
     backend.delay_ms = request.number("delay_ms", backend.delay_ms)
+    backend.connect = request.number("connect", backend.connect)
     connection.begin(request, end=True)
 
 

@@ -47,7 +47,7 @@ class Endpoint(asyncio.Protocol):
             codes.INITIAL_WINDOW_SIZE: stream_window,
             codes.MAX_CONCURRENT_STREAMS: STREAMS,
             codes.MAX_HEADER_LIST_SIZE: 65536,
-            codes.ENABLE_PUSH: 0})
+            codes.ENABLE_PUSH: 0, **self.further_settings()})
         self.handlers = {
             h2.events.RequestReceived: self.request_received,
             h2.events.ResponseReceived: self.response_received,
@@ -57,10 +57,13 @@ class Endpoint(asyncio.Protocol):
             h2.events.StreamEnded: self.stream_ended,
             h2.events.StreamReset: self._reset,
             h2.events.WindowUpdated: self._window_updated,
-            h2.events.RemoteSettingsChanged: lambda event: self._wake_all(),
+            h2.events.RemoteSettingsChanged: self.settings_received,
             h2.events.ConnectionTerminated: self.goaway_received,
             h2.events.PingAckReceived: self.ping_answered,
         }
+
+    def further_settings(self):
+        return {}
 
     # What subclasses override; every one takes the event of python3-h2.
     def request_received(self, event): pass
@@ -72,6 +75,9 @@ class Endpoint(asyncio.Protocol):
     def goaway_received(self, event): pass
     def ping_answered(self, event): pass
     def disconnected(self, error): pass
+
+    def settings_received(self, event):
+        self._wake_all()
 
     def piece_received(self, event):
         self.acknowledge(event.stream_id, event.flow_controlled_length)

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-static const struct snapshot_route routes[] = {
+static struct snapshot_route routes[] = {
     {.path_prefix = {(const uint8_t *)"/", 1}, .service = 0},
 };
 static struct snapshot_service service;
@@ -139,6 +139,40 @@ static void max_forwards_of_options_counts_the_hops(void **state)
             continue;
         assert_true(fields_find(&out, FIELD_MAX_FORWARDS, &value));
         assert_true(bytes_equal_text(value, cases[i].told));
+    }
+}
+
+static void extended_connect_goes_on_where_the_route_names_its_protocol(void **state)
+{
+    static const struct {
+        const char *protocol;
+        enum local_answer answer;
+    } cases[] = {{"websocket", LOCAL_NONE},
+                 {"WebSocket", LOCAL_NONE},
+                 {"connect-udp", LOCAL_METHOD},
+                 {"websockets", LOCAL_METHOD}};
+    static const struct bytes protocols[] = {{(const uint8_t *)"websocket", 9}};
+    for (size_t i = 0; i < array_count(cases); i++) {
+        const struct pair request[FIELDS_MAX] = {
+            {":method", "CONNECT"}, {":protocol", cases[i].protocol},
+            {":scheme", "https"},   {":authority", "a"},
+            {":path", "/chat"},     {"sec-websocket-version", "13"}};
+        uint8_t room[4096];
+        struct fields out;
+        struct bytes value = BYTES_NONE;
+        routes[0].extended_connect = NULL;
+        routes[0].extended_connect_count = 0;
+        assert_int_equal(judge(request, &out, room, sizeof(room)), LOCAL_METHOD);
+        routes[0].extended_connect = protocols;
+        routes[0].extended_connect_count = array_count(protocols);
+        assert_int_equal(judge(request, &out, room, sizeof(room)), cases[i].answer);
+        routes[0].extended_connect_count = 0;
+        if (cases[i].answer != LOCAL_NONE)
+            continue;
+        assert_true(fields_find(&out, FIELD_PROTOCOL, &value));
+        assert_true(bytes_equal_text(value, cases[i].protocol));
+        assert_true(fields_find(&out, FIELD_PATH, &value));
+        assert_int_equal(out.count, 6);
     }
 }
 
@@ -281,6 +315,7 @@ int main(void)
         cmocka_unit_test(fields_that_end_at_this_hop_are_not_forwarded),
         cmocka_unit_test(te_trailers_is_forwarded),
         cmocka_unit_test(max_forwards_of_options_counts_the_hops),
+        cmocka_unit_test(extended_connect_goes_on_where_the_route_names_its_protocol),
         cmocka_unit_test(a_service_may_name_its_own_authority),
         cmocka_unit_test(what_does_not_fit_is_431_at_every_size),
         cmocka_unit_test(backends_hear_of_the_client_as_the_route_says),

@@ -179,6 +179,30 @@ static void a_request_that_the_backend_would_not_take_is_not_sent(void **state)
     expect_outcomes(0, BACKEND_OUTCOMES, 0);
 }
 
+static void a_tunnel_goes_only_to_a_backend_that_takes_some(void **state)
+{
+    for (uint32_t i = 0; i < 2; i++) {
+        struct try try;
+        try_init(&try);
+        try.asks_tunnel = true;
+        try_start(&try, 0);
+        world_tick();
+        if (i == 0)
+            world_open(0, 100);
+        fake_h2.takes_connect = i == 1;
+        world_flush();
+        assert_int_equal(try.failed, i == 0);
+        assert_int_equal(try.attempt.began, i == 1);
+        assert_int_equal(upstream_counters(world.upstream)->attempts_no_tunnel, 1);
+        if (i == 0)
+            assert_int_equal(try.why, ATTEMPT_NO_TUNNEL);
+        else
+            try_cancel(&try);
+    }
+    fake_h2.takes_connect = false;
+    expect_outcomes(0, BACKEND_OUTCOMES, 0);
+}
+
 static void lateness_is_what_the_owner_says(void **state)
 {
     struct try try;
@@ -495,6 +519,8 @@ static void walk_step(void)
     fake_tcp.full = dice(50) == 0;
     fake_h2.full = dice(50) == 0;
     fake_h2.too_large = dice(20) == 0;
+    fake_h2.takes_connect = dice(2) == 0;
+    try->asks_tunnel = dice(20) == 0;
     switch (dice(12)) {
     case 0:
     case 1:
@@ -604,6 +630,7 @@ int main(void)
         world_test(resets_are_told_and_counted_by_their_kind),
         world_test(one_attempt_has_one_outcome),
         world_test(a_complete_answer_survives_a_reset_of_the_rest_of_the_request),
+        world_test(a_tunnel_goes_only_to_a_backend_that_takes_some),
         world_test(too_large_a_section_is_refused_without_blame),
         world_test(a_request_that_the_backend_would_not_take_is_not_sent),
         world_test(lateness_is_what_the_owner_says),

@@ -44,6 +44,7 @@ try {
     bool holds_back;                              /* supply() has nothing */
     bool gives_up;                                /* supply() answers with a reset */
     bool keeps_uploading;                         /* the request does not end */
+    bool asks_tunnel;                             /* it is extended CONNECT */
     void (*then)(struct try * try, uint64_t now); /* called last in done, failed and suspected */
     struct try *other;                            /* for `then` */
 };
@@ -59,6 +60,8 @@ static inline struct h2_supply try_supply(struct attempt *attempt, uint32_t max,
     static struct fields fields;
     struct try *try = try_of(attempt);
     fields_init(&fields, data, sizeof(data));
+    if (try->asks_tunnel)
+        fields_add_token(&fields, FIELD_PROTOCOL, bytes_text("websocket"));
     if (try->gives_up) {
         try->ends++;
         return (struct h2_supply){.kind = H2_SUPPLY_RESET, .code = H2_CANCEL};
