@@ -77,7 +77,7 @@ static enum h2_violation judge(struct hpack_decoder *decoder, struct bytes block
     struct h2_message message;
     fields_init(&fields, text, sizeof(text));
     assert_int_equal(hpack_decode(decoder, block, &fields), HPACK_OK);
-    return h2_message_request(&fields, &message);
+    return h2_message_request(&fields, false, &message);
 }
 
 /* :method GET, :scheme http, :path / and the field in question; later by its index, 62. */
