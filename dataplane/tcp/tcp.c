@@ -246,17 +246,7 @@ void tcp_conn_negotiate(struct tcp_conn *conn, const struct tcp_segment *syn)
             peer->window_scale < TCP_WINDOW_SCALE_MAX ? peer->window_scale : TCP_WINDOW_SCALE_MAX;
     }
     tcp_ecn_negotiate(conn, syn);
-    tcp_conn_set_mss(conn);
-}
-
-void tcp_conn_set_mss(struct tcp_conn *conn)
-{
-    uint32_t headers = ip_address_is_v4(&conn->tuple.remote) ? 40 : 60;
-    uint32_t fits = conn->path.mtu - headers;
-    uint32_t mss = conn->peer_mss < fits ? conn->peer_mss : fits;
-    if (conn->flags & TCP_CONN_TIMESTAMPS)
-        mss -= TCP_TIMESTAMP_BYTES;
-    conn->mss = (uint16_t)mss;
+    tcp_path_mtu_init(conn);
 }
 
 /* The SYN's round trip; a lost SYN says: be careful (RFC 5681 3.1). */

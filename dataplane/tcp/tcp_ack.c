@@ -44,6 +44,8 @@ static void remove_first(struct tcp_conn *conn, struct round_trip *trip, struct 
     }
     if (!sacked)
         tcp_rack_delivered(conn, sent, ack);
+    if (!sacked && sent->flags & TCP_SENT_MTU_PROBE)
+        tcp_path_mtu_probe_arrived(conn);
     tcp_sent_remove_first(conn);
 }
 

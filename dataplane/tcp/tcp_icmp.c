@@ -10,9 +10,6 @@
 #include "dataplane/tcp/tcp_internal.h"
 #include "dataplane/tcp/tcp_recovery.h"
 
-#define PATH_MTU_MIN_V4 552u /* as Linux: less is only ever an attack */
-#define PATH_MTU_MIN_V6 1280u
-
 enum icmp_meaning {
     ICMP_OTHER,
     ICMP_TOO_BIG,
@@ -108,28 +105,13 @@ static bool is_in_flight(const struct tcp_conn *conn, uint32_t seq)
     return seq_geq(seq, conn->snd_una) && seq_lt(seq, conn->snd_nxt);
 }
 
-static void lower_path_mtu(struct tcp_conn *conn, uint32_t mtu)
-{
-    uint32_t least = ip_address_is_v4(&conn->tuple.remote) ? PATH_MTU_MIN_V4 : PATH_MTU_MIN_V6;
-    if (mtu < least)
-        mtu = least;
-    if (mtu >= conn->path.mtu) {
-        tcp_count(conn->tcp, icmp_ignored);
-        return;
-    }
-    tcp_count(conn->tcp, path_mtu_lowered);
-    conn->path.mtu = (uint16_t)mtu;
-    tcp_conn_set_mss(conn);
-    tcp_recovery_too_large(conn);
-    tcp_conn_want_out(conn);
-}
-
-static void error_in(struct tcp_conn *conn, const struct icmp_error *error)
+static void error_in(struct tcp_conn *conn, const struct icmp_error *error, uint64_t now)
 {
     tcp_count(conn->tcp, icmp_used);
     switch (error->meaning) {
     case ICMP_TOO_BIG:
-        lower_path_mtu(conn, error->mtu);
+        if (!tcp_path_mtu_message(conn, error->mtu, now))
+            tcp_count(conn->tcp, icmp_ignored);
         break;
     case ICMP_UNREACHABLE:
         if (conn->state == TCP_STATE_SYN_SENT)
@@ -159,7 +141,7 @@ void tcp_icmp_in(struct tcp *tcp, const struct rte_mbuf *packet, uint64_t now)
     }
     struct tcp_conn *conn = pool_at(&tcp->conns, tcp_reference_index(ref));
     if (is_in_flight(conn, error.seq))
-        error_in(conn, &error);
+        error_in(conn, &error, now);
     else
         tcp_count(tcp, icmp_ignored);
 }

@@ -91,6 +91,7 @@ enum tcp_conn_flag {
     TCP_CONN_ECN_ECHO = 1 << 27,     /* set ECE until the peer's CWR (RFC 3168 6.1.3) */
     TCP_CONN_ECN_CWR = 1 << 28,      /* set CWR on the next new data (RFC 3168 6.1.2) */
     TCP_CONN_ECN_ROUND = 1 << 29,    /* ecn_recover counts: no second reduction till then */
+    TCP_CONN_MTU_LOWERED = 1 << 30,  /* path.mtu is less than the route's; see path_mtu_at_ms */
 };
 
 struct tcp_cc_ops;
@@ -191,8 +192,9 @@ struct tcp_conn {
     uint32_t fin_at;    /* sequence number of the peer's FIN */
     uint32_t ts_offset; /* our timestamps are milliseconds plus this */
     uint32_t challenge_at_ms;
-    uint16_t peer_mss;     /* as announced, before path and options */
-    uint16_t undo_retrans; /* retransmissions since that no D-SACK has told of */
+    uint16_t peer_mss;       /* as announced, before path and options */
+    uint16_t undo_retrans;   /* retransmissions since that no D-SACK has told of */
+    uint32_t path_mtu_at_ms; /* lowered, or last tried to raise it */
 } __attribute__((aligned(64)));
 
 /* A connection's memory is multiplied by millions; a power of two makes numbers of pointers. */
@@ -386,8 +388,6 @@ void tcp_conn_want_out(struct tcp_conn *conn);
 void tcp_conn_check_room(struct tcp_conn *conn);
 /* The options of the peer's SYN; whatever it offers, we offered or will. */
 void tcp_conn_negotiate(struct tcp_conn *conn, const struct tcp_segment *syn);
-/* Derive mss from what the peer said and the path's MTU. */
-void tcp_conn_set_mss(struct tcp_conn *conn);
 void tcp_conn_established(struct tcp_conn *conn, const struct tcp_segment *seg, uint64_t now);
 bool tcp_limiter_take(struct tcp_limiter *limiter, uint32_t rate, uint64_t now);
 
@@ -431,6 +431,22 @@ void tcp_icmp_in(struct tcp *tcp, const struct rte_mbuf *packet, uint64_t now);
 
 /* tcp_ack.c */
 void tcp_ack_in(struct tcp_conn *conn, const struct tcp_segment *seg, uint64_t now);
+
+/* tcp_path_mtu.c */
+/* mss, from what the peer said and the route's MTU. */
+void tcp_path_mtu_init(struct tcp_conn *conn);
+/* ICMP says that packets may have MTU bytes. False: that is no news. */
+bool tcp_path_mtu_message(struct tcp_conn *conn, uint32_t mtu, uint64_t now);
+/* A retransmission timeout: perhaps it is because of the size. */
+void tcp_path_mtu_timeout(struct tcp_conn *conn, uint64_t now);
+/* For MTU_LOWERED: bytes of the segment that is to be tried now; 0: none. */
+uint32_t tcp_path_mtu_probe(struct tcp_conn *conn, uint64_t now);
+/* It was: the last record. */
+void tcp_path_mtu_probe_sent(struct tcp_conn *conn, uint64_t now);
+/* A record with MTU_PROBE was acknowledged, or SACKed. */
+void tcp_path_mtu_probe_arrived(struct tcp_conn *conn);
+/* Whether nothing but the probe is thought lost. */
+bool tcp_path_mtu_probe_is_all_lost(struct tcp_conn *conn);
 
 /* tcp_connect.c */
 void tcp_connect_init(struct tcp *tcp);

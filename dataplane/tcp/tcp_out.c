@@ -549,6 +549,22 @@ static bool send_probe(struct tcp_conn *conn, uint32_t *room, uint64_t now)
     return true;
 }
 
+/* RFC 4821 7: whether larger segments arrive again. SACK blocks would need its room. */
+static bool send_mtu_probe(struct tcp_conn *conn, uint32_t *room, uint64_t now)
+{
+    restart_if_idle(conn, now);
+    uint32_t length = *room > 0 ? tcp_path_mtu_probe(conn, now) : 0;
+    struct tcp_options options;
+    choose_options(conn, TCP_ACK, now, &options);
+    if (length == 0 || options.present & TCP_OPTION_SACK)
+        return true;
+    if (!send_one(conn, length, &options, now))
+        return false;
+    (*room)--;
+    tcp_path_mtu_probe_sent(conn, now);
+    return true;
+}
+
 /*
  * What is lost, then new data and FIN, which wait as long as cwnd holds the former back. False:
  * look again in the next turn.
@@ -557,6 +573,8 @@ static bool send_data(struct tcp_conn *conn, uint32_t *room, uint64_t now)
 {
     uint32_t before = conn->snd_nxt;
     bool done = send_probe(conn, room, now) && send_lost(conn, room, now);
+    if (done && conn->flags & TCP_CONN_MTU_LOWERED)
+        done = send_mtu_probe(conn, room, now);
     if (done && conn->lost_bytes > 0)
         conn->flags |= TCP_CONN_CWND_LIMITED;
     else

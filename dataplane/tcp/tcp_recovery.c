@@ -104,7 +104,7 @@ void tcp_recovery_ack_in(struct tcp_conn *conn, struct tcp_ack *ack)
         if (conn->recovery == TCP_RECOVERY_RTO && ack->delivered > conn->mss)
             ack->delivered = conn->mss; /* the others had arrived long before (RFC 3465 2.3) */
     }
-    if (lost && conn->recovery == TCP_RECOVERY_OPEN)
+    if (lost && conn->recovery == TCP_RECOVERY_OPEN && !tcp_path_mtu_probe_is_all_lost(conn))
         enter_fast(conn, ack->in_flight, ack->now);
     if (conn->recovery == TCP_RECOVERY_FAST)
         tcp_prr_ack_in(conn, ack, lost);
@@ -115,7 +115,7 @@ void tcp_recovery_reordering_expired(struct tcp_conn *conn, uint64_t now)
     conn->flags &= ~(uint32_t)TCP_CONN_REO_TIMER;
     if (!tcp_rack_detect(conn, now))
         return;
-    if (conn->recovery == TCP_RECOVERY_OPEN)
+    if (conn->recovery == TCP_RECOVERY_OPEN && !tcp_path_mtu_probe_is_all_lost(conn))
         enter_fast(conn, tcp_flight(conn), now);
     tcp_conn_want_out(conn);
 }

@@ -1,6 +1,5 @@
 /*
- * tcp_rto: the retransmission timeout: RFC 6298, RFC 7323 4 (RTTM), zero-window probes, and black
- * holes of path MTU discovery (RFC 8899 4.3).
+ * tcp_rto: the retransmission timeout: RFC 6298, RFC 7323 4 (RTTM), and zero-window probes.
  */
 #include "dataplane/tcp/tcp_internal.h"
 #include "dataplane/tcp/tcp_recovery.h"
@@ -11,9 +10,6 @@
 #define RTO_AFTER_SYN_US 3000000u /* RFC 6298 5.7 */
 #define ECHO_MAX_MS      60000u
 #define RTT_SAMPLE_MAX   (60u * 1000000u)
-
-#define BLACK_HOLE_TIMEOUTS 3u    /* in a row */
-#define BLACK_HOLE_MTU      1280u /* RFC 8200 5; IPv4 paths without it are older than that */
 
 #define PROBES_PER_TIMEOUT 4u /* of a shut window, at least, before silence counts as death */
 
@@ -151,21 +147,6 @@ static void retransmit_later(struct tcp_conn *conn, uint64_t now)
     tcp_timer_set(conn, TCP_DEADLINE_RETRANSMIT, now + wait_ns);
 }
 
-/*
- * RFC 8899 4.3 (and RFC 2923 2.1): full segments vanish again and again, and nobody says why. From
- * here on smaller ones, which every path carries.
- */
-static void leave_black_hole(struct tcp_conn *conn)
-{
-    const struct tcp_sent *first = tcp_sent_at(conn, conn->sent_first);
-    if (conn->timeouts + 1u < BLACK_HOLE_TIMEOUTS || conn->path.mtu <= BLACK_HOLE_MTU ||
-        first->length + TCP_TIMESTAMP_BYTES < conn->mss)
-        return;
-    tcp_count(conn->tcp, path_mtu_black_holes);
-    conn->path.mtu = BLACK_HOLE_MTU;
-    tcp_conn_set_mss(conn);
-}
-
 bool tcp_rto_expired(struct tcp_conn *conn, uint64_t now)
 {
     if (conn->state == TCP_STATE_SYN_SENT || conn->state == TCP_STATE_SYN_RECEIVED)
@@ -182,7 +163,7 @@ bool tcp_rto_expired(struct tcp_conn *conn, uint64_t now)
         return true;
     }
     tcp_count(conn->tcp, retransmit_timeouts);
-    leave_black_hole(conn);
+    tcp_path_mtu_timeout(conn, now);
     tcp_recovery_timeout(conn, now);
     back_off(conn);
     if (conn->timeouts < UINT8_MAX)

@@ -87,6 +87,8 @@ static struct tcp_sent *block_in(struct tcp_conn *conn, struct tcp_sent *at,
     while (at != NULL && seq_leq(tcp_sent_end(at), block->end)) {
         if ((at->flags & TCP_SENT_SACKED) == 0) {
             tcp_rack_delivered(conn, at, ack);
+            if (at->flags & TCP_SENT_MTU_PROBE)
+                tcp_path_mtu_probe_arrived(conn);
             tcp_sent_mark_sacked(conn, at);
             ack->sacked++;
         }

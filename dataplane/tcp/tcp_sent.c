@@ -135,7 +135,7 @@ uint32_t tcp_sent_remove_ordinary(struct tcp_conn *conn, uint32_t ack, struct tc
         return 0;
     while (link != 0 && link == conn->oldest) {
         const struct tcp_sent *sent = tcp_sent_at(conn, link);
-        if (seq_gt(tcp_sent_end(sent), ack) || sent->flags & TCP_SENT_AGAIN)
+        if (seq_gt(tcp_sent_end(sent), ack) || sent->flags & (TCP_SENT_AGAIN | TCP_SENT_MTU_PROBE))
             break;
         if (count++ == 0)
             *first = *sent;
@@ -172,6 +172,7 @@ bool tcp_sent_split(struct tcp_conn *conn, struct tcp_sent *sent, uint32_t lengt
         tcp_count(conn->tcp, send_no_record);
         return false;
     }
+    sent->flags &= (uint8_t)~TCP_SENT_MTU_PROBE;
     *rest = *sent;
     rest->seq += length;
     rest->length = (uint16_t)(sent->length - length);
@@ -219,7 +220,7 @@ void tcp_sent_mark_lost(struct tcp_conn *conn, struct tcp_sent *sent)
 void tcp_sent_mark_again(struct tcp_conn *conn, struct tcp_sent *sent, uint64_t now)
 {
     uncount(conn, sent);
-    sent->flags &= (uint8_t)~TCP_SENT_LOST;
+    sent->flags &= (uint8_t) ~(TCP_SENT_LOST | TCP_SENT_MTU_PROBE);
     sent->flags |= TCP_SENT_AGAIN;
     sent->sent_at_us = tcp_us(now);
     time_insert(conn, sent, conn->newest);

@@ -23,10 +23,11 @@ struct tcp_conn;
 typedef uint32_t tcp_sent_link;
 
 enum tcp_sent_flag {
-    TCP_SENT_SACKED = 1 << 0, /* the peer has it, out of order */
-    TCP_SENT_LOST = 1 << 1,   /* thought lost and not sent again yet */
-    TCP_SENT_AGAIN = 1 << 2,  /* sent more than once: no RTT sample (Karn) */
-    TCP_SENT_FIN = 1 << 3,    /* our FIN follows the bytes */
+    TCP_SENT_SACKED = 1 << 0,    /* the peer has it, out of order */
+    TCP_SENT_LOST = 1 << 1,      /* thought lost and not sent again yet */
+    TCP_SENT_AGAIN = 1 << 2,     /* sent more than once: no RTT sample (Karn) */
+    TCP_SENT_FIN = 1 << 3,       /* our FIN follows the bytes */
+    TCP_SENT_MTU_PROBE = 1 << 4, /* larger than the path is known to take (RFC 4821), sent once */
 };
 
 struct tcp_sent {

@@ -377,6 +377,28 @@ static void a_path_that_swallows_full_segments_gets_smaller_ones(void **state)
     finish();
 }
 
+static void full_segments_come_back_when_the_path_takes_them(void **state)
+{
+    open_with(TCP_CONGESTION_CUBIC, false, false);
+    wire_set_filter(pair.wire, drop_large, NULL);
+    send_segments(20);
+    run_to_the_end(20 * CLOCK_S);
+    uint64_t timeouts = counters()->retransmit_timeouts;
+    tcp_pair_run_for(&pair, 601 * CLOCK_S);
+    send_segments(20);
+    run_to_the_end(CLOCK_S);
+    assert_int_equal(counters()->path_mtu_probes, 1);
+    assert_true(sender()->mss < 1300); /* not yet, which cost no timeout */
+    assert_int_equal(counters()->retransmit_timeouts, timeouts);
+    wire_set_filter(pair.wire, NULL, NULL);
+    tcp_pair_run_for(&pair, 601 * CLOCK_S);
+    send_segments(20);
+    run_to_the_end(CLOCK_S);
+    assert_int_equal(counters()->path_mtu_raised, 1);
+    assert_int_equal(sender()->mss, 1448);
+    finish();
+}
+
 /* Milliseconds for 4 MB over 50 ms with 1 % loss. */
 static uint64_t time_for_4_mb(enum tcp_congestion congestion)
 {
@@ -422,6 +444,7 @@ int main(void)
         cmocka_unit_test(ecn_takes_both_sides),
         cmocka_unit_test(a_path_that_drops_syns_with_ecn_gets_one_without),
         cmocka_unit_test(a_path_that_swallows_full_segments_gets_smaller_ones),
+        cmocka_unit_test(full_segments_come_back_when_the_path_takes_them),
         cmocka_unit_test(one_in_a_hundred_lost_is_bearable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
