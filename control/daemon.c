@@ -206,6 +206,12 @@ static void host_event(void *context, const char *text)
     log_line(LOG_LEVEL_INFO, "%s", text);
 }
 
+static void resumed(void *context, uint64_t absent_for_ns)
+{
+    struct daemon *daemon = context;
+    failover_resumed(daemon->failover, absent_for_ns);
+}
+
 /* Listing flights. */
 
 static void listing_end(struct daemon *daemon, bool complete)
@@ -589,6 +595,7 @@ static void run(struct daemon *daemon)
     clock_gettime(CLOCK_REALTIME, &wall);
     daemon->started_unix_ms = (uint64_t)wall.tv_sec * 1000 + (uint64_t)wall.tv_nsec / 1000000;
     uint64_t now = clock_now_ns();
+    loop_on_resume(daemon->loop, resumed, daemon);
     loop_timer_at(daemon->facts_timer, now);
     loop_timer_at(daemon->observe_timer, now + OBSERVE_NS);
     loop_timer_at(daemon->cookies_timer, now + COOKIES_NS);

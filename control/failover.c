@@ -6,6 +6,7 @@
 #include "dataplane/base/check.h"
 #include "dataplane/base/clock.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -158,6 +159,20 @@ static void beat(void *context, uint64_t now)
 static void act(void *context, uint64_t now)
 {
     failover_agree_act(context, now);
+}
+
+/*
+ * Nobody looked for a while: what verdicts rest on may be of before, and so may the votes we know.
+ * The next beat tells an opinion that begins now.
+ */
+void failover_resumed(struct failover *failover, uint64_t absent_for_ns)
+{
+    uint64_t now = loop_now_ns(failover->loop);
+    for (uint32_t i = 0; i < failover->config->region_count; i++)
+        verdict_forget(&failover->verdicts[i], now);
+    failover_agree_resume(failover, now);
+    failover_say(failover, "not run for %" PRIu64 " ms: the verdicts on regions begin anew",
+                 (uint64_t)(absent_for_ns / CLOCK_MS));
 }
 
 /* Life. */

@@ -39,6 +39,9 @@ void failover_probed(struct failover *failover, const struct probe_result *resul
 /* Passive observation: the sums over all workers, some times a second. */
 void failover_observe(struct failover *failover, const struct backend_loads *sums);
 
+/* The loop goes on after not having been run for so long (loop_on_resume()). */
+void failover_resumed(struct failover *failover, uint64_t absent_for_ns);
+
 /* What the next snapshot says. */
 bool failover_backend_usable(const struct failover *failover, uint32_t slot);
 bool failover_region_active(const struct failover *failover, uint32_t region);
@@ -53,9 +56,9 @@ struct failover_region_view {
     const char *effective;
     bool active;
     uint16_t share_permille;
-    uint64_t since_ms;     /* unix time of the last change of automatic */
+    uint64_t since_ms; /* unix time of the last change of automatic */
     uint64_t epoch;
-    double availability;   /* this node's, 0..1 */
+    double availability; /* this node's, 0..1 */
     uint32_t usable_backends;
     uint32_t backends;
     uint64_t hold_down_left_ms;
@@ -65,7 +68,7 @@ struct failover_region_view {
 };
 
 struct failover_view {
-    const char *store;   /* memory, redis */
+    const char *store;       /* memory, redis */
     const char *store_state; /* connected, connecting, lost */
     bool frozen;
     char frozen_reason[128];
@@ -74,12 +77,12 @@ struct failover_view {
 };
 
 struct failover_backend_view {
-    const char *state;     /* up, doubt, down */
+    const char *state; /* up, doubt, down */
     bool ejected;
     uint64_t ejected_left_ms;
-    char last_probe[64];   /* ok, connect failed, timeout, status 503 ... */
+    char last_probe[64]; /* ok, connect failed, timeout, status 503 ... */
     uint64_t last_probe_took_ns;
-    uint64_t since_ms;     /* unix time of the last change */
+    uint64_t since_ms; /* unix time of the last change */
 };
 
 void failover_region_view(const struct failover *failover, uint32_t region,

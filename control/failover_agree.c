@@ -327,6 +327,15 @@ static void notice_silence(struct failover *failover, uint64_t now)
                  failover->agreed.epoch);
 }
 
+void failover_agree_resume(struct failover *failover, uint64_t now)
+{
+    failover->votes.count = 0;
+    failover->news_came = false;
+    failover->news_at_ns = now;
+    failover->connected_at_ns = now;
+    loop_timer_at(failover->beat_timer, now);
+}
+
 void failover_agree_beat(struct failover *failover, uint64_t now)
 {
     struct region_vote vote = {

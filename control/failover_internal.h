@@ -82,6 +82,8 @@ void failover_refresh(struct failover *failover);
 int failover_agree_open(struct failover *failover, char *message, size_t message_size);
 void failover_agree_close(struct failover *failover);
 void failover_agree_apply(struct failover *failover, const struct config *config);
+/* Votes and news of before are not counted on; the store's silence begins now. */
+void failover_agree_resume(struct failover *failover, uint64_t now);
 /* Publish the vote; notice a store that is silent for too long. */
 void failover_agree_beat(struct failover *failover, uint64_t now);
 /* Ask the store for the change that is due, if any. */

@@ -25,6 +25,8 @@ struct loop {
     struct list released; /* watches, freed at the end of the turn */
     uint64_t stall_count;
     uint64_t stall_max_ns;
+    loop_resumed *resumed;
+    void *resumed_context;
 };
 
 struct loop_watch {
@@ -189,11 +191,31 @@ static void note_stall(struct loop *loop)
         loop->stall_max_ns = took_ns;
 }
 
+void loop_on_resume(struct loop *loop, loop_resumed *resumed, void *context)
+{
+    loop->resumed = resumed;
+    loop->resumed_context = context;
+}
+
+/* A timer that was armed for the past was due when the turn before began. */
+static void note_absence(const struct loop *loop, uint64_t before_ns)
+{
+    if (loop->resumed == NULL || list_is_empty(&loop->timers))
+        return;
+    uint64_t due_ns = list_entry(loop->timers.next, struct loop_timer, link)->at_ns;
+    if (due_ns < before_ns)
+        due_ns = before_ns;
+    if (loop->now_ns > due_ns + LOOP_ABSENT_NS)
+        loop->resumed(loop->resumed_context, loop->now_ns - due_ns);
+}
+
 static void turn(struct loop *loop)
 {
     struct epoll_event events[EVENTS_A_TURN];
+    uint64_t before_ns = loop->now_ns;
     int count = epoll_wait(loop->epoll_fd, events, EVENTS_A_TURN, wait_ms(loop));
     loop->now_ns = clock_now_ns();
+    note_absence(loop, before_ns);
     for (int i = 0; i < count; i++) {
         struct loop_watch *watch = events[i].data.ptr;
         if (!watch->closed)

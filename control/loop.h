@@ -16,6 +16,7 @@ struct loop_timer;
 /* EVENTS as in epoll(7): EPOLLIN, EPOLLOUT, EPOLLHUP, EPOLLERR. */
 typedef void loop_ready(void *context, uint32_t events);
 typedef void loop_expired(void *context, uint64_t now_ns);
+typedef void loop_resumed(void *context, uint64_t absent_for_ns);
 
 struct loop *loop_create(void);
 void loop_destroy(struct loop *loop);
@@ -33,6 +34,13 @@ struct loop_timer *loop_timer(struct loop *loop, loop_expired *expired, void *co
 void loop_timer_at(struct loop_timer *timer, uint64_t at_ns);
 void loop_timer_stop(struct loop_timer *timer);
 void loop_timer_destroy(struct loop_timer *timer);
+
+/*
+ * Be told when the loop goes on after not having been run while a timer was due, for more than
+ * LOOP_ABSENT_NS: before any event or timer of that turn. One listener; NULL: none.
+ */
+#define LOOP_ABSENT_NS 500000000ull
+void loop_on_resume(struct loop *loop, loop_resumed *resumed, void *context);
 
 /* The time of this turn (dataplane/base/clock.h), read once a turn. */
 uint64_t loop_now_ns(const struct loop *loop);

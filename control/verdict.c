@@ -13,6 +13,13 @@ void verdict_init(struct verdict *verdict, uint64_t now)
         verdict->since_ns[e] = CLOCK_NEVER;
 }
 
+void verdict_forget(struct verdict *verdict, uint64_t now)
+{
+    struct verdict_members members = verdict->members;
+    verdict_init(verdict, now);
+    verdict->members = members;
+}
+
 void verdict_tried(struct verdict *verdict, uint64_t now, uint64_t successes, uint64_t failures)
 {
     if (successes > 0) {

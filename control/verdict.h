@@ -28,6 +28,9 @@ struct verdict {
 
 void verdict_init(struct verdict *verdict, uint64_t now);
 
+/* Nobody has looked for a while: what held before it is known no more. Members stay. */
+void verdict_forget(struct verdict *verdict, uint64_t now);
+
 /* Tries that have ended. */
 void verdict_tried(struct verdict *verdict, uint64_t now, uint64_t successes, uint64_t failures);
 

@@ -262,7 +262,7 @@ uint64_t branches_deadline(const struct flight *flight)
         if (deadline > latest)
             latest = deadline;
     }
-    return latest;
+    return coalesce_own_ns(flight->coalesce, latest);
 }
 
 /* --- joining --- */
@@ -277,8 +277,9 @@ static struct branch *branch_open(struct flight *flight, uint16_t worker, handle
         .flight = flight,
         .relay = relay,
         .worker = worker,
-        .cap_at_ns = flight->started_at_ns + FLIGHT_TIME_MAX_NS,
-        .deadline_ns = deadline_ns,
+        .cap_at_ns =
+            coalesce_shared_ns(flight->coalesce, flight->started_at_ns + FLIGHT_TIME_MAX_NS),
+        .deadline_ns = coalesce_shared_ns(flight->coalesce, deadline_ns),
         .interim_missed = flight->feed.has_interim,
     };
     list_init(&branch->waiting_link);
@@ -293,13 +294,14 @@ static enum admission admit(struct coalesce *coalesce, const struct mail *mail,
     struct flight *flight = pool_get(&coalesce->flights, join->flight);
     if (flight == NULL)
         return ADMIT_ENDED;
-    enum admission admission = flight_admits(flight, join->deadline_ns, now);
+    uint64_t deadline_ns = coalesce_own_ns(coalesce, join->deadline_ns);
+    enum admission admission = flight_admits(flight, deadline_ns, now);
     if (admission != ADMIT_OK)
         return admission;
-    struct branch *branch = branch_open(flight, mail->from, join->relay, join->deadline_ns);
+    struct branch *branch = branch_open(flight, mail->from, join->relay, deadline_ns);
     if (branch == NULL)
         return ADMIT_BOUND;
-    flight_welcome(flight, join->deadline_ns);
+    flight_welcome(flight, deadline_ns);
     publish(branch);
     post_joined(branch);
     flight_grant(flight, now);

@@ -77,12 +77,12 @@ struct branch {
     bool has_trailers;
     bool before_head;
     enum flight_failure failure;
-    uint64_t cap_at_ns; /* no deadline beyond this (C13); constant */
+    uint64_t cap_at_ns; /* no deadline beyond this (C13), process's time; constant */
 
     /* Written by the relay. */
     alignas(64) _Atomic uint64_t released_count;
     _Atomic uint64_t position;
-    _Atomic uint64_t deadline_ns;
+    _Atomic uint64_t deadline_ns; /* process's time */
     _Atomic bool deserted;
     _Atomic bool paused; /* nobody here should get more now */
 
@@ -116,7 +116,7 @@ static inline uint64_t branch_cut(uint64_t position, bool ahead)
 struct mail_join {
     handle flight;
     handle relay;
-    uint64_t deadline_ns;
+    uint64_t deadline_ns; /* process's time */
 };
 
 struct mail_joined {

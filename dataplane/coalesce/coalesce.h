@@ -188,6 +188,8 @@ enum subscribe_result {
     SUBSCRIBE_SHUT,      /* C10: no new flight of the key for retry_after_ns: 503 */
 };
 
+struct loop_clock;
+
 struct coalesce_config {
     uint16_t self;
     uint16_t workers;
@@ -197,6 +199,7 @@ struct coalesce_config {
     struct backend_loads *loads;
     struct timer_wheel *wheel;
     struct random *random;
+    const struct loop_clock *clock;  /* the worker's; NULL in tests: it misses nothing */
     struct rte_rcu_qsbr *quiescence; /* NULL with one worker in tests: everything is quiescent */
     uint32_t flights_max;
     uint32_t header_bytes; /* largest header section kept */

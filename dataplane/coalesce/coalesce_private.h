@@ -6,6 +6,7 @@
 #include "dataplane/base/clock.h"
 #include "dataplane/base/counter.h"
 #include "dataplane/base/list.h"
+#include "dataplane/base/loop_clock.h"
 #include "dataplane/coalesce/coalesce.h"
 #include "dataplane/coalesce/entries.h"
 #include "dataplane/coalesce/feed.h"
@@ -69,6 +70,19 @@ struct coalesce {
     uint32_t payload_low;      /* free segments below which windows stay shut */
     uint32_t payload_shed;     /* free segments below which no flight is begun */
 };
+
+/* Times that another worker reads are of the process, see loop_clock.h. */
+static inline uint64_t coalesce_shared_ns(const struct coalesce *coalesce, uint64_t own_ns)
+{
+    const struct loop_clock *clock = coalesce->config.clock;
+    return clock == NULL ? own_ns : loop_clock_shared(clock->missed_ns, own_ns);
+}
+
+static inline uint64_t coalesce_own_ns(const struct coalesce *coalesce, uint64_t shared_ns)
+{
+    const struct loop_clock *clock = coalesce->config.clock;
+    return clock == NULL ? shared_ns : loop_clock_own(clock->missed_ns, shared_ns);
+}
 
 static inline uint32_t payload_free(const struct coalesce *coalesce)
 {

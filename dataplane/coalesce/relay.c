@@ -191,7 +191,7 @@ static struct relay *ask(struct coalesce *coalesce, const struct relay_target *t
     struct mail_join mail = {
         .flight = target->flight,
         .relay = pool_handle(&coalesce->relays, relay),
-        .deadline_ns = deadline_ns,
+        .deadline_ns = coalesce_shared_ns(coalesce, deadline_ns),
     };
     if (!coalesce_post(coalesce, owner, MAIL_JOIN, &mail, sizeof(mail))) {
         COALESCE_COUNT(coalesce, refused_mail);
@@ -202,6 +202,12 @@ static struct relay *ask(struct coalesce *coalesce, const struct relay_target *t
     list_push_back(bucket_of(coalesce, owner, target->flight), &relay->bucket_link);
     COALESCE_COUNT(coalesce, joins_asked);
     return relay;
+}
+
+/* C13: whether there is time enough before the flight's cap. */
+static bool has_time(const struct relay *relay, uint64_t deadline_ns)
+{
+    return coalesce_shared_ns(relay->coalesce, deadline_ns) <= relay->branch->cap_at_ns;
 }
 
 /* As flight_admits(), as far as it can be known here. */
@@ -216,7 +222,7 @@ static enum admission admits(const struct relay *relay, uint64_t deadline_ns, ui
         return ADMIT_ENDED;
     if (relay->feed.state == FEED_HEAD && now - relay->progress_at_ns > STALLED_AFTER_NS)
         return ADMIT_STALLED;
-    return deadline_ns <= relay->branch->cap_at_ns ? ADMIT_OK : ADMIT_CAP;
+    return has_time(relay, deadline_ns) ? ADMIT_OK : ADMIT_CAP;
 }
 
 /* One copy of the request's body for all who ask here, while they may be sent elsewhere. */
@@ -231,8 +237,9 @@ static void share_body(struct relay *relay, struct subscriber *subscriber)
 static void extend_deadline(struct relay *relay, uint64_t deadline_ns)
 {
     _Atomic uint64_t *known = &relay->branch->deadline_ns;
-    if (deadline_ns > atomic_load_explicit(known, memory_order_relaxed))
-        atomic_store_explicit(known, deadline_ns, memory_order_release);
+    uint64_t shared_ns = coalesce_shared_ns(relay->coalesce, deadline_ns);
+    if (shared_ns > atomic_load_explicit(known, memory_order_relaxed))
+        atomic_store_explicit(known, shared_ns, memory_order_release);
 }
 
 bool relay_join(struct coalesce *coalesce, const struct relay_target *target,
@@ -460,7 +467,7 @@ static void admit_pending(struct relay *relay, uint64_t now)
     list_append_all(&pending, &feed->subscribers);
     while ((link = list_pop_front(&pending)) != NULL) {
         struct subscriber *subscriber = list_entry(link, struct subscriber, link);
-        if (subscriber->deadline_ns > relay->branch->cap_at_ns) {
+        if (!has_time(relay, subscriber->deadline_ns)) {
             feed_remove(feed, subscriber);
             COALESCE_COUNT(relay->coalesce, refused_cap);
             subscriber->ops->refused(subscriber, now);

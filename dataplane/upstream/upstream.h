@@ -98,6 +98,12 @@ struct upstream_config {
     uint32_t waiting_max;         /* attempts waiting per backend */
     uint64_t max_age_ns;          /* a connection is replaced then, with jitter; 0: an hour */
     uint64_t ping_timeout_ns;     /* liveness PING while attempts are open and nothing arrives */
+    /*
+     * Whether everybody who receives packets for this worker has done so lately; without that
+     * silence proves nothing, and suspicion waits. NULL: always.
+     */
+    bool (*all_look)(const void *context);
+    const void *context;
     int socket_id;
 };
 

@@ -188,8 +188,6 @@ static void trust(struct upstream_conn *conn)
 /* Not open yet and silent: nobody goes on waiting for it alone. */
 static void suspect_coming(struct upstream_conn *conn)
 {
-    if (conn->suspect)
-        return;
     suspect(conn);
     if (!slot_has_hope(slot_of(conn)))
         slot_fail_waiting(conn->upstream, conn->slot, ATTEMPT_CONNECT_TIMEOUT);
@@ -220,11 +218,24 @@ static bool is_silent(const struct upstream_conn *conn, uint64_t now)
     return unanswered || info.unacked_for_ns >= unacked_max_ns;
 }
 
+/* Its packets may lie with somebody who was not run: not the moment to speak of silence. */
+static bool judged_later(struct upstream_conn *conn, uint64_t now)
+{
+    const struct upstream_config *config = &conn->upstream->config;
+    if (config->all_look == NULL || config->all_look(config->context))
+        return false;
+    counter_add(&conn->upstream->counters.suspicions_put_off, 1);
+    arm(conn, now + UPSTREAM_PUT_OFF_NS);
+    return true;
+}
+
 /* Look at the path of a connection in use. It is left as it is: h2 and TCP decide about its end. */
 static void watch(struct upstream_conn *conn, uint64_t now)
 {
     arm(conn, now + UPSTREAM_WATCH_NS);
     bool silent = is_silent(conn, now);
+    if (silent && !conn->suspect && judged_later(conn, now))
+        return;
     if (!silent && conn->suspect)
         trust(conn);
     if (silent && !conn->suspect) {
@@ -246,11 +257,20 @@ static void received(struct upstream_conn *conn, uint64_t now)
 
 /* --- the timer --- */
 
+static void connecting_fired(struct upstream_conn *conn, uint64_t now)
+{
+    if (!conn->suspect && !judged_later(conn, now))
+        suspect_coming(conn);
+}
+
 static void opening_fired(struct upstream_conn *conn, uint64_t now)
 {
     uint64_t give_up_at_ns = conn->established_at_ns + UPSTREAM_OPENING_NS;
     if (now < give_up_at_ns) {
-        suspect_coming(conn);
+        if (!conn->suspect && judged_later(conn, now))
+            return;
+        if (!conn->suspect)
+            suspect_coming(conn);
         arm(conn, give_up_at_ns);
         return;
     }
@@ -284,7 +304,7 @@ static void conn_fired(struct timer *timer, void *context, uint64_t now)
     struct upstream_conn *conn = context;
     switch (conn->state) {
     case UPSTREAM_CONNECTING:
-        suspect_coming(conn);
+        connecting_fired(conn, now);
         break;
     case UPSTREAM_OPENING:
         opening_fired(conn, now);

@@ -24,6 +24,7 @@
 #define UPSTREAM_UNACKED_NS         (150 * CLOCK_MS) /* data unacknowledged, at least ... */
 #define UPSTREAM_UNACKED_RTTS       3u               /* ... and so many smoothed round trips */
 #define UPSTREAM_PING_SUSPECT_NS    (500 * CLOCK_MS) /* PING unanswered */
+#define UPSTREAM_PUT_OFF_NS         (1 * CLOCK_MS)   /* somebody who receives was not run */
 #define UPSTREAM_IDLE_NS            (60 * CLOCK_S)   /* without attempts */
 #define UPSTREAM_AGE_NS             (3600 * CLOCK_S) /* a connection is replaced after ... */
 #define UPSTREAM_AGE_JITTER         10u              /* ... and up to a tenth of that more */

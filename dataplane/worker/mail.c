@@ -91,6 +91,7 @@ static uint32_t take_packets(struct worker *worker, struct worker_lane *lane, ui
         count++;
     if (count > 0)
         tcp_in(worker->tcp, packets, count, now);
+    worker->more_packets |= count == NET_BURST;
     counter_add(&worker->counters.loop.taken_over_packets, count);
     return count;
 }

@@ -26,14 +26,16 @@ const struct backend_loads *worker_backend_loads(const struct worker *worker)
     return worker->loads;
 }
 
-static void apply_cookies(struct worker *worker, const struct snapshot_cookies *cookies)
+/* Of the snapshot, and of the worker's clock. */
+static void apply_cookies(struct worker *worker)
 {
+    const struct snapshot_cookies *cookies = &worker->snapshot->cookies;
     struct tcp_cookie_settings settings = {
         .mode = cookies->always ? TCP_COOKIES_ALWAYS : TCP_COOKIES_AUTO,
         .backlog = cookies->backlog,
         .secrets = {cookies->secrets[0], cookies->secrets[1]},
         .shared = cookies->shared,
-        .clock_ahead_ns = cookies->clock_ahead_ns,
+        .clock_ahead_ns = cookies->clock_ahead_ns + worker->clock.missed_ns,
     };
     tcp_set_cookies(worker->tcp, &settings);
 }
@@ -58,12 +60,24 @@ static void take_snapshot(struct worker *worker, uint64_t now)
     if (snapshot->generation == worker->snapshot_generation)
         return;
     worker->snapshot_generation = snapshot->generation;
-    apply_cookies(worker, &snapshot->cookies);
+    apply_cookies(worker);
     net_set_denied(worker->net, snapshot->denied);
     h2_announce_connect(worker->h2, takes_extended_connect(snapshot));
     worker_listeners_apply(worker, snapshot, now);
     upstream_apply(worker->upstream, snapshot, now);
     counter_add(&worker->counters.loop.snapshots_applied, 1);
+}
+
+/* The clock has left time out since the turn before. */
+static void note_gap(struct worker *worker)
+{
+    struct loop_counters *loop = &worker->counters.loop;
+    if (worker->clock.missed_ns == worker->missed_told_ns)
+        return;
+    worker->missed_told_ns = worker->clock.missed_ns;
+    counter_add(&loop->gaps, 1);
+    counter_set(&loop->missed_us, worker->clock.missed_ns / CLOCK_US);
+    apply_cookies(worker);
 }
 
 static bool receive(struct worker *worker, uint64_t now)
@@ -79,9 +93,25 @@ static bool receive(struct worker *worker, uint64_t now)
         tcp_in(worker->tcp, arrivals.own, arrivals.own_count, now);
         mail_hand_over(worker, &arrivals);
         received += count;
+        worker->more_packets |= count == NET_BURST;
     }
     counter_add(&worker->counters.loop.received_packets, received);
     return received > 0;
+}
+
+/*
+ * After a gap, what a timer is about to miss may have arrived long ago: timers wait until the
+ * queues are empty, but not for ever.
+ */
+static bool run_timers(struct worker *worker, uint64_t now)
+{
+    if (worker->more_packets && worker->put_off_row < WORKER_PUT_OFF_TURNS) {
+        worker->put_off_row++;
+        counter_add(&worker->counters.loop.timers_put_off, 1);
+        return true;
+    }
+    worker->put_off_row = 0;
+    return timer_wheel_advance(&worker->wheel, now, WORKER_TIMERS_A_TURN) > 0;
 }
 
 /* Tell the control thread, once a drain, when it has come to its end. */
@@ -109,16 +139,19 @@ static void set_gauges(struct worker *worker)
     counter_set(&loop->held_by_flights, coalesce_objects_used(worker->coalesce));
 }
 
-bool worker_step(struct worker *worker, uint64_t now)
+/* NOW: the worker's own time. */
+static bool worker_step(struct worker *worker, uint64_t now)
 {
     bool busy = false;
+    worker->more_packets = false;
     take_snapshot(worker, now);
+    note_gap(worker);
     busy |= worker_take_orders(worker, now);
     busy |= mail_take(worker, now);
     busy |= receive(worker, now);
     if (worker->snapshot->draining)
         busy |= request_drain(worker->requests, WORKER_DRAINS_A_TURN, now);
-    busy |= timer_wheel_advance(&worker->wheel, now, WORKER_TIMERS_A_TURN) > 0;
+    busy |= run_timers(worker, now);
     busy |= tcp_dispatch(worker->tcp, WORKER_EVENTS_A_TURN, now) > 0;
     coalesce_tick(worker->coalesce, now);
     busy |= upstream_tick(worker->upstream, now);
@@ -136,8 +169,41 @@ bool worker_step(struct worker *worker, uint64_t now)
     return busy;
 }
 
-static uint64_t sleep_length(const struct worker *worker, uint64_t now)
+bool worker_turn(struct worker *worker, uint64_t clock_ns)
 {
+    uint64_t due_ns = clock_ns - worker->clock.turned_at_ns > LOOP_CLOCK_LATE_NS
+                          ? timer_wheel_next_ns(&worker->wheel)
+                          : CLOCK_NEVER; /* in no time nothing is missed */
+    uint64_t now = loop_clock_turn(&worker->clock, clock_ns, due_ns);
+    bool busy = worker_step(worker, now);
+    if (!worker->more_packets)
+        atomic_store_explicit(&worker->looked_at_ns, clock_ns, memory_order_release);
+    return busy;
+}
+
+bool worker_all_look(const void *context)
+{
+    const struct worker *worker = context;
+    const struct worker_shared *shared = worker->shared;
+    for (uint16_t i = 0; i < shared->workers; i++) {
+        uint64_t at_ns =
+            atomic_load_explicit(&shared->members[i]->looked_at_ns, memory_order_acquire);
+        if (i != worker->index && at_ns != 0 &&
+            at_ns + LOOP_CLOCK_LATE_NS < worker->clock.turned_at_ns)
+            return false;
+    }
+    return true;
+}
+
+/* The worker's own time at the last turn. */
+static uint64_t worker_now(const struct worker *worker)
+{
+    return worker->clock.turned_at_ns - worker->clock.missed_ns;
+}
+
+static uint64_t sleep_length(const struct worker *worker)
+{
+    uint64_t now = worker_now(worker);
     uint64_t next = timer_wheel_next_ns(&worker->wheel);
     if (next <= now)
         return 0;
@@ -145,11 +211,11 @@ static uint64_t sleep_length(const struct worker *worker, uint64_t now)
 }
 
 /* Nothing to do: spin, or after some empty turns sleep, offline in the quiescence scheme. */
-static void rest(struct worker *worker, uint64_t now)
+static void rest(struct worker *worker)
 {
     if (worker->idle == WORKER_IDLE_POLL || ++worker->empty_turns < EMPTY_TURNS_BEFORE_SLEEP)
         return;
-    uint64_t length = sleep_length(worker, now);
+    uint64_t length = sleep_length(worker);
     if (length == 0)
         return;
     struct rte_rcu_qsbr *quiescence = worker->shared->quiescence;
@@ -185,18 +251,18 @@ int worker_run(void *context)
     rte_rcu_qsbr_thread_register(quiescence, worker->index);
     rte_rcu_qsbr_thread_online(quiescence, worker->index);
     uint64_t turn_began = clock_cycles();
+    worker->clock.turned_at_ns = clock_now_ns(); /* it was not to run before */
     while (!worker->stopping) {
-        uint64_t now = clock_now_ns();
-        bool busy = worker_step(worker, now);
+        bool busy = worker_turn(worker, clock_now_ns());
         if (busy)
             worker->empty_turns = 0;
         else
-            rest(worker, now);
+            rest(worker);
         uint64_t turn_ended = clock_cycles();
         account(worker, busy, turn_ended - turn_began);
         turn_began = turn_ended;
     }
-    say_farewell(worker, clock_now_ns());
+    say_farewell(worker, worker_now(worker));
     rte_rcu_qsbr_thread_offline(quiescence, worker->index);
     rte_rcu_qsbr_thread_unregister(quiescence, worker->index);
     struct fact fact = {.kind = FACT_STOPPED, .worker = worker->index};

@@ -1,5 +1,5 @@
 /*
- * worker: one lcore's whole program. worker_step() is the data path from receive to transmit.
+ * worker: one lcore's whole program. worker_turn() is the data path from receive to transmit.
  *
  * Created and wired by the main thread at start; stepped by its own lcore, by a test or by the
  * simulation. What it shares with others: its snapshot pointer, its mail rings, its counters, and
@@ -93,12 +93,12 @@ struct worker *worker_create(const struct worker_config *config);
 bool worker_connect(struct worker_shared *shared, int socket_id);
 
 /*
- * One turn. Returns true when there was something to do. NOW is monotonic, nanoseconds, and never
- * smaller than at the turn before.
+ * One turn. Returns true when there was something to do. CLOCK_NS is clock_now_ns(): monotonic,
+ * never smaller than at the turn before. Inside, time is the worker's own (loop_clock.h).
  */
-bool worker_step(struct worker *worker, uint64_t now);
+bool worker_turn(struct worker *worker, uint64_t clock_ns);
 
-/* Step with the real clock until ORDER_STOP. The lcore's main function. Returns 0. */
+/* Turn with the real clock until ORDER_STOP. The lcore's main function. Returns 0. */
 int worker_run(void *worker);
 
 /* Control thread: give an order; false: ring full. */

@@ -7,12 +7,12 @@
 #include "dataplane/worker/mail.h"
 #include "dataplane/worker/worker_internal.h"
 
-#define RECEIVE_WINDOW_BYTES    (256 * 1024)
-#define SEND_QUEUE_BYTES        (256 * 1024)
-#define SPANS_PER_BLOCK         6 /* it, and pieces of bodies between two of them */
-#define PROBES_MAX              256
-#define WAITING_PER_BACKEND     4096
-#define HEADER_BLOCKS           256
+#define RECEIVE_WINDOW_BYTES (256 * 1024)
+#define SEND_QUEUE_BYTES     (256 * 1024)
+#define SPANS_PER_BLOCK      6 /* it, and pieces of bodies between two of them */
+#define PROBES_MAX           256
+#define WAITING_PER_BACKEND  4096
+#define HEADER_BLOCKS        256
 /* HTTP/2 receive windows, at first and at most; together they grow by half the payload memory. */
 #define STREAM_WINDOW_BYTES         (64 * 1024)
 #define STREAM_WINDOW_MAX_BYTES     (1024 * 1024)
@@ -132,6 +132,8 @@ static struct upstream *create_upstream(struct worker *worker, const struct work
         .waiting_max = WAITING_PER_BACKEND,
         .max_age_ns = config->limits.upstream_max_age_ns,
         .ping_timeout_ns = 5 * CLOCK_S,
+        .all_look = worker_all_look,
+        .context = worker,
         .socket_id = config->socket_id,
     };
     return upstream_create(&upstream);
@@ -162,6 +164,7 @@ static struct coalesce *create_coalesce(struct worker *worker, const struct work
         .loads = worker->loads,
         .wheel = &worker->wheel,
         .random = &worker->random,
+        .clock = &worker->clock,
         .quiescence = worker->shared->quiescence,
         .flights_max = config->limits.flights,
         .header_bytes = config->limits.header_bytes,
@@ -236,6 +239,7 @@ struct worker *worker_create(const struct worker_config *config)
         worker->queues[i] = config->queues[i];
     random_seed(&worker->random, config->random_seed);
     timer_wheel_init(&worker->wheel, config->now);
+    worker->clock.turned_at_ns = config->now;
     mail_init(worker);
     if (!create_rings(worker, config->socket_id) || !create_layers(worker, config))
         return NULL;

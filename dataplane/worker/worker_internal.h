@@ -1,6 +1,7 @@
 /* The worker's own layout. Private to dataplane/worker. */
 #pragma once
 
+#include "dataplane/base/loop_clock.h"
 #include "dataplane/worker/worker.h"
 
 #include <stdatomic.h>
@@ -8,6 +9,7 @@
 #define WORKER_MAILS_A_TURN   256  /* from each other worker */
 #define WORKER_ORDERS_A_TURN  16
 #define WORKER_TIMERS_A_TURN  1024
+#define WORKER_PUT_OFF_TURNS  64   /* in a row, in which timers wait for packets */
 #define WORKER_EVENTS_A_TURN  1024 /* connections dispatched */
 #define WORKER_DRAINS_A_TURN  256  /* client connections told to go */
 #define WORKER_MAIL_RING      4096
@@ -34,6 +36,15 @@ struct worker {
     struct postman postman;
     struct random random;
     struct timer_wheel wheel;
+    struct loop_clock clock;
+    uint64_t missed_told_ns; /* of clock.missed_ns: what counters and TCP know of */
+    uint32_t put_off_row;    /* turns in a row in which timers waited */
+    bool more_packets;       /* some queue gave all it may in this turn: there may be more */
+    /*
+     * Process's time by which everything that had arrived has been taken and handed on. Release
+     * here, acquire in worker_all_look(): the packets handed over before it are in their rings.
+     */
+    _Atomic uint64_t looked_at_ns;
 
     const struct snapshot *snapshot; /* of this step */
     uint64_t snapshot_generation;    /* last applied */
@@ -64,6 +75,9 @@ struct worker {
 
 /* listeners.c: make TCP listen to what the snapshot says (nothing while draining). */
 void worker_listeners_apply(struct worker *worker, const struct snapshot *snapshot, uint64_t now);
+
+/* worker.c: whether every worker has had a turn lately, by this one's last look at the clock. */
+bool worker_all_look(const void *worker);
 
 /* orders.c: take orders of the control thread, answer with facts. */
 bool worker_take_orders(struct worker *worker, uint64_t now);

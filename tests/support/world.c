@@ -231,12 +231,17 @@ static uint64_t smaller(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+static uint64_t next_timer(const struct worker *worker)
+{
+    return loop_clock_shared(worker->clock.missed_ns, timer_wheel_next_ns(&worker->wheel));
+}
+
 /* When something can happen that is not due yet. */
 static uint64_t next_event(const struct world *world)
 {
     uint64_t next = smaller(wire_next_ns(world->front), wire_next_ns(world->back));
     for (uint16_t i = 0; i < world->config.workers; i++)
-        next = smaller(next, timer_wheel_next_ns(&world->shared.members[i]->wheel));
+        next = smaller(next, next_timer(world->shared.members[i]));
     for (uint32_t i = 0; i < WORLD_CLIENTS; i++)
         next = smaller(next, h2_host_next_ns(&world->clients[i].host));
     for (uint32_t i = 0; i < WORLD_BACKENDS_MAX; i++)
@@ -295,7 +300,7 @@ static bool step_worker(struct world *world, uint16_t index)
     bool never = world->config.lag_permille >= 1000;
     if (!never && random_below(&world->random, 1000) < world->config.lag_permille)
         return true;
-    bool busy = worker_step(world->shared.members[index], world->now);
+    bool busy = worker_turn(world->shared.members[index], world->now);
     count_facts(world, index);
     return busy;
 }

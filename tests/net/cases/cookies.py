@@ -6,6 +6,7 @@ import os
 
 from case import all_ok, case, equal, expect
 from edge_site import PYTHON, SUPPORT, URL4, URL6, wait_until
+from growth import Growth
 from netlab import VIP4, VIP6
 
 MIB = 1 << 20
@@ -33,25 +34,10 @@ def apply(site, config):
     site.proxy.ctl("config", "apply", path)
 
 
-def counted(site, name):
-    return site.proxy.ctl("stats", "tcp.")["counters"][f"tcp.{name}"]["sum"]
-
-
-class Growth:
-    """How much counters have grown since then."""
-
-    def __init__(self, site):
-        self.site = site
-        self.before = site.proxy.ctl("stats", "tcp.")["counters"]
-
-    def __getattr__(self, name):
-        return counted(self.site, name) - self.before[f"tcp.{name}"]["sum"]
-
-
 @case(needs=("cookies",))
 def every_connection_may_come_by_a_cookie(site):
     with applied(site, syn_cookies="always"):
-        grown = Growth(site)
+        grown = Growth(site, "tcp")
         for url in (URL4, URL6):
             site.curl(url + "/")
             load = site.h2load("-n", "400", "-c", "40", "-m", "5", url + "/")
@@ -64,7 +50,7 @@ def every_connection_may_come_by_a_cookie(site):
 @case(needs=("cookies",))
 def bodies_of_all_sizes_are_exact_behind_cookies(site):
     with applied(site, syn_cookies="always"):
-        grown = Growth(site)
+        grown = Growth(site, "tcp")
         for url in (URL4, URL6):
             for size in (1, 1460, 65536, MIB, 10 * MIB):
                 all_ok(site.client(f"{url}/bytes?n={size}&seed={size}", expect_size=size,
@@ -96,7 +82,7 @@ def a_flood_leaves_honest_clients_alone(site):
     for url in (URL4, URL6):
         site.curl(url + "/")                    # who is asked for link addresses knows them now
     with applied(site, syn_cookies="auto", backlog=64):
-        grown = Growth(site)
+        grown = Growth(site, "tcp")
         floods = [site.lab.spawn("clients", [
             PYTHON, os.path.join(SUPPORT, "syn_flood.py"), "--interface", "eth0", "--target", vip,
             "--count", FLOOD // 2, "--rate", 2500], f"flood-{vip}") for vip in (VIP4, VIP6)]

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define NODES_MAX  3
@@ -43,6 +44,7 @@ static struct world {
     uint32_t done_count;
     bool done_ok;
     char done_text[256];
+    uint64_t resumed_at_ns;
 } world;
 
 static bool take_probe(void *context, const struct probe_order *order)
@@ -588,6 +590,43 @@ static void a_node_alone_decides_alone(void **state)
     assert_false(failover_region_active(node->failover, 0));
 }
 
+static void resume(void *context, uint64_t absent_for_ns)
+{
+    struct node *node = context;
+    world.resumed_at_ns = loop_now_ns(world.loop);
+    failover_resumed(node->failover, absent_for_ns);
+}
+
+static void sleep_long(void *context, uint64_t now)
+{
+    nanosleep(&(struct timespec){.tv_sec = 2}, NULL);
+}
+
+static bool has_resumed(void *context)
+{
+    return world.resumed_at_ns != 0;
+}
+
+static void no_region_goes_down_on_evidence_of_before_an_absence(void **state)
+{
+    struct node *node = &world.nodes[0];
+    make_lonely_node(2);
+    node->lab.config.failover.hard_failure_ns = 3600 * CLOCK_S;
+    node->lab.config.failover.down_dwell_ns = 700 * CLOCK_MS; /* twice that: alone */
+    failover_apply(node->failover, &node->lab.config);
+    wait_for_begin();
+    kill_region(0, true);
+    wait_for(0, "suspect");
+    struct loop_timer *sleeper = loop_timer(world.loop, sleep_long, NULL);
+    loop_on_resume(world.loop, resume, node);
+    loop_timer_at(sleeper, 0);
+    lab_run_until(world.loop, has_resumed, NULL, "the end of the absence");
+    wait_for(0, "down");
+    assert_true(loop_now_ns(world.loop) >= world.resumed_at_ns + 1400 * CLOCK_MS);
+    loop_on_resume(world.loop, NULL, NULL);
+    loop_timer_destroy(sleeper);
+}
+
 static void a_restart_with_the_memory_store_remembers_what_was_agreed(void **state)
 {
     struct node *node = &world.nodes[0];
@@ -687,6 +726,7 @@ int main(void)
         CASE(it_starts_without_the_store_as_configured),
         CASE(a_restart_without_the_store_remembers_what_was_agreed),
         CASE(a_node_alone_decides_alone),
+        CASE(no_region_goes_down_on_evidence_of_before_an_absence),
         CASE(a_restart_with_the_memory_store_remembers_what_was_agreed),
         CASE(regions_and_backends_keep_their_state_over_a_new_configuration),
         CASE(every_command_ends_once_whatever_happens),

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,6 +24,9 @@ struct world {
     uint32_t fired_count;
     uint32_t ready_count;
     uint32_t ready_events;
+    uint32_t resumed_count;
+    uint32_t fired_before_resume;
+    uint64_t absent_for_ns;
 };
 
 struct numbered {
@@ -292,6 +296,56 @@ static void a_turn_of_more_than_20_ms_is_counted_as_a_stall(void **state)
     assert_true(loop_stall_max_ns(world->loop) >= 30 * CLOCK_MS);
 }
 
+static void sleep_past_the_limit(void *context, uint64_t now)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 700 * 1000 * 1000}, NULL);
+}
+
+static void note_resume(void *context, uint64_t absent_for_ns)
+{
+    struct world *world = context;
+    world->resumed_count++;
+    world->absent_for_ns = absent_for_ns;
+    world->fired_before_resume = world->fired_count;
+}
+
+static void who_listens_hears_of_an_absence_before_timers_fire(void **state)
+{
+    struct world *world = *state;
+    struct numbered numbered = {world, 1};
+    uint64_t now = loop_now_ns(world->loop);
+    world->timers[0] = loop_timer(world->loop, sleep_past_the_limit, NULL);
+    world->timers[1] = loop_timer(world->loop, note_fire, &numbered);
+    loop_on_resume(world->loop, note_resume, world);
+    loop_timer_at(world->timers[0], now);
+    loop_timer_at(world->timers[1], now + 100 * CLOCK_MS);
+    run_until(world, now + 110 * CLOCK_MS);
+    assert_int_equal(world->resumed_count, 1);
+    assert_true(world->absent_for_ns >= LOOP_ABSENT_NS);
+    assert_int_equal(world->fired_before_resume, 0);
+    assert_int_equal(world->fired_count, 1);
+}
+
+/* However long: with a timer far away nobody was to be there. */
+static void waiting_for_a_descriptor_is_no_absence(void **state)
+{
+    struct world *world = *state;
+    loop_on_resume(world->loop, note_resume, world);
+    world->watch = loop_watch(world->loop, world->pipe[0], EPOLLIN, note_ready, world);
+    world->timers[0] = loop_timer(world->loop, note_fire, NULL);
+    loop_timer_at(world->timers[0], loop_now_ns(world->loop) + 3600 * CLOCK_S);
+    pid_t writer = fork();
+    if (writer == 0) {
+        nanosleep(&(struct timespec){.tv_nsec = 700 * 1000 * 1000}, NULL);
+        _exit(write(world->pipe[1], "a", 1) == 1 ? 0 : 1);
+    }
+    loop_run(world->loop);
+    assert_int_equal(waitpid(writer, NULL, 0), writer);
+    assert_int_equal(world->ready_count, 1);
+    assert_int_equal(world->resumed_count, 0);
+    loop_unwatch(world->watch);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +361,8 @@ int main(void)
         CASE(what_is_unwatched_hears_nothing_more_of_the_same_turn),
         CASE(a_closed_descriptor_may_be_unwatched_and_a_bad_one_is_refused),
         CASE(a_turn_of_more_than_20_ms_is_counted_as_a_stall),
+        CASE(who_listens_hears_of_an_absence_before_timers_fire),
+        CASE(waiting_for_a_descriptor_is_no_absence),
 #undef CASE
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -513,6 +513,11 @@ static void walk_snapshot(void)
     upstream_apply(world.upstream, &world.snapshot, world.now);
 }
 
+static bool walk_looks(const void *context)
+{
+    return dice(2) == 0;
+}
+
 static void walk_step(void)
 {
     struct try *try = &walkers[dice(TRIES)];
@@ -601,6 +606,7 @@ static void anything_in_any_order_keeps_the_books(void **state)
         world.config.connections_max = 6;
         world.config.backend_connections = 3;
         world.config.waiting_max = 8;
+        world.config.all_look = walk_looks;
         world_create();
         random_seed(&world.random, seed);
         world.at_end = walk_sum;

@@ -1,4 +1,4 @@
-/* upstream: connections to a backend come, grow by need, drain, fall silent and end. */
+/* upstream: connections to a backend come, grow by need, drain and end. */
 #include "tests/unit/upstream/upstream_world.h"
 
 static void an_attempt_opens_a_connection_and_waits_for_settings(void **state)
@@ -444,165 +444,6 @@ static void old_connections_are_replaced(void **state)
     world_answer(&second, "200");
 }
 
-static void nobody_waits_for_an_unanswered_syn(void **state)
-{
-    struct try first, second;
-    try_init(&first);
-    try_init(&second);
-    try_start(&first, 0);
-    world_pass(249 * MS);
-    assert_int_equal(first.failed, 0);
-    world_pass(3 * MS);
-    assert_int_equal(first.why, ATTEMPT_CONNECT_TIMEOUT);
-    assert_int_equal(world_load(0)->suspected, 1);
-    assert_int_equal(world_load(0)->outcomes[BACKEND_CONNECT_FAILED], 0); /* not yet */
-    try_start(&second, 0);
-    world_tick();
-    assert_int_equal(fake_tcp.count, 2); /* by a way of its own */
-    world_open(0, 100);                  /* but the first may still come */
-    assert_int_equal(second.attempt.state, ATTEMPT_OPEN);
-    fake_tcp_fail(world_tcp(1), TCP_FAILURE_TIMEOUT, world.now);
-    world_flush();
-    world_answer(&second, "200");
-}
-
-static void at_the_bound_only_silent_connections_mean_moving_on(void **state)
-{
-    struct try try;
-    world.config.backend_connections = 1;
-    world_create();
-    try_init(&try);
-    try_start(&try, 0);
-    world_pass(260 * MS);
-    assert_int_equal(try.failed, 1);
-    try_start(&try, 0);
-    world_tick();
-    assert_int_equal(try.failed, 2);
-    assert_int_equal(try.why, ATTEMPT_CONNECT_TIMEOUT);
-    assert_int_equal(fake_tcp.count, 1);
-    fake_tcp_fail(world_tcp(0), TCP_FAILURE_TIMEOUT, world.now);
-}
-
-static void a_backend_without_settings_has_failed_to_connect(void **state)
-{
-    struct try try;
-    try_init(&try);
-    try_start(&try, 0);
-    world_tick();
-    fake_tcp_tell(world_tcp(0), TCP_OPENED, world.now);
-    world_pass(510 * MS);
-    assert_int_equal(try.why, ATTEMPT_CONNECT_TIMEOUT);
-    assert_int_equal(world_load(0)->connect_failed_row, 0);
-    world_pass(1600 * MS);
-    assert_int_equal(world_load(0)->connect_failed_row, 1);
-    assert_int_equal(fake_h2.conns[0].close_code, H2_SETTINGS_TIMEOUT);
-    assert_int_equal(upstream_connection_count(world.upstream), 0);
-}
-
-static void pings_are_few_and_rarer_each_time(void **state)
-{
-    struct try try;
-    try_open(&try, 0);
-    struct h2_conn *conn = world_h2(0);
-    static const uint64_t at_ms[] = {1000, 4000, 16000};
-    for (uint32_t i = 0; i < 3; i++) {
-        world_pass((at_ms[i] - 200) * MS);
-        assert_int_equal(conn->pings, i);
-        world_pass(400 * MS);
-        assert_int_equal(conn->pings, i + 1);
-        fake_tcp_tell(world_tcp(0), TCP_READABLE, world.now); /* the PING's acknowledgement */
-    }
-    world_pass(100 * SECOND);
-    assert_int_equal(conn->pings, 3);
-    assert_int_equal(try.suspected, 0);
-    fake_tcp_tell(world_tcp(0), TCP_READABLE, world.now);
-    fake_h2_status(try.attempt.stream, "200", false, world.now);
-    world_pass(1200 * MS);
-    assert_int_equal(conn->pings, 4); /* a response frame begins the count anew */
-    try_cancel(&try);
-}
-
-static void an_idle_connection_is_not_pinged(void **state)
-{
-    struct try try;
-    try_open(&try, 0);
-    world_answer(&try, "200");
-    world_pass(30 * SECOND);
-    assert_int_equal(world_h2(0)->pings, 0);
-    try_open(&try, 0);
-    world_pass(900 * MS); /* silence begins with the attempt */
-    assert_int_equal(world_h2(0)->pings, 0);
-    try_cancel(&try);
-}
-
-static void an_unanswered_ping_is_told_once_and_new_attempts_go_elsewhere(void **state)
-{
-    struct try first, second;
-    try_open(&first, 0);
-    world_pass(1200 * MS);
-    assert_int_equal(first.suspected, 0);
-    world_pass(600 * MS);
-    assert_int_equal(first.suspected, 1);
-    assert_int_equal(world_load(0)->suspected, 1);
-    world_pass(500 * MS);
-    assert_int_equal(first.suspected, 1);
-    assert_int_equal(first.attempt.state, ATTEMPT_OPEN);
-    try_open(&second, 0);
-    assert_int_equal(fake_tcp.count, 2);
-    fake_tcp_tell(world_tcp(0), TCP_READABLE, world.now); /* it lives */
-    world_answer(&first, "200");
-    try_open(&first, 0); /* and has the fewest attempts */
-    assert_ptr_equal(first.attempt.stream->conn, world_h2(0));
-    world_answer(&second, "200");
-    world_answer(&first, "200");
-    assert_int_equal(first.done, 1);
-}
-
-static void unacknowledged_data_is_suspect_by_its_round_trip(void **state)
-{
-    static const struct {
-        uint64_t rtt_ms, unacked_ms;
-        bool suspect;
-    } cases[] = {{0, 149, false}, {0, 150, true},    {20, 149, false},
-                 {20, 151, true}, {100, 299, false}, {100, 300, true}};
-    for (uint32_t i = 0; i < array_count(cases); i++) {
-        struct try try;
-        try_open(&try, 0);
-        struct tcp_conn *tcp = try.attempt.stream->conn->transport.stream;
-        tcp->info.smoothed_rtt_ns = cases[i].rtt_ms * MS;
-        tcp->info.unacked_for_ns = cases[i].unacked_ms * MS;
-        world_pass(110 * MS);
-        assert_int_equal(try.suspected, cases[i].suspect);
-        tcp->info.unacked_for_ns = 0;
-        world_pass(110 * MS); /* and is trusted again */
-        world_answer(&try, "200");
-    }
-    assert_int_equal(fake_tcp.count, 1);
-}
-
-static void cancel_it(struct try *try, uint64_t now)
-{
-    try_cancel(try);
-}
-
-static void suspicion_lets_attempts_go(void **state)
-{
-    struct try tries[3];
-    for (uint32_t i = 0; i < 3; i++) {
-        try_open(&tries[i], 0);
-        tries[i].then = cancel_it;
-    }
-    world_tcp(0)->info.unacked_for_ns = 400 * MS;
-    world_pass(110 * MS);
-    for (uint32_t i = 0; i < 3; i++) {
-        assert_int_equal(tries[i].suspected, 1);
-        assert_int_equal(tries[i].attempt.state, ATTEMPT_IDLE);
-    }
-    world_tcp(0)->info.unacked_for_ns = 0;
-    world_pass(61 * SECOND);
-    assert_int_equal(upstream_connection_count(world.upstream), 0);
-}
-
 static void draining_ends_what_is_idle_and_lets_the_rest_finish(void **state)
 {
     struct try busy, idle, late;
@@ -658,14 +499,6 @@ int main(void)
         world_test(an_unchanged_snapshot_disturbs_nothing),
         world_test(idle_connections_are_closed_after_a_while),
         world_test(old_connections_are_replaced),
-        world_test(nobody_waits_for_an_unanswered_syn),
-        world_test(at_the_bound_only_silent_connections_mean_moving_on),
-        world_test(a_backend_without_settings_has_failed_to_connect),
-        world_test(pings_are_few_and_rarer_each_time),
-        world_test(an_idle_connection_is_not_pinged),
-        world_test(an_unanswered_ping_is_told_once_and_new_attempts_go_elsewhere),
-        world_test(unacknowledged_data_is_suspect_by_its_round_trip),
-        world_test(suspicion_lets_attempts_go),
         world_test(draining_ends_what_is_idle_and_lets_the_rest_finish),
         cmocka_unit_test(creation_fails_without_memory),
     };
