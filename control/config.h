@@ -154,6 +154,21 @@ struct config_failover {
     uint64_t ramp_step_ns;        /* 60 s */
     uint32_t ramp_permille[8];    /* 50, 100, 250, 500, 1000 */
     uint32_t ramp_steps;
+    uint32_t suspect_below;       /* percent of availability: 25 */
+    uint32_t degraded_below;      /* 72 */
+    uint32_t recovering_below;    /* 40 */
+    uint32_t clear_at;            /* 35 */
+    uint32_t recover_at;          /* 50 */
+    uint32_t up_at;               /* 80 */
+    uint32_t spill_percent;       /* 140 */
+    uint64_t quiet_ns;            /* 30 min */
+    uint32_t penalty;             /* 1000 a DOWN */
+    uint32_t penalty_out;         /* 2500 */
+    uint32_t penalty_back;        /* 750 */
+    uint64_t penalty_half_life_ns; /* 10 min */
+    uint32_t worse_percent;       /* 200 */
+    uint32_t worse_samples;       /* 200 */
+    uint32_t worse_at_least;      /* percent: 5 */
     uint32_t min_active_regions;  /* 1 */
     uint64_t down_interval_ns;    /* 60 s: rule S2 */
     uint64_t correlated_ns;       /* 10 s: rule S3 */

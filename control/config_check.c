@@ -229,6 +229,30 @@ static void check_roster(struct config_reader *reader)
                      config->node);
 }
 
+/* A state that is left at one border is not come back to at once by the other. */
+static void check_borders(struct config_reader *reader)
+{
+    const struct config_failover *failover = &reader->config->failover;
+    const struct {
+        const char *path;
+        uint32_t low;
+        const char *than;
+        uint32_t high;
+    } borders[] = {
+        {"failover.suspect_below", failover->suspect_below, "clear_at", failover->clear_at},
+        {"failover.suspect_below", failover->suspect_below, "degraded_below",
+         failover->degraded_below},
+        {"failover.degraded_below", failover->degraded_below, "up_at", failover->up_at},
+        {"failover.recovering_below", failover->recovering_below, "recover_at",
+         failover->recover_at},
+        {"failover.penalty_back", failover->penalty_back, "penalty_out", failover->penalty_out},
+    };
+    for (size_t i = 0; i < sizeof(borders) / sizeof(borders[0]); i++)
+        if (borders[i].low >= borders[i].high)
+            config_found(reader->findings, borders[i].path, "is %u; expected less than %s, %u",
+                         borders[i].low, borders[i].than, borders[i].high);
+}
+
 static void check_failover(struct config_reader *reader)
 {
     const struct config_failover *failover = &reader->config->failover;
@@ -238,6 +262,7 @@ static void check_failover(struct config_reader *reader)
     if (failover->min_active_regions > reader->config->region_count)
         config_found(findings, "failover.min_active_regions", "is %u; there are only %u regions",
                      failover->min_active_regions, reader->config->region_count);
+    check_borders(reader);
     if (failover->hold_down_ns > failover->hold_down_max_ns)
         config_found(findings, "failover.hold_down", "is longer than hold_down_max");
     if (failover->vote_interval_ns >= failover->vote_fresh_ns)

@@ -204,21 +204,47 @@ static const struct config_key failover_keys[] = {
         key, KEY_DURATION, 0, MEMBER(config_failover, member), .low = least, .high = DAY,          \
                                                                .fallback = text, .help = what      \
     }
+#define NUMBER(key, member, least, most, text, what)                                               \
+    {                                                                                              \
+        key, KEY_INTEGER, 0, MEMBER(config_failover, member), .low = least, .high = most,          \
+                                                              .fallback = text, .help = what       \
+    }
+#define PERCENT(key, member, most, text, what) NUMBER(key, member, 1, most, text, what)
     DURATION("hard_failure", hard_failure_ns, MS(100), "\"3s\"", "no success for so long"),
-    DURATION("down_dwell", down_dwell_ns, MS(100), "\"6s\"", "SUSPECT to DOWN: A < 25 %"),
-    DURATION("degraded_dwell", degraded_dwell_ns, MS(100), "\"6s\"", "UP to DEGRADED: A < 72 %"),
-    DURATION("up_dwell", up_dwell_ns, MS(100), "\"30s\"", "DEGRADED to UP: A >= 80 %"),
-    DURATION("suspect_clear", suspect_clear_ns, MS(100), "\"5s\"", "SUSPECT clears: A >= 35 %"),
+    DURATION("down_dwell", down_dwell_ns, MS(100), "\"6s\"", "SUSPECT to DOWN: A below suspect_below"),
+    DURATION("degraded_dwell", degraded_dwell_ns, MS(100), "\"6s\"", "UP to DEGRADED"),
+    DURATION("up_dwell", up_dwell_ns, MS(100), "\"30s\"", "DEGRADED to UP"),
+    DURATION("suspect_clear", suspect_clear_ns, MS(100), "\"5s\"", "SUSPECT clears"),
     DURATION("hold_down", hold_down_ns, MS(100), "\"60s\"", "first hold-down; doubles"),
     DURATION("hold_down_max", hold_down_max_ns, MS(100), "\"900s\"", "longest hold-down"),
     DURATION("recover_dwell", recover_dwell_ns, MS(100), "\"60s\"",
-             "DOWN to RECOVERING: A >= 50 %"),
+             "DOWN to RECOVERING"),
     DURATION("ramp_step", ramp_step_ns, MS(100), "\"60s\"", "one step of the ramp"),
     {"ramp_percent", KEY_PERMILLES, 0, COUNTED(config_failover, ramp_permille, ramp_steps),
      .capacity = 8, .inlined = true, .low = 1, .high = 100, .fallback = "[5, 10, 25, 50, 100]",
      .help = "shares of a recovering region, growing, the last one 100"},
     {"min_active_regions", KEY_INTEGER, 0, MEMBER(config_failover, min_active_regions), .low = 1,
      .high = 32, .fallback = "1", .help = "rule S1"},
+    PERCENT("suspect_below", suspect_below, 100, "25", "A below: to SUSPECT, and on to DOWN"),
+    PERCENT("degraded_below", degraded_below, 100, "72", "A below: UP to DEGRADED"),
+    PERCENT("recovering_below", recovering_below, 100, "40", "A below: RECOVERING to DOWN"),
+    PERCENT("clear_at", clear_at, 100, "35", "A at least: SUSPECT clears"),
+    PERCENT("recover_at", recover_at, 100, "50", "A at least: DOWN to RECOVERING"),
+    PERCENT("up_at", up_at, 100, "80", "A at least: to UP"),
+    PERCENT("spill_percent", spill_percent, 1000, "140",
+            "share of a DEGRADED region, in percent of A; the rest spills"),
+    DURATION("quiet", quiet_ns, MS(100), "\"30m\"",
+             "so long without a failure halves the next hold-down"),
+    NUMBER("penalty", penalty, 0, 100000, "1000", "of one automatic DOWN; 0: none"),
+    NUMBER("penalty_out", penalty_out, 1, 100000, "2500",
+           "a region above stays out until its penalty is below penalty_back"),
+    NUMBER("penalty_back", penalty_back, 1, 100000, "750", "see penalty_out"),
+    DURATION("penalty_half_life", penalty_half_life_ns, SEC(1), "\"10m\"", "of the penalty"),
+    PERCENT("worse_percent", worse_percent, 10000, "200",
+            "RECOVERING to DOWN: errors above so many percent of those before the failure"),
+    NUMBER("worse_samples", worse_samples, 1, 1000000, "200", "... of at least so many requests"),
+    PERCENT("worse_at_least", worse_at_least, 100, "5",
+            "... and of at least so many percent of them"),
     DURATION("down_interval", down_interval_ns, MS(100), "\"60s\"",
              "rule S2: between two automatic DOWN"),
     DURATION("correlated", correlated_ns, MS(100), "\"10s\"", "rule S3"),
@@ -232,6 +258,8 @@ static const struct config_key failover_keys[] = {
     {"nodes", KEY_TEXTS, 0, COUNTED(config_failover, nodes, node_count), .capacity = 64,
      .help = "the roster: names of all nodes, this one included; default: this node"},
 #undef DURATION
+#undef NUMBER
+#undef PERCENT
 };
 static OBJECT(failover_object, config_failover, failover_keys);
 

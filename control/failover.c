@@ -30,7 +30,8 @@ void failover_say(const struct failover *failover, const char *format, ...)
 static uint16_t spill_permille(const struct failover *failover, uint32_t region)
 {
     uint32_t share =
-        verdict_available_permille(&failover->verdicts[region]) * REGION_SPILL_TENTH / 10;
+        verdict_available_permille(&failover->verdicts[region]) *
+        failover->config->failover.spill_percent / 100;
     return (uint16_t)(share < REGION_SHARE_FULL ? share : REGION_SHARE_FULL);
 }
 
@@ -111,12 +112,11 @@ static void look(struct failover *failover, uint64_t now)
     struct verdict_members members[SNAPSHOT_REGIONS_MAX];
     health_members(failover->health, members);
     for (uint32_t i = 0; i < failover->config->region_count; i++) {
-        uint64_t successes;
-        uint64_t failures;
-        health_take_tries(failover->health, i, &successes, &failures);
-        verdict_tried(&failover->verdicts[i], now, successes, failures);
-        verdict_update(&failover->verdicts[i], now, &members[i],
-                       failover->config->failover.hard_failure_ns);
+        struct health_tries tries = health_take_tries(failover->health, i);
+        verdict_tried(&failover->verdicts[i], now, tries.successes, tries.failures);
+        verdict_asked(&failover->verdicts[i], now, failover->agreed.regions[i].automatic,
+                      tries.requests, tries.errors);
+        verdict_update(&failover->verdicts[i], now, &members[i], &failover->config->failover);
     }
     failover_refresh(failover);
     loop_timer_at(failover->probe_timer, health_due_ns(failover->health));

@@ -39,18 +39,13 @@ struct health_backend {
     struct probe_result last;
 };
 
-struct region_tries {
-    uint64_t successes;
-    uint64_t failures;
-};
-
 struct health {
     const struct failover_host *host;
     const struct config *config;
     struct random random;
     bool changed;
     uint64_t due_ns;
-    struct region_tries tries[SNAPSHOT_REGIONS_MAX];
+    struct health_tries tries[SNAPSHOT_REGIONS_MAX];
     struct health_backend slots[SNAPSHOT_BACKENDS_MAX];
 };
 
@@ -300,7 +295,7 @@ void health_probed(struct health *health, const struct probe_result *result, uin
     if (result->outcome == PROBE_NO_ROOM)
         return; /* says nothing about the backend */
     bool ok = result->outcome == PROBE_OK;
-    struct region_tries *tries = &health->tries[backend->config->region];
+    struct health_tries *tries = &health->tries[backend->config->region];
     *(ok ? &tries->successes : &tries->failures) += 1;
     last_probe_text(backend, cause + strlen(cause), sizeof(cause) - strlen(cause));
     enum health_event event = probe_event(backend, ok, settings(health, backend));
@@ -384,8 +379,11 @@ static void observe_backend(struct health *health, struct health_backend *backen
     backend->in_flight = load->in_flight;
     uint64_t successes = grown(seen.successes, before.successes);
     uint64_t failures = grown(seen.failures, before.failures);
-    health->tries[backend->config->region].successes += successes;
-    health->tries[backend->config->region].failures += failures;
+    struct health_tries *tries = &health->tries[backend->config->region];
+    tries->successes += successes;
+    tries->failures += failures;
+    tries->requests += successes + failures;
+    tries->errors += failures;
     ejection_note(&backend->ejection, now, successes, failures);
     if (grown(seen.suspected, before.suspected) > 0)
         transition(health, backend, HEALTH_SILENT, "the path fell silent", now);
@@ -438,13 +436,11 @@ void health_members(const struct health *health, struct verdict_members out[SNAP
     }
 }
 
-void health_take_tries(struct health *health, uint32_t region, uint64_t *successes,
-                       uint64_t *failures)
+struct health_tries health_take_tries(struct health *health, uint32_t region)
 {
-    struct region_tries *tries = &health->tries[region];
-    *successes = tries->successes;
-    *failures = tries->failures;
-    *tries = (struct region_tries){0, 0};
+    struct health_tries tries = health->tries[region];
+    health->tries[region] = (struct health_tries){0};
+    return tries;
 }
 
 void health_view(const struct health *health, uint32_t slot, uint64_t now, uint64_t unix_ms_at_zero,

@@ -61,9 +61,16 @@ bool health_take_changed(struct health *health);
 
 /* What the regions consist of now. One walk for all. */
 void health_members(const struct health *health, struct verdict_members out[SNAPSHOT_REGIONS_MAX]);
-/* Tries at a region since the last call. */
-void health_take_tries(struct health *health, uint32_t region, uint64_t *successes,
-                       uint64_t *failures);
+
+/* What has ended in a region since the last call. */
+struct health_tries {
+    uint64_t successes; /* of probes and traffic */
+    uint64_t failures;
+    uint64_t requests; /* of traffic alone */
+    uint64_t errors;
+};
+
+struct health_tries health_take_tries(struct health *health, uint32_t region);
 
 /* UNIX_MS_AT_ZERO: the unix time of time 0. */
 void health_view(const struct health *health, uint32_t slot, uint64_t now, uint64_t unix_ms_at_zero,

@@ -1,6 +1,7 @@
 #include "control/redis_words.h"
 
 #include "control/region_cas_lua.h"
+#include "control/region_table.h"
 #include "control/region_text.h"
 #include "dataplane/base/check.h"
 #include "dataplane/base/clock.h"
@@ -91,11 +92,17 @@ static const struct {
     size_t offset;
     size_t size; /* uint32_t, uint64_t or bool */
 } numbers[] = {
-    RULE(hard_ms),       RULE(down_ms),    RULE(degraded_ms),  RULE(up_ms),
-    RULE(clear_ms),      RULE(recover_ms), RULE(hold_down_ms), RULE(hold_down_max_ms),
-    RULE(ramp_step_ms),  RULE(ramp_steps), RULE(min_active),   RULE(down_interval_ms),
-    RULE(correlated_ms), RULE(freeze_ms),  RULE(fresh_ms),     RULE(roster),
-    RULE(alone),
+    RULE(hard_ms),       RULE(down_ms),
+    RULE(degraded_ms),   RULE(up_ms),
+    RULE(clear_ms),      RULE(recover_ms),
+    RULE(hold_down_ms),  RULE(hold_down_max_ms),
+    RULE(ramp_step_ms),  RULE(ramp_steps),
+    RULE(min_active),    RULE(down_interval_ms),
+    RULE(correlated_ms), RULE(freeze_ms),
+    RULE(fresh_ms),      RULE(roster),
+    RULE(alone),         RULE(quiet_ms),
+    RULE(penalty),       RULE(penalty_out),
+    RULE(penalty_back),  RULE(penalty_half_life_ms),
 };
 
 static uint64_t number_of(const struct region_rules *rules, size_t offset, size_t size)
@@ -112,6 +119,9 @@ static void add_rules(struct redis_words *words, const struct config *config,
     for (size_t i = 0; i < array_count(numbers); i++)
         redis_words_add(words, "%s=%" PRIu64, numbers[i].name,
                         number_of(rules, numbers[i].offset, numbers[i].size));
+    for (int e = 0; e < REGION_EVIDENCES; e++)
+        redis_words_add(words, "percent_%s=%u", region_evidence_name((enum region_evidence)e),
+                        rules->percents[e]);
     redis_words_add(words, "none_ms=0");
     redis_words_add(words, "gone_ms=%" PRIu64, redis_vote_ms(config));
     redis_words_add(words, "agreement=%016" PRIx64, rules->agreement);

@@ -32,14 +32,16 @@ local clock = redis.call('TIME')
 local now = number(clock[1]) * 1000 + math.floor(number(clock[2]) / 1000)
 local alone = ask.alone == '1'
 local NOT_HELD = -1
-local QUIET = 30 * 60 * 1000
+local QUIET = limit('quiet_ms')
+local PENALTY_MAX = 100000
 local FREEZE_DOUBLINGS = 4
 
 -- The state: numbers and texts by the names of the hash's fields.
 
 local NUMBERS = {'epoch', 'last_down', 'frozen_until', 'frozen_times'}
 local TEXTS = {'change_id', 'incarnation', 'decided_by', 'reason'}
-local REGION_NUMBERS = {'expires', 'since', 'downs', 'hold_down_until', 'step', 'step_since'}
+local REGION_NUMBERS = {'expires', 'since', 'downs', 'hold_down_until', 'step', 'step_since', 'penalty',
+    'penalty_at', 'kept_out'}
 local REGION_TEXTS = {auto = 'up', before = 'up', override = 'none', reason = ''}
 
 local function read_state(fields)
@@ -98,12 +100,12 @@ end
 -- Votes.
 
 local EVIDENCE = {
-    hard = 1, below25 = 2, below40 = 3, below72 = 4, least35 = 5, least40 = 6, least50 = 7,
-    least80 = 8,
+    hard = 1, below_suspect = 2, below_recovering = 3, below_degraded = 4, least_clear = 5,
+    least_keep = 6, least_recover = 7, least_up = 8, worse = 9,
 }
 
 local function read_vote(text, own)
-    local epoch, id, blind, agreement, rest = text:match('^v1 (%d+) (%S+) ([01]) (%x+)(.*)$')
+    local epoch, id, blind, agreement, rest = text:match('^v2 (%d+) (%S+) ([01]) (%x+)(.*)$')
     if not epoch then
         return nil
     end
@@ -174,8 +176,24 @@ local function always()
     return true
 end
 
+-- Halves every half-life, and falls evenly within one: whole numbers, as in C.
+local function penalty_left(region)
+    local half_life = limit('penalty_half_life_ms')
+    local elapsed = math.max(0, now - region.penalty_at)
+    local halves = math.floor(elapsed / half_life)
+    if halves >= 32 then
+        return 0
+    end
+    local penalty = math.floor(math.min(region.penalty, PENALTY_MAX) / 2 ^ halves)
+    return penalty - math.floor(penalty * (elapsed % half_life) / (2 * half_life))
+end
+
+local function is_kept_out(region)
+    return region.kept_out ~= 0 and penalty_left(region) >= limit('penalty_back')
+end
+
 local function hold_down_over(region)
-    return now >= region.hold_down_until
+    return now >= region.hold_down_until and not is_kept_out(region)
 end
 
 local function last_step(region)
@@ -196,32 +214,38 @@ end
 
 local ROWS = {
     {'up', 'suspect', 'hard', 'none_ms', always},
-    {'up', 'suspect', 'below25', 'none_ms', always},
-    {'up', 'degraded', 'below72', 'degraded_ms', always},
+    {'up', 'suspect', 'below_suspect', 'none_ms', always},
+    {'up', 'degraded', 'below_degraded', 'degraded_ms', always},
     {'degraded', 'suspect', 'hard', 'none_ms', always},
-    {'degraded', 'suspect', 'below25', 'none_ms', always},
-    {'degraded', 'up', 'least80', 'up_ms', always},
+    {'degraded', 'suspect', 'below_suspect', 'none_ms', always},
+    {'degraded', 'up', 'least_up', 'up_ms', always},
     {'suspect', 'down', 'hard', 'hard_ms', always},
-    {'suspect', 'down', 'below25', 'down_ms', always},
-    {'suspect', 'up', 'least80', 'clear_ms', always},
-    {'suspect', 'degraded', 'least35', 'clear_ms', always},
-    {'down', 'recovering', 'least50', 'recover_ms', hold_down_over},
+    {'suspect', 'down', 'below_suspect', 'down_ms', always},
+    {'suspect', 'up', 'least_up', 'clear_ms', always},
+    {'suspect', 'degraded', 'least_clear', 'clear_ms', always},
+    {'down', 'recovering', 'least_recover', 'recover_ms', hold_down_over},
     {'recovering', 'down', 'hard', 'hard_ms', always},
-    {'recovering', 'down', 'below40', 'down_ms', always},
-    {'recovering', 'recovering', 'least40', 'none_ms', inner_step_held},
-    {'recovering', 'up', 'least40', 'none_ms', last_step_held},
+    {'recovering', 'down', 'below_recovering', 'down_ms', always},
+    {'recovering', 'down', 'worse', 'none_ms', always},
+    {'recovering', 'recovering', 'least_keep', 'none_ms', inner_step_held},
+    {'recovering', 'up', 'least_keep', 'none_ms', last_step_held},
 }
 
 local EVIDENCE_TEXTS = {
     hard = 'nothing succeeds',
-    below25 = 'availability below 25 %',
-    below40 = 'availability below 40 %',
-    below72 = 'availability below 72 %',
-    least35 = 'availability at least 35 %',
-    least40 = 'availability at least 40 %',
-    least50 = 'availability at least 50 %',
-    least80 = 'availability at least 80 %',
+    below_suspect = 'availability below %d %%',
+    below_recovering = 'availability below %d %%',
+    below_degraded = 'availability below %d %%',
+    least_clear = 'availability at least %d %%',
+    least_keep = 'availability at least %d %%',
+    least_recover = 'availability at least %d %%',
+    least_up = 'availability at least %d %%',
+    worse = 'errors above %d %% of those before the failure',
 }
+
+local function evidence_text(evidence)
+    return string.format(EVIDENCE_TEXTS[evidence], limit('percent_' .. evidence)):sub(1, 60)
+end
 
 -- The state a region should go to now and why, or nil.
 local function find_due(state, name)
@@ -231,7 +255,7 @@ local function find_due(state, name)
         if from == region.auto and condition(region) then
             local agree = #agreeing(name, evidence, limit(dwell))
             if agree >= quorum then
-                return to, string.format('%s for %d ms, %d of %d agree', EVIDENCE_TEXTS[evidence],
+                return to, string.format('%s for %d ms, %d of %d agree', evidence_text(evidence),
                     limit(dwell), agree, seeing)
             end
         end
@@ -326,7 +350,16 @@ local function forgive(region)
     end
 end
 
+local function punish(region)
+    region.penalty = math.min(penalty_left(region) + limit('penalty'), PENALTY_MAX)
+    region.penalty_at = now
+    if region.penalty > limit('penalty_out') then
+        region.kept_out = 1
+    end
+end
+
 local function begin_ramp(region)
+    region.kept_out = 0
     region.auto, region.step, region.since, region.step_since = 'recovering', 0, now, now
 end
 
@@ -352,6 +385,7 @@ local function move(state, region, to)
         region.before = from
     end
     if to == 'down' then
+        punish(region)
         region.downs = region.downs + 1
         region.hold_down_until = now + hold_down_for(region.downs)
         if from ~= 'recovering' and region.override == 'none' then

@@ -21,6 +21,11 @@ struct region_rules {
     uint64_t hold_down_ms;
     uint64_t hold_down_max_ms;
     uint64_t quiet_ms; /* so long without a change takes one from `downs` */
+    uint32_t penalty;  /* of one DOWN */
+    uint32_t penalty_out;
+    uint32_t penalty_back;
+    uint64_t penalty_half_life_ms;
+    uint32_t percents[REGION_EVIDENCES]; /* what evidence is about; 0: no percentage */
     uint64_t ramp_step_ms;
     uint32_t ramp_steps;
     uint32_t ramp_permille[8];

@@ -12,7 +12,7 @@
 #define REGION_REASON_MAX  128
 #define REGION_NODES_MAX   64
 #define REGION_SHARE_FULL  1000u
-#define REGION_SPILL_TENTH 14u /* a DEGRADED region's share is its availability x 1.4 */
+#define REGION_PENALTY_MAX 100000u
 
 /* What the cluster has found. */
 enum region_automatic {
@@ -44,6 +44,9 @@ struct region_record {
     uint64_t hold_down_until_ms; /* DOWN may not be left before */
     uint32_t ramp_step;          /* RECOVERING: index into the ramp */
     uint64_t step_since_ms;
+    uint32_t penalty; /* of its DOWNs, as of `penalty_at_ms`; decays */
+    uint64_t penalty_at_ms;
+    uint32_t kept_out;              /* 1: not back before the penalty is small */
     char reason[REGION_REASON_MAX]; /* of the last change */
 };
 
@@ -62,14 +65,15 @@ struct region_state {
 
 /* What a node can claim of a region. A vote says for how long each has held. */
 enum region_evidence {
-    REGION_HARD_FAILURE, /* nothing succeeds any more (verdict.h) */
-    REGION_BELOW_25,     /* availability in percent */
-    REGION_BELOW_40,
-    REGION_BELOW_72,
-    REGION_AT_LEAST_35, /* and no hard failure, here and below */
-    REGION_AT_LEAST_40,
-    REGION_AT_LEAST_50,
-    REGION_AT_LEAST_80,
+    REGION_HARD_FAILURE,     /* nothing succeeds any more (verdict.h) */
+    REGION_BELOW_SUSPECT,    /* availability below `suspect_below` */
+    REGION_BELOW_RECOVERING, /* ... `recovering_below` */
+    REGION_BELOW_DEGRADED,   /* ... `degraded_below` */
+    REGION_AT_LEAST_CLEAR,   /* at least `clear_at`, and no hard failure, here and below */
+    REGION_AT_LEAST_KEEP,    /* ... `recovering_below` */
+    REGION_AT_LEAST_RECOVER, /* ... `recover_at` */
+    REGION_AT_LEAST_UP,      /* ... `up_at` */
+    REGION_WORSE,            /* more errors than before the failure (region_errors.h) */
     REGION_EVIDENCES
 };
 

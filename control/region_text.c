@@ -52,6 +52,9 @@ static const struct field record_fields[] = {
     {"hold_down_until", FIELD_U64, RECORD(hold_down_until_ms)},
     {"step", FIELD_U32, RECORD(ramp_step)},
     {"step_since", FIELD_U64, RECORD(step_since_ms)},
+    {"penalty", FIELD_U32, RECORD(penalty)},
+    {"penalty_at", FIELD_U64, RECORD(penalty_at_ms)},
+    {"kept_out", FIELD_U32, RECORD(kept_out)},
     {"reason", FIELD_TEXT, RECORD(reason)},
 };
 
@@ -195,7 +198,7 @@ const char *region_text_put_vote(const struct region_vote *vote, const struct re
                                  char out[REGION_VOTE_MAX])
 {
     int used =
-        snprintf(out, REGION_VOTE_MAX, "v1 %" PRIu64 " %s %d %016" PRIx64, vote->epoch,
+        snprintf(out, REGION_VOTE_MAX, "v2 %" PRIu64 " %s %d %016" PRIx64, vote->epoch,
                  vote->change_id[0] == '\0' ? "-" : vote->change_id, vote->blind, vote->agreement);
     for (uint32_t i = 0; i < state->count; i++) {
         const struct region_opinion *opinion = &vote->regions[i];
@@ -258,7 +261,7 @@ bool region_text_take_vote(struct region_vote *vote, const struct region_state *
         for (int e = 0; e < REGION_EVIDENCES; e++)
             vote->regions[i].held_ms[e] = REGION_NOT_HELD;
     if (strlen(text) >= sizeof(copy) ||
-        sscanf(text, "v1 %18" SCNu64 " %16s %1u %16" SCNx64 "%n", &vote->epoch, vote->change_id,
+        sscanf(text, "v2 %18" SCNu64 " %16s %1u %16" SCNx64 "%n", &vote->epoch, vote->change_id,
                &blind, &vote->agreement, &used) != 4)
         return false;
     vote->blind = blind != 0;

@@ -1,5 +1,6 @@
 #include "control/verdict.h"
 
+#include "control/region_table.h"
 #include "dataplane/base/clock.h"
 
 #define TRIES_PER_BACKEND 3u
@@ -11,6 +12,7 @@ void verdict_init(struct verdict *verdict, uint64_t now)
     *verdict = (struct verdict){.last_success_ns = now};
     for (int e = 0; e < REGION_EVIDENCES; e++)
         verdict->since_ns[e] = CLOCK_NEVER;
+    region_errors_init(&verdict->errors, now);
 }
 
 void verdict_forget(struct verdict *verdict, uint64_t now)
@@ -29,6 +31,12 @@ void verdict_tried(struct verdict *verdict, uint64_t now, uint64_t successes, ui
     }
     uint64_t tries = verdict->tries + failures;
     verdict->tries = tries < UINT32_MAX ? (uint32_t)tries : UINT32_MAX;
+}
+
+void verdict_asked(struct verdict *verdict, uint64_t now, enum region_automatic automatic,
+                   uint64_t requests, uint64_t failed)
+{
+    region_errors_count(&verdict->errors, now, automatic, requests, failed);
 }
 
 static bool is_hard_failure(const struct verdict *verdict, uint64_t now, uint64_t hard_ns)
@@ -51,25 +59,24 @@ static bool below(const struct verdict *verdict, uint64_t percent)
     return verdict->members.usable_weight * 100 < verdict->members.weight * percent;
 }
 
-static bool holds(const struct verdict *verdict, enum region_evidence evidence, bool hard)
+static bool holds(const struct verdict *verdict, enum region_evidence evidence, bool hard,
+                  const struct config_failover *limits)
 {
+    uint32_t percent = region_evidence_percent(limits, evidence);
     switch (evidence) {
     case REGION_HARD_FAILURE:
         return hard;
-    case REGION_BELOW_25:
-        return below(verdict, 25);
-    case REGION_BELOW_40:
-        return below(verdict, 40);
-    case REGION_BELOW_72:
-        return below(verdict, 72);
-    case REGION_AT_LEAST_35:
-        return !hard && !below(verdict, 35);
-    case REGION_AT_LEAST_40:
-        return !hard && !below(verdict, 40);
-    case REGION_AT_LEAST_50:
-        return !hard && !below(verdict, 50);
-    case REGION_AT_LEAST_80:
-        return !hard && !below(verdict, 80);
+    case REGION_BELOW_SUSPECT:
+    case REGION_BELOW_RECOVERING:
+    case REGION_BELOW_DEGRADED:
+        return below(verdict, percent);
+    case REGION_AT_LEAST_CLEAR:
+    case REGION_AT_LEAST_KEEP:
+    case REGION_AT_LEAST_RECOVER:
+    case REGION_AT_LEAST_UP:
+        return !hard && !below(verdict, percent);
+    case REGION_WORSE:
+        return region_errors_are_worse(&verdict->errors, limits);
     case REGION_EVIDENCES:
         break;
     }
@@ -77,13 +84,13 @@ static bool holds(const struct verdict *verdict, enum region_evidence evidence, 
 }
 
 void verdict_update(struct verdict *verdict, uint64_t now, const struct verdict_members *members,
-                    uint64_t hard_ns)
+                    const struct config_failover *limits)
 {
     verdict->members = *members;
     bool known = members->weight > 0;
-    bool hard = is_hard_failure(verdict, now, hard_ns);
+    bool hard = is_hard_failure(verdict, now, limits->hard_failure_ns);
     for (int e = 0; e < REGION_EVIDENCES; e++) {
-        if (!known || !holds(verdict, (enum region_evidence)e, hard))
+        if (!known || !holds(verdict, (enum region_evidence)e, hard, limits))
             verdict->since_ns[e] = CLOCK_NEVER;
         else if (verdict->since_ns[e] == CLOCK_NEVER)
             verdict->since_ns[e] = now;

@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "control/region_state.h"
+#include "control/region_errors.h"
 
 /* What a region consists of, as health sees it now. */
 struct verdict_members {
@@ -22,7 +22,8 @@ struct verdict_members {
 struct verdict {
     struct verdict_members members;
     uint64_t last_success_ns;
-    uint32_t tries;                      /* since then */
+    uint32_t tries; /* since then */
+    struct region_errors errors;
     uint64_t since_ns[REGION_EVIDENCES]; /* CLOCK_NEVER: does not hold */
 };
 
@@ -34,9 +35,13 @@ void verdict_forget(struct verdict *verdict, uint64_t now);
 /* Tries that have ended. */
 void verdict_tried(struct verdict *verdict, uint64_t now, uint64_t successes, uint64_t failures);
 
-/* Look again. HARD_NS: the time without success that is a hard failure. */
+/* Requests of traffic that have ended while the agreed state was AUTOMATIC. */
+void verdict_asked(struct verdict *verdict, uint64_t now, enum region_automatic automatic,
+                   uint64_t requests, uint64_t failed);
+
+/* Look again, by these limits. */
 void verdict_update(struct verdict *verdict, uint64_t now, const struct verdict_members *members,
-                    uint64_t hard_ns);
+                    const struct config_failover *limits);
 
 /* In thousandths; 1000 for a region without backends. */
 uint32_t verdict_available_permille(const struct verdict *verdict);

@@ -68,6 +68,9 @@ static void some_state(struct region_random *from, struct region_state *state, u
         record->hold_down_until_ms = some_time(from, now_ms);
         record->ramp_step = below(from, 6);
         record->step_since_ms = some_time(from, now_ms);
+        record->penalty = below(from, 6000);
+        record->penalty_at_ms = some_time(from, now_ms) + below(from, 1000);
+        record->kept_out = one_in(from, 2);
         strcpy(record->reason, "before");
     }
 }

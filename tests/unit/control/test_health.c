@@ -498,19 +498,18 @@ static void members_are_what_is_configured_and_was_probed(void **state)
 static void tries_are_counted_by_region_and_taken_once(void **state)
 {
     struct world *world = world_make(2, 2);
-    uint64_t successes;
-    uint64_t failures;
     probed(world, 0, PROBE_OK);
     probed(world, 2, PROBE_TIMEOUT);
     traffic(world, 1, BACKEND_LOST_EARLY, 2);
     traffic(world, 1, BACKEND_SUCCESS, 3);
-    health_take_tries(world->health, 0, &successes, &failures);
-    assert_int_equal(successes, 4);
-    assert_int_equal(failures, 2);
-    health_take_tries(world->health, 0, &successes, &failures);
-    assert_int_equal(successes + failures, 0);
-    health_take_tries(world->health, 1, &successes, &failures);
-    assert_int_equal(failures, 1);
+    struct health_tries tries = health_take_tries(world->health, 0);
+    assert_int_equal(tries.successes, 4);
+    assert_int_equal(tries.failures, 2);
+    assert_int_equal(tries.requests, 5); /* without the probe */
+    assert_int_equal(tries.errors, 2);
+    tries = health_take_tries(world->health, 0);
+    assert_int_equal(tries.successes + tries.failures + tries.requests + tries.errors, 0);
+    assert_int_equal(health_take_tries(world->health, 1).failures, 1);
 }
 
 static void the_view_tells_the_last_probe(void **state)

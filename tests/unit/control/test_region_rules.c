@@ -1,5 +1,5 @@
 /* region_rules: every state with every event, dwells, quorum, safety rules, operators, fencing. */
-#include "control/region_rules.h"
+#include "control/region_quorum.h"
 
 #include "dataplane/base/check.h"
 #include "dataplane/base/clock.h"
@@ -87,49 +87,54 @@ static void every_state_with_every_evidence(void **state)
 {
     static const enum region_automatic next[REGION_AUTOMATICS][REGION_EVIDENCES + 1] = {
         [REGION_UP] = {[REGION_HARD_FAILURE] = REGION_SUSPECT,
-                       [REGION_BELOW_25] = REGION_SUSPECT,
-                       [REGION_BELOW_40] = NO_CHANGE,
-                       [REGION_BELOW_72] = REGION_DEGRADED,
-                       [REGION_AT_LEAST_35] = NO_CHANGE,
-                       [REGION_AT_LEAST_40] = NO_CHANGE,
-                       [REGION_AT_LEAST_50] = NO_CHANGE,
-                       [REGION_AT_LEAST_80] = NO_CHANGE,
+                       [REGION_BELOW_SUSPECT] = REGION_SUSPECT,
+                       [REGION_BELOW_RECOVERING] = NO_CHANGE,
+                       [REGION_BELOW_DEGRADED] = REGION_DEGRADED,
+                       [REGION_AT_LEAST_CLEAR] = NO_CHANGE,
+                       [REGION_AT_LEAST_KEEP] = NO_CHANGE,
+                       [REGION_AT_LEAST_RECOVER] = NO_CHANGE,
+                       [REGION_AT_LEAST_UP] = NO_CHANGE,
+                       [REGION_WORSE] = NO_CHANGE,
                        [EVIDENCE_NONE] = NO_CHANGE},
         [REGION_DEGRADED] = {[REGION_HARD_FAILURE] = REGION_SUSPECT,
-                             [REGION_BELOW_25] = REGION_SUSPECT,
-                             [REGION_BELOW_40] = NO_CHANGE,
-                             [REGION_BELOW_72] = NO_CHANGE,
-                             [REGION_AT_LEAST_35] = NO_CHANGE,
-                             [REGION_AT_LEAST_40] = NO_CHANGE,
-                             [REGION_AT_LEAST_50] = NO_CHANGE,
-                             [REGION_AT_LEAST_80] = REGION_UP,
+                             [REGION_BELOW_SUSPECT] = REGION_SUSPECT,
+                             [REGION_BELOW_RECOVERING] = NO_CHANGE,
+                             [REGION_BELOW_DEGRADED] = NO_CHANGE,
+                             [REGION_AT_LEAST_CLEAR] = NO_CHANGE,
+                             [REGION_AT_LEAST_KEEP] = NO_CHANGE,
+                             [REGION_AT_LEAST_RECOVER] = NO_CHANGE,
+                             [REGION_AT_LEAST_UP] = REGION_UP,
+                             [REGION_WORSE] = NO_CHANGE,
                              [EVIDENCE_NONE] = NO_CHANGE},
         [REGION_SUSPECT] = {[REGION_HARD_FAILURE] = REGION_DOWN,
-                            [REGION_BELOW_25] = REGION_DOWN,
-                            [REGION_BELOW_40] = NO_CHANGE,
-                            [REGION_BELOW_72] = NO_CHANGE,
-                            [REGION_AT_LEAST_35] = REGION_DEGRADED,
-                            [REGION_AT_LEAST_40] = NO_CHANGE,
-                            [REGION_AT_LEAST_50] = NO_CHANGE,
-                            [REGION_AT_LEAST_80] = REGION_UP,
+                            [REGION_BELOW_SUSPECT] = REGION_DOWN,
+                            [REGION_BELOW_RECOVERING] = NO_CHANGE,
+                            [REGION_BELOW_DEGRADED] = NO_CHANGE,
+                            [REGION_AT_LEAST_CLEAR] = REGION_DEGRADED,
+                            [REGION_AT_LEAST_KEEP] = NO_CHANGE,
+                            [REGION_AT_LEAST_RECOVER] = NO_CHANGE,
+                            [REGION_AT_LEAST_UP] = REGION_UP,
+                            [REGION_WORSE] = NO_CHANGE,
                             [EVIDENCE_NONE] = NO_CHANGE},
         [REGION_DOWN] = {[REGION_HARD_FAILURE] = NO_CHANGE,
-                         [REGION_BELOW_25] = NO_CHANGE,
-                         [REGION_BELOW_40] = NO_CHANGE,
-                         [REGION_BELOW_72] = NO_CHANGE,
-                         [REGION_AT_LEAST_35] = NO_CHANGE,
-                         [REGION_AT_LEAST_40] = NO_CHANGE,
-                         [REGION_AT_LEAST_50] = REGION_RECOVERING,
-                         [REGION_AT_LEAST_80] = NO_CHANGE,
+                         [REGION_BELOW_SUSPECT] = NO_CHANGE,
+                         [REGION_BELOW_RECOVERING] = NO_CHANGE,
+                         [REGION_BELOW_DEGRADED] = NO_CHANGE,
+                         [REGION_AT_LEAST_CLEAR] = NO_CHANGE,
+                         [REGION_AT_LEAST_KEEP] = NO_CHANGE,
+                         [REGION_AT_LEAST_RECOVER] = REGION_RECOVERING,
+                         [REGION_AT_LEAST_UP] = NO_CHANGE,
+                         [REGION_WORSE] = NO_CHANGE,
                          [EVIDENCE_NONE] = NO_CHANGE},
         [REGION_RECOVERING] = {[REGION_HARD_FAILURE] = REGION_DOWN,
-                               [REGION_BELOW_25] = NO_CHANGE,
-                               [REGION_BELOW_40] = REGION_DOWN,
-                               [REGION_BELOW_72] = NO_CHANGE,
-                               [REGION_AT_LEAST_35] = NO_CHANGE,
-                               [REGION_AT_LEAST_40] = REGION_RECOVERING,
-                               [REGION_AT_LEAST_50] = NO_CHANGE,
-                               [REGION_AT_LEAST_80] = NO_CHANGE,
+                               [REGION_BELOW_SUSPECT] = NO_CHANGE,
+                               [REGION_BELOW_RECOVERING] = REGION_DOWN,
+                               [REGION_BELOW_DEGRADED] = NO_CHANGE,
+                               [REGION_AT_LEAST_CLEAR] = NO_CHANGE,
+                               [REGION_AT_LEAST_KEEP] = REGION_RECOVERING,
+                               [REGION_AT_LEAST_RECOVER] = NO_CHANGE,
+                               [REGION_AT_LEAST_UP] = NO_CHANGE,
+                               [REGION_WORSE] = REGION_DOWN,
                                [EVIDENCE_NONE] = NO_CHANGE},
     };
     for (unsigned from = 0; from < REGION_AUTOMATICS; from++) {
@@ -162,17 +167,18 @@ static void evidence_has_to_hold_for_its_dwell_and_not_a_millisecond_less(void *
         enum region_evidence evidence;
         int32_t dwell_ms;
     } cases[] = {
-        {REGION_UP, REGION_SUSPECT, REGION_BELOW_25, 0},
+        {REGION_UP, REGION_SUSPECT, REGION_BELOW_SUSPECT, 0},
         {REGION_UP, REGION_SUSPECT, REGION_HARD_FAILURE, 0},
-        {REGION_UP, REGION_DEGRADED, REGION_BELOW_72, 6000},
-        {REGION_DEGRADED, REGION_UP, REGION_AT_LEAST_80, 30000},
-        {REGION_SUSPECT, REGION_DOWN, REGION_BELOW_25, 6000},
+        {REGION_UP, REGION_DEGRADED, REGION_BELOW_DEGRADED, 6000},
+        {REGION_DEGRADED, REGION_UP, REGION_AT_LEAST_UP, 30000},
+        {REGION_SUSPECT, REGION_DOWN, REGION_BELOW_SUSPECT, 6000},
         {REGION_SUSPECT, REGION_DOWN, REGION_HARD_FAILURE, 3000},
-        {REGION_SUSPECT, REGION_UP, REGION_AT_LEAST_80, 5000},
-        {REGION_SUSPECT, REGION_DEGRADED, REGION_AT_LEAST_35, 5000},
-        {REGION_DOWN, REGION_RECOVERING, REGION_AT_LEAST_50, 60000},
-        {REGION_RECOVERING, REGION_DOWN, REGION_BELOW_40, 6000},
+        {REGION_SUSPECT, REGION_UP, REGION_AT_LEAST_UP, 5000},
+        {REGION_SUSPECT, REGION_DEGRADED, REGION_AT_LEAST_CLEAR, 5000},
+        {REGION_DOWN, REGION_RECOVERING, REGION_AT_LEAST_RECOVER, 60000},
+        {REGION_RECOVERING, REGION_DOWN, REGION_BELOW_RECOVERING, 6000},
         {REGION_RECOVERING, REGION_DOWN, REGION_HARD_FAILURE, 3000},
+        {REGION_RECOVERING, REGION_DOWN, REGION_WORSE, 0},
     };
     for (int alone = 0; alone < 2; alone++) {
         for (size_t i = 0; i < array_count(cases); i++) {
@@ -224,7 +230,7 @@ static void a_change_needs_a_quorum(void **state)
             bool against = n >= cases[i].agreeing && n < cases[i].agreeing + cases[i].against;
             *vote = empty;
             snprintf(vote->node, sizeof(vote->node), "n%u", n);
-            vote->regions[0].held_ms[REGION_BELOW_25] = against ? REGION_NOT_HELD : LONG_MS;
+            vote->regions[0].held_ms[REGION_BELOW_SUSPECT] = against ? REGION_NOT_HELD : LONG_MS;
             uint32_t rest = cases[i].agreeing + cases[i].against;
             vote->blind = n >= rest && n < rest + cases[i].blind;
             vote->age_ms = n >= rest + cases[i].blind ? 3001 : 3000;
@@ -236,21 +242,87 @@ static void a_change_needs_a_quorum(void **state)
 static void voters_with_other_thresholds_do_not_agree_but_count_against(void **state)
 {
     struct world *world = world_make();
-    all_hold(world, 0, REGION_BELOW_25, LONG_MS);
+    all_hold(world, 0, REGION_BELOW_SUSPECT, LONG_MS);
     world->votes.votes[2].agreement++;
     assert_true(propose(world, 0).due); /* 2 of 3 */
     world->votes.votes[1].agreement++;
     assert_false(propose(world, 0).due);
 }
 
+static void send_down(struct world *world, uint64_t now_ms)
+{
+    world->state.regions[1].automatic = REGION_SUSPECT;
+    world->state.last_down_ms = 0;
+    all_hold(world, 1, REGION_HARD_FAILURE, LONG_MS);
+    world->request.region = 1;
+    world->request.to = REGION_DOWN;
+    assert_int_equal(
+        region_rules_decide(&world->rules, &world->state, &world->votes, now_ms, &world->request),
+        REGION_DONE);
+    world->state.epoch = 10; /* the votes are of this one */
+    strcpy(world->state.change_id, "aaaaaaaaaaaaaaaa");
+}
+
+static bool may_recover(struct world *world, uint64_t now_ms)
+{
+    all_hold(world, 1, REGION_HARD_FAILURE, REGION_NOT_HELD);
+    all_hold(world, 1, REGION_AT_LEAST_RECOVER, LONG_MS);
+    return region_rules_propose(&world->rules, &world->state, &world->votes, now_ms, 1).due;
+}
+
+static void a_penalty_halves_with_every_half_life(void **state)
+{
+    static const struct {
+        uint64_t after_ms;
+        uint32_t left;
+    } cases[] = {{0, 1000},      {300000, 750}, {600000, 500}, {900000, 375},       {1200000, 250},
+                 {1800000, 125}, {6000000, 0},  {1, 1000},     {100 * 600000ull, 0}};
+    struct world *world = world_make();
+    struct region_record *record = &world->state.regions[0];
+    record->penalty = 1000;
+    record->penalty_at_ms = NOW_MS;
+    for (size_t i = 0; i < array_count(cases); i++)
+        assert_int_equal(region_penalty(&world->rules, record, NOW_MS + cases[i].after_ms),
+                         cases[i].left);
+    assert_int_equal(region_penalty(&world->rules, record, NOW_MS - 5), 1000);
+}
+
+/* 1000 a time at once: the third makes 3000, above 2500. 750 is two half-lives away. */
+static void a_region_that_flaps_stays_out_until_its_penalty_is_small(void **state)
+{
+    struct world *world = world_make();
+    send_down(world, NOW_MS);
+    send_down(world, NOW_MS);
+    assert_int_equal(world->state.regions[1].penalty, 2000);
+    assert_true(may_recover(world, NOW_MS + 900 * 1000));
+    send_down(world, NOW_MS);
+    assert_int_equal(world->state.regions[1].penalty, 3000);
+    assert_false(may_recover(world, NOW_MS + 1200 * 1000)); /* 750 */
+    assert_true(may_recover(world, NOW_MS + 1210 * 1000));
+}
+
+static void a_region_that_came_back_starts_without_the_mark(void **state)
+{
+    struct world *world = world_make();
+    for (int i = 0; i < 3; i++)
+        send_down(world, NOW_MS);
+    assert_int_equal(world->state.regions[1].kept_out, 1);
+    assert_true(may_recover(world, NOW_MS + 1210 * 1000));
+    world->request.to = REGION_RECOVERING;
+    assert_int_equal(region_rules_decide(&world->rules, &world->state, &world->votes,
+                                         NOW_MS + 1210 * 1000, &world->request),
+                     REGION_DONE);
+    assert_int_equal(world->state.regions[1].kept_out, 0);
+}
+
 static void alone_only_the_own_vote_counts(void **state)
 {
     struct world *world = world_make();
     world->rules.alone = true;
-    hold(world, 1, 0, REGION_BELOW_25, LONG_MS);
-    hold(world, 2, 0, REGION_BELOW_25, LONG_MS);
+    hold(world, 1, 0, REGION_BELOW_SUSPECT, LONG_MS);
+    hold(world, 2, 0, REGION_BELOW_SUSPECT, LONG_MS);
     assert_false(propose(world, 0).due);
-    hold(world, 0, 0, REGION_BELOW_25, LONG_MS);
+    hold(world, 0, 0, REGION_BELOW_SUSPECT, LONG_MS);
     assert_true(propose(world, 0).due);
     world->votes.votes[0].blind = true;
     assert_false(propose(world, 0).due);
@@ -262,7 +334,7 @@ static void s1_the_last_active_regions_stay(void **state)
     for (uint32_t r = 1; r < REGIONS; r++)
         world->state.regions[r].override = REGION_OVERRIDE_DRAIN;
     world->state.regions[0].automatic = REGION_SUSPECT;
-    all_hold(world, 0, REGION_BELOW_25, LONG_MS);
+    all_hold(world, 0, REGION_BELOW_SUSPECT, LONG_MS);
     assert_true(propose(world, 0).due);
     assert_int_equal(propose(world, 0).answer, REGION_REFUSED_S1);
     assert_int_equal(decide(world, REGION_MOVE, 0, REGION_DOWN), REGION_REFUSED_S1);
@@ -291,7 +363,7 @@ static void s2_one_down_a_minute_and_never_more_than_half(void **state)
 {
     struct world *world = world_make();
     world->state.regions[0].automatic = REGION_SUSPECT;
-    all_hold(world, 0, REGION_BELOW_25, LONG_MS);
+    all_hold(world, 0, REGION_BELOW_SUSPECT, LONG_MS);
     world->state.last_down_ms = NOW_MS - MINUTE_MS + 1;
     assert_int_equal(propose(world, 0).answer, REGION_REFUSED_S2);
     world->state.last_down_ms = NOW_MS - MINUTE_MS;
@@ -306,7 +378,7 @@ static void s2_has_no_interval_for_a_region_that_was_recovering(void **state)
 {
     struct world *world = world_make();
     world->state.regions[0].automatic = REGION_RECOVERING;
-    all_hold(world, 0, REGION_BELOW_40, LONG_MS);
+    all_hold(world, 0, REGION_BELOW_RECOVERING, LONG_MS);
     world->state.last_down_ms = NOW_MS - 1;
     assert_int_equal(decide(world, REGION_MOVE, 0, REGION_DOWN), REGION_DONE);
     assert_int_equal(world->state.last_down_ms, NOW_MS - 1);
@@ -321,7 +393,7 @@ static void s3_two_regions_at_once_freeze_both(void **state)
     for (size_t i = 0; i < array_count(cases); i++) {
         struct world *world = world_make();
         world->state.regions[0].automatic = REGION_SUSPECT;
-        all_hold(world, 0, REGION_BELOW_25, 6000 + cases[i].apart_ms);
+        all_hold(world, 0, REGION_BELOW_SUSPECT, 6000 + cases[i].apart_ms);
         all_hold(world, 1, REGION_HARD_FAILURE, 3000); /* still UP, and would be SUSPECT next */
         assert_int_equal(propose(world, 0).answer, cases[i].answer);
         assert_int_equal(decide(world, REGION_MOVE, 0, REGION_DOWN), cases[i].answer);
@@ -340,12 +412,12 @@ static void s3_measures_from_the_vote_that_made_the_quorum(void **state)
 {
     struct world *world = world_make();
     world->state.regions[0].automatic = REGION_SUSPECT;
-    hold(world, 0, 0, REGION_BELOW_25, 6000 + 60000);
-    hold(world, 1, 0, REGION_BELOW_25, 6000 + 5000);
-    hold(world, 0, 1, REGION_BELOW_25, 6000 + 40000);
-    hold(world, 1, 1, REGION_BELOW_25, 6000);
+    hold(world, 0, 0, REGION_BELOW_SUSPECT, 6000 + 60000);
+    hold(world, 1, 0, REGION_BELOW_SUSPECT, 6000 + 5000);
+    hold(world, 0, 1, REGION_BELOW_SUSPECT, 6000 + 40000);
+    hold(world, 1, 1, REGION_BELOW_SUSPECT, 6000);
     assert_int_equal(propose(world, 0).answer, REGION_FROZE);
-    hold(world, 1, 0, REGION_BELOW_25, 6000 + 20000);
+    hold(world, 1, 0, REGION_BELOW_SUSPECT, 6000 + 20000);
     assert_int_equal(propose(world, 0).answer, REGION_DONE);
 }
 
@@ -353,9 +425,9 @@ static void s3_does_not_see_drained_and_down_regions(void **state)
 {
     struct world *world = world_make();
     world->state.regions[0].automatic = REGION_SUSPECT;
-    all_hold(world, 0, REGION_BELOW_25, 6000);
-    all_hold(world, 1, REGION_BELOW_25, 6000);
-    all_hold(world, 2, REGION_BELOW_25, 6000);
+    all_hold(world, 0, REGION_BELOW_SUSPECT, 6000);
+    all_hold(world, 1, REGION_BELOW_SUSPECT, 6000);
+    all_hold(world, 2, REGION_BELOW_SUSPECT, 6000);
     world->state.regions[1].override = REGION_OVERRIDE_DRAIN;
     world->state.regions[2].automatic = REGION_DOWN;
     assert_int_equal(propose(world, 0).answer, REGION_DONE);
@@ -367,8 +439,8 @@ static void s3_freezes_twice_as_long_each_time_and_forgets(void **state)
     struct world *world = world_make();
     uint64_t now_ms = NOW_MS;
     world->state.regions[0].automatic = REGION_SUSPECT;
-    all_hold(world, 0, REGION_BELOW_25, LONG_MS);
-    all_hold(world, 1, REGION_BELOW_25, LONG_MS);
+    all_hold(world, 0, REGION_BELOW_SUSPECT, LONG_MS);
+    all_hold(world, 1, REGION_BELOW_SUSPECT, LONG_MS);
     world->request.to = REGION_DOWN;
     for (size_t i = 0; i < array_count(minutes) + 1; i++) {
         uint64_t expected = i < array_count(minutes) ? minutes[i] : 1;
@@ -393,7 +465,7 @@ static void frozen_means_no_automatic_change_at_all_but_operators_may(void **sta
     struct world *world = world_make();
     world->state.frozen_until_ms = NOW_MS + 1;
     world->state.regions[0].automatic = REGION_DEGRADED;
-    all_hold(world, 0, REGION_AT_LEAST_80, LONG_MS);
+    all_hold(world, 0, REGION_AT_LEAST_UP, LONG_MS);
     assert_int_equal(decide(world, REGION_MOVE, 0, REGION_UP), REGION_FROZEN);
     assert_int_equal(decide(world, REGION_DRAIN, 0, REGION_UP), REGION_DONE);
     world->state.frozen_until_ms = NOW_MS;
@@ -413,7 +485,7 @@ static void the_hold_down_doubles_to_its_bound_and_is_forgiven(void **state)
         world->state.last_down_ms = 0;
         world->request.epoch = world->state.epoch;
         strcpy(world->request.change_id, world->state.change_id);
-        all_hold(world, 0, REGION_BELOW_25, LONG_MS);
+        all_hold(world, 0, REGION_BELOW_SUSPECT, LONG_MS);
         world->votes.votes[0].epoch = world->state.epoch;
         strcpy(world->votes.votes[0].change_id, world->state.change_id);
         assert_int_equal(decide(world, REGION_MOVE, 0, REGION_DOWN), REGION_DONE);
@@ -433,7 +505,7 @@ static void down_is_not_left_before_the_hold_down_is_over(void **state)
     struct world *world = world_make();
     world->state.regions[0].automatic = REGION_DOWN;
     world->state.regions[0].hold_down_until_ms = NOW_MS + 1;
-    all_hold(world, 0, REGION_AT_LEAST_50, LONG_MS);
+    all_hold(world, 0, REGION_AT_LEAST_RECOVER, LONG_MS);
     assert_false(propose(world, 0).due);
     world->state.regions[0].hold_down_until_ms = NOW_MS;
     assert_true(propose(world, 0).due);
@@ -447,7 +519,7 @@ static void the_ramp_goes_step_by_step_to_up(void **state)
     record->automatic = REGION_RECOVERING;
     record->since_ms = now_ms;
     record->step_since_ms = now_ms;
-    all_hold(world, 0, REGION_AT_LEAST_40, 0);
+    all_hold(world, 0, REGION_AT_LEAST_KEEP, 0);
     for (uint32_t step = 0; step < 5; step++) {
         assert_int_equal(record->automatic, REGION_RECOVERING);
         assert_int_equal(record->ramp_step, step);
@@ -474,7 +546,7 @@ static void suspect_remembers_where_it_came_from(void **state)
     for (size_t i = 0; i < array_count(from); i++) {
         struct world *world = world_make();
         world->state.regions[0].automatic = from[i];
-        all_hold(world, 0, REGION_BELOW_25, 0);
+        all_hold(world, 0, REGION_BELOW_SUSPECT, 0);
         assert_int_equal(decide(world, REGION_MOVE, 0, REGION_SUSPECT), REGION_DONE);
         assert_int_equal(world->state.regions[0].before, from[i]);
     }
@@ -483,7 +555,7 @@ static void suspect_remembers_where_it_came_from(void **state)
 static void a_change_has_a_new_epoch_a_name_and_a_reason(void **state)
 {
     struct world *world = world_make();
-    all_hold(world, 0, REGION_BELOW_72, 6000);
+    all_hold(world, 0, REGION_BELOW_DEGRADED, 6000);
     assert_int_equal(decide(world, REGION_MOVE, 0, REGION_DEGRADED), REGION_DONE);
     assert_int_equal(world->state.epoch, 11);
     assert_string_equal(world->state.change_id, "bbbbbbbbbbbbbbbb");
@@ -497,7 +569,7 @@ static void a_change_has_a_new_epoch_a_name_and_a_reason(void **state)
 static void a_change_found_for_another_state_is_stale(void **state)
 {
     struct world *world = world_make();
-    all_hold(world, 0, REGION_BELOW_72, 6000);
+    all_hold(world, 0, REGION_BELOW_DEGRADED, 6000);
     world->request.epoch = 9;
     assert_int_equal(decide(world, REGION_MOVE, 0, REGION_DEGRADED), REGION_STALE);
     world->request.epoch = 10;
@@ -560,8 +632,8 @@ static void beneath_an_override_automation_goes_on(void **state)
     world->state.regions[0].override = REGION_OVERRIDE_DRAIN;
     world->state.regions[0].automatic = REGION_SUSPECT;
     world->state.last_down_ms = NOW_MS - 1;
-    all_hold(world, 0, REGION_BELOW_25, LONG_MS);
-    all_hold(world, 1, REGION_BELOW_25, LONG_MS);
+    all_hold(world, 0, REGION_BELOW_SUSPECT, LONG_MS);
+    all_hold(world, 1, REGION_BELOW_SUSPECT, LONG_MS);
     assert_int_equal(decide(world, REGION_MOVE, 0, REGION_DOWN), REGION_DONE);
     assert_int_equal(world->state.regions[0].override, REGION_OVERRIDE_DRAIN);
     assert_int_equal(world->state.last_down_ms, NOW_MS - 1);
@@ -576,7 +648,7 @@ static void an_older_state_in_the_store_is_only_reasserted(void **state)
     newest.regions[3].automatic = REGION_DOWN;
     world->votes.votes[0].epoch = 12;
     strcpy(world->votes.votes[0].change_id, "cccccccccccccccc");
-    all_hold(world, 0, REGION_BELOW_72, LONG_MS);
+    all_hold(world, 0, REGION_BELOW_DEGRADED, LONG_MS);
     world->request.content = &newest;
     assert_int_equal(decide(world, REGION_MOVE, 0, REGION_DEGRADED), REGION_OLDER);
     assert_int_equal(decide(world, REGION_DRAIN, 0, REGION_UP), REGION_OLDER);
@@ -651,7 +723,7 @@ static void counts_tell_who_is_fresh_and_who_holds_nothing_against_the_state(voi
     struct region_count count = region_rules_count(&world->rules, &world->state, &world->votes, 0);
     assert_int_equal(count.fresh, 3);
     assert_int_equal(count.agreeing, 3);
-    hold(world, 1, 0, REGION_BELOW_25, 0);
+    hold(world, 1, 0, REGION_BELOW_SUSPECT, 0);
     world->votes.votes[2].blind = true;
     count = region_rules_count(&world->rules, &world->state, &world->votes, 0);
     assert_int_equal(count.fresh, 3);
@@ -682,6 +754,9 @@ int main(void)
         cmocka_unit_test(evidence_has_to_hold_for_its_dwell_and_not_a_millisecond_less),
         cmocka_unit_test(a_change_needs_a_quorum),
         cmocka_unit_test(voters_with_other_thresholds_do_not_agree_but_count_against),
+        cmocka_unit_test(a_penalty_halves_with_every_half_life),
+        cmocka_unit_test(a_region_that_flaps_stays_out_until_its_penalty_is_small),
+        cmocka_unit_test(a_region_that_came_back_starts_without_the_mark),
         cmocka_unit_test(alone_only_the_own_vote_counts),
         cmocka_unit_test(s1_the_last_active_regions_stay),
         cmocka_unit_test(s1_holds_for_the_configured_number),

@@ -172,7 +172,7 @@ static void a_region_the_vote_does_not_name_holds_nothing(void **state)
     struct region_state names = filled();
     struct region_vote vote;
     assert_true(
-        region_text_take_vote(&vote, &names, "v1 5 - 0 00000000000000ff r9=1:1:1:1:1:1:1:1:1:1:1"));
+        region_text_take_vote(&vote, &names, "v2 5 - 0 00000000000000ff r9=1:1:1:1:1:1:1:1:1:1:1:1"));
     for (uint32_t i = 0; i < names.count; i++)
         for (int e = 0; e < REGION_EVIDENCES; e++)
             assert_int_equal(vote.regions[i].held_ms[e], REGION_NOT_HELD);
@@ -182,16 +182,16 @@ static void what_is_not_a_vote_is_refused(void **state)
 {
     static const char *const bad[] = {
         "",
-        "v2 5 - 0 ff",
-        "v1 5 - 0",
-        "v1 x - 0 ff",
-        "v1 5 - 0 ff r0",
-        "v1 5 - 0 ff r0=",
-        "v1 5 - 0 ff r0=1:2:3",
-        "v1 5 - 0 ff r0=1:2:3:-2:0:0:0:0:0:0:0",
-        "v1 5 - 0 ff r0=1:2:3:1000000001:0:0:0:0:0:0:0",
-        "v1 5 - 0 ff r0=1:2:3:0:0:0:0:0:0:0:0:0",
-        "v1 5 - 0 ff r0=1:2:3:0:0:0:0:0:0:0:x",
+        "v3 5 - 0 ff",
+        "v2 5 - 0",
+        "v2 x - 0 ff",
+        "v2 5 - 0 ff r0",
+        "v2 5 - 0 ff r0=",
+        "v2 5 - 0 ff r0=1:2:3",
+        "v2 5 - 0 ff r0=1:2:3:-2:0:0:0:0:0:0:0:0",
+        "v2 5 - 0 ff r0=1:2:3:1000000001:0:0:0:0:0:0:0:0",
+        "v2 5 - 0 ff r0=1:2:3:0:0:0:0:0:0:0:0:0:0",
+        "v2 5 - 0 ff r0=1:2:3:0:0:0:0:0:0:0:0:x",
     };
     struct region_state names = filled();
     struct region_vote vote;

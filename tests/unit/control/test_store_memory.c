@@ -132,7 +132,7 @@ static void evidence_of_the_own_vote_moves_a_region(void **state)
     begin(world);
     struct region_vote vote = vote_at(1, "first");
     vote.agreement = world->rules.agreement;
-    vote.regions[0].held_ms[REGION_BELOW_25] = 0;
+    vote.regions[0].held_ms[REGION_BELOW_SUSPECT] = 0;
     store_beat(world->store, &vote);
     struct region_request move = {.kind = REGION_MOVE,
                                   .region = 0,

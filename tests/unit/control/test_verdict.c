@@ -7,7 +7,18 @@
 
 #include <string.h>
 
-#define HARD_NS (3 * CLOCK_S)
+static const struct config_failover limits = {
+    .hard_failure_ns = 3 * CLOCK_S,
+    .suspect_below = 25,
+    .degraded_below = 72,
+    .recovering_below = 40,
+    .clear_at = 35,
+    .recover_at = 50,
+    .up_at = 80,
+    .worse_percent = 200,
+    .worse_samples = 200,
+    .worse_at_least = 5,
+};
 
 static struct verdict_members of_four(uint32_t usable)
 {
@@ -27,7 +38,7 @@ static void availability_is_usable_of_configured_weight(void **state)
         struct verdict_members members = {
             .backends = 1, .weight = cases[i].weight, .usable_weight = cases[i].usable};
         verdict_init(&verdict, 0);
-        verdict_update(&verdict, CLOCK_S, &members, HARD_NS);
+        verdict_update(&verdict, CLOCK_S, &members, &limits);
         assert_int_equal(verdict_available_permille(&verdict), cases[i].permille);
     }
 }
@@ -40,17 +51,17 @@ static void evidence_follows_availability_exactly_at_the_borders(void **state)
         uint32_t border;
         bool below;
     } borders[] = {
-        {REGION_BELOW_25, 25, true},     {REGION_BELOW_40, 40, true},
-        {REGION_BELOW_72, 72, true},     {REGION_AT_LEAST_35, 35, false},
-        {REGION_AT_LEAST_40, 40, false}, {REGION_AT_LEAST_50, 50, false},
-        {REGION_AT_LEAST_80, 80, false},
+        {REGION_BELOW_SUSPECT, 25, true},  {REGION_BELOW_RECOVERING, 40, true},
+        {REGION_BELOW_DEGRADED, 72, true}, {REGION_AT_LEAST_CLEAR, 35, false},
+        {REGION_AT_LEAST_KEEP, 40, false}, {REGION_AT_LEAST_RECOVER, 50, false},
+        {REGION_AT_LEAST_UP, 80, false},
     };
     for (uint32_t percent = 0; percent <= 100; percent++) {
         struct verdict verdict;
         struct verdict_members members = {
             .backends = 100, .usable = percent, .weight = 100, .usable_weight = percent};
         verdict_init(&verdict, 0);
-        verdict_update(&verdict, CLOCK_S, &members, HARD_NS);
+        verdict_update(&verdict, CLOCK_S, &members, &limits);
         struct region_opinion opinion = verdict_opinion(&verdict, CLOCK_S);
         for (size_t b = 0; b < array_count(borders); b++) {
             bool held = opinion.held_ms[borders[b].evidence] != REGION_NOT_HELD;
@@ -66,16 +77,16 @@ static void evidence_counts_from_when_it_began_to_hold_without_a_break(void **st
     struct verdict_members none = of_four(0);
     struct verdict_members half = of_four(2);
     verdict_init(&verdict, 0);
-    verdict_update(&verdict, 1 * CLOCK_S, &none, HARD_NS);
-    verdict_update(&verdict, 4 * CLOCK_S, &none, HARD_NS);
+    verdict_update(&verdict, 1 * CLOCK_S, &none, &limits);
+    verdict_update(&verdict, 4 * CLOCK_S, &none, &limits);
     struct region_opinion opinion = verdict_opinion(&verdict, 5 * CLOCK_S);
-    assert_int_equal(opinion.held_ms[REGION_BELOW_25], 4000);
-    verdict_update(&verdict, 6 * CLOCK_S, &half, HARD_NS); /* 50 %: still below 72 */
-    verdict_update(&verdict, 7 * CLOCK_S, &none, HARD_NS);
+    assert_int_equal(opinion.held_ms[REGION_BELOW_SUSPECT], 4000);
+    verdict_update(&verdict, 6 * CLOCK_S, &half, &limits); /* 50 %: still below 72 */
+    verdict_update(&verdict, 7 * CLOCK_S, &none, &limits);
     opinion = verdict_opinion(&verdict, 9 * CLOCK_S);
-    assert_int_equal(opinion.held_ms[REGION_BELOW_25], 2000);
-    assert_int_equal(opinion.held_ms[REGION_BELOW_72], 8000);
-    assert_int_equal(opinion.held_ms[REGION_AT_LEAST_50], REGION_NOT_HELD);
+    assert_int_equal(opinion.held_ms[REGION_BELOW_SUSPECT], 2000);
+    assert_int_equal(opinion.held_ms[REGION_BELOW_DEGRADED], 8000);
+    assert_int_equal(opinion.held_ms[REGION_AT_LEAST_RECOVER], REGION_NOT_HELD);
 }
 
 static void a_region_whose_backends_were_never_probed_has_no_evidence(void **state)
@@ -84,7 +95,7 @@ static void a_region_whose_backends_were_never_probed_has_no_evidence(void **sta
     struct verdict_members unproven = {.backends = 4, .usable = 4};
     verdict_init(&verdict, 0);
     verdict_tried(&verdict, 0, 0, 100);
-    verdict_update(&verdict, 100 * CLOCK_S, &unproven, HARD_NS);
+    verdict_update(&verdict, 100 * CLOCK_S, &unproven, &limits);
     struct region_opinion opinion = verdict_opinion(&verdict, 200 * CLOCK_S);
     for (int e = 0; e < REGION_EVIDENCES; e++)
         assert_int_equal(opinion.held_ms[e], REGION_NOT_HELD);
@@ -108,7 +119,7 @@ static void hard_failure_needs_time_and_tries_and_no_success(void **state)
         struct verdict_members members = of_four(cases[i].usable);
         verdict_init(&verdict, 0);
         verdict_tried(&verdict, CLOCK_S, 0, cases[i].tries);
-        verdict_update(&verdict, cases[i].at_ns, &members, HARD_NS);
+        verdict_update(&verdict, cases[i].at_ns, &members, &limits);
         struct region_opinion opinion = verdict_opinion(&verdict, cases[i].at_ns);
         assert_int_equal(opinion.held_ms[REGION_HARD_FAILURE] != REGION_NOT_HELD, cases[i].hard);
     }
@@ -120,16 +131,16 @@ static void one_success_ends_a_hard_failure(void **state)
     struct verdict_members members = of_four(4);
     verdict_init(&verdict, 0);
     verdict_tried(&verdict, 0, 0, 100);
-    verdict_update(&verdict, 4 * CLOCK_S, &members, HARD_NS);
+    verdict_update(&verdict, 4 * CLOCK_S, &members, &limits);
     struct region_opinion opinion = verdict_opinion(&verdict, 6 * CLOCK_S);
     assert_int_equal(opinion.held_ms[REGION_HARD_FAILURE], 2000);
     /* However healthy the backends look. */
-    assert_int_equal(opinion.held_ms[REGION_AT_LEAST_80], REGION_NOT_HELD);
+    assert_int_equal(opinion.held_ms[REGION_AT_LEAST_UP], REGION_NOT_HELD);
     verdict_tried(&verdict, 6 * CLOCK_S, 1, 50);
-    verdict_update(&verdict, 6 * CLOCK_S, &members, HARD_NS);
+    verdict_update(&verdict, 6 * CLOCK_S, &members, &limits);
     opinion = verdict_opinion(&verdict, 7 * CLOCK_S);
     assert_int_equal(opinion.held_ms[REGION_HARD_FAILURE], REGION_NOT_HELD);
-    assert_int_equal(opinion.held_ms[REGION_AT_LEAST_80], 1000);
+    assert_int_equal(opinion.held_ms[REGION_AT_LEAST_UP], 1000);
 }
 
 static void sums_do_not_overflow(void **state)
@@ -139,7 +150,7 @@ static void sums_do_not_overflow(void **state)
     verdict_init(&verdict, 0);
     verdict_tried(&verdict, 0, 0, UINT32_MAX);
     verdict_tried(&verdict, 0, 0, UINT64_MAX / 2);
-    verdict_update(&verdict, 4 * CLOCK_S, &members, HARD_NS);
+    verdict_update(&verdict, 4 * CLOCK_S, &members, &limits);
     struct region_opinion opinion = verdict_opinion(&verdict, 400ull * 24 * 3600 * CLOCK_S);
     assert_int_equal(opinion.held_ms[REGION_HARD_FAILURE], 1000000000);
 }

@@ -1,0 +1,271 @@
+/*
+ * region_change: what a request does to the agreed state: transitions, operators' orders, reassert.
+ * Whether a transition is due and allowed is said by region_rules.c.
+ */
+#include "control/region_quorum.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define FREEZE_DOUBLINGS 4 /* rule S3: 16 times the first freeze at most */
+
+static uint64_t hold_down_for_ms(const struct region_rules *rules, uint32_t downs)
+{
+    uint64_t for_ms = rules->hold_down_ms;
+    for (uint32_t n = 1; n < downs && for_ms < rules->hold_down_max_ms; n++)
+        for_ms *= 2;
+    return for_ms < rules->hold_down_max_ms ? for_ms : rules->hold_down_max_ms;
+}
+
+/* Quiet time takes from the number of downs. */
+static void forgive(const struct region_rules *rules, struct region_record *record, uint64_t now_ms)
+{
+    if (now_ms <= record->since_ms)
+        return;
+    uint64_t quiet = (now_ms - record->since_ms) / rules->quiet_ms;
+    record->downs -= quiet < record->downs ? (uint32_t)quiet : record->downs;
+}
+
+static void punish(const struct region_rules *rules, struct region_record *record, uint64_t now_ms)
+{
+    uint32_t penalty = region_penalty(rules, record, now_ms) + rules->penalty;
+    record->penalty = penalty < REGION_PENALTY_MAX ? penalty : REGION_PENALTY_MAX;
+    record->penalty_at_ms = now_ms;
+    record->kept_out |= record->penalty > rules->penalty_out;
+}
+
+static void begin_ramp(struct region_record *record, uint64_t now_ms)
+{
+    record->automatic = REGION_RECOVERING;
+    record->kept_out = 0;
+    record->ramp_step = 0;
+    record->since_ms = now_ms;
+    record->step_since_ms = now_ms;
+}
+
+/* The one function that changes the automatic state by evidence. */
+static void move(const struct region_rules *rules, struct region_state *state, uint32_t region,
+                 enum region_automatic to, uint64_t now_ms)
+{
+    struct region_record *record = &state->regions[region];
+    enum region_automatic from = record->automatic;
+    if (from == REGION_RECOVERING && to == REGION_RECOVERING) {
+        record->ramp_step++;
+        record->step_since_ms = now_ms;
+        return;
+    }
+    forgive(rules, record, now_ms);
+    if (to == REGION_SUSPECT)
+        record->before = from;
+    if (to == REGION_DOWN) {
+        punish(rules, record, now_ms);
+        record->downs++;
+        record->hold_down_until_ms = now_ms + hold_down_for_ms(rules, record->downs);
+        if (from != REGION_RECOVERING && record->override == REGION_OVERRIDE_NONE)
+            state->last_down_ms = now_ms;
+    }
+    record->automatic = to;
+    record->since_ms = now_ms;
+    if (to == REGION_RECOVERING)
+        begin_ramp(record, now_ms);
+}
+
+/* Every change ends here: a new epoch with a name of its own. */
+static enum region_answer commit(const struct region_rules *rules, struct region_state *state,
+                                 const struct region_request *request, const char *reason,
+                                 enum region_answer answer)
+{
+    state->epoch++;
+    snprintf(state->change_id, sizeof(state->change_id), "%s", request->new_change_id);
+    if (state->incarnation[0] == '\0')
+        snprintf(state->incarnation, sizeof(state->incarnation), "%s", request->new_incarnation);
+    snprintf(state->decided_by, sizeof(state->decided_by), "%s", rules->self);
+    snprintf(state->reason, sizeof(state->reason), "%s", reason);
+    return answer;
+}
+
+static enum region_answer commit_region(const struct region_rules *rules,
+                                        struct region_state *state,
+                                        const struct region_request *request, const char *reason)
+{
+    struct region_record *record = &state->regions[request->region];
+    snprintf(record->reason, sizeof(record->reason), "%s", reason);
+    return commit(rules, state, request, reason, REGION_DONE);
+}
+
+static void freeze(const struct region_rules *rules, struct region_state *state, uint64_t now_ms)
+{
+    if (now_ms > state->frozen_until_ms + rules->quiet_ms)
+        state->frozen_times = 0;
+    uint32_t doublings =
+        state->frozen_times < FREEZE_DOUBLINGS ? state->frozen_times : FREEZE_DOUBLINGS;
+    state->frozen_until_ms = now_ms + (rules->freeze_ms << doublings);
+    state->frozen_times++;
+}
+
+static enum region_answer decide_move(const struct region_rules *rules, struct region_state *state,
+                                      const struct region_votes *votes, uint64_t now_ms,
+                                      const struct region_request *request)
+{
+    struct region_proposal proposal =
+        region_rules_propose(rules, state, votes, now_ms, request->region);
+    if (!proposal.due || proposal.to != request->to)
+        return REGION_NO_QUORUM;
+    if (proposal.answer == REGION_FROZE) {
+        freeze(rules, state, now_ms);
+        return commit(rules, state, request, region_answer_text(REGION_FROZE), REGION_FROZE);
+    }
+    if (proposal.answer != REGION_DONE)
+        return proposal.answer;
+    move(rules, state, request->region, request->to, now_ms);
+    return commit_region(rules, state, request, proposal.reason);
+}
+
+static enum region_answer decide_drain(const struct region_rules *rules, struct region_state *state,
+                                       uint64_t now_ms, const struct region_request *request)
+{
+    struct region_record *record = &state->regions[request->region];
+    if (region_is_active(record) && region_is_last_active(rules, state))
+        return REGION_REFUSED_S1;
+    record->override = REGION_OVERRIDE_DRAIN;
+    record->expires_ms = request->ttl_ms == 0 ? 0 : now_ms + request->ttl_ms;
+    char reason[REGION_REASON_MAX];
+    snprintf(reason, sizeof(reason), "drained by %s", request->by);
+    return commit_region(rules, state, request, reason);
+}
+
+/* A region that was out for an operator comes back slowly; what automation has found stands. */
+static void lift_override(const struct region_rules *rules, struct region_record *record,
+                          uint64_t now_ms)
+{
+    record->override = REGION_OVERRIDE_NONE;
+    record->expires_ms = 0;
+    if (record->automatic != REGION_UP && record->automatic != REGION_DEGRADED)
+        return;
+    forgive(rules, record, now_ms);
+    begin_ramp(record, now_ms);
+}
+
+static enum region_answer decide_undrain(const struct region_rules *rules,
+                                         struct region_state *state, uint64_t now_ms,
+                                         const struct region_request *request)
+{
+    struct region_record *record = &state->regions[request->region];
+    if (record->override != REGION_OVERRIDE_DRAIN)
+        return REGION_NO_OVERRIDE;
+    lift_override(rules, record, now_ms);
+    char reason[REGION_REASON_MAX];
+    snprintf(reason, sizeof(reason), "undrained by %s", request->by);
+    return commit_region(rules, state, request, reason);
+}
+
+static enum region_answer decide_expire(const struct region_rules *rules,
+                                        struct region_state *state, uint64_t now_ms,
+                                        const struct region_request *request)
+{
+    struct region_record *record = &state->regions[request->region];
+    if (record->override == REGION_OVERRIDE_NONE || record->expires_ms == 0 ||
+        now_ms < record->expires_ms)
+        return REGION_NO_OVERRIDE;
+    lift_override(rules, record, now_ms);
+    return commit_region(rules, state, request, "the override expired");
+}
+
+/* Whether (epoch, id) is newer. Of two changes with one epoch the greater id wins everywhere. */
+static bool is_newer(uint64_t epoch, const char *id, uint64_t than_epoch, const char *than_id)
+{
+    return epoch != than_epoch ? epoch > than_epoch : strcmp(id, than_id) > 0;
+}
+
+/* A fresh vote has applied something else that is not behind the stored state. */
+static bool is_older(const struct region_rules *rules, const struct region_state *state,
+                     const struct region_votes *votes)
+{
+    for (uint32_t i = 0; i < votes->count; i++) {
+        const struct region_vote *vote = &votes->votes[i];
+        if (!region_vote_counts(rules, vote))
+            continue;
+        if (vote->epoch > state->epoch ||
+            (vote->epoch == state->epoch && strcmp(vote->change_id, state->change_id) != 0))
+            return true;
+    }
+    return false;
+}
+
+/* The content is what this node's fresh vote has applied, and no fresh vote has newer. */
+static bool holds_newest(const struct region_rules *rules, const struct region_votes *votes,
+                         const struct region_state *content)
+{
+    bool own = false;
+    for (uint32_t i = 0; i < votes->count; i++) {
+        const struct region_vote *vote = &votes->votes[i];
+        if (!region_vote_counts(rules, vote))
+            continue;
+        if (is_newer(vote->epoch, vote->change_id, content->epoch, content->change_id))
+            return false;
+        if (strcmp(vote->node, rules->self) == 0)
+            own = vote->epoch == content->epoch && strcmp(vote->change_id, content->change_id) == 0;
+    }
+    return own;
+}
+
+static enum region_answer decide_reassert(const struct region_rules *rules,
+                                          struct region_state *state,
+                                          const struct region_votes *votes,
+                                          const struct region_request *request)
+{
+    uint32_t quorum = region_quorum_needed(rules, 0) < rules->roster
+                          ? region_quorum_needed(rules, 0)
+                          : rules->roster;
+    if (!is_older(rules, state, votes))
+        return REGION_STALE;
+    if (!holds_newest(rules, votes, request->content) ||
+        region_quorum_fresh(rules, votes, false) < quorum)
+        return REGION_NOT_HELD_HERE;
+    char incarnation[REGION_ID_MAX];
+    memcpy(incarnation, state->incarnation, sizeof(incarnation));
+    *state = *request->content;
+    memcpy(state->incarnation, incarnation, sizeof(incarnation));
+    return commit(rules, state, request, "reasserted", REGION_DONE);
+}
+
+static enum region_answer decide_init(const struct region_rules *rules, struct region_state *state,
+                                      const struct region_request *request)
+{
+    if (state->epoch != 0)
+        return REGION_STALE;
+    *state = *request->content;
+    return commit(rules, state, request, "first start", REGION_DONE);
+}
+
+enum region_answer region_rules_decide(const struct region_rules *rules, struct region_state *state,
+                                       const struct region_votes *votes, uint64_t now_ms,
+                                       const struct region_request *request)
+{
+    bool of_a_region = request->kind != REGION_INIT && request->kind != REGION_REASSERT;
+    bool compares = request->kind == REGION_MOVE || request->kind == REGION_EXPIRE;
+    if (of_a_region && request->region >= state->count)
+        return REGION_UNKNOWN;
+    if (request->kind != REGION_REASSERT && is_older(rules, state, votes))
+        return REGION_OLDER;
+    if (compares &&
+        (request->epoch != state->epoch || strcmp(request->change_id, state->change_id) != 0))
+        return REGION_STALE;
+    switch (request->kind) {
+    case REGION_INIT:
+        return decide_init(rules, state, request);
+    case REGION_MOVE:
+        return decide_move(rules, state, votes, now_ms, request);
+    case REGION_DRAIN:
+        return decide_drain(rules, state, now_ms, request);
+    case REGION_UNDRAIN:
+        return decide_undrain(rules, state, now_ms, request);
+    case REGION_EXPIRE:
+        return decide_expire(rules, state, now_ms, request);
+    case REGION_REASSERT:
+        return decide_reassert(rules, state, votes, request);
+    case REGION_REQUESTS:
+        break;
+    }
+    return REGION_UNKNOWN;
+}
