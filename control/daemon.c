@@ -40,8 +40,8 @@
 
 /* A flight.list under way. */
 struct listing {
-    void (*show)(void *context, uint16_t worker, const struct fact_flight *flight);
-    void (*end)(void *context, bool complete);
+    daemon_show_flight *show;
+    daemon_end_flights *end;
     void *context;
     uint32_t token;
     uint32_t waiting_for; /* workers that have not answered yet; 0: no listing */
@@ -231,10 +231,9 @@ static void listing_timeout(void *context, uint64_t now_ns)
     listing_end(context, false);
 }
 
-bool daemon_list_flights(struct daemon *daemon,
-                         void (*show)(void *context, uint16_t worker,
-                                      const struct fact_flight *flight),
-                         void (*end)(void *context, bool complete), void *context)
+/* Send ORDER to COUNT workers from FIRST on, whose answers SHOW and END get. False: one is under way. */
+static bool listing_begin(struct daemon *daemon, struct order order, uint32_t first, uint32_t count,
+                          daemon_show_flight *show, daemon_end_flights *end, void *context)
 {
     struct listing *listing = &daemon->listing;
     if (listing->waiting_for > 0)
@@ -242,31 +241,26 @@ bool daemon_list_flights(struct daemon *daemon,
     listing->show = show;
     listing->end = end;
     listing->context = context;
-    listing->waiting_for = daemon->shared.workers;
-    struct order order = {.kind = ORDER_FLIGHT_LIST, .token = ++listing->token};
-    for (uint32_t i = 0; i < daemon->shared.workers; i++)
-        (void)worker_order(daemon->shared.members[i], &order); /* refused: the timeout tells */
+    listing->waiting_for = count;
+    order.token = ++listing->token;
+    for (uint32_t i = 0; i < count; i++) /* refused: the timeout tells */
+        (void)worker_order(daemon->shared.members[first + i], &order);
     loop_timer_at(listing->timeout, loop_now_ns(daemon->loop) + LISTING_WAIT_NS);
     return true;
 }
 
-bool daemon_kill_flight(struct daemon *daemon, uint32_t worker, uint64_t flight,
-                        void (*show)(void *context, uint16_t worker,
-                                     const struct fact_flight *flight),
-                        void (*end)(void *context, bool complete), void *context)
+bool daemon_list_flights(struct daemon *daemon, daemon_show_flight *show, daemon_end_flights *end,
+                         void *context)
 {
-    struct listing *listing = &daemon->listing;
-    if (listing->waiting_for > 0)
-        return false;
-    listing->show = show;
-    listing->end = end;
-    listing->context = context;
-    listing->waiting_for = 1;
-    struct order order = {
-        .kind = ORDER_FLIGHT_KILL, .token = ++listing->token, .flight = flight};
-    (void)worker_order(daemon->shared.members[worker], &order); /* refused: the timeout tells */
-    loop_timer_at(listing->timeout, loop_now_ns(daemon->loop) + LISTING_WAIT_NS);
-    return true;
+    struct order order = {.kind = ORDER_FLIGHT_LIST};
+    return listing_begin(daemon, order, 0, daemon->shared.workers, show, end, context);
+}
+
+bool daemon_kill_flight(struct daemon *daemon, uint32_t worker, uint64_t flight,
+                        daemon_show_flight *show, daemon_end_flights *end, void *context)
+{
+    struct order order = {.kind = ORDER_FLIGHT_KILL, .flight = flight};
+    return listing_begin(daemon, order, worker, 1, show, end, context);
 }
 
 void daemon_forget_flights(struct daemon *daemon, void *context)

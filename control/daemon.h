@@ -49,20 +49,19 @@ bool daemon_port_steering(const struct daemon *daemon, uint32_t index,
  */
 bool daemon_apply(struct daemon *daemon, struct config *config, char *message, size_t message_size);
 
+typedef void daemon_show_flight(void *context, uint16_t worker, const struct fact_flight *flight);
+typedef void daemon_end_flights(void *context, bool complete);
+
 /*
  * Ask all workers for their flights. SHOW is called for each, END once, also when a worker did not
  * answer within a second (complete = false). One listing at a time: false when one is under way.
  */
-bool daemon_list_flights(struct daemon *daemon,
-                         void (*show)(void *context, uint16_t worker,
-                                      const struct fact_flight *flight),
-                         void (*end)(void *context, bool complete), void *context);
+bool daemon_list_flights(struct daemon *daemon, daemon_show_flight *show, daemon_end_flights *end,
+                         void *context);
 
 /* End one flight of a worker, as flight.list names it; told as a listing that has it, or nothing. */
 bool daemon_kill_flight(struct daemon *daemon, uint32_t worker, uint64_t flight,
-                        void (*show)(void *context, uint16_t worker,
-                                     const struct fact_flight *flight),
-                        void (*end)(void *context, bool complete), void *context);
+                        daemon_show_flight *show, daemon_end_flights *end, void *context);
 
 /* Forget the listing's receiver (a client that went away). */
 void daemon_forget_flights(struct daemon *daemon, void *context);

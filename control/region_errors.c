@@ -23,6 +23,11 @@ void region_errors_init(struct region_errors *errors, uint64_t now)
     *errors = (struct region_errors){.during = REGION_UP, .window_since_ns = now};
 }
 
+void region_errors_forget(struct region_errors *errors, uint64_t now)
+{
+    open_window(errors, now);
+}
+
 static uint32_t window_permille(const struct region_errors *errors)
 {
     return (uint32_t)(errors->errors * 1000 / errors->requests);

@@ -20,6 +20,9 @@ struct region_errors {
 
 void region_errors_init(struct region_errors *errors, uint64_t now);
 
+/* The window begins anew; the baseline stays. */
+void region_errors_forget(struct region_errors *errors, uint64_t now);
+
 /* Requests that have ended, and those of them that failed, while the region was in AUTOMATIC. */
 void region_errors_count(struct region_errors *errors, uint64_t now,
                          enum region_automatic automatic, uint64_t requests, uint64_t failed);

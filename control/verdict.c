@@ -17,9 +17,11 @@ void verdict_init(struct verdict *verdict, uint64_t now)
 
 void verdict_forget(struct verdict *verdict, uint64_t now)
 {
-    struct verdict_members members = verdict->members;
+    struct verdict before = *verdict;
     verdict_init(verdict, now);
-    verdict->members = members;
+    verdict->members = before.members;
+    verdict->errors = before.errors;
+    region_errors_forget(&verdict->errors, now);
 }
 
 void verdict_tried(struct verdict *verdict, uint64_t now, uint64_t successes, uint64_t failures)

@@ -29,7 +29,8 @@ struct verdict {
 
 void verdict_init(struct verdict *verdict, uint64_t now);
 
-/* Nobody has looked for a while: what held before it is known no more. Members stay. */
+/* Nobody has looked for a while: what held before it is known no more. Members stay,
+ * and the baseline of errors. */
 void verdict_forget(struct verdict *verdict, uint64_t now);
 
 /* Tries that have ended. */

@@ -243,10 +243,8 @@ bool daemon_apply(struct daemon *daemon, struct config *config, char *message, s
     return true;
 }
 
-bool daemon_list_flights(struct daemon *daemon,
-                         void (*show)(void *context, uint16_t worker,
-                                      const struct fact_flight *flight),
-                         void (*end)(void *context, bool complete), void *context)
+bool daemon_list_flights(struct daemon *daemon, daemon_show_flight *show, daemon_end_flights *end,
+                         void *context)
 {
     if (daemon->end != NULL)
         return false;
@@ -257,9 +255,7 @@ bool daemon_list_flights(struct daemon *daemon,
 }
 
 bool daemon_kill_flight(struct daemon *daemon, uint32_t worker, uint64_t flight,
-                        void (*show)(void *context, uint16_t worker,
-                                     const struct fact_flight *flight),
-                        void (*end)(void *context, bool complete), void *context)
+                        daemon_show_flight *show, daemon_end_flights *end, void *context)
 {
     daemon->kill_worker = worker;
     daemon->kill_flight = flight;

@@ -53,6 +53,17 @@ static void only_a_region_that_recovers_is_judged(void **state)
     }
 }
 
+static void a_window_may_be_forgotten_without_its_baseline(void **state)
+{
+    struct region_errors errors = after_a_failure(10);
+    region_errors_count(&errors, 201 * CLOCK_S, REGION_RECOVERING, 1000, 1000);
+    assert_true(region_errors_are_worse(&errors, &limits));
+    region_errors_forget(&errors, 202 * CLOCK_S);
+    assert_false(region_errors_are_worse(&errors, &limits));
+    region_errors_count(&errors, 203 * CLOCK_S, REGION_RECOVERING, 1000, 1000);
+    assert_true(region_errors_are_worse(&errors, &limits));
+}
+
 static void without_a_baseline_nothing_is_said(void **state)
 {
     struct region_errors errors;
@@ -87,6 +98,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(more_than_twice_the_errors_is_worse),
         cmocka_unit_test(only_a_region_that_recovers_is_judged),
+        cmocka_unit_test(a_window_may_be_forgotten_without_its_baseline),
         cmocka_unit_test(without_a_baseline_nothing_is_said),
         cmocka_unit_test(the_window_in_which_it_failed_is_no_part_of_the_baseline),
         cmocka_unit_test(the_baseline_follows_slowly),

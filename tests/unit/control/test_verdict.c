@@ -161,15 +161,15 @@ static void what_is_forgotten_holds_from_then_on_only(void **state)
     struct verdict_members members = of_four(0);
     verdict_init(&verdict, 0);
     verdict_tried(&verdict, CLOCK_S, 0, 100);
-    verdict_update(&verdict, 5 * CLOCK_S, &members, HARD_NS);
+    verdict_update(&verdict, 5 * CLOCK_S, &members, &limits);
     assert_int_equal(verdict_opinion(&verdict, 9 * CLOCK_S).held_ms[REGION_HARD_FAILURE], 4000);
     verdict_forget(&verdict, 9 * CLOCK_S);
     for (int e = 0; e < REGION_EVIDENCES; e++)
         assert_int_equal(verdict_opinion(&verdict, 9 * CLOCK_S).held_ms[e], REGION_NOT_HELD);
     assert_int_equal(verdict_available_permille(&verdict), 0);
-    verdict_update(&verdict, 9 * CLOCK_S, &members, HARD_NS);
+    verdict_update(&verdict, 9 * CLOCK_S, &members, &limits);
     struct region_opinion opinion = verdict_opinion(&verdict, 10 * CLOCK_S);
-    assert_int_equal(opinion.held_ms[REGION_BELOW_25], 1000);
+    assert_int_equal(opinion.held_ms[REGION_BELOW_SUSPECT], 1000);
     assert_int_equal(opinion.held_ms[REGION_HARD_FAILURE], REGION_NOT_HELD);
 }
 
