@@ -41,6 +41,8 @@ static void on_headers(void *owner, struct h2_stream *stream, const struct field
         return;
     }
     if (lab.owner.resets_at_once) {
+        if (h2_stream_owner(stream) != NULL)
+            forget(stream);
         h2_stream_reset(stream, H2_CANCEL);
         return;
     }

@@ -3,20 +3,9 @@
  */
 #include "dataplane/base/check.h"
 #include "dataplane/base/clock.h"
-#include "tests/support/cmocka.h"
-#include "tests/support/h2_lab.h"
+#include "tests/unit/h2/h2_case.h"
 
 #include <stdio.h>
-
-#define COUNT(name) (h2_counters(lab.h2)->name)
-
-static void open_server(void)
-{
-    struct h2_config config = lab_config();
-    lab_create(&config);
-    lab_open(H2_SERVER);
-    lab_handshake();
-}
 
 /* A request whose `priority` field is VALUE; NULL: none. */
 static void ask(uint32_t id, const char *value)
