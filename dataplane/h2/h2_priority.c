@@ -71,7 +71,7 @@ void h2_ready_again(struct h2_stream *stream)
     if (stream->parked != H2_PARKED_NOT || !h2_stream_can_send(stream))
         return;
     list_remove(&stream->turn);
-    if (stream->priority.turns)
+    if (stream->priority.turns || stream->conn->ready.is_fair)
         list_push_back(list_of(stream), &stream->turn);
     else
         list_push_front(list_of(stream), &stream->turn);
@@ -94,6 +94,31 @@ bool h2_ready_is_empty(struct h2_conn *conn)
     return conn->ready.set == 0;
 }
 
+/* LIST is not empty: somebody waits behind the first. */
+static bool has_second(const struct list *list)
+{
+    return list->next != list->previous;
+}
+
+/* Urgencies with a stream that is not the next one by the rules. */
+static uint32_t waiting(const struct h2_ready *ready, uint32_t first)
+{
+    uint32_t others = ready->set & ~(1u << first);
+    return has_second(&ready->lists[first]) ? others | 1u << first : others;
+}
+
+/* The next of URGENCIES behind the one before, and who waits there. */
+static struct list *take_fair(struct h2_ready *ready, uint32_t urgencies, uint32_t first)
+{
+    uint32_t later = urgencies & ~((2u << ready->fair_at) - 1);
+    ready->fair_at = (uint8_t)__builtin_ctz(later != 0 ? later : urgencies);
+    struct list *link = ready->lists[ready->fair_at].next;
+    if (ready->fair_at == first)
+        link = link->next;
+    list_remove(link);
+    return link;
+}
+
 struct h2_stream *h2_ready_take(struct h2_conn *conn)
 {
     struct h2_ready *ready = &conn->ready;
@@ -101,11 +126,12 @@ struct h2_stream *h2_ready_take(struct h2_conn *conn)
     if (ready->set == 0)
         return NULL;
     uint32_t first = (uint32_t)__builtin_ctz(ready->set);
-    uint32_t last = 31 - (uint32_t)__builtin_clz(ready->set);
-    bool fair = first != last && ++ready->turns >= H2_LIMIT_FAIR_TURNS;
-    if (fair)
+    uint32_t urgencies = waiting(ready, first);
+    ready->is_fair = urgencies != 0 && ++ready->turns >= H2_LIMIT_FAIR_TURNS;
+    if (ready->is_fair)
         ready->turns = 0;
-    struct list *link = list_pop_front(&ready->lists[fair ? last : first]);
+    struct list *link =
+        ready->is_fair ? take_fair(ready, urgencies, first) : list_pop_front(&ready->lists[first]);
     return list_entry(link, struct h2_stream, turn);
 }
 

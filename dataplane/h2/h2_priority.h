@@ -6,7 +6,8 @@
  * stream is served; in it streams take turns frame by frame, but one whose client asked for it to
  * come whole (no `i`) keeps its turn while it has something. Streams without any signal take turns:
  * RFC 9218 leaves that to the server, and a long download must not hold up the calls beside it.
- * Every H2_LIMIT_FAIR_TURNS-th turn goes to the highest urgency, so that nobody starves. All O(1).
+ * Every H2_LIMIT_FAIR_TURNS-th turn goes to those who wait behind that: the other urgencies, and who
+ * is held up by one that comes whole, one after the other, so that nobody starves. All O(1).
  */
 #pragma once
 
@@ -32,8 +33,10 @@ struct h2_priority_early {
 
 struct h2_ready {
     struct list lists[H2_URGENCIES];
-    uint8_t set;   /* urgencies that may have streams */
-    uint8_t turns; /* since the last one that went to the highest */
+    uint8_t set;     /* urgencies that may have streams */
+    uint8_t turns;   /* since the last one that went to those who wait */
+    uint8_t fair_at; /* the urgency that had it */
+    bool is_fair;    /* the turn under way is such a one */
 };
 
 /* Nothing was said. */
@@ -53,7 +56,10 @@ void h2_ready_init(struct h2_ready *ready);
 /* The stream waits for its turn, behind the others. It is in no list. */
 void h2_ready_add(struct h2_stream *stream);
 
-/* It had its turn and has more: behind the others, or in front when it does not share. */
+/*
+ * It had its turn and has more: behind the others, or in front when it does not share and the turn
+ * was its own.
+ */
 void h2_ready_again(struct h2_stream *stream);
 
 /* Whose turn it is, taken out of its list; NULL: nobody's. */

@@ -100,9 +100,11 @@ void h2_stream_number(struct h2_stream *stream, uint32_t id)
     counter_add(&conn->h2->counters.streams_opened, 1);
 }
 
+/* RFC 9113 5.1.2: the server counts one that we reset until it reads our RST_STREAM. */
 bool h2_stream_has_slot(const struct h2_conn *conn)
 {
-    return conn->stream_count - conn->unsent_count < conn->peer.concurrent_streams;
+    uint32_t opened = conn->stream_count - conn->unsent_count + conn->reset_count;
+    return opened < conn->peer.concurrent_streams;
 }
 
 void h2_stream_fill_slots(struct h2_conn *conn)
@@ -221,9 +223,12 @@ void h2_stream_we_ended(struct h2_stream *stream)
 
 void h2_stream_forget(struct h2_stream *stream)
 {
+    struct h2_conn *conn = stream->conn;
     list_remove(&stream->link);
-    stream->conn->reset_count--;
+    conn->reset_count--;
     bury(stream);
+    if (conn->unsent_count > 0)
+        h2_stream_fill_slots(conn);
 }
 
 void h2_stream_set_owner(struct h2_stream *stream, void *owner)

@@ -78,12 +78,26 @@ static struct h2_supply supply_body(uint32_t place, uint32_t max)
         .kind = H2_SUPPLY_DATA, .end = length == left, .chunk = {&lab.segment, 0, length}};
 }
 
+/* From inside a callback. */
+static struct h2_supply change_mind(struct h2_stream *stream, uint64_t now)
+{
+    lab.owner.changes_mind = false;
+    forget(stream);
+    h2_stream_reset(stream, H2_CANCEL);
+    struct h2_stream *next = h2_request(lab.owner.conn, &lab.owner, now);
+    check(next != NULL);
+    remember(next);
+    return (struct h2_supply){.kind = H2_SUPPLY_NONE};
+}
+
 static struct h2_supply on_supply(struct h2_stream *stream, uint32_t max, uint64_t now)
 {
     static uint8_t memory[512];
     static struct fields fields;
     uint32_t place = place_of(stream);
     bool is_client = h2_stream_conn(stream)->role == H2_CLIENT;
+    if (lab.owner.sent_headers[place] && lab.owner.changes_mind)
+        return change_mind(stream, now);
     if (lab.owner.sent_headers[place])
         return supply_body(place, is_client && lab.owner.uploads == NULL ? 0 : max);
     if (!is_client && !lab.owner.answer)

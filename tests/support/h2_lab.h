@@ -31,6 +31,7 @@ struct lab_owner {
     bool resets_at_once; /* in headers() */
     bool closes_at_once; /* in headers() */
     enum lab_requests requests;
+    bool changes_mind; /* client role: supply() of a body ends the request and asks anew, once */
     uint32_t headers;
     uint32_t overflows;
     uint32_t trailers;

@@ -98,6 +98,38 @@ static void a_lowered_number_of_streams_is_kept_to(void **state)
     lab_close();
 }
 
+/* The order of our RST_STREAM and HEADERS, as letters. */
+static const char *order_of_requests(void)
+{
+    static char text[16];
+    size_t length = 0;
+    struct h2_frame frame;
+    struct bytes payload;
+    struct reader r = reader_over(bytes_of(lab.sent, lab.sent_bytes));
+    while (h2_script_read(&r, &frame, &payload) && length < sizeof(text) - 1)
+        text[length++] = frame.type == H2_FRAME_RST_STREAM ? 'r'
+                         : frame.type == H2_FRAME_HEADERS  ? 'h'
+                                                           : '?';
+    text[length] = 0;
+    return text;
+}
+
+/* RFC 9113 5.1.2: a stream that we reset counts at the server until it reads our RST_STREAM. */
+static void a_request_in_place_of_another_goes_behind_its_reset(void **state)
+{
+    open_client();
+    lab_script("SETTINGS/0/0 000300000001");
+    lab.owner.requests = LAB_OPEN;
+    lab_request(1);
+    lab_forget_sent();
+    lab.owner.changes_mind = true;
+    h2_stream_ready(lab_stream(1));
+    lab_flush();
+    lab_flush();
+    assert_string_equal(order_of_requests(), "rh");
+    lab_close();
+}
+
 static void identifiers_run_out_gracefully(void **state)
 {
     open_client();
@@ -143,6 +175,7 @@ int main(void)
         cmocka_unit_test(a_complete_answer_outlives_the_request),
         cmocka_unit_test(request_room_follows_the_server),
         cmocka_unit_test(a_lowered_number_of_streams_is_kept_to),
+        cmocka_unit_test(a_request_in_place_of_another_goes_behind_its_reset),
         cmocka_unit_test(identifiers_run_out_gracefully),
         cmocka_unit_test(a_place_is_kept_for_what_goes_on),
     };
