@@ -1,5 +1,7 @@
 #include "tests/sim/flow_check.h"
 
+#include "tests/sim/h2_check.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,6 +46,7 @@ struct side {
     uint8_t *bytes; /* what was sent: offset 1 is bytes[0] */
     bool *is_byte_known;
     uint32_t room;
+    uint32_t whole;        /* bytes from the start without a gap */
     struct range *arrived; /* at the other end: sorted, apart */
     uint32_t arrived_count;
     uint32_t arrived_room;
@@ -54,6 +57,7 @@ struct flow {
     bool v6;
     struct frame_end ends[2];
     struct side sides[2];
+    struct h2_check *h2; /* NULL: nothing of this life was sent yet */
 };
 
 struct flow_check {
@@ -120,6 +124,7 @@ void flow_check_free(struct flow_check *check)
             check->buckets[i] = flow->next;
             side_clear(&flow->sides[0]);
             side_clear(&flow->sides[1]);
+            h2_check_free(flow->h2);
             free(flow);
         }
     }
@@ -168,6 +173,8 @@ static void remember_syn(const struct case_of *c)
     if (again && (segment->flags & FRAME_ACK) == 0)
         return;
     if (!again) {
+        h2_check_free(c->flow->h2);
+        c->flow->h2 = NULL;
         struct side old = *self;
         side_clear(self);
         if (old.is_known && segment->flags & FRAME_ACK) {
@@ -231,6 +238,43 @@ static void check_bytes(const struct case_of *c, uint32_t offset)
         *is_known = true;
     }
     self->end = end > self->end ? end : self->end;
+}
+
+/* Those who may live twice say nothing that could be followed. */
+static bool is_followed(const struct flow *flow)
+{
+    for (uint32_t i = 0; i < 2; i++)
+        if (flow->sides[i].is_ghost || flow->sides[i].had_life)
+            return false;
+    return true;
+}
+
+/* What stands above TCP, as far as it is known without a gap. */
+static void follow_sent(const struct case_of *c)
+{
+    struct side *self = c->self;
+    struct flow *flow = c->flow;
+    uint32_t whole = self->whole;
+    while (whole < self->room && self->is_byte_known[whole])
+        whole++;
+    if (whole == self->whole || !is_followed(flow))
+        return;
+    self->whole = whole;
+    if (flow->h2 == NULL)
+        flow->h2 = h2_check_new(c->check->sim);
+    h2_check_sent(flow->h2, self == &flow->sides[1], self->bytes, whole, c->tested);
+}
+
+static void follow_arrived(const struct case_of *c)
+{
+    const struct side *self = c->self;
+    struct flow *flow = c->flow;
+    if (flow->h2 == NULL || !is_followed(flow) || self->arrived_count == 0 ||
+        self->arrived[0].start != 0)
+        return;
+    uint32_t count = self->arrived[0].end - 1; /* without the SYN */
+    h2_check_arrived(flow->h2, self == &flow->sides[1], self->bytes,
+                     count < self->whole ? count : self->whole);
 }
 
 static void check_fin(const struct case_of *c, uint32_t offset)
@@ -419,6 +463,7 @@ void flow_check_sent(struct flow_check *check, const struct frame_segment *segme
     uint32_t offset = segment->seq - c.self->isn;
     check_window(&c);
     check_bytes(&c, offset);
+    follow_sent(&c);
     check_fin(&c, offset);
     check_ack(&c);
     check_sacks(&c);
@@ -441,6 +486,8 @@ void flow_check_arrived(struct flow_check *check, const struct frame_segment *se
         return; /* an earlier life's */
     if (span > 0)
         add_arrived(check, self, start, start + span);
+    if (segment->length > 0)
+        follow_arrived(&c);
     if (segment->flags & FRAME_SYN)
         remember_options(self, segment); /* who stands between may have taken some out */
     if (segment->has_ts && (!self->has_arrived || before(self->ts_arrived, segment->ts_value)))

@@ -12,6 +12,8 @@
  *   - bytes sent again are the bytes sent first
  *   - FIN is last, and stays where it is
  *   - options are used as negotiated, timestamps do not go back and echo what arrived
+ *
+ * What the connection carries goes on to h2_check.h.
  */
 #pragma once
 

@@ -25,7 +25,7 @@
 #define TWICE_EVERY 8
 #define BATCH       100 /* seeds of each scenario in turn, with --forever */
 
-static const struct sim_scenario *const scenarios[] = {&sim_tcp, &sim_peer, &sim_world};
+static const struct sim_scenario *const scenarios[] = {&sim_tcp, &sim_peer, &sim_h2, &sim_world};
 #define SCENARIOS (sizeof(scenarios) / sizeof(scenarios[0]))
 
 struct options {
@@ -83,8 +83,9 @@ static void run_seed(struct options *options, const struct sim_scenario *scenari
     uint64_t hash = run_once(options, scenario, seed);
     options->done++;
     if (options->has_seeds && options->from == options->to)
-        printf("%s, seed %" PRIu64 ": good, %" PRIu64 " frames, %llu s, trace %016" PRIx64 "\n",
-               scenario->name, seed, sim.frames, sim.now / CLOCK_S, hash);
+        printf("%s, seed %" PRIu64 ": good, %" PRIu64 " frames, %" PRIu64
+               " of HTTP/2, %llu s, trace %016" PRIx64 "\n",
+               scenario->name, seed, sim.frames, sim.h2_frames, sim.now / CLOCK_S, hash);
     if (options->trace || seed % TWICE_EVERY != 0)
         return;
     if (run_once(options, scenario, seed) != hash)
@@ -179,7 +180,7 @@ static int run_jobs(struct options *options)
 
 _Noreturn static void usage(void)
 {
-    fprintf(stderr, "usage: sim [--scenario tcp|peer|world] [--seed N | --seeds FROM..TO | "
+    fprintf(stderr, "usage: sim [--scenario tcp|peer|h2|world] [--seed N | --seeds FROM..TO | "
                     "--forever] [--jobs N] [--trace] [--pcap FILE]\n");
     exit(2);
 }

@@ -26,6 +26,11 @@ struct sim {
     void *pcap;   /* FILE; NULL: none */
     struct flow_check *flows;
     bool has_cookies; /* a connection may be made from nothing but an ACK */
+    /* HTTP/2: seen by h2_check, and the largest windows that may be open; 0: not known. */
+    uint32_t h2_connections;
+    uint64_t h2_frames;
+    int64_t h2_stream_window;
+    int64_t h2_connection_window;
 };
 
 struct sim_scenario {
@@ -36,6 +41,7 @@ struct sim_scenario {
 
 extern const struct sim_scenario sim_tcp;
 extern const struct sim_scenario sim_peer;
+extern const struct sim_scenario sim_h2;
 extern const struct sim_scenario sim_world;
 
 /* The run failed: scenario, seed, time, WHAT, and how to repeat it are printed. The process ends.

@@ -13,6 +13,10 @@
 #define CHECK_EVERY 40u
 #define EVERY_END   UINT32_MAX
 
+/* The largest that worker_create.c and tests/support/h2_host.c ever open. */
+#define STREAM_WINDOW_MAX     (1 << 20)
+#define CONNECTION_WINDOW_MAX (4 << 20)
+
 static void draw_faults(struct sim *sim, struct wire_faults *faults)
 {
     if (sim_one_in(sim, 3))
@@ -113,6 +117,8 @@ static void run_world(struct sim *sim)
     draw_config(sim, &config);
     draw_rates(sim, &rates);
     struct world *world = world_open(&config);
+    sim->h2_stream_window = STREAM_WINDOW_MAX;
+    sim->h2_connection_window = CONNECTION_WINDOW_MAX;
     sim_watch(sim, world->front, EVERY_END);
     sim_watch(sim, world->back, EVERY_END);
     chaos_begin(&chaos, world, &rates);
