@@ -136,6 +136,7 @@ struct config_route {
     uint64_t hold_first_byte_ns;
     uint64_t hold_stream_ns;
     char event_stream_error[256];
+    uint64_t event_stream_keepalive_ns;
     char (*extended_connect)[CONFIG_NAME_MAX];
     uint32_t extended_connect_count;
     struct config_coalesce coalesce; /* defaults come from the top-level `coalesce` */

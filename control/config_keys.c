@@ -189,6 +189,10 @@ static const struct config_key route_keys[] = {
      .fallback = "\"\"",
      .help = "data of an `event: error` that clients get before an event stream that broke is reset; "
              "empty: the reset alone"},
+    {"event_stream_keepalive", KEY_DURATION, 0, MEMBER(config_route, event_stream_keepalive_ns),
+     .high = SEC(600), .fallback = "\"0s\"",
+     .help = "after so long a silence an event stream gets a comment between two events; 15s is "
+             "usual; 0s: never"},
     {"extended_connect", KEY_TEXTS, 0,
      COUNTED(config_route, extended_connect, extended_connect_count), .capacity = 8,
      .help = "protocols that CONNECT may ask for (RFC 8441), [\"websocket\"]: passed on to backends "

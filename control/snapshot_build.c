@@ -123,6 +123,7 @@ static void add_routes(struct builder *builder, const struct config *config, str
             .hold_first_byte_ns = from->hold_first_byte_ns,
             .hold_stream_ns = from->hold_stream_ns,
             .event_stream_error = event_text(builder, from->event_stream_error),
+            .event_stream_keepalive_ns = from->event_stream_keepalive_ns,
             .extended_connect =
                 texts(builder, from->extended_connect, from->extended_connect_count),
             .extended_connect_count = from->extended_connect_count,

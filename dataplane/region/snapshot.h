@@ -82,6 +82,7 @@ struct snapshot_route {
     enum forward_policy forwarded;   /* RFC 7239 */
     enum forward_policy x_forwarded; /* x-forwarded-for, -proto, -host */
     struct bytes event_stream_error; /* C11: said before an event stream is reset; "": nothing */
+    uint64_t event_stream_keepalive_ns; /* silence after which event streams get a comment; 0: none */
     const struct bytes *extended_connect; /* RFC 8441: lower-case protocols that may be asked for */
     uint32_t extended_connect_count;
     struct snapshot_coalesce coalesce;

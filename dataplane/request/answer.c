@@ -177,6 +177,7 @@ static struct h2_supply feed_head(struct exchange *exchange, const struct feed *
     bool bare = feed->state == FEED_ENDED && feed->body.written_bytes == 0 && !feed->has_trailers;
     exchange->head_sent = true;
     cut_begin(&exchange->cut, head);
+    keepalive_begin(exchange, head, now);
     coalesce_body_drop(&exchange->subscriber.held); /* nobody is sent elsewhere any more */
     return (struct h2_supply){.kind = H2_SUPPLY_HEADERS, .fields = head, .end = bare};
 }
@@ -188,6 +189,7 @@ static struct h2_supply feed_data(struct exchange *exchange, const struct feed *
     if (exchange->tunnel)
         exchange->body_at_ns = now;
     body_cursor_advance(cursor, chunk.length);
+    keepalive_said(&exchange->keepalive, now);
     cut_pass(&exchange->cut, bytes_of(chunk.segment->data + chunk.offset, chunk.length));
     counter_add(&exchange->engine->counters.response_bytes, chunk.length);
     bool end =
@@ -202,6 +204,8 @@ static struct h2_supply feed_body(struct exchange *exchange, const struct feed *
     struct chunk chunk = body_peek(&feed->body, cursor, max);
     if (chunk.length > 0)
         return feed_data(exchange, feed, chunk, now);
+    if (feed->state == FEED_HEAD && keepalive_take(exchange, max, &chunk, now))
+        return (struct h2_supply){.kind = H2_SUPPLY_DATA, .chunk = chunk};
     if (feed->state != FEED_ENDED || !body_is_read(&feed->body, cursor))
         return nothing;
     if (feed->has_trailers)

@@ -205,6 +205,7 @@ static struct exchange *take(struct client *client, struct h2_stream *stream, bo
     exchange->subscriber.ops = &subscriber_ops;
     timer_init(&exchange->deadline, deadline_passed, exchange);
     exchange_hold_init(exchange);
+    keepalive_init(exchange);
     account_open(client, exchange);
     h2_stream_set_owner(stream, exchange);
     counter_add(&engine->counters.exchanges, 1);
@@ -240,6 +241,7 @@ static enum local_answer forward(struct exchange *exchange, const struct client 
     exchange->deadline_ns = now + route->request_timeout_ns;
     exchange->asks_tunnel = bytes_equal_text(method, "CONNECT");
     exchange->tunnel_idle_ns = route->idle_timeout_ns;
+    exchange->keepalive.every_ns = route->event_stream_keepalive_ns;
     exchange->body_timeout_ns = exchange->asks_tunnel ? 0 : route->body_timeout_ns;
     exchange->body_at_ns = now;
     arm(exchange, now);
@@ -290,6 +292,7 @@ void exchange_end(struct exchange *exchange, uint64_t now)
     struct request_engine *engine = exchange->engine;
     coalesce_leave(&exchange->subscriber, now);
     account_close(exchange, now);
+    keepalive_end(exchange);
     exchange_hold_end(exchange);
     if (exchange->last_words != NULL)
         segment_drop(exchange->last_words);

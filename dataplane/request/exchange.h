@@ -11,6 +11,7 @@
 #include "dataplane/h2/section.h"
 #include "dataplane/request/account.h"
 #include "dataplane/request/cut.h"
+#include "dataplane/request/keepalive.h"
 #include "dataplane/request/request.h"
 
 #define CLIENT_ADDRESS_TEXT 48
@@ -59,6 +60,7 @@ struct exchange {
     bool tunnel;                /* it was answered with 2xx (RFC 8441) */
     uint64_t tunnel_idle_ns;    /* a tunnel ends when nothing passed either way for so long */
     struct cut cut;             /* where its answer may be cut honestly (C11) */
+    struct keepalive keepalive; /* comments in an event stream */
     struct segment *last_words; /* given, and then a reset; NULL: none */
     bool has_body;
     bool is_head; /* method HEAD */
@@ -88,6 +90,7 @@ struct request_engine {
     struct list leaving_list;
     struct fields scratch; /* a section being built or sent */
     uint8_t key[COALESCE_KEY_BYTES];
+    struct segment comment;       /* keepalive.h */
     struct segment *answer_texts; /* one per status text, never released */
 };
 

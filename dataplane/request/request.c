@@ -94,6 +94,7 @@ struct request_engine *request_create(const struct request_config *config)
     list_init(&engine->client_list);
     list_init(&engine->leaving_list);
     fields_init(&engine->scratch, scratch, scratch_bytes);
+    keepalive_comment_init(&engine->comment);
     if (!create_pools(engine) || !local_answers_init(engine, config->socket_id))
         return NULL;
     return engine;

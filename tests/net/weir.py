@@ -37,7 +37,7 @@ class Weir:
     name = "weir"
     features = frozenset({"coalesce", "post-body", "failover", "store", "drain", "hang", "cookies",
                           "http2-only", "idle", "max-forwards", "held-bytes",
-                          "tunnels"})
+                          "tunnels", "keepalive"})
     drain_signal = signal.SIGTERM
     daemon = os.path.join(BUILD, "control", "weir")
     weirctl = os.path.join(BUILD, "control", "weirctl", "weirctl")
@@ -62,6 +62,8 @@ class Weir:
             rest = next(route for route in routes if route["name"] == "rest")
             routes.append({**rest, "name": "tunnels", "path": "/tunnel", "idle_timeout": "6s",
                            "extended_connect": ["websocket"]})
+            routes.append({**rest, "name": "events", "path": "/events/",
+                           "event_stream_keepalive": "1s", "coalesce": {"mode": "get"}})
         os.makedirs(self.config["state_dir"], exist_ok=True)
         path = os.path.join(directory, "weir.json")
         with open(path, "w", encoding="utf-8") as file:

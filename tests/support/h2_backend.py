@@ -7,7 +7,7 @@ Any path                  a short page; every answer carries `x-backend: NAME` a
 /slow?ms=M&bytes=N        the same, M milliseconds later (N bytes instead of a page)
 /bytes?n=N&seed=S         N computable bytes (bodies.py); &cl=0 leaves content-length out
 /echo                     POST: {"length", "sha256"} of the body; ?body=1 sends the body back
-/stream?chunks=C&interval_ms=M   server-sent events
+/stream?chunks=C&interval_ms=M   server-sent events; &split_ms=S: each in two halves, S apart
 /hang                     never answers       /hang?headers=1   headers, then silence
 /abort?after=N&how=rst|close     N bytes of a declared 1 MiB, then the stream or connection dies
 /refuse                   RST_STREAM(REFUSED_STREAM), unprocessed
@@ -22,7 +22,7 @@ Any path                  a short page; every answer carries `x-backend: NAME` a
 /reset                    forgets the counts            /set?health=CODE&delay_ms=M&connect=0|1
                           (connect: whether new connections announce extended CONNECT)
 
-A first path segment /shared or /ask is ignored: routes with different rules reach the same pages.
+A first path segment /shared, /ask or /events is ignored: routes with different rules reach the same pages.
 SIGTERM exits at once, SIGUSR1 sends GOAWAY on every connection and finishes what is open.
 """
 import argparse
@@ -47,7 +47,7 @@ from h2_endpoint import Endpoint, StreamGone                               # noq
 
 DISTINCT_PATHS = 100_000
 UNCOUNTED = ("/counts", "/reset", "/set", "/healthz")
-ROUTE_PREFIXES = ("/shared/", "/ask/")
+ROUTE_PREFIXES = ("/shared/", "/ask/", "/events/")
 
 
 class Request:
@@ -271,8 +271,13 @@ async def stream(connection, request):
     pause = request.number("interval_ms", 50) / 1000
     text = serial_text(connection).strip()
     for number in range(request.number("chunks", 10)):
-        event = f"id: {number}\ndata: {text} part {number}\n\n"
-        await connection.send_piece(request.stream_id, event.encode())
+        event = f"id: {number}\ndata: {text} part {number}\n\n".encode()
+        split_ms = request.number("split_ms", 0)
+        if split_ms:
+            await connection.send_piece(request.stream_id, event[:12])
+            await asyncio.sleep(split_ms / 1000)
+            event = event[12:]
+        await connection.send_piece(request.stream_id, event)
         await asyncio.sleep(pause)
     await connection.send_piece(request.stream_id, b"", end=True)
 
