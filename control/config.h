@@ -174,6 +174,7 @@ struct config_failover {
     uint64_t down_interval_ns;    /* 60 s: rule S2 */
     uint64_t correlated_ns;       /* 10 s: rule S3 */
     uint64_t freeze_ns;           /* 60 s: rule S3 */
+    uint64_t force_ttl_ns;        /* 4 h */
     uint64_t store_lost_ns;       /* 6 s: FROZEN */
     uint64_t vote_interval_ns;    /* 1 s */
     uint64_t vote_fresh_ns;       /* 3 s */

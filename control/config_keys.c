@@ -253,6 +253,8 @@ static const struct config_key failover_keys[] = {
              "rule S2: between two automatic DOWN"),
     DURATION("correlated", correlated_ns, MS(100), "\"10s\"", "rule S3"),
     DURATION("freeze", freeze_ns, MS(100), "\"60s\"", "rule S3: frozen for so long"),
+    DURATION("force_ttl", force_ttl_ns, SEC(1), "\"4h\"",
+             "region.force_up and force_down end by themselves after so long"),
     DURATION("store_lost", store_lost_ns, MS(100), "\"6s\"", "store unreachable: frozen"),
     DURATION("vote_interval", vote_interval_ns, MS(100), "\"1s\"", "between votes"),
     DURATION("vote_fresh", vote_fresh_ns, MS(100), "\"3s\"", "a vote counts for so long"),

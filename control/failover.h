@@ -91,16 +91,28 @@ void failover_backend_view(const struct failover *failover, uint32_t slot,
                            struct failover_backend_view *out);
 void failover_view(const struct failover *failover, struct failover_view *out);
 
-/*
- * Operator commands on a region; BY says who (peer credentials), for the audit. The result comes by
- * DONE, after the store has decided: ok, or the reason in TEXT. ttl_ms 0: until undone.
- */
+/* Operators' commands. */
 enum failover_command {
     FAILOVER_DRAIN,
     FAILOVER_UNDRAIN,
+    FAILOVER_FORCE_UP,
+    FAILOVER_FORCE_DOWN,
+    FAILOVER_UNFORCE,
+    FAILOVER_FREEZE, /* of all regions: automation is switched off */
+    FAILOVER_THAW,
+    FAILOVER_COMMANDS
+};
+
+struct failover_order {
+    enum failover_command command;
+    uint32_t region;  /* not of freeze and thaw */
+    uint64_t ttl_ms;  /* 0: until undone */
+    bool despite_s1;  /* the operator has named the rule that would refuse */
+    const char *by;   /* who (peer credentials), for the audit */
 };
 
 typedef void failover_done(void *context, bool ok, const char *text);
 
-void failover_command(struct failover *failover, enum failover_command command, uint32_t region,
-                      uint64_t ttl_ms, const char *by, failover_done *done, void *context);
+/* The result comes by DONE, after the store has decided: ok, or the reason in TEXT. */
+void failover_command(struct failover *failover, const struct failover_order *order,
+                      failover_done *done, void *context);

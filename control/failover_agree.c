@@ -64,6 +64,8 @@ static void say_changes(const struct failover *failover, const struct region_sta
                          region_override_name(to->override), to->reason, now->epoch,
                          now->decided_by);
     }
+    if (before->stopped != now->stopped)
+        failover_say(failover, "%s (epoch %" PRIu64 ")", now->reason, now->epoch);
     if (before->frozen_until_ms != now->frozen_until_ms && now->frozen_until_ms != 0)
         failover_say(failover, "ALARM: %s", now->reason);
 }
@@ -353,11 +355,18 @@ void failover_agree_beat(struct failover *failover, uint64_t now)
 
 /* Commands. */
 
-void failover_command(struct failover *failover, enum failover_command command, uint32_t region,
-                      uint64_t ttl_ms, const char *by, failover_done *done, void *context)
+void failover_command(struct failover *failover, const struct failover_order *order,
+                      failover_done *done, void *context)
 {
+    static const enum region_request_kind kinds[FAILOVER_COMMANDS] = {
+        [FAILOVER_DRAIN] = REGION_DRAIN,       [FAILOVER_UNDRAIN] = REGION_UNDRAIN,
+        [FAILOVER_FORCE_UP] = REGION_FORCE_UP, [FAILOVER_FORCE_DOWN] = REGION_FORCE_DOWN,
+        [FAILOVER_UNFORCE] = REGION_UNFORCE,   [FAILOVER_FREEZE] = REGION_FREEZE,
+        [FAILOVER_THAW] = REGION_THAW,
+    };
+    enum region_request_kind kind = kinds[order->command];
     char text[FAILOVER_TEXT_MAX + 64];
-    if (region >= failover->config->region_count) {
+    if (region_request_is_of_region(kind) && order->region >= failover->config->region_count) {
         done(context, false, "there is no such region");
         return;
     }
@@ -370,11 +379,11 @@ void failover_command(struct failover *failover, enum failover_command command, 
         done(context, false, "too many commands wait for the store");
         return;
     }
-    enum region_request_kind kind = command == FAILOVER_DRAIN ? REGION_DRAIN : REGION_UNDRAIN;
     struct failover_waiting *waiting = &failover->commands[failover->command_count++];
-    *waiting = (struct failover_waiting){request_for(failover, kind, region), done, context};
-    waiting->request.ttl_ms = ttl_ms;
-    snprintf(waiting->request.by, sizeof(waiting->request.by), "%s", by);
+    *waiting = (struct failover_waiting){request_for(failover, kind, order->region), done, context};
+    waiting->request.ttl_ms = order->ttl_ms;
+    waiting->request.despite_s1 = order->despite_s1;
+    snprintf(waiting->request.by, sizeof(waiting->request.by), "%s", order->by);
     act_soon(failover);
 }
 

@@ -64,14 +64,22 @@ void failover_backend_view(const struct failover *failover, uint32_t slot,
 
 static void explain_frozen(const struct failover *failover, struct failover_view *out)
 {
-    uint64_t frozen_ms = left_ms(failover, failover->agreed.frozen_until_ms);
+    const struct region_state *agreed = &failover->agreed;
+    uint64_t frozen_ms = left_ms(failover, agreed->frozen_until_ms);
+    uint64_t stopped_ms = left_ms(failover, agreed->stopped_until_ms);
+    bool stopped = region_is_stopped(agreed, failover_store_ms(failover));
     if (failover->lost)
         snprintf(out->frozen_reason, sizeof(out->frozen_reason), "the store is silent: %s",
                  failover->link_text[0] == '\0' ? "no answer" : failover->link_text);
+    else if (stopped && stopped_ms > 0)
+        snprintf(out->frozen_reason, sizeof(out->frozen_reason),
+                 "automation is switched off, for %" PRIu64 " ms more", stopped_ms);
+    else if (stopped)
+        snprintf(out->frozen_reason, sizeof(out->frozen_reason), "automation is switched off");
     else if (frozen_ms > 0)
         snprintf(out->frozen_reason, sizeof(out->frozen_reason), "rule S3, for %" PRIu64 " ms more",
                  frozen_ms);
-    out->frozen = failover->lost || frozen_ms > 0;
+    out->frozen = failover->lost || stopped || frozen_ms > 0;
 }
 
 void failover_view(const struct failover *failover, struct failover_view *out)

@@ -14,6 +14,16 @@ static method_run run_help;
     {                                                                                              \
         "region", PARAMETER_TEXT, true, "name of a region"                                         \
     }
+#define FORCE_TTL_PARAMETER                                                                        \
+    {                                                                                              \
+        "ttl", PARAMETER_DURATION, false,                                                          \
+            "unforce by itself after so long; 0s: never; default: failover.force_ttl"              \
+    }
+#define DESPITE_PARAMETER                                                                          \
+    {                                                                                              \
+        "despite", PARAMETER_TEXT, false,                                                          \
+            "S1: also when no other region is active; stands in the audit"                         \
+    }
 #define CONFIG_PARAMETER                                                                           \
     {                                                                                              \
         "config", PARAMETER_OBJECT, true, "a whole configuration"                                  \
@@ -32,13 +42,34 @@ const struct method method_table[] = {
     {"region.list", {{0}}, "regions: agreed state, this node's opinion, votes", method_region_list},
     {"region.drain",
      {REGION_PARAMETER,
-      {"ttl", PARAMETER_DURATION, false, "undrain by itself after so long; default: never"}},
+      {"ttl", PARAMETER_DURATION, false, "undrain by itself after so long; default: never"},
+      DESPITE_PARAMETER},
      "no new flights to a region, those under way go on",
      method_region_drain},
     {"region.undrain",
      {REGION_PARAMETER},
      "end a drain; the region comes back by its ramp",
      method_region_undrain},
+    {"region.force_up",
+     {REGION_PARAMETER, FORCE_TTL_PARAMETER},
+     "full share for a region, whatever is found",
+     method_region_force_up},
+    {"region.force_down",
+     {REGION_PARAMETER, FORCE_TTL_PARAMETER, DESPITE_PARAMETER},
+     "no new flights to a region, whatever is found",
+     method_region_force_down},
+    {"region.unforce",
+     {REGION_PARAMETER, DESPITE_PARAMETER},
+     "end a force; what automation has found meanwhile counts",
+     method_region_unforce},
+    {"region.freeze",
+     {{"ttl", PARAMETER_DURATION, false, "until then; default: until thawed"}},
+     "automation off: no region changes by itself; requests, probes and detours go on",
+     method_region_freeze},
+    {"region.thaw",
+     {{0}},
+     "automation on again, also when rule S3 has frozen it",
+     method_region_thaw},
     {"backend.list", {{0}}, "backends: health, last probe, load", method_backend_list},
     {"flight.list", {{0}}, "flights under way, at most 256 a worker", method_flight_list},
     {"flight.kill",

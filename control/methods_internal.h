@@ -21,6 +21,8 @@ method_run method_status, method_worker_list, method_port_list, method_stats;
 method_run method_config_validate, method_config_apply, method_config_get, method_coalesce_route;
 /* methods_regions.c */
 method_run method_region_list, method_region_drain, method_region_undrain, method_backend_list;
+method_run method_region_force_up, method_region_force_down, method_region_unforce;
+method_run method_region_freeze, method_region_thaw;
 /* methods_flights.c */
 method_run method_flight_list, method_flight_kill;
 

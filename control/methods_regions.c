@@ -47,37 +47,87 @@ static void command_done(void *context, bool ok, const char *text)
         rpc_refuse(call, RPC_REFUSED, NULL, "%s", text);
 }
 
+/* What a command takes beside the region. */
+enum command_ttl {
+    TTL_NONE,
+    TTL_UNTIL_UNDONE, /* when it is not given */
+    TTL_FORCED,       /* failover.force_ttl when it is not given; 0s: until undone */
+};
+
+static const struct {
+    enum command_ttl ttl;
+    bool of_all; /* regions */
+} command_rules[FAILOVER_COMMANDS] = {
+    [FAILOVER_DRAIN] = {TTL_UNTIL_UNDONE, false}, [FAILOVER_UNDRAIN] = {TTL_NONE, false},
+    [FAILOVER_FORCE_UP] = {TTL_FORCED, false},    [FAILOVER_FORCE_DOWN] = {TTL_FORCED, false},
+    [FAILOVER_UNFORCE] = {TTL_NONE, false},       [FAILOVER_FREEZE] = {TTL_UNTIL_UNDONE, true},
+    [FAILOVER_THAW] = {TTL_NONE, true},
+};
+
+static bool read_region(const struct config *config, struct rpc_call *call,
+                        const json_t *parameters, uint32_t *out)
+{
+    const char *name = json_string_value(json_object_get(parameters, "region"));
+    for (*out = 0; *out < config->region_count; ++*out)
+        if (strcmp(config->regions[*out].name, name) == 0)
+            return true;
+    rpc_refuse(call, RPC_INVALID_PARAMETERS, NULL, "region: no region \"%.100s\"", name);
+    return false;
+}
+
+static bool read_ttl(const struct config *config, struct rpc_call *call, const json_t *parameters,
+                     enum command_ttl kind, uint64_t *out_ms)
+{
+    const char *text = json_string_value(json_object_get(parameters, "ttl"));
+    uint64_t ttl_ns = kind == TTL_FORCED ? config->failover.force_ttl_ns : 0;
+    bool right = text == NULL || (value_duration(text, &ttl_ns) &&
+                                  (ttl_ns >= CLOCK_S || (kind == TTL_FORCED && ttl_ns == 0)));
+    *out_ms = ttl_ns / CLOCK_MS;
+    if (!right)
+        rpc_refuse(call, RPC_INVALID_PARAMETERS, NULL, "ttl: expected at least 1s%s",
+                   kind == TTL_FORCED ? ", or 0s: until undone" : "");
+    return right;
+}
+
+/* The one rule that can refuse an order is S1. */
+static bool read_despite(struct rpc_call *call, const json_t *parameters, bool *out)
+{
+    const char *text = json_string_value(json_object_get(parameters, "despite"));
+    *out = text != NULL;
+    if (text == NULL || strcmp(text, "S1") == 0)
+        return true;
+    rpc_refuse(call, RPC_INVALID_PARAMETERS, NULL,
+               "despite: expected S1, the rule that can refuse an order");
+    return false;
+}
+
 static void command(struct methods *methods, struct rpc_call *call, const json_t *parameters,
                     enum failover_command what)
 {
     const struct config *config = daemon_config(methods->daemon);
-    const char *name = json_string_value(json_object_get(parameters, "region"));
-    const char *ttl = json_string_value(json_object_get(parameters, "ttl"));
-    uint64_t ttl_ns = 0;
-    uint32_t region = 0;
-    while (region < config->region_count && strcmp(config->regions[region].name, name) != 0)
-        region++;
-    if (region == config->region_count) {
-        rpc_refuse(call, RPC_INVALID_PARAMETERS, NULL, "region: no region \"%.100s\"", name);
+    struct failover_order order = {.command = what, .by = rpc_who(call)};
+    if (!command_rules[what].of_all && !read_region(config, call, parameters, &order.region))
         return;
-    }
-    if (ttl != NULL && (!value_duration(ttl, &ttl_ns) || ttl_ns < CLOCK_S)) {
-        rpc_refuse(call, RPC_INVALID_PARAMETERS, NULL, "ttl: expected at least 1s");
+    if (!read_ttl(config, call, parameters, command_rules[what].ttl, &order.ttl_ms) ||
+        !read_despite(call, parameters, &order.despite_s1))
         return;
-    }
-    failover_command(daemon_failover(methods->daemon), what, region, ttl_ns / CLOCK_MS,
-                     rpc_who(call), command_done, call);
+    failover_command(daemon_failover(methods->daemon), &order, command_done, call);
 }
 
-void method_region_drain(struct methods *methods, struct rpc_call *call, const json_t *parameters)
-{
-    command(methods, call, parameters, FAILOVER_DRAIN);
-}
-
-void method_region_undrain(struct methods *methods, struct rpc_call *call, const json_t *parameters)
-{
-    command(methods, call, parameters, FAILOVER_UNDRAIN);
-}
+#define COMMAND(name, what)                                                                        \
+    void method_region_##name(struct methods *methods, struct rpc_call *call,                      \
+                              const json_t *parameters)                                            \
+    {                                                                                              \
+        command(methods, call, parameters, what);                                                  \
+    }
+COMMAND(drain, FAILOVER_DRAIN)
+COMMAND(undrain, FAILOVER_UNDRAIN)
+COMMAND(force_up, FAILOVER_FORCE_UP)
+COMMAND(force_down, FAILOVER_FORCE_DOWN)
+COMMAND(unforce, FAILOVER_UNFORCE)
+COMMAND(freeze, FAILOVER_FREEZE)
+COMMAND(thaw, FAILOVER_THAW)
+#undef COMMAND
 
 /* Attempts and connections of all workers together. */
 static void set_load(json_t *entry, struct daemon *daemon, const struct config_backend *backend)

@@ -64,8 +64,12 @@ uint64_t redis_vote_ms(const struct config *config)
 static const char *operation(enum region_request_kind kind)
 {
     static const char *const names[REGION_REQUESTS] = {
-        [REGION_INIT] = "init",       [REGION_MOVE] = "move",     [REGION_DRAIN] = "drain",
-        [REGION_UNDRAIN] = "undrain", [REGION_EXPIRE] = "expire", [REGION_REASSERT] = "reassert",
+        [REGION_FORCE_UP] = "force_up", [REGION_FORCE_DOWN] = "force_down",
+        [REGION_UNFORCE] = "unforce",   [REGION_FREEZE] = "freeze",
+        [REGION_THAW] = "thaw",         [REGION_INIT] = "init",
+        [REGION_MOVE] = "move",         [REGION_DRAIN] = "drain",
+        [REGION_UNDRAIN] = "undrain",   [REGION_EXPIRE] = "expire",
+        [REGION_REASSERT] = "reassert",
     };
     check(kind < REGION_REQUESTS);
     return names[kind];
@@ -149,12 +153,12 @@ static void add_field(void *context, const char *field, const char *value)
 static void add_request(struct redis_words *words, const struct config *config,
                         const struct region_request *request)
 {
-    bool of_a_region = request->kind != REGION_INIT && request->kind != REGION_REASSERT;
     redis_words_add(words, "op=%s", operation(request->kind));
-    if (of_a_region)
+    if (region_request_is_of_region(request->kind))
         redis_words_add(words, "region=%s", config->regions[request->region].name);
     redis_words_add(words, "to=%s", region_automatic_name(request->to));
     redis_words_add(words, "ttl_ms=%" PRIu64, request->ttl_ms);
+    redis_words_add(words, "despite_s1=%d", request->despite_s1);
     redis_words_add(words, "by=%s", request->by);
     redis_words_add(words, "epoch=%" PRIu64, request->epoch);
     redis_words_add(words, "change_id=%s", request->change_id);

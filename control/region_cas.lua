@@ -38,7 +38,9 @@ local FREEZE_DOUBLINGS = 4
 
 -- The state: numbers and texts by the names of the hash's fields.
 
-local NUMBERS = {'epoch', 'last_down', 'frozen_until', 'frozen_times'}
+local NUMBERS = {
+    'epoch', 'stopped', 'stopped_until', 'last_down', 'frozen_until', 'frozen_times',
+}
 local TEXTS = {'change_id', 'incarnation', 'decided_by', 'reason'}
 local REGION_NUMBERS = {'expires', 'since', 'downs', 'hold_down_until', 'step', 'step_since', 'penalty',
     'penalty_at', 'kept_out'}
@@ -326,7 +328,14 @@ local function is_too_fast(state, name)
         now < state.last_down + limit('down_interval_ms')
 end
 
+local function is_stopped(state)
+    return state.stopped ~= 0 and (state.stopped_until == 0 or now < state.stopped_until)
+end
+
 local function judge(state, name, to)
+    if is_stopped(state) then
+        return 'stopped'
+    end
     if now < state.frozen_until then
         return 'frozen'
     end
@@ -408,7 +417,11 @@ local function freeze(state)
 end
 
 local function lift_override(region)
+    local was_out = region.override ~= 'force_up'
     region.override, region.expires = 'none', 0
+    if not was_out then
+        return
+    end
     if region.auto == 'up' or region.auto == 'degraded' then
         forgive(region)
         begin_ramp(region)
@@ -498,34 +511,80 @@ function operations.move(state)
     return commit_region(state, why, was)
 end
 
-function operations.drain(state)
-    local region = state.regions[ask.region]
-    if is_active(region) and is_last_active(state) then
-        return 'S1'
-    end
-    region.override = 'drain'
-    region.expires = limit('ttl_ms') == 0 and 0 or now + limit('ttl_ms')
-    return commit_region(state, 'drained by ' .. ask.by, region.auto)
+-- Operators' orders.
+
+local ORDERS = {
+    drain = 'drained', undrain = 'undrained', force_up = 'forced up', force_down = 'forced down',
+    unforce = 'unforced', freeze = 'automation switched off', thaw = 'automation switched on',
+}
+
+local function despite_s1()
+    return ask.despite_s1 == '1'
 end
 
-function operations.undrain(state)
+local function order_text()
+    return ORDERS[ask.op] .. (despite_s1() and ' despite S1' or '') .. ' by ' .. ask.by
+end
+
+local function end_of(ttl)
+    return ttl == 0 and 0 or now + ttl
+end
+
+local function would_leave_too_few(state, region, active_then)
+    return is_active(region) and not active_then and is_last_active(state)
+end
+
+local function set_override(state)
+    local region = state.regions[ask.region]
+    if not despite_s1() and would_leave_too_few(state, region, ask.op == 'force_up') then
+        return 'S1'
+    end
+    region.override, region.expires = ask.op, end_of(limit('ttl_ms'))
+    return commit_region(state, order_text(), region.auto)
+end
+
+operations.drain, operations.force_up, operations.force_down =
+    set_override, set_override, set_override
+
+local function lift(state, why)
     local region = state.regions[ask.region]
     local was = region.auto
-    if region.override ~= 'drain' then
-        return 'override'
+    if not despite_s1() and would_leave_too_few(state, region, region.auto ~= 'down') then
+        return 'S1'
     end
     lift_override(region)
-    return commit_region(state, 'undrained by ' .. ask.by, was)
+    return commit_region(state, why, was)
 end
+
+local function undo(state)
+    local override = state.regions[ask.region].override
+    if override == 'none' or (override == 'drain') ~= (ask.op == 'undrain') then
+        return 'override'
+    end
+    return lift(state, order_text())
+end
+
+operations.undrain, operations.unforce = undo, undo
 
 function operations.expire(state)
     local region = state.regions[ask.region]
-    local was = region.auto
     if region.override == 'none' or region.expires == 0 or now < region.expires then
         return 'override'
     end
-    lift_override(region)
-    return commit_region(state, 'the override expired', was)
+    return lift(state, 'the override expired')
+end
+
+function operations.freeze(state)
+    state.stopped, state.stopped_until = 1, end_of(limit('ttl_ms'))
+    return commit(state, order_text(), 'done')
+end
+
+function operations.thaw(state)
+    if not is_stopped(state) and now >= state.frozen_until then
+        return 'override'
+    end
+    state.stopped, state.stopped_until, state.frozen_until, state.frozen_times = 0, 0, 0, 0
+    return commit(state, order_text(), 'done')
 end
 
 function operations.reassert(state)

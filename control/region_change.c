@@ -121,54 +121,117 @@ static enum region_answer decide_move(const struct region_rules *rules, struct r
     return commit_region(rules, state, request, proposal.reason);
 }
 
-static enum region_answer decide_drain(const struct region_rules *rules, struct region_state *state,
-                                       uint64_t now_ms, const struct region_request *request)
+/* Operators' orders. */
+
+static const struct {
+    enum region_override override;
+    const char *text;
+} orders[REGION_REQUESTS] = {
+    [REGION_DRAIN] = {REGION_OVERRIDE_DRAIN, "drained"},
+    [REGION_UNDRAIN] = {REGION_OVERRIDE_DRAIN, "undrained"},
+    [REGION_FORCE_UP] = {REGION_OVERRIDE_FORCE_UP, "forced up"},
+    [REGION_FORCE_DOWN] = {REGION_OVERRIDE_FORCE_DOWN, "forced down"},
+    [REGION_UNFORCE] = {REGION_OVERRIDE_FORCE_UP, "unforced"}, /* or down */
+    [REGION_FREEZE] = {REGION_OVERRIDE_NONE, "automation switched off"},
+    [REGION_THAW] = {REGION_OVERRIDE_NONE, "automation switched on"},
+};
+
+static const char *order_text(const struct region_request *request, char out[REGION_REASON_MAX])
+{
+    snprintf(out, REGION_REASON_MAX, "%s%s by %s", orders[request->kind].text,
+             request->despite_s1 ? " despite S1" : "", request->by);
+    return out;
+}
+
+/* The region would stop taking flights, and too few would be left. */
+static bool would_leave_too_few(const struct region_rules *rules, const struct region_state *state,
+                                const struct region_record *record, bool active_then)
+{
+    return region_is_active(record) && !active_then && region_is_last_active(rules, state);
+}
+
+static enum region_answer decide_override(const struct region_rules *rules,
+                                          struct region_state *state, uint64_t now_ms,
+                                          const struct region_request *request)
 {
     struct region_record *record = &state->regions[request->region];
-    if (region_is_active(record) && region_is_last_active(rules, state))
+    bool active_then = request->kind == REGION_FORCE_UP;
+    char text[REGION_REASON_MAX];
+    if (!request->despite_s1 && would_leave_too_few(rules, state, record, active_then))
         return REGION_REFUSED_S1;
-    record->override = REGION_OVERRIDE_DRAIN;
+    record->override = orders[request->kind].override;
     record->expires_ms = request->ttl_ms == 0 ? 0 : now_ms + request->ttl_ms;
-    char reason[REGION_REASON_MAX];
-    snprintf(reason, sizeof(reason), "drained by %s", request->by);
-    return commit_region(rules, state, request, reason);
+    return commit_region(rules, state, request, order_text(request, text));
 }
 
 /* A region that was out for an operator comes back slowly; what automation has found stands. */
 static void lift_override(const struct region_rules *rules, struct region_record *record,
                           uint64_t now_ms)
 {
+    bool was_out = record->override != REGION_OVERRIDE_FORCE_UP;
     record->override = REGION_OVERRIDE_NONE;
     record->expires_ms = 0;
-    if (record->automatic != REGION_UP && record->automatic != REGION_DEGRADED)
+    if (!was_out || (record->automatic != REGION_UP && record->automatic != REGION_DEGRADED))
         return;
     forgive(rules, record, now_ms);
     begin_ramp(record, now_ms);
 }
 
-static enum region_answer decide_undrain(const struct region_rules *rules,
-                                         struct region_state *state, uint64_t now_ms,
-                                         const struct region_request *request)
+static enum region_answer decide_lift(const struct region_rules *rules, struct region_state *state,
+                                      uint64_t now_ms, const struct region_request *request,
+                                      const char *text)
 {
     struct region_record *record = &state->regions[request->region];
-    if (record->override != REGION_OVERRIDE_DRAIN)
-        return REGION_NO_OVERRIDE;
+    if (!request->despite_s1 &&
+        would_leave_too_few(rules, state, record, record->automatic != REGION_DOWN))
+        return REGION_REFUSED_S1;
     lift_override(rules, record, now_ms);
-    char reason[REGION_REASON_MAX];
-    snprintf(reason, sizeof(reason), "undrained by %s", request->by);
-    return commit_region(rules, state, request, reason);
+    return commit_region(rules, state, request, text);
+}
+
+static enum region_answer decide_undo(const struct region_rules *rules, struct region_state *state,
+                                      uint64_t now_ms, const struct region_request *request)
+{
+    enum region_override override = state->regions[request->region].override;
+    bool drained = override == REGION_OVERRIDE_DRAIN;
+    char text[REGION_REASON_MAX];
+    if (override == REGION_OVERRIDE_NONE || drained != (request->kind == REGION_UNDRAIN))
+        return REGION_NO_OVERRIDE;
+    return decide_lift(rules, state, now_ms, request, order_text(request, text));
 }
 
 static enum region_answer decide_expire(const struct region_rules *rules,
                                         struct region_state *state, uint64_t now_ms,
                                         const struct region_request *request)
 {
-    struct region_record *record = &state->regions[request->region];
+    const struct region_record *record = &state->regions[request->region];
     if (record->override == REGION_OVERRIDE_NONE || record->expires_ms == 0 ||
         now_ms < record->expires_ms)
         return REGION_NO_OVERRIDE;
-    lift_override(rules, record, now_ms);
-    return commit_region(rules, state, request, "the override expired");
+    return decide_lift(rules, state, now_ms, request, "the override expired");
+}
+
+static enum region_answer decide_freeze(const struct region_rules *rules,
+                                        struct region_state *state, uint64_t now_ms,
+                                        const struct region_request *request)
+{
+    char text[REGION_REASON_MAX];
+    state->stopped = 1;
+    state->stopped_until_ms = request->ttl_ms == 0 ? 0 : now_ms + request->ttl_ms;
+    return commit(rules, state, request, order_text(request, text), REGION_DONE);
+}
+
+static enum region_answer decide_thaw(const struct region_rules *rules, struct region_state *state,
+                                      uint64_t now_ms, const struct region_request *request)
+{
+    char text[REGION_REASON_MAX];
+    if (!region_is_stopped(state, now_ms) && now_ms >= state->frozen_until_ms)
+        return REGION_NO_OVERRIDE;
+    state->stopped = 0;
+    state->stopped_until_ms = 0;
+    state->frozen_until_ms = 0;
+    state->frozen_times = 0;
+    return commit(rules, state, request, order_text(request, text), REGION_DONE);
 }
 
 /* Whether (epoch, id) is newer. Of two changes with one epoch the greater id wins everywhere. */
@@ -238,13 +301,18 @@ static enum region_answer decide_init(const struct region_rules *rules, struct r
     return commit(rules, state, request, "first start", REGION_DONE);
 }
 
+bool region_request_is_of_region(enum region_request_kind kind)
+{
+    return kind != REGION_INIT && kind != REGION_REASSERT && kind != REGION_FREEZE &&
+           kind != REGION_THAW;
+}
+
 enum region_answer region_rules_decide(const struct region_rules *rules, struct region_state *state,
                                        const struct region_votes *votes, uint64_t now_ms,
                                        const struct region_request *request)
 {
-    bool of_a_region = request->kind != REGION_INIT && request->kind != REGION_REASSERT;
     bool compares = request->kind == REGION_MOVE || request->kind == REGION_EXPIRE;
-    if (of_a_region && request->region >= state->count)
+    if (region_request_is_of_region(request->kind) && request->region >= state->count)
         return REGION_UNKNOWN;
     if (request->kind != REGION_REASSERT && is_older(rules, state, votes))
         return REGION_OLDER;
@@ -257,9 +325,16 @@ enum region_answer region_rules_decide(const struct region_rules *rules, struct 
     case REGION_MOVE:
         return decide_move(rules, state, votes, now_ms, request);
     case REGION_DRAIN:
-        return decide_drain(rules, state, now_ms, request);
+    case REGION_FORCE_UP:
+    case REGION_FORCE_DOWN:
+        return decide_override(rules, state, now_ms, request);
     case REGION_UNDRAIN:
-        return decide_undrain(rules, state, now_ms, request);
+    case REGION_UNFORCE:
+        return decide_undo(rules, state, now_ms, request);
+    case REGION_FREEZE:
+        return decide_freeze(rules, state, now_ms, request);
+    case REGION_THAW:
+        return decide_thaw(rules, state, now_ms, request);
     case REGION_EXPIRE:
         return decide_expire(rules, state, now_ms, request);
     case REGION_REASSERT:

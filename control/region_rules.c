@@ -20,8 +20,9 @@ static const struct {
     [REGION_OLDER] = {"older",
                       "the store holds an older state, which is being replaced; try again"},
     [REGION_FROZEN] = {"frozen", "automation is frozen by rule S3"},
+    [REGION_STOPPED] = {"stopped", "automation is switched off by an operator"},
     [REGION_NOT_HELD_HERE] = {"holder", "another node holds the newest state, or too few vote"},
-    [REGION_NO_OVERRIDE] = {"override", "the region is not drained"},
+    [REGION_NO_OVERRIDE] = {"override", "there is nothing to undo"},
     [REGION_UNKNOWN] = {"unknown", "the store has no such region"},
 };
 
@@ -258,6 +259,8 @@ static enum region_answer judge(const struct region_rules *rules, const struct r
                                 const struct region_votes *votes, uint32_t region,
                                 enum region_automatic to, uint64_t now_ms)
 {
+    if (region_is_stopped(state, now_ms))
+        return REGION_STOPPED;
     if (now_ms < state->frozen_until_ms)
         return REGION_FROZEN;
     if (to != REGION_DOWN || state->regions[region].override != REGION_OVERRIDE_NONE)

@@ -43,10 +43,15 @@ struct region_rules {
 void region_rules_init(struct region_rules *rules, const struct config *config);
 
 enum region_request_kind {
-    REGION_INIT,     /* the database is empty: write what is configured */
-    REGION_MOVE,     /* an automatic transition */
-    REGION_DRAIN,    /* an operator's order */
-    REGION_UNDRAIN,  /* an operator's order */
+    REGION_INIT,  /* the database is empty: write what is configured */
+    REGION_MOVE,  /* an automatic transition */
+    REGION_DRAIN, /* an operator's orders, here to thaw */
+    REGION_UNDRAIN,
+    REGION_FORCE_UP,
+    REGION_FORCE_DOWN,
+    REGION_UNFORCE,
+    REGION_FREEZE,   /* no automatic change of any region */
+    REGION_THAW,     /* ends that, and a freeze by rule S3 */
     REGION_EXPIRE,   /* the override's time is over */
     REGION_REASSERT, /* the store holds an older state than was applied */
     REGION_REQUESTS
@@ -54,9 +59,10 @@ enum region_request_kind {
 
 struct region_request {
     enum region_request_kind kind;
-    uint32_t region;            /* all but init and reassert */
+    uint32_t region;            /* where region_request_is_of_region() */
     enum region_automatic to;   /* move */
-    uint64_t ttl_ms;            /* drain; 0: until undone */
+    uint64_t ttl_ms;            /* of an order; 0: until undone */
+    bool despite_s1;            /* the operator has named the rule: it does not refuse */
     char by[REGION_REASON_MAX]; /* who, for the audit */
     uint64_t epoch;             /* move, expire: the state this was found for */
     char change_id[REGION_ID_MAX];
@@ -64,6 +70,8 @@ struct region_request {
     char new_incarnation[REGION_ID_MAX];
     const struct region_state *content; /* init, reassert: what to write */
 };
+
+bool region_request_is_of_region(enum region_request_kind kind);
 
 enum region_answer {
     REGION_DONE,
@@ -74,6 +82,7 @@ enum region_answer {
     REGION_STALE,         /* the state has changed in between */
     REGION_OLDER,         /* a node has applied a newer state: only reassert is accepted */
     REGION_FROZEN,        /* by rule S3, before */
+    REGION_STOPPED,       /* by an operator: automation is switched off */
     REGION_NOT_HELD_HERE, /* reassert: another node holds the newest state, or too few vote */
     REGION_NO_OVERRIDE,   /* there is nothing to undo, or its time is not over */
     REGION_UNKNOWN,       /* the store has no such region or request */

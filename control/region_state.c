@@ -44,6 +44,12 @@ bool region_is_active(const struct region_record *record)
     return record->automatic != REGION_DOWN;
 }
 
+bool region_is_stopped(const struct region_state *state, uint64_t now_ms)
+{
+    return state->stopped != 0 &&
+           (state->stopped_until_ms == 0 || now_ms < state->stopped_until_ms);
+}
+
 uint32_t region_active_count(const struct region_state *state)
 {
     uint32_t active = 0;

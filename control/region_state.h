@@ -56,6 +56,8 @@ struct region_state {
     char incarnation[REGION_ID_MAX];  /* random per database; compared for equality only */
     char decided_by[CONFIG_NAME_MAX]; /* node */
     char reason[REGION_REASON_MAX];   /* of the last change of anything */
+    uint32_t stopped;                 /* 1: an operator has switched automation off */
+    uint64_t stopped_until_ms;        /* ... until then; 0: for ever */
     uint64_t last_down_ms;            /* rule S2: the last automatic DOWN */
     uint64_t frozen_until_ms;         /* rule S3 */
     uint32_t frozen_times;            /* rule S3: doubles */
@@ -112,6 +114,10 @@ int region_state_find(const struct region_state *state, const char *name);
 
 /* Whether a region takes new flights. */
 bool region_is_active(const struct region_record *record);
+
+/* Whether an operator's order stops every automatic change now. */
+bool region_is_stopped(const struct region_state *state, uint64_t now_ms);
+
 uint32_t region_active_count(const struct region_state *state);
 
 const char *region_automatic_name(enum region_automatic automatic);

@@ -36,6 +36,8 @@ static const struct field state_fields[] = {
     {"incarnation", FIELD_TEXT, STATE(incarnation)},
     {"decided_by", FIELD_TEXT, STATE(decided_by)},
     {"reason", FIELD_TEXT, STATE(reason)},
+    {"stopped", FIELD_U32, STATE(stopped)},
+    {"stopped_until", FIELD_U64, STATE(stopped_until_ms)},
     {"last_down", FIELD_U64, STATE(last_down_ms)},
     {"frozen_until", FIELD_U64, STATE(frozen_until_ms)},
     {"frozen_times", FIELD_U32, STATE(frozen_times)},

@@ -13,9 +13,19 @@ const struct command commands[] = {
     {"region list", .method = "region.list", .show = show_regions,
      .help = "the state of the regions"},
     {"region drain", ARGUMENT_TEXT, "NAME", "region", true, "region.drain", show_done,
-     "no new flights to a region; --ttl DURATION ends it by itself"},
+     "no new flights to a region; --ttl DURATION ends it by itself", .takes_despite = true},
     {"region undrain", ARGUMENT_TEXT, "NAME", "region", false, "region.undrain", show_done,
      "end a drain"},
+    {"region force-up", ARGUMENT_TEXT, "NAME", "region", true, "region.force_up", show_done,
+     "full share for a region, whatever is found; --ttl 0s: for ever"},
+    {"region force-down", ARGUMENT_TEXT, "NAME", "region", true, "region.force_down", show_done,
+     "no new flights to a region, whatever is found", .takes_despite = true},
+    {"region unforce", ARGUMENT_TEXT, "NAME", "region", false, "region.unforce", show_done,
+     "end a force", .takes_despite = true},
+    {"automation off", .takes_ttl = true, .method = "region.freeze", .show = show_done,
+     .help = "no region changes by itself; requests, probes and detours go on"},
+    {"automation on", .method = "region.thaw", .show = show_done,
+     .help = "regions change by themselves again, also after rule S3"},
     {"backend list", .method = "backend.list", .show = show_backends,
      .help = "health and load of backends"},
     {"flight list", .method = "flight.list", .show = show_flights, .help = "flights under way"},
@@ -70,6 +80,7 @@ void commands_print_help(FILE *out)
     fputs("\n"
           "  --socket PATH  the daemon's control.socket; default: $WEIR_SOCKET, else\n"
           "                 /run/weir/control.sock\n"
+          "  --despite S1   also when no other region is active; it stands in the audit\n"
           "  --json         the result as the daemon sent it, for programs\n"
           "\n"
           "Exit status: 0 done, 1 refused by the daemon, 2 wrong usage, 3 no connection.\n",

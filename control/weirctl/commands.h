@@ -27,6 +27,7 @@ struct command {
     const char *help;
     const char *second_name; /* a second argument, a text; NULL: none */
     const char *second;      /* its parameter */
+    bool takes_despite;      /* --despite RULE */
 };
 
 extern const struct command commands[];

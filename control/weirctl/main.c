@@ -18,6 +18,7 @@ enum exit_status {
 struct options {
     const char *socket;
     const char *ttl;
+    const char *despite;
     bool json;
 };
 
@@ -32,12 +33,16 @@ static int usage_fault(const char *what, const char *which)
 static int read_options(int count, char **values, struct options *out)
 {
     static const struct option known[] = {
-        {"socket", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'},
-        {"ttl", required_argument, NULL, 't'},    {"version", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+        {"socket", required_argument, NULL, 's'},
+        {"json", no_argument, NULL, 'j'},
+        {"ttl", required_argument, NULL, 't'},
+        {"despite", required_argument, NULL, 'd'},
+        {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     int option;
-    while ((option = getopt_long(count, values, "s:jt:vh", known, NULL)) != -1) {
+    while ((option = getopt_long(count, values, "s:jt:d:vh", known, NULL)) != -1) {
         switch (option) {
         case 's':
             out->socket = optarg;
@@ -47,6 +52,9 @@ static int read_options(int count, char **values, struct options *out)
             break;
         case 't':
             out->ttl = optarg;
+            break;
+        case 'd':
+            out->despite = optarg;
             break;
         case 'v':
             printf("weirctl %s\n", WEIR_VERSION);
@@ -77,6 +85,14 @@ static json_t *read_document(const char *path)
     return NULL;
 }
 
+/* The option that the command does not take, or NULL. */
+static const char *excess_option(const struct command *command, const struct options *options)
+{
+    if (options->ttl != NULL && !command->takes_ttl)
+        return "--ttl";
+    return options->despite != NULL && !command->takes_despite ? "--despite" : NULL;
+}
+
 /* The method's parameters. NULL: *out_status says how to end. */
 static json_t *make_parameters(const struct command *command, const struct options *options,
                                char **words, int count, int *out_status)
@@ -85,17 +101,19 @@ static json_t *make_parameters(const struct command *command, const struct optio
     int least = command->argument == ARGUMENT_OPTIONAL ? 0 : most;
     *out_status = EXIT_USAGE;
     if (count < least) {
-        usage_fault("missing argument",
-                    count == 0 ? command->argument_name : command->second_name);
+        usage_fault("missing argument", count == 0 ? command->argument_name : command->second_name);
         return NULL;
     }
-    if (count > most || (options->ttl != NULL && !command->takes_ttl)) {
-        usage_fault("too much for this command", count > most ? words[most] : "--ttl");
+    const char *too_much = count > most ? words[most] : excess_option(command, options);
+    if (too_much != NULL) {
+        usage_fault("too much for this command", too_much);
         return NULL;
     }
     json_t *parameters = json_object();
     if (options->ttl != NULL)
         json_object_set_new(parameters, "ttl", json_string(options->ttl));
+    if (options->despite != NULL)
+        json_object_set_new(parameters, "despite", json_string(options->despite));
     if (count == 0)
         return parameters;
     json_t *value =

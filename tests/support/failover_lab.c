@@ -66,6 +66,7 @@ static const struct config_failover default_failover = {
     .down_interval_ns = 60 * CLOCK_S,
     .correlated_ns = 10 * CLOCK_S,
     .freeze_ns = 60 * CLOCK_S,
+    .force_ttl_ns = 4 * 3600 * CLOCK_S,
     .store_lost_ns = 6 * CLOCK_S,
     .vote_interval_ns = CLOCK_S,
     .vote_fresh_ns = 3 * CLOCK_S,

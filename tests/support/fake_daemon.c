@@ -341,17 +341,18 @@ void failover_view(const struct failover *failover, struct failover_view *out)
         .store = "memory", .store_state = "connected", .epoch = 3, .nodes_live = 1};
 }
 
-void failover_command(struct failover *failover, enum failover_command command, uint32_t region,
-                      uint64_t ttl_ms, const char *by, failover_done *done, void *context)
+void failover_command(struct failover *failover, const struct failover_order *order,
+                      failover_done *done, void *context)
 {
     if (failover->done != NULL) {
         done(context, false, "another command waits");
         return;
     }
-    failover->command = command;
-    failover->region = region;
-    failover->ttl_ms = ttl_ms;
-    snprintf(failover->by, sizeof(failover->by), "%s", by);
+    failover->command = order->command;
+    failover->region = order->region;
+    failover->ttl_ms = order->ttl_ms;
+    failover->despite_s1 = order->despite_s1;
+    snprintf(failover->by, sizeof(failover->by), "%s", order->by);
     failover->done = done;
     failover->done_context = context;
 }

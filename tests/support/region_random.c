@@ -53,6 +53,8 @@ static void some_state(struct region_random *from, struct region_state *state, u
         strcpy(state->incarnation, "iiiiiiiiiiiiiiii");
     strcpy(state->decided_by, "n9");
     strcpy(state->reason, "before");
+    state->stopped = one_in(from, 6);
+    state->stopped_until_ms = one_in(from, 2) ? some_time(from, now_ms) : 0;
     state->last_down_ms = one_in(from, 2) ? 0 : some_time(from, now_ms);
     state->frozen_until_ms = one_in(from, 4) ? some_time(from, now_ms) : 0;
     state->frozen_times = below(from, 7);
@@ -122,6 +124,7 @@ static void some_request(struct region_random *from, struct region_request *requ
         .region = below(from, state->count),
         .to = (enum region_automatic)below(from, REGION_AUTOMATICS),
         .ttl_ms = one_in(from, 2) ? 0 : below(from, 100000),
+        .despite_s1 = one_in(from, 3),
         .by = "uid=0 = someone",
         .epoch = state->epoch + one_in(from, 20),
         .content = content,

@@ -274,8 +274,10 @@ static void note_done(void *context, bool ok, const char *text)
 static void order(struct node *node, enum failover_command command, uint32_t region,
                   uint64_t ttl_ms)
 {
+    struct failover_order given = {
+        .command = command, .region = region, .ttl_ms = ttl_ms, .by = "uid=0 tester"};
     world.done_count = 0;
-    failover_command(node->failover, command, region, ttl_ms, "uid=0 tester", note_done, NULL);
+    failover_command(node->failover, &given, note_done, NULL);
     lab_run_until(world.loop, is_done, NULL, "the command's end");
     assert_int_equal(world.done_count, 1);
 }
@@ -456,6 +458,42 @@ static void a_drain_at_one_node_is_honoured_by_both_and_undone(void **state)
     wait_for(0, "up");
     order(&world.nodes[1], FAILOVER_UNDRAIN, 0, 0);
     assert_false(world.done_ok);
+}
+
+static void automation_that_is_off_lets_no_region_fail_until_it_is_on(void **state)
+{
+    lab_redis_start(&world.redis, NULL);
+    make_nodes(2, 2);
+    wait_for_begin();
+    order(&world.nodes[0], FAILOVER_FREEZE, 0, 0);
+    assert_true(world.done_ok);
+    kill_region(0, true);
+    lab_run_for(world.loop, 2000 * CLOCK_MS); /* it takes a third of that to be down otherwise */
+    for (uint32_t n = 0; n < 2; n++) {
+        struct failover_view view;
+        failover_view(world.nodes[n].failover, &view);
+        assert_true(view.frozen);
+        assert_non_null(strstr(view.frozen_reason, "switched off"));
+        assert_true(failover_region_active(world.nodes[n].failover, 0));
+    }
+    order(&world.nodes[1], FAILOVER_THAW, 0, 0);
+    assert_true(world.done_ok);
+    wait_for(0, "down");
+}
+
+static void a_region_that_is_forced_down_takes_nothing_and_comes_back(void **state)
+{
+    lab_redis_start(&world.redis, NULL);
+    make_nodes(2, 2);
+    wait_for_begin();
+    order(&world.nodes[0], FAILOVER_FORCE_DOWN, 0, 0);
+    wait_for_override(0, "force_down");
+    assert_false(failover_region_active(world.nodes[1].failover, 0));
+    order(&world.nodes[1], FAILOVER_FORCE_UP, 0, 0);
+    wait_for_override(0, "force_up");
+    assert_int_equal(failover_region_share(world.nodes[0].failover, 0), 1000);
+    order(&world.nodes[1], FAILOVER_UNFORCE, 0, 0);
+    wait_for_override(0, "none");
 }
 
 static void a_drain_with_a_time_ends_by_itself(void **state)
@@ -682,15 +720,17 @@ static void every_command_ends_once_whatever_happens(void **state)
     make_nodes(2, 2);
     wait_for_begin();
     world.done_count = 0;
+    const struct failover_order first = {.command = FAILOVER_DRAIN, .by = "me"};
+    const struct failover_order unknown = {.command = FAILOVER_DRAIN, .region = 7, .by = "me"};
     for (int i = 0; i < 20; i++) /* four too many */
-        failover_command(node->failover, FAILOVER_DRAIN, 0, 0, "me", note_done, NULL);
+        failover_command(node->failover, &first, note_done, NULL);
     assert_int_equal(world.done_count, 4);
-    failover_command(node->failover, FAILOVER_DRAIN, 7, 0, "me", note_done, NULL);
+    failover_command(node->failover, &unknown, note_done, NULL);
     assert_int_equal(world.done_count, 5);
     assert_false(world.done_ok);
     failover_apply(node->failover, &node->lab.config);
     assert_int_equal(world.done_count, 21);
-    failover_command(node->failover, FAILOVER_DRAIN, 0, 0, "me", note_done, NULL);
+    failover_command(node->failover, &first, note_done, NULL);
     destroy_node(node);
     assert_int_equal(world.done_count, 22);
     assert_false(world.done_ok);
@@ -720,6 +760,8 @@ int main(void)
         CASE(two_regions_at_once_freeze_automation),
         CASE(a_drain_at_one_node_is_honoured_by_both_and_undone),
         CASE(a_drain_with_a_time_ends_by_itself),
+        CASE(automation_that_is_off_lets_no_region_fail_until_it_is_on),
+        CASE(a_region_that_is_forced_down_takes_nothing_and_comes_back),
         CASE(without_the_store_everything_stays_as_agreed),
         CASE(a_wiped_store_gets_back_what_was_agreed),
         CASE(a_store_that_comes_back_older_is_corrected),

@@ -128,6 +128,8 @@ static const struct {
     {"region drain us", {"region drained"}},
     {"region drain us --ttl 10m", {"region drained"}},
     {"region undrain eu", {"region drained"}},
+    {"region force-up us --ttl 0s", {"region drained"}},
+    {"automation off --ttl 1h", {"region drained"}},
     {"backend list", {"eu-2", "[fd00::1]:8080", "10.1.2.9:9000", "250", "models"}},
     {"flight list", {"(none)"}},
     {"stats worker.", {"worker.received_packets", "42", "[30, 12]", "packets", "more are zero"}},
@@ -171,6 +173,43 @@ static void programs_get_the_result_of_the_method(void **state)
         assert_non_null(json_object_get(result, cases[i].key));
         json_decref(result);
     }
+}
+
+static void orders_say_what_was_asked_for(void **state)
+{
+    static const struct {
+        const char *words;
+        enum failover_command command;
+        uint64_t ttl_ms;
+        bool despite_s1;
+    } cases[] = {
+        {"region force-up us", FAILOVER_FORCE_UP, 4 * 3600000, false},
+        {"region force-up us --ttl 0s", FAILOVER_FORCE_UP, 0, false},
+        {"region force-down us --ttl 1m", FAILOVER_FORCE_DOWN, 60000, false},
+        {"region force-down us --despite S1", FAILOVER_FORCE_DOWN, 4 * 3600000, true},
+        {"region drain us --despite S1", FAILOVER_DRAIN, 0, true},
+        {"region unforce us", FAILOVER_UNFORCE, 0, false},
+        {"automation off", FAILOVER_FREEZE, 0, false},
+        {"automation off --ttl 1h", FAILOVER_FREEZE, 3600000, false},
+        {"automation on", FAILOVER_THAW, 0, false},
+    };
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < array_count(cases); i++) {
+        assert_int_equal(run(fixture, cases[i].words), 0);
+        assert_int_equal(fixture->daemon->failover.command, cases[i].command);
+        assert_int_equal(fixture->daemon->failover.ttl_ms, cases[i].ttl_ms);
+        assert_int_equal(fixture->daemon->failover.despite_s1, cases[i].despite_s1);
+    }
+}
+
+static void orders_that_mean_nothing_are_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(run(fixture, "region drain us --despite S2"), 1);
+    assert_int_equal(run(fixture, "region drain us --ttl 0s"), 1);
+    assert_int_equal(run(fixture, "region force-up us --despite S1"), 2);
+    assert_int_equal(run(fixture, "automation on --ttl 1h"), 2);
+    assert_int_equal(run(fixture, "automation"), 2);
 }
 
 static void the_drain_is_of_the_region_that_was_named(void **state)
@@ -293,6 +332,8 @@ int main(void)
         CASE(commands_show_what_people_look_for),
         CASE(programs_get_the_result_of_the_method),
         CASE(the_drain_is_of_the_region_that_was_named),
+        CASE(orders_say_what_was_asked_for),
+        CASE(orders_that_mean_nothing_are_refused),
         CASE(wrong_usage_ends_with_2_and_says_why),
         CASE(a_refusal_ends_with_1),
         CASE(no_daemon_ends_with_3),
