@@ -6,7 +6,8 @@ Any path                  a short page; every answer carries `x-backend: NAME` a
   ?status=CODE              answers with that status
 /slow?ms=M&bytes=N        the same, M milliseconds later (N bytes instead of a page)
 /bytes?n=N&seed=S         N computable bytes (bodies.py); &cl=0 leaves content-length out
-/echo                     POST: {"length", "sha256"} of the body; ?body=1 sends the body back
+/echo                     POST: {"length", "sha256"} of the body; ?body=1 sends the body back;
+                          ?rate=N reads N bytes a second
 /stream?chunks=C&interval_ms=M   server-sent events; &split_ms=S: each in two halves, S apart
 /hang                     never answers       /hang?headers=1   headers, then silence
 /abort?after=N&how=rst|close     N bytes of a declared 1 MiB, then the stream or connection dies
@@ -258,10 +259,13 @@ async def echo(connection, request):
             await connection.send_piece(request.stream_id, piece)
         await connection.send_piece(request.stream_id, b"", end=True)
         return
-    length, state = 0, hashlib.sha256()
+    length, state, rate = 0, hashlib.sha256(), request.number("rate", 0)
+    started = time.monotonic()
     async for piece in connection.read_body(request):
         length += len(piece)
         state.update(piece)
+        if rate:
+            await asyncio.sleep(max(0, started + length / rate - time.monotonic()))
     answer = {"length": length, "sha256": state.hexdigest()}
     await connection.finish(request, json.dumps(answer).encode(), "application/json")
 
