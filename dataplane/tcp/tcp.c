@@ -374,6 +374,9 @@ static void reopen_window(struct tcp_conn *conn)
     uint32_t step = 2u * conn->rcv_mss < whole / 2 ? 2u * conn->rcv_mss : whole / 2;
     uint32_t promised = seq_gt(conn->rcv_adv, conn->rcv_nxt) ? conn->rcv_adv - conn->rcv_nxt : 0;
     uint32_t room = conn->rx.bytes < whole ? whole - conn->rx.bytes : 0;
+    uint32_t most = (uint32_t)UINT16_MAX << conn->rcv_wscale; /* that can be said */
+    if (room > most)
+        room = most;
     if (conn->state != TCP_STATE_ESTABLISHED || room < promised + step ||
         tcp_data_pressure(conn->tcp))
         return;

@@ -1,5 +1,6 @@
 #include "tests/sim/flow_check.h"
 
+#include "dataplane/base/clock.h"
 #include "tests/sim/h2_check.h"
 
 #include <stdlib.h>
@@ -13,6 +14,9 @@
 #define SCALE_MAX   14
 #define RANGES_STEP 16u
 #define BYTES_MAX   (64u << 20) /* of a stream; more than any run sends */
+#define MTU_LEAST   552u        /* our stack believes no less, nor does Linux */
+#define MTU_LEAST_6 1280u
+#define PAUSE_NS    (700 * CLOCK_MS) /* hosts stand still for up to 500 ms */
 
 struct range {
     uint32_t start; /* offsets from the initial sequence number */
@@ -39,8 +43,15 @@ struct side {
     bool sack_ok;
     bool has_ts;
     uint32_t ts;         /* last value sent */
-    uint32_t ts_arrived; /* latest value that arrived */
-    uint32_t ack;        /* last one sent, absolute, as the edges are */
+    uint32_t ts_arrived; /* latest value that arrived, not ahead of a gap */
+    uint32_t ts_echoed;  /* last one sent */
+    bool has_echoed;
+    uint32_t ack_arrived;    /* the highest, absolute */
+    uint32_t mtu_told;       /* that a router can pass on; 0: none told */
+    uint32_t mtu_told_count; /* messages about what was in flight, each some time after the other */
+    uint64_t mtu_told_at_ns; /* the last of these */
+    uint64_t fin_again_at_ns; /* a FIN that it had acknowledged came again; 0: answered */
+    uint32_t ack;             /* last one sent, absolute, as the edges are */
     uint32_t edge;
     uint32_t edge_arrived;
     uint8_t *bytes; /* what was sent: offset 1 is bytes[0] */
@@ -202,6 +213,15 @@ static void check_packet(const struct case_of *c)
     expect(c, (segment->flags & FRAME_SYN) == 0 || segment->length == 0, "a SYN with data");
     if (c->peer->is_known && segment->length > 0)
         expect(c, segment->header_bytes + segment->length <= mss + 20, "larger than the MSS");
+}
+
+/* RFC 1191 6.3: told twice what fits, it keeps to it; the first message may come too late. */
+static void check_mtu(const struct case_of *c)
+{
+    const struct side *self = c->self;
+    bool had_time = c->check->sim->now > self->mtu_told_at_ns + PAUSE_NS;
+    expect(c, self->mtu_told_count < 2 || !had_time || c->segment->ip_bytes <= self->mtu_told,
+           "larger than what a router said that it can pass on");
 }
 
 static void make_room(const struct case_of *c, uint32_t end)
@@ -372,8 +392,13 @@ static void check_timestamps(const struct case_of *c)
     if (!agreed || !segment->has_ts)
         return;
     expect(c, !before(segment->ts_value, self->ts), "a timestamp goes back");
-    expect(c, !before(c->peer->ts_arrived, segment->ts_echo), "echoes a timestamp not seen yet");
+    expect(c, !before(c->peer->ts_arrived, segment->ts_echo),
+           "echoes a timestamp not seen yet, or of a segment ahead of a gap");
+    expect(c, !self->has_echoed || !before(segment->ts_echo, self->ts_echoed),
+           "echoes an older timestamp than before");
     self->ts = segment->ts_value;
+    self->ts_echoed = segment->ts_echo;
+    self->has_echoed = true;
 }
 
 /* It speaks to an earlier life of its peer, and cannot know that there is a new one. */
@@ -432,6 +457,7 @@ static void revive(const struct case_of *c)
     self->isn = self->old_isn;
     self->end = self->old_end;
     self->ts_arrived = segment->ts_value; /* that of the earlier one is not known any more */
+    self->has_echoed = false;
     self->arrived_count = 0;
     add_arrived(c->check, self, 0, 1);
 }
@@ -446,7 +472,9 @@ void flow_check_sent(struct flow_check *check, const struct frame_segment *segme
     if (check->sim->has_cookies)
         revive(&c);
     c.tested = tested && !c.self->is_ghost && !means_old_life(&c);
+    c.self->fin_again_at_ns = 0;
     check_packet(&c);
+    check_mtu(&c);
     if (segment->flags & FRAME_RST)
         return;
     if (segment->flags & FRAME_SYN) {
@@ -472,11 +500,30 @@ void flow_check_sent(struct flow_check *check, const struct frame_segment *segme
 
 /* ---- arrivals ---- */
 
-void flow_check_arrived(struct flow_check *check, const struct frame_segment *segment)
+/* RFC 9293 3.10.7.4: what is not acceptable is answered, in TIME_WAIT, too; or nobody is there. */
+static void fin_arrived(const struct case_of *c, uint32_t end)
+{
+    struct side *peer = c->peer;
+    uint64_t now = c->check->sim->now;
+    bool is_again = peer->has_acked && !before(peer->ack, c->self->isn + end);
+    if ((c->segment->flags & FRAME_FIN) == 0 || !is_again)
+        return;
+    expect(c, peer->fin_again_at_ns == 0 || now < peer->fin_again_at_ns + PAUSE_NS,
+           "a FIN that came again was not answered");
+    if (peer->fin_again_at_ns == 0)
+        peer->fin_again_at_ns = now;
+}
+
+static bool is_ahead_of_a_gap(const struct side *side, uint32_t start)
+{
+    return side->arrived_count > 0 && start > side->arrived[0].end;
+}
+
+void flow_check_arrived(struct flow_check *check, const struct frame_segment *segment, bool tested)
 {
     uint32_t from;
     struct flow *flow = flow_of(check, segment, &from);
-    struct case_of c = {check, segment, flow, &flow->sides[from], &flow->sides[1 - from], false};
+    struct case_of c = {check, segment, flow, &flow->sides[from], &flow->sides[1 - from], tested};
     struct side *self = c.self;
     uint32_t start = segment->seq - self->isn;
     uint32_t span =
@@ -484,18 +531,42 @@ void flow_check_arrived(struct flow_check *check, const struct frame_segment *se
     if (!self->is_known || segment->flags & FRAME_RST || start > self->end ||
         start + span > self->end)
         return; /* an earlier life's */
+    fin_arrived(&c, start + span);
+    bool is_ahead = is_ahead_of_a_gap(self, start);
     if (span > 0)
         add_arrived(check, self, start, start + span);
     if (segment->length > 0)
         follow_arrived(&c);
     if (segment->flags & FRAME_SYN)
         remember_options(self, segment); /* who stands between may have taken some out */
-    if (segment->has_ts && (!self->has_arrived || before(self->ts_arrived, segment->ts_value)))
+    if (segment->has_ts && !is_ahead &&
+        (!self->has_arrived || before(self->ts_arrived, segment->ts_value)))
         self->ts_arrived = segment->ts_value;
     if (segment->flags & FRAME_ACK) {
+        if (!self->has_arrived || before(self->ack_arrived, segment->ack))
+            self->ack_arrived = segment->ack;
         uint32_t edge = segment->ack + ((uint32_t)segment->window << scale(&c, self));
         if (!self->has_arrived || before(self->edge_arrived, edge))
             self->edge_arrived = edge;
         self->has_arrived = true;
     }
+}
+
+void flow_check_too_big(struct flow_check *check, const struct frame_too_big *message)
+{
+    uint32_t from;
+    struct flow *flow = flow_of(check, &message->segment, &from);
+    struct side *self = &flow->sides[from];
+    const struct side *peer = &flow->sides[1 - from];
+    uint32_t least = message->segment.v6 ? MTU_LEAST_6 : MTU_LEAST;
+    uint32_t mtu = message->mtu > least ? message->mtu : least;
+    uint32_t offset = message->segment.seq - self->isn;
+    bool in_flight = self->is_known && peer->has_arrived && offset < self->end &&
+                     !before(message->segment.seq, peer->ack_arrived);
+    bool is_soon = self->mtu_told_count > 0 && check->sim->now < self->mtu_told_at_ns + PAUSE_NS;
+    if (!in_flight || is_soon || (self->mtu_told_count > 0 && mtu > self->mtu_told))
+        return;
+    self->mtu_told = mtu;
+    self->mtu_told_at_ns = check->sim->now;
+    self->mtu_told_count++;
 }

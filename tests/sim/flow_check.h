@@ -11,7 +11,10 @@
  *   - nothing is sent beyond the largest window that arrived
  *   - bytes sent again are the bytes sent first
  *   - FIN is last, and stays where it is
- *   - options are used as negotiated, timestamps do not go back and echo what arrived
+ *   - options are used as negotiated, timestamps do not go back and echo what arrived in order,
+ *     never an older one than before
+ *   - a FIN that comes again is answered
+ *   - packets are as small as a router that cannot pass them on has asked for
  *
  * What the connection carries goes on to h2_check.h.
  */
@@ -25,4 +28,7 @@ void flow_check_free(struct flow_check *check);
 
 /* TESTED: the sender has to keep the rules; else what it says is only remembered. */
 void flow_check_sent(struct flow_check *check, const struct frame_segment *segment, bool tested);
-void flow_check_arrived(struct flow_check *check, const struct frame_segment *segment);
+/* TESTED: who got it has to keep the rules. */
+void flow_check_arrived(struct flow_check *check, const struct frame_segment *segment, bool tested);
+/* A router told the sender of a segment that it was too large. */
+void flow_check_too_big(struct flow_check *check, const struct frame_too_big *message);

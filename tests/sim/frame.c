@@ -9,6 +9,9 @@
 #define V6_HEADER 40u
 #define TCP       20u
 #define PROTOCOL  6u
+#define ICMP      8u
+#define ICMP_V4   1u
+#define ICMP_V6   58u
 #define HOP_LIMIT 64u
 
 static uint16_t get16(const uint8_t *at)
@@ -164,6 +167,44 @@ enum frame_kind frame_read(const uint8_t *frame, uint16_t length, struct frame_s
     if (type == 0x0800)
         return read_v4(frame + ETHER, length - ETHER, out);
     return type == 0x86dd ? read_v6(frame + ETHER, length - ETHER, out) : FRAME_OTHER;
+}
+
+/* ---- too big ---- */
+
+/* What the message tells of the packet: its header, and eight bytes of TCP. */
+static bool read_inner(const uint8_t *ip, uint32_t left, struct frame_segment *out)
+{
+    uint32_t header = out->v6 ? V6_HEADER : V4_HEADER;
+    if (left < header + 8 || ip[out->v6 ? 6 : 9] != PROTOCOL)
+        return false;
+    memcpy(out->from.address, ip + (out->v6 ? 8 : 12), out->v6 ? 16 : 4);
+    memcpy(out->to.address, ip + (out->v6 ? 24 : 16), out->v6 ? 16 : 4);
+    out->from.port = get16(ip + header);
+    out->to.port = get16(ip + header + 2);
+    out->seq = get32(ip + header + 4);
+    return true;
+}
+
+bool frame_read_too_big(const uint8_t *frame, uint16_t length, struct frame_too_big *out)
+{
+    memset(out, 0, sizeof(*out));
+    bool v6 = length >= ETHER && get16(frame + 12) == 0x86dd;
+    uint32_t header = v6 ? V6_HEADER : V4_HEADER;
+    if (length < ETHER + header + ICMP || (!v6 && get16(frame + 12) != 0x0800))
+        return false;
+    const uint8_t *ip = frame + ETHER;
+    const uint8_t *icmp = ip + header;
+    uint32_t bytes = v6 ? get16(ip + 4) : get16(ip + 2) - header;
+    uint32_t pseudo = v6 ? frame_sum(bytes + ICMP_V6, ip + 8, 32) : 0;
+    if (ip[v6 ? 6 : 9] != (v6 ? ICMP_V6 : ICMP_V4) || bytes < ICMP ||
+        bytes > length - ETHER - header || (!v6 && frame_sum_end(frame_sum(0, ip, header)) != 0) ||
+        frame_sum_end(frame_sum(pseudo, icmp, bytes)) != 0)
+        return false;
+    if (v6 ? icmp[0] != 2 : icmp[0] != 3 || icmp[1] != 4)
+        return false;
+    out->mtu = v6 ? get32(icmp + 4) : get16(icmp + 6);
+    out->segment.v6 = v6;
+    return read_inner(icmp + ICMP, bytes - ICMP, &out->segment);
 }
 
 /* ---- making ---- */

@@ -67,6 +67,15 @@ struct frame_segment {
     uint8_t padding_options; /* NOPs and unknown options in front, 0 or 4 or 8 bytes */
 };
 
+/* An ICMP message "packet too big" (RFC 1191 4, RFC 4443 3.2). */
+struct frame_too_big {
+    uint32_t mtu;
+    struct frame_segment segment; /* that was too big: addresses, ports and sequence number */
+};
+
+/* False: it is something else, or damaged. */
+bool frame_read_too_big(const uint8_t *frame, uint16_t length, struct frame_too_big *out);
+
 enum frame_kind frame_read(const uint8_t *frame, uint16_t length, struct frame_segment *out);
 
 /* Make a frame; its length. OUT has FRAME_BYTES_MAX bytes. */

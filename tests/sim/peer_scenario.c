@@ -214,12 +214,19 @@ static bool was_too_slow(const struct peer_pair *pair)
            pair->peer.half.failed_at_ns >= pair->app.half.closed_at_ns + TCP_FIN_WAIT_2_NS;
 }
 
-/* TIME_WAIT is short here: a last FIN that was sent again after it is answered with RST. */
-static bool was_done(const struct peer_pair *pair)
+/*
+ * TIME_WAIT is short here, and its places are few: a last FIN that was sent again after it is
+ * answered with RST.
+ */
+static bool was_done(const struct peer_run *run, const struct peer_pair *pair)
 {
+    const struct tcp_host *host = &run->lab.hosts[0].tcp;
     const struct reference_conn *peer = &pair->peer;
-    return pair->app.half.closed && peer->half.failed && peer->una > peer->script.to_send &&
-           peer->rcv == pair->app.half.sent + 2;
+    bool is_after =
+        peer->half.failed_at_ns >= pair->app.half.closed_at_ns + host->config.time_wait_ns ||
+        tcp_counters(host->tcp)->time_wait_evicted > 0;
+    return is_after && pair->app.half.closed && peer->half.failed &&
+           peer->una > peer->script.to_send && peer->rcv == pair->app.half.sent + 2;
 }
 
 static void check_kind(const struct peer_run *run, const struct peer_pair *pair)
@@ -227,7 +234,7 @@ static void check_kind(const struct peer_run *run, const struct peer_pair *pair)
     const struct app *app = &pair->app;
     const struct reference_conn *peer = &pair->peer;
     bool is_drawn = !pair->is_kind || !run->lab.is_patient || !run->lab.is_ample;
-    bool was_slow = was_too_slow(pair) || was_done(pair);
+    bool was_slow = was_too_slow(pair) || was_done(run, pair);
     if (is_drawn || was_slow || app->failure == TCP_FAILURE_UNREACHABLE ||
         lab_accepts_badly(&run->lab.hosts[0], pair->accepted))
         return;

@@ -120,10 +120,13 @@ static void see(void *context, bool delivered, uint16_t end, const uint8_t *fram
     }
     if (kind == FRAME_WRONG && !delivered && tested)
         sim_fail(sim, "end %u sent a packet with a wrong checksum or length", end);
+    struct frame_too_big too_big;
+    if (kind == FRAME_OTHER && delivered && frame_read_too_big(frame, length, &too_big))
+        flow_check_too_big(sim->flows, &too_big);
     if (kind != FRAME_TCP)
         return;
     if (delivered)
-        flow_check_arrived(sim->flows, &segment);
+        flow_check_arrived(sim->flows, &segment, tested);
     else
         flow_check_sent(sim->flows, &segment, tested);
 }

@@ -1,7 +1,7 @@
 /*
  * stack_check: looks into our TCP after every turn: tests/support/tcp_checks.h, and what can only
  * be seen by comparing with the turn before: numbers go forward, nothing new is sent beyond the
- * window.
+ * window, room that the reader made is announced.
  */
 #pragma once
 
@@ -18,12 +18,15 @@ struct stack_past {
     uint32_t snd_nxt;
     uint32_t rcv_nxt;
     uint32_t rcv_adv;
+    bool owes;       /* the reader made room that is not announced */
+    bool is_excused; /* buffers were short when that began */
 };
 
 struct stack_check {
     struct sim *sim;
     struct tcp *tcp;
     const char *name;
+    uint32_t held; /* received mbufs, at the turn before */
     struct stack_past past[STACK_CHECK_CONNS];
 };
 
