@@ -10,6 +10,7 @@
 
 #include "control/config.h"
 #include "control/loop.h"
+#include "control/region_explain.h"
 #include "dataplane/region/backend_load.h"
 #include "dataplane/worker/control_mail.h"
 
@@ -84,6 +85,12 @@ struct failover_backend_view {
     uint64_t last_probe_took_ns;
     uint64_t since_ms; /* unix time of the last change */
 };
+
+/* Where the region can go, and what holds it. */
+void failover_explain(const struct failover *failover, uint32_t region,
+                      struct region_explanation *out);
+/* The votes as read last. */
+const struct region_votes *failover_votes(const struct failover *failover);
 
 void failover_region_view(const struct failover *failover, uint32_t region,
                           struct failover_region_view *out);

@@ -54,6 +54,19 @@ void failover_region_view(const struct failover *failover, uint32_t region,
     explain(failover, region, out->reason, sizeof(out->reason));
 }
 
+void failover_explain(const struct failover *failover, uint32_t region,
+                      struct region_explanation *out)
+{
+    check(region < failover->config->region_count);
+    region_explain(&failover->rules, &failover->agreed, &failover->votes,
+                   failover_store_ms(failover), region, out);
+}
+
+const struct region_votes *failover_votes(const struct failover *failover)
+{
+    return &failover->votes;
+}
+
 void failover_backend_view(const struct failover *failover, uint32_t slot,
                            struct failover_backend_view *out)
 {

@@ -101,6 +101,62 @@ static bool read_despite(struct rpc_call *call, const json_t *parameters, bool *
     return false;
 }
 
+static json_t *vote_entry(const struct region_vote *vote, uint32_t region)
+{
+    const struct region_opinion *opinion = &vote->regions[region];
+    json_t *entry = json_object();
+    set_text(entry, "node", vote->node);
+    set_number(entry, "age_ms", vote->age_ms);
+    set_number(entry, "epoch", vote->epoch);
+    set_bool(entry, "blind", vote->blind);
+    json_object_set_new(entry, "availability", json_real(opinion->available_permille / 1000.0));
+    set_number(entry, "usable_backends", opinion->usable);
+    set_number(entry, "in_flight", opinion->in_flight);
+    return entry;
+}
+
+static json_t *way_entry(const struct region_way *way, uint32_t needed)
+{
+    char text[REGION_REASON_MAX];
+    json_t *entry = json_object();
+    set_text(entry, "to", region_automatic_name(way->to));
+    set_text(entry, "when", way->evidence);
+    set_number(entry, "for_ms", way->dwell_ms);
+    set_number(entry, "votes_holding", way->holding);
+    set_number(entry, "votes_agreeing", way->agreeing);
+    set_bool(entry, "asked", way->asked);
+    if (way->asked)
+        set_number(entry, "wait_ms", way->wait_ms);
+    set_text(entry, "rules", region_answer_name(way->answer));
+    set_text(entry, "text", region_way_text(way, needed, text));
+    return entry;
+}
+
+void method_region_explain(struct methods *methods, struct rpc_call *call, const json_t *parameters)
+{
+    const struct failover *failover = daemon_failover(methods->daemon);
+    const struct region_votes *votes = failover_votes(failover);
+    struct region_explanation explanation;
+    uint32_t region;
+    if (!read_region(daemon_config(methods->daemon), call, parameters, &region))
+        return;
+    failover_explain(failover, region, &explanation);
+    json_t *result = json_pack("{s:o, s:o, s:o}", "region", region_entry(methods, region), "votes",
+                               json_array(), "next", json_array());
+    for (uint32_t i = 0; i < votes->count; i++)
+        json_array_append_new(json_object_get(result, "votes"),
+                              vote_entry(&votes->votes[i], region));
+    for (uint32_t i = 0; i < explanation.way_count; i++)
+        json_array_append_new(json_object_get(result, "next"),
+                              way_entry(&explanation.ways[i], explanation.needed));
+    set_number(result, "votes_fresh", explanation.fresh);
+    set_number(result, "votes_seeing", explanation.seeing);
+    set_number(result, "votes_needed", explanation.needed);
+    set_number(result, "penalty", explanation.penalty);
+    set_bool(result, "kept_out", explanation.kept_out);
+    rpc_answer(call, result);
+}
+
 static void command(struct methods *methods, struct rpc_call *call, const json_t *parameters,
                     enum failover_command what)
 {

@@ -254,8 +254,7 @@ static bool is_too_fast(const struct region_rules *rules, const struct region_st
            now_ms < state->last_down_ms + rules->down_interval_ms;
 }
 
-/* What the safety rules say to a due move. A region under an override loses nothing. */
-static enum region_answer judge(const struct region_rules *rules, const struct region_state *state,
+enum region_answer region_judge(const struct region_rules *rules, const struct region_state *state,
                                 const struct region_votes *votes, uint32_t region,
                                 enum region_automatic to, uint64_t now_ms)
 {
@@ -283,6 +282,6 @@ struct region_proposal region_rules_propose(const struct region_rules *rules,
         return proposal;
     proposal.due = true;
     proposal.to = row->to;
-    proposal.answer = judge(rules, state, votes, region, row->to, now_ms);
+    proposal.answer = region_judge(rules, state, votes, region, row->to, now_ms);
     return proposal;
 }

@@ -12,6 +12,8 @@ const struct command commands[] = {
      .help = "how busy the workers are"},
     {"region list", .method = "region.list", .show = show_regions,
      .help = "the state of the regions"},
+    {"region explain", ARGUMENT_TEXT, "NAME", "region", false, "region.explain", show_explanation,
+     "why a region is as it is, what would change it, and when"},
     {"region drain", ARGUMENT_TEXT, "NAME", "region", true, "region.drain", show_done,
      "no new flights to a region; --ttl DURATION ends it by itself", .takes_despite = true},
     {"region undrain", ARGUMENT_TEXT, "NAME", "region", false, "region.undrain", show_done,

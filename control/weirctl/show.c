@@ -191,6 +191,64 @@ void show_regions(const json_t *result)
     table_free(table);
 }
 
+static void show_votes(const json_t *votes)
+{
+    size_t index;
+    json_t *vote;
+    struct table *table = table_create("NODE", ">AGE", ">EPOCH", "BLIND", ">AVAILABLE", ">USABLE",
+                                       ">IN FLIGHT", NULL);
+    json_array_foreach(votes, index, vote)
+    {
+        char age[UNITS_TEXT_MAX];
+        table_cell(table, "%s", text(vote, "node"));
+        table_cell(table, "%s", units_short_time(number(vote, "age_ms") * 1000000, age));
+        table_cell(table, "%lu", number(vote, "epoch"));
+        table_cell(table, "%s", yes(vote, "blind"));
+        table_cell(table, "%.0f %%",
+                   json_number_value(json_object_get(vote, "availability")) * 100);
+        table_cell(table, "%lu", number(vote, "usable_backends"));
+        table_cell(table, "%lu", number(vote, "in_flight"));
+    }
+    table_print(table, stdout);
+    table_free(table);
+}
+
+static void show_ways(const json_t *ways)
+{
+    size_t index;
+    json_t *way;
+    struct table *table = table_create("NEXT", "WHEN", ">FOR", ">VOTES", "NOW", NULL);
+    json_array_foreach(ways, index, way)
+    {
+        char time[UNITS_TEXT_MAX];
+        table_cell(table, "%s", text(way, "to"));
+        table_cell(table, "%s", text(way, "when"));
+        table_cell(table, "%s", units_long_time(number(way, "for_ms"), time));
+        table_cell(table, "%lu", number(way, "votes_holding"));
+        table_cell(table, "%s", text(way, "text"));
+    }
+    table_print(table, stdout);
+    table_free(table);
+}
+
+void show_explanation(const json_t *result)
+{
+    char since[UNITS_TEXT_MAX];
+    const json_t *region = json_object_get(result, "region");
+    printf("%s is %s for %s (override %s), epoch %lu: %s\n", text(region, "name"),
+           text(region, "automatic"), units_since(number(region, "since_unix_ms"), since),
+           text(region, "override"), number(region, "epoch"), text(region, "reason"));
+    printf("%lu votes are fresh, %lu of them see, %lu must agree\n", number(result, "votes_fresh"),
+           number(result, "votes_seeing"), number(result, "votes_needed"));
+    if (number(result, "penalty") > 0)
+        printf("penalty %lu%s\n", number(result, "penalty"),
+               is_true(result, "kept_out") ? ": kept out until it is small" : "");
+    printf("\n");
+    show_ways(json_object_get(result, "next"));
+    printf("\n");
+    show_votes(json_object_get(result, "votes"));
+}
+
 void show_backends(const json_t *result)
 {
     size_t index;

@@ -327,6 +327,20 @@ void failover_region_view(const struct failover *failover, uint32_t region,
     };
 }
 
+void failover_explain(const struct failover *failover, uint32_t region,
+                      struct region_explanation *out)
+{
+    *out = (struct region_explanation){.fresh = 1, .seeing = 1, .needed = 1, .way_count = 1};
+    out->ways[0] = (struct region_way){
+        .to = REGION_SUSPECT, .evidence = "nothing succeeds", .answer = REGION_DONE};
+}
+
+const struct region_votes *failover_votes(const struct failover *failover)
+{
+    static const struct region_votes votes = {.count = 1, .votes = {{.node = "fake-1"}}};
+    return &votes;
+}
+
 void failover_backend_view(const struct failover *failover, uint32_t slot,
                            struct failover_backend_view *out)
 {

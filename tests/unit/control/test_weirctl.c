@@ -125,6 +125,7 @@ static const struct {
     {"port list", {"front", "net_ring", "steering: redirected 42", "RECEIVED", "  11  "}},
     {"worker list", {"WORKER", "BUSY", "0", "1"}},
     {"region list", {"REGION", "eu", "us", "100.0 %", "50 %", "because"}},
+    {"region explain us", {"us is up", "1 must agree", "suspect", "nothing succeeds", "fake-1"}},
     {"region drain us", {"region drained"}},
     {"region drain us --ttl 10m", {"region drained"}},
     {"region undrain eu", {"region drained"}},
@@ -159,11 +160,12 @@ static void programs_get_the_result_of_the_method(void **state)
         const char *words;
         const char *key;
     } cases[] = {
-        {"--json status", "store"},          {"--json region list", "regions"},
-        {"--json backend list", "backends"}, {"--json port list", "ports"},
-        {"--json worker list", "workers"},   {"--json flight list", "flights"},
-        {"stats --json", "counters"},        {"config get --json", "config"},
-        {"--json help", "methods"},          {"--json region drain eu", "done"},
+        {"--json status", "store"},           {"--json region list", "regions"},
+        {"--json backend list", "backends"},  {"--json port list", "ports"},
+        {"--json worker list", "workers"},    {"--json flight list", "flights"},
+        {"stats --json", "counters"},         {"config get --json", "config"},
+        {"--json help", "methods"},           {"--json region drain eu", "done"},
+        {"--json region explain eu", "next"},
     };
     struct fixture *fixture = *state;
     for (size_t i = 0; i < array_count(cases); i++) {
