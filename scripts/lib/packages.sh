@@ -18,6 +18,7 @@ packages_net=(
     curl nghttp2-client
     redis-server redis-tools
 )
+command -v npm >/dev/null || packages_net+=(nodejs npm) # whoever has another Node.js keeps it
 packages_bench=(nghttp2-server nghttp2-proxy)
 
 packages_missing() {

@@ -21,7 +21,8 @@ def address_of(site, name):
     raise KeyError(name)
 
 
-def with_grpc(site):
+def with_grpc(site, route=None):
+    """The configuration with a service of gRPC servers; ROUTE: more keys of the route to it."""
     config = copy.deepcopy(site.proxy.config)
     config["services"].append({
         "name": "calls",
@@ -29,7 +30,8 @@ def with_grpc(site):
         "regions": {region: {"backends": [
             {"name": f"call-{name}", "address": address_of(site, name), "port": PORT}
             for name in names]} for region, names in REGIONS.items()}})
-    config["routes"].append({"name": "calls", "path": "/weir.test.Echo", "service": "calls"})
+    config["routes"].append({"name": "calls", "path": "/weir.test.Echo", "service": "calls",
+                             **(route or {})})
     return config
 
 
@@ -41,11 +43,11 @@ def apply(site, config, name):
 
 
 @contextlib.contextmanager
-def servers(site):
+def servers(site, command=(PYTHON, os.path.join(SUPPORT, "grpc_server.py")), route=None):
     """A gRPC server beside every backend, and a route to them; yields them by name."""
     running = {}
     for name, addresses in BACKENDS.items():
-        argv = [PYTHON, os.path.join(SUPPORT, "grpc_server.py"), "--name", name, "--port", PORT]
+        argv = [*command, "--name", name, "--port", PORT]
         for address in addresses:
             argv += ["--address", address]
         running[name] = site.lab.spawn(name, argv, f"grpc-{name}")
@@ -54,7 +56,7 @@ def servers(site):
             wait_until(lambda process=process: "ready" in process.log() or not process.alive(), 20,
                        "a gRPC server to be ready")
             expect(process.alive(), process.log_tail())
-        apply(site, with_grpc(site), "with-grpc.json")
+        apply(site, with_grpc(site, route), "with-grpc.json")
         wait_until(lambda: all(site.proxy.backend(f"call-{name}")["usable"]
                                for name in running), 20, "the gRPC servers to be up")
         yield running
@@ -64,8 +66,9 @@ def servers(site):
             process.stop()
 
 
-def ask(site, target, check, *argument):
-    argv = [PYTHON, os.path.join(SUPPORT, "grpc_client.py"), target, check, *argument]
+def ask(site, target, check, *argument,
+        command=(PYTHON, os.path.join(SUPPORT, "grpc_client.py"))):
+    argv = [*command, target, check, *argument]
     done = site.lab.run("clients", argv, check=False, timeout_s=90)
     if done.returncode != 0:
         raise Failed(f"{target}: {done.stderr.decode().strip()[-1000:]}")
