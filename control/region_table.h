@@ -7,6 +7,8 @@
 
 #include "control/region_state.h"
 
+#include <stdio.h>
+
 /* Which length of `struct region_rules` evidence has to hold for. */
 enum region_dwell {
     REGION_DWELL_NONE,
@@ -47,3 +49,6 @@ const char *region_evidence_text(enum region_evidence evidence, uint32_t percent
 /* The percentage of the configuration that the evidence is about; 0: none. */
 uint32_t region_evidence_percent(const struct config_failover *failover,
                                  enum region_evidence evidence);
+
+/* The table as docs/failover.md holds it: a drawing, then rows. */
+void region_table_print(FILE *out);

@@ -7,6 +7,7 @@
  */
 #include "control/config_keys.h"
 #include "control/methods.h"
+#include "control/region_table.h"
 #include "dataplane/base/check.h"
 #include "tests/support/cmocka.h"
 #include "tests/support/fake_daemon.h"
@@ -23,6 +24,7 @@ static const struct {
 } pages[] = {
     {"docs/configuration.md", config_keys_print},
     {"docs/control-socket.md", methods_print},
+    {"docs/failover.md", region_table_print},
 };
 
 static void path_in_tree(const char *path, char *out, size_t size)
