@@ -192,6 +192,7 @@ static void new_request(struct section *section)
     note_opened(conn, id);
     if (conn->final_sent) {
         counter_add(&conn->h2->counters.frames_discarded, 1);
+        h2_violate(conn, id, h2_budget_charge(&conn->budgets, H2_BUDGET_discarded, section->now));
         return;
     }
     conn->accepted_id = id;

@@ -23,24 +23,24 @@ static void answered(struct h2_conn *conn, enum h2_ping ping)
     }
 }
 
-static void ack_in(struct h2_conn *conn, uint64_t payload)
+/* One of nothing is harmless, but not without end. */
+static enum h2_violation ack_in(struct h2_conn *conn, uint64_t payload, uint64_t now)
 {
     static const enum h2_ping pings[] = {H2_PING_LIVENESS, H2_PING_SHUTDOWN};
     for (uint32_t i = 0; i < array_count(pings); i++) {
         if ((conn->pings_open & pings[i]) != 0 && payload == h2_ping_payload(conn, pings[i])) {
             answered(conn, pings[i]);
-            return;
+            return H2_VIOLATION_none;
         }
     }
     counter_add(&conn->h2->counters.acks_unasked, 1);
+    return h2_budget_charge(&conn->budgets, H2_BUDGET_ping, now);
 }
 
 enum h2_violation h2_ping_in(struct h2_conn *conn, uint64_t payload, bool ack, uint64_t now)
 {
-    if (ack) {
-        ack_in(conn, payload);
-        return H2_VIOLATION_none;
-    }
+    if (ack)
+        return ack_in(conn, payload, now);
     counter_add(&conn->h2->counters.pings_in, 1);
     enum h2_violation violation = h2_budget_charge(&conn->budgets, H2_BUDGET_ping, now);
     if (violation != H2_VIOLATION_none)

@@ -24,6 +24,7 @@ static const struct flood floods[] = {
     {"making us reset by WINDOW_UPDATE", "", "HEADERS/5/%1$x @get; WINDOW_UPDATE/0/%1$x 00000000",
      1000, 33, FLOOD(reset_flood)},
     {"PING", "", "PING/0/0 z8", 1000, 100, FLOOD(ping_flood)},
+    {"PING ACK", "", "PING/1/0 z8", 1000, 100, FLOOD(ping_flood)},
     {"SETTINGS", "", "SETTINGS/0/0", 98, 10, FLOOD(settings_flood)}, /* 2 were the handshake's */
     {"SETTINGS ACK", "", "SETTINGS/1/0", 98, 10, FLOOD(settings_flood)},
     {"empty DATA", "HEADERS/4/1 @get", "DATA/0/1", 500, 50, FLOOD(empty_data_flood)},
@@ -32,6 +33,8 @@ static const struct flood floods[] = {
     {"WINDOW_UPDATE", "", "WINDOW_UPDATE/0/0 00000001", 4000, 400, FLOOD(window_update_flood)},
     {"unknown frames", "", "ee/0/0 00", 1000, 100, FLOOD(unknown_flood)},
     {"DATA on a closed stream", "HEADERS/4/1 @get; !reset", "DATA/0/1 00", 40000, 10000,
+     FLOOD(discarded_flood)},
+    {"requests behind our GOAWAY", "HEADERS/4/1 @get; !shutdown", "HEADERS/5/%x @get", 40000, 10000,
      FLOOD(discarded_flood)},
 };
 
