@@ -221,6 +221,13 @@ struct config_limits {
     uint64_t drain_timeout_ns; /* SIGTERM, 30 s */
 };
 
+struct config_admission {
+    uint32_t requests;               /* a worker; 0: what there are exchanges for */
+    uint32_t requests_per_principal; /* 0: as many */
+    uint32_t flights_per_principal;  /* 1024 */
+    uint32_t principals_per_address; /* 1024 */
+};
+
 enum config_cookies {
     CONFIG_COOKIES_AUTO,
     CONFIG_COOKIES_ALWAYS,
@@ -268,6 +275,7 @@ struct config {
     struct config_store store;
     struct config_control control;
     struct config_tcp tcp;
+    struct config_admission admission;
     struct config_limits limits;
     struct json_t *source; /* the document as given, for config.get */
     struct config_block *blocks; /* memory of all of the above */

@@ -313,6 +313,23 @@ static const struct config_key tcp_keys[] = {
 };
 static OBJECT(tcp_object, config_tcp, tcp_keys);
 
+static const struct config_key admission_keys[] = {
+    {"requests", KEY_INTEGER, 0, MEMBER(config_admission, requests), .high = 4000000,
+     .fallback = "0",
+     .help = "in progress, a worker; beyond: 503; 0: 15 of 16 `limits.exchanges`"},
+    {"requests_per_principal", KEY_INTEGER, 0, MEMBER(config_admission, requests_per_principal),
+     .high = 4000000, .fallback = "0",
+     .help = "in progress, a worker; 0: three times what is left for others, as always"},
+    {"flights_per_principal", KEY_INTEGER, 0, MEMBER(config_admission, flights_per_principal),
+     .low = 1, .high = 1000000, .fallback = "1024",
+     .help = "that others may join, a worker; requests beyond are not shared"},
+    {"principals_per_address", KEY_INTEGER, 0, MEMBER(config_admission, principals_per_address),
+     .low = 1, .high = 1000000, .fallback = "1024",
+     .help = "credentials from one address (/64 in IPv6) that count as principals of their own at a "
+             "time, a worker; further ones count as the address"},
+};
+static OBJECT(admission_object, config_admission, admission_keys);
+
 static const struct config_key limits_keys[] = {
 #define LIMIT(key, member, least, most, text, what)                                                \
     {                                                                                              \
@@ -396,6 +413,8 @@ static const struct config_key root_keys[] = {
     {"control", KEY_OBJECT, 0, MEMBER(config, control), .object = &control_object,
      .help = "the control socket"},
     {"tcp", KEY_OBJECT, 0, MEMBER(config, tcp), .object = &tcp_object, .help = "TCP"},
+    {"admission", KEY_OBJECT, 0, MEMBER(config, admission), .object = &admission_object,
+     .help = "how many requests are taken, and from whom"},
     {"limits", KEY_OBJECT, 0, MEMBER(config, limits), .object = &limits_object,
      .help = "sizes of pools, all taken at start"},
 };

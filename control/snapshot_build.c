@@ -220,6 +220,16 @@ static struct snapshot_cookies cookies_of(const struct config_tcp *tcp,
     };
 }
 
+static struct snapshot_admission admission_of(const struct config_admission *admission)
+{
+    return (struct snapshot_admission){
+        .requests = admission->requests,
+        .requests_per_principal = admission->requests_per_principal,
+        .flights_per_principal = admission->flights_per_principal,
+        .principals_per_address = admission->principals_per_address,
+    };
+}
+
 static void build(struct builder *builder, const struct config *config,
                   const struct failover *failover, const struct cookie_secrets *secrets,
                   uint64_t generation, bool draining)
@@ -229,6 +239,7 @@ static void build(struct builder *builder, const struct config *config,
     snapshot.node = text(builder, config->node);
     snapshot.denied = config->denied;
     snapshot.cookies = cookies_of(&config->tcp, secrets);
+    snapshot.admission = admission_of(&config->admission);
     add_listeners(builder, config, &snapshot);
     add_routes(builder, config, &snapshot);
     add_services(builder, config, &snapshot);

@@ -27,7 +27,7 @@ static struct segment *body_writable(struct body *body, struct segment_pool *poo
 {
     if (body->last != NULL && !segment_is_full(body->last))
         return body->last;
-    struct segment *segment = segment_take(pool);
+    struct segment *segment = segment_take_for(pool, body->account);
     if (segment != NULL)
         body_link(body, segment);
     return segment;
@@ -102,7 +102,7 @@ void body_clear(struct body *body)
 {
     while (body->first != NULL)
         body_drop_first(body);
-    body_init(body);
+    *body = (struct body){.account = body->account};
 }
 
 void body_cursor_init(struct body_cursor *cursor)

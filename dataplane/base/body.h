@@ -16,6 +16,7 @@ struct body {
     uint64_t kept_from;     /* position in bytes of the first kept byte; 0: whole prefix is here */
     uint64_t written_bytes; /* position after the last byte */
     bool ended;             /* nothing will be appended */
+    struct segment_account *account; /* on which it takes segments; NULL: on nobody's */
 };
 
 /* A reader's place. All zero is the beginning, valid while kept_from is 0. */

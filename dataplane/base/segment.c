@@ -7,8 +7,11 @@
 static void segment_give(struct segment_source *source, struct segment *segment)
 {
     struct segment_pool *pool = container_of(source, struct segment_pool, source);
+    struct segment_account *account = segment->account;
     sanitizer_poison(segment->data, segment->capacity);
     pool_give(&pool->segments, segment);
+    if (account != NULL && --account->used == 0 && account->emptied != NULL)
+        account->emptied(account);
 }
 
 bool segment_pool_init(struct segment_pool *pool, const char *name, uint32_t count,
@@ -39,5 +42,17 @@ struct segment *segment_take(struct segment_pool *pool)
         .source = &pool->source,
     };
     sanitizer_unpoison(segment->data, segment->capacity);
+    return segment;
+}
+
+struct segment *segment_take_for(struct segment_pool *pool, struct segment_account *account)
+{
+    if (account == NULL)
+        return segment_take(pool);
+    if (account->used >= (uint64_t)SEGMENT_SHARE * pool->segments.free_count)
+        return NULL;
+    struct segment *segment = segment_take(pool);
+    segment->account = account;
+    account->used++;
     return segment;
 }

@@ -5,6 +5,10 @@
  * count is not atomic; what another worker lends is represented here by a segment object of our own
  * whose `data` points into the lender's memory and whose source tells the lender when the last
  * reference has gone. One writer appends; readers look only at bytes that are already there.
+ *
+ * An account is whoever is answerable for segments. None has more than SEGMENT_SHARE times what is
+ * free: one alone leaves an eighth of the pool, two that are greedy a fifteenth, and there is
+ * always something left for those who come with little.
  */
 #pragma once
 
@@ -12,6 +16,14 @@
 #include "dataplane/base/pool.h"
 
 struct segment;
+
+#define SEGMENT_SHARE 7
+
+/* Owner: whoever is answerable; it outlives its segments. */
+struct segment_account {
+    uint32_t used; /* segments that were taken on it and are still referred to */
+    void (*emptied)(struct segment_account *account); /* `used` came back to 0; may be NULL */
+};
 
 /* Who gets a segment back when nobody refers to it any more. */
 struct segment_source {
@@ -25,6 +37,7 @@ struct segment {
     uint32_t references;
     struct segment *next; /* the following piece of the same body */
     struct segment_source *source;
+    struct segment_account *account; /* NULL: nobody is answerable */
 };
 
 /* Payload memory of one worker. Owner: the worker. */
@@ -41,6 +54,9 @@ bool segment_pool_init(struct segment_pool *pool, const char *name, uint32_t cou
 
 /* An empty segment with one reference, or NULL when payload memory is used up. O(1). */
 struct segment *segment_take(struct segment_pool *pool);
+
+/* The same on an account, which may be NULL. NULL also when the account has its share. O(1). */
+struct segment *segment_take_for(struct segment_pool *pool, struct segment_account *account);
 
 static inline struct segment *segment_hold(struct segment *segment)
 {

@@ -54,7 +54,7 @@ static void mark_progress(struct branch *branch)
 
 static bool post_refusal(struct coalesce *coalesce, struct refusal refusal)
 {
-    struct mail_relay mail = {.relay = refusal.relay};
+    struct mail_refused mail = {.relay = refusal.relay, .apart = refusal.apart};
     return coalesce_post(coalesce, refusal.to, MAIL_REFUSED, &mail, sizeof(mail));
 }
 
@@ -62,9 +62,10 @@ static bool post_refusal(struct coalesce *coalesce, struct refusal refusal)
  * The ring of refusals cannot overflow: each is the answer to a join, and every worker has at most
  * JOINS_PENDING_MAX unanswered.
  */
-static void refuse(struct coalesce *coalesce, uint16_t to, handle relay)
+static void refuse(struct coalesce *coalesce, uint16_t to, handle relay, enum apart apart)
 {
-    struct refusal refusal = {.relay = relay, .to = to};
+    struct refusal refusal = {.relay = relay, .to = to, .apart = (uint8_t)apart};
+    flight_count_refusal(coalesce, apart);
     COALESCE_COUNT(coalesce, joins_refused);
     if (coalesce->refusal_count == 0 && post_refusal(coalesce, refusal))
         return;
@@ -288,37 +289,35 @@ static struct branch *branch_open(struct flight *flight, uint16_t worker, handle
     return branch;
 }
 
-static enum admission admit(struct coalesce *coalesce, const struct mail *mail,
-                            const struct mail_join *join, uint64_t now)
+static enum apart admit(struct coalesce *coalesce, const struct mail *mail,
+                        const struct mail_join *join, uint64_t now)
 {
     struct flight *flight = pool_get(&coalesce->flights, join->flight);
     if (flight == NULL)
-        return ADMIT_ENDED;
+        return APART_ENDED;
     uint64_t deadline_ns = coalesce_own_ns(coalesce, join->deadline_ns);
-    enum admission admission = flight_admits(flight, deadline_ns, now);
-    if (admission != ADMIT_OK)
-        return admission;
+    enum apart apart = flight_admits(flight, deadline_ns, now);
+    if (apart != APART_NOT)
+        return apart;
     struct branch *branch = branch_open(flight, mail->from, join->relay, deadline_ns);
     if (branch == NULL)
-        return ADMIT_BOUND;
+        return APART_BOUND;
     flight_welcome(flight, deadline_ns);
     publish(branch);
     post_joined(branch);
     flight_grant(flight, now);
-    return ADMIT_OK;
+    return APART_NOT;
 }
 
 void branch_mail_join(struct coalesce *coalesce, const struct mail *mail, uint64_t now)
 {
     struct mail_join join;
     memcpy(&join, mail->body, sizeof(join));
-    enum admission admission = admit(coalesce, mail, &join, now);
-    if (admission == ADMIT_OK) {
+    enum apart apart = admit(coalesce, mail, &join, now);
+    if (apart == APART_NOT)
         COALESCE_COUNT(coalesce, joins_accepted);
-        return;
-    }
-    flight_count_refusal(coalesce, admission);
-    refuse(coalesce, mail->from, join.relay);
+    else
+        refuse(coalesce, mail->from, join.relay, apart);
 }
 
 /* --- what comes back --- */

@@ -125,7 +125,12 @@ struct mail_joined {
     struct branch *branch;
 };
 
-/* MAIL_REFUSED, MAIL_PROGRESS */
+struct mail_refused {
+    handle relay;
+    uint8_t apart; /* enum apart: why */
+};
+
+/* MAIL_PROGRESS */
 struct mail_relay {
     handle relay;
 };

@@ -67,6 +67,14 @@ static bool create_learned(struct coalesce *coalesce)
                      sizeof(struct pacer), config->socket_id);
 }
 
+/* C29: each request may be somebody else's, and flights go on without one. */
+static bool create_principals(struct coalesce *coalesce)
+{
+    const struct coalesce_config *config = &coalesce->config;
+    return principals_init(&coalesce->principals, config->requests_max + config->flights_max,
+                           table_secret(config->table), config->socket_id);
+}
+
 static bool create_relay_index(struct coalesce *coalesce)
 {
     const struct coalesce_config *config = &coalesce->config;
@@ -110,7 +118,7 @@ struct coalesce *coalesce_create(const struct coalesce_config *config)
     init_nowhere(&coalesce->nowhere);
     set_payload_marks(coalesce);
     if (!create_pools(coalesce) || !create_sections(coalesce) || !create_relay_index(coalesce) ||
-        !create_learned(coalesce) ||
+        !create_learned(coalesce) || !create_principals(coalesce) ||
         !entries_init(&coalesce->entries, config->table, config->self, config->workers,
                       config->quiescence, config->socket_id))
         return NULL;
@@ -204,60 +212,80 @@ static enum met meet(struct coalesce *coalesce, const struct key_entry *entry,
     }
     struct flight *flight = pool_get(&coalesce->flights, entry->flight);
     check(flight != NULL);
-    enum admission admission = flight_admits(flight, deadline_ns, now);
-    if (admission == ADMIT_OK) {
+    subscriber->apart = flight_admits(flight, deadline_ns, now);
+    if (subscriber->apart == APART_NOT) {
         flight_join(flight, subscriber, deadline_ns, now);
         return MET_JOINED;
     }
-    flight_count_refusal(coalesce, admission);
+    flight_count_refusal(coalesce, subscriber->apart);
     return flight->entry == NULL ? MET_NOBODY : MET_ALONE;
 }
 
-static void count_put(struct coalesce_counters *counters, enum table_put put)
+/* What came of putting a key into the table. */
+static enum apart note_put(struct coalesce_counters *counters, enum table_put put)
 {
     switch (put) {
     case TABLE_PUT_MET:
-        return;
+        return APART_NOT;
     case TABLE_PUT_DONE:
         counter_add(&counters->keys_published, 1);
-        return;
+        return APART_NOT;
     case TABLE_PUT_FULL:
         counter_add(&counters->table_full, 1);
-        return;
+        return APART_TABLE_FULL;
     case TABLE_PUT_CONTENDED:
         counter_add(&counters->table_contended, 1);
-        return;
+        return APART_CONTENDED;
     }
+    check(!"a table's answer");
+}
+
+/* C16, C29: whether the principal may lead one more flight that others may join. */
+static bool may_publish(const struct coalesce *coalesce, const struct principal *principal)
+{
+    uint32_t most = coalesce->snapshot->admission.flights_per_principal;
+    return principal->keys < (most > 0 ? most : PRINCIPAL_KEYS_MAX);
+}
+
+static enum apart publish(struct flight *flight, const struct asked *asked, struct key_entry *entry,
+                          struct key_entry **out_met)
+{
+    struct coalesce *coalesce = flight->coalesce;
+    enum table_put put = table_put(coalesce->config.table, entry, out_met);
+    enum apart apart = note_put(&coalesce->counters, put);
+    if (put != TABLE_PUT_DONE) {
+        entries_give(&coalesce->entries, entry);
+        return apart;
+    }
+    flight->entry = entry;
+    flight->principal->keys++;
+    flight->coalesced = true;
+    flight->in_shadow = asked->request->verdict == KEY_SHADOW;
+    return apart;
 }
 
 /*
  * Publish the key for this flight. Whoever finds it from now on joins by mail, which is read after
- * this call. *OUT_MET: another worker was faster.
+ * this call. *OUT_MET: another worker was faster. Returns why nobody will find it.
  */
-static void publish_key(struct flight *flight, const struct asked *asked,
-                        struct key_entry **out_met)
+static enum apart publish_key(struct flight *flight, const struct asked *asked,
+                              struct key_entry **out_met)
 {
     struct coalesce *coalesce = flight->coalesce;
-    *out_met = NULL;
+    if (!asked->alone && !may_publish(coalesce, flight->principal)) {
+        COALESCE_COUNT(coalesce, bypass_principal);
+        return APART_PRINCIPAL;
+    }
     struct key_entry *entry = entries_take(&coalesce->entries, asked->hash, asked->key,
                                            pool_handle(&coalesce->flights, flight));
     if (entry == NULL) {
         COALESCE_COUNT(coalesce, table_no_entry);
-        return;
+        return asked->alone ? APART_MARKED : APART_NO_ENTRY;
     }
-    if (asked->alone) {
-        flight->sample = entry; /* never published: it is there to see whether the mark may go */
-        return;
-    }
-    enum table_put put = table_put(coalesce->config.table, entry, out_met);
-    count_put(&coalesce->counters, put);
-    if (put != TABLE_PUT_DONE) {
-        entries_give(&coalesce->entries, entry);
-        return;
-    }
-    flight->entry = entry;
-    flight->coalesced = true;
-    flight->in_shadow = asked->request->verdict == KEY_SHADOW;
+    if (!asked->alone)
+        return publish(flight, asked, entry, out_met);
+    flight->sample = entry; /* never published: it is there to see whether the mark may go */
+    return APART_MARKED;
 }
 
 static enum met look_up(struct coalesce *coalesce, struct subscriber *subscriber,
@@ -271,13 +299,13 @@ static enum subscribe_result lead(struct coalesce *coalesce, struct subscriber *
                                   const struct asked *asked, uint64_t now)
 {
     struct key_entry *met = NULL;
-    struct flight *flight = flight_take(coalesce, asked->request, subscriber->held, now);
+    struct flight *flight = flight_take(coalesce, asked->request, subscriber, now);
     if (flight == NULL)
-        return SUBSCRIBE_NO_MEMORY;
+        return SUBSCRIBE_SHED;
     if (asked->key.length > 0) {
         flight->keyed = asked->request->verdict != KEY_SHADOW;
         flight->key_hash = asked->base_hash;
-        publish_key(flight, asked, &met);
+        subscriber->apart = publish_key(flight, asked, &met);
     }
     if (met != NULL && meet(coalesce, met, subscriber, asked, now) == MET_JOINED) {
         flight_discard(flight);
@@ -319,7 +347,6 @@ static enum subscribe_result lead_marked(struct coalesce *coalesce, struct subsc
     }
     if (marker->alone_until_ns > now) {
         COALESCE_COUNT(coalesce, bypass_marked);
-        subscriber->marked = true;
         asked->alone = true;
         asked->start_at_ns = 0;
         return lead(coalesce, subscriber, asked, now);
@@ -340,9 +367,9 @@ enum subscribe_result coalesce_subscribe(struct coalesce *coalesce, struct subsc
     check(subscriber->role == SUBSCRIBER_NONE && coalesce->snapshot != NULL);
     count_verdict(&coalesce->counters, request->verdict);
     struct asked asked = {.request = request, .key = request->key};
-    subscriber->marked = false;
     if (request->key.length == 0)
         return lead(coalesce, subscriber, &asked, now);
+    subscriber->apart = APART_NOT;
     asked.hash = asked.base_hash = table_hash(coalesce->config.table, request->key);
     enum met met = look_up(coalesce, subscriber, &asked, now);
     if (met == MET_JOINED)
@@ -388,11 +415,28 @@ bool coalesce_interim(const struct subscriber *subscriber, struct fields *into)
     return section_for(subscriber, &subscriber->feed->interim, into);
 }
 
-struct segment *coalesce_text(struct coalesce *coalesce, struct bytes text)
+uint64_t coalesce_address_name(const struct coalesce *coalesce, const struct ip_address *address)
 {
+    return principal_address_name(&coalesce->principals, address);
+}
+
+struct principal *coalesce_principal(struct coalesce *coalesce, const struct snapshot_route *route,
+                                     const struct fields *fields, uint64_t address_name)
+{
+    struct principals *principals = &coalesce->principals;
+    uint32_t most = coalesce->snapshot->admission.principals_per_address;
+    uint64_t credentials = principal_credentials_name(principals, &route->coalesce, fields);
+    return principals_take(principals, address_name, credentials,
+                           most > 0 ? most : PRINCIPAL_NAMES_MAX);
+}
+
+struct segment *coalesce_text(struct coalesce *coalesce, struct principal *principal,
+                              struct bytes text)
+{
+    struct segment_account *account = principal != NULL ? &principal->payload : NULL;
     if (text.length > coalesce->config.segment_bytes)
         return NULL;
-    struct segment *segment = segment_take(&coalesce->payload);
+    struct segment *segment = segment_take_for(&coalesce->payload, account);
     if (segment == NULL)
         return NULL;
     memcpy(segment->data, text.data, text.length);
@@ -497,12 +541,18 @@ void coalesce_mail(struct coalesce *coalesce, const struct mail *mail, uint64_t 
 /* Payload memory came back: windows that were kept shut for lack of it. */
 static void quench(struct coalesce *coalesce, uint64_t now)
 {
-    for (int i = 0; i < TICK_WORK_MAX && !list_is_empty(&coalesce->thirsty_flights); i++) {
+    struct list thirsty;
+    list_init(&thirsty);
+    list_append_all(&thirsty, &coalesce->thirsty_flights);
+    for (int i = 0; i < TICK_WORK_MAX && !list_is_empty(&thirsty); i++) {
         if (payload_free(coalesce) < coalesce->payload_low)
-            return;
-        struct list *link = list_pop_front(&coalesce->thirsty_flights);
-        flight_grant(list_entry(link, struct flight, thirsty_link), now);
+            break;
+        struct flight *flight = list_entry(thirsty.next, struct flight, thirsty_link);
+        list_remove(&flight->thirsty_link);
+        list_push_back(&coalesce->thirsty_flights, &flight->thirsty_link);
+        flight_grant(flight, now);
     }
+    list_append_all(&coalesce->thirsty_flights, &thirsty);
 }
 
 void coalesce_tick(struct coalesce *coalesce, uint64_t now)
@@ -511,6 +561,8 @@ void coalesce_tick(struct coalesce *coalesce, uint64_t now)
     relays_tick(coalesce, now);
     quench(coalesce, now);
     counter_add(&coalesce->counters.keys_reused, entries_tick(&coalesce->entries, TICK_WORK_MAX));
+    counter_set(&coalesce->counters.principals_folded, coalesce->principals.folded);
+    counter_set(&coalesce->counters.principals_crowded, coalesce->principals.crowded);
 }
 
 /* --- for operators --- */
@@ -576,5 +628,5 @@ uint32_t coalesce_objects_used(const struct coalesce *coalesce)
            pool_used(&coalesce->pacers) + section_pools_used(&coalesce->sections) +
            pool_used(&coalesce->payload.segments) + (entries->count - entries->free_count) +
            pool_used(&entries->small_keys) + pool_used(&entries->large_keys) +
-           coalesce->refusal_count;
+           principals_count(&coalesce->principals) + coalesce->refusal_count;
 }

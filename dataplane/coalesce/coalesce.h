@@ -27,6 +27,8 @@
 struct coalesce;
 struct coalesce_table;
 struct held_body;
+struct ip_address;
+struct principal;
 struct subscriber;
 struct rte_rcu_qsbr;
 
@@ -61,7 +63,8 @@ const char *flight_state_name(enum flight_state state);
 
 struct flight_failure_answer {
     uint16_t status;
-    const char *reason; /* short, in the answer's body and the access record */
+    const char *reason; /* short, in the answer's body */
+    const char *name;   /* one word, in cache-status and the access record */
 };
 
 const struct flight_failure_answer *flight_failure_answer(enum flight_failure failure);
@@ -127,6 +130,27 @@ struct subscriber_ops {
     struct subscriber_place (*lingers)(struct subscriber *subscriber);
 };
 
+/* Why a request has a flight for itself although its key may be shared (C24). */
+enum apart {
+#define APART(name, detail, help) APART_##name,
+#include "dataplane/coalesce/apart.def"
+#undef APART
+    APARTS
+};
+
+/* As it stands in cache-status and the access record; "" for APART_NOT. */
+const char *apart_name(enum apart apart);
+
+/* A limit of this worker, or a principal's part of it (C29), for which a request was refused. */
+enum coalesce_limit {
+    LIMIT_FLIGHTS,
+    LIMIT_HEADERS,
+    LIMIT_PAYLOAD,
+    LIMIT_PRINCIPAL_FLIGHTS,
+    LIMIT_PRINCIPAL_PAYLOAD,
+    COALESCE_LIMITS
+};
+
 enum subscriber_role {
     SUBSCRIBER_NONE, /* on no flight */
     SUBSCRIBER_LED,  /* it started the flight */
@@ -143,10 +167,12 @@ struct subscriber {
     enum subscriber_role role;
     uint64_t joined_at_bytes; /* body position of the flight when it joined */
     struct held_body *held;   /* its request's body, see coalesce_body_take(); NULL: none */
-    bool interim_due;         /* C21: feed->interim came while it was here; the exchange clears it */
-    bool paused;              /* coalesce_pause(); before it subscribes it may be set directly */
-    bool marked;              /* it is alone because of what was learned about its key (C8) */
-    uint64_t retry_after_ns;  /* SUBSCRIBE_SHUT: how long still */
+    bool interim_due; /* C21: feed->interim came while it was here; the exchange clears it */
+    bool paused;      /* coalesce_pause(); before it subscribes it may be set directly */
+    enum apart apart; /* kept when it subscribes again without a key */
+    enum coalesce_limit limit;   /* SUBSCRIBE_SHED: which */
+    uint64_t retry_after_ns;     /* SUBSCRIBE_SHUT: how long still */
+    struct principal *principal; /* who asks, the exchange's reference; NULL: nobody's own */
     /* Private to coalesce. */
     struct feed *home;      /* the feed in whose list it is, also while pending */
     uint64_t told_position; /* the cursor's, as the feed last heard */
@@ -183,9 +209,9 @@ struct flight_request {
 };
 
 enum subscribe_result {
-    SUBSCRIBE_OK,        /* role says how */
-    SUBSCRIBE_NO_MEMORY, /* shed: 503 */
-    SUBSCRIBE_SHUT,      /* C10: no new flight of the key for retry_after_ns: 503 */
+    SUBSCRIBE_OK,   /* role says how */
+    SUBSCRIBE_SHED, /* `limit` is reached: 503 */
+    SUBSCRIBE_SHUT, /* C10: no new flight of the key for retry_after_ns: 503 */
 };
 
 struct loop_clock;
@@ -202,6 +228,7 @@ struct coalesce_config {
     const struct loop_clock *clock;  /* the worker's; NULL in tests: it misses nothing */
     struct rte_rcu_qsbr *quiescence; /* NULL with one worker in tests: everything is quiescent */
     uint32_t flights_max;
+    uint32_t requests_max; /* whose principals are to be told apart (C29) */
     uint32_t header_bytes; /* largest header section kept */
     uint32_t segments;
     uint32_t segment_bytes;
@@ -247,12 +274,21 @@ enum key_verdict coalesce_key_of_body(const struct snapshot_route *route, uint16
                                       struct bytes *out_detail);
 
 /*
+ * C29. The name of a client's address, which stays the same; and who asks with this request: the
+ * credentials in FIELDS by the route's rules, or else the address. A reference, to be dropped;
+ * never NULL. O(bytes).
+ */
+uint64_t coalesce_address_name(const struct coalesce *coalesce, const struct ip_address *address);
+struct principal *coalesce_principal(struct coalesce *coalesce, const struct snapshot_route *route,
+                                     const struct fields *fields, uint64_t address_name);
+
+/*
  * Hold the body of a request whose verdict is KEY_HOLD_BODY: take, append, end. NULL and false: a
  * bound is reached, nothing was taken; a flight of its own then, which takes over what is held.
  * The subscriber's `held` is the caller's reference: set it before coalesce_subscribe(), drop it
  * when the answer's head was read, or the exchange ends. append costs SHA-256 of the bytes.
  */
-struct held_body *coalesce_body_take(struct coalesce *coalesce);
+struct held_body *coalesce_body_take(struct coalesce *coalesce, struct principal *principal);
 bool coalesce_body_append(struct held_body *held, struct bytes bytes);
 void coalesce_body_end(struct held_body *held);
 uint64_t coalesce_body_length(const struct held_body *held);
@@ -319,8 +355,9 @@ struct fact_flight {
  */
 bool coalesce_kill(struct coalesce *coalesce, handle flight, struct fact_flight *out, uint64_t now);
 
-/* A segment with a copy of TEXT for the caller, or NULL: too long, or no payload memory. */
-struct segment *coalesce_text(struct coalesce *coalesce, struct bytes text);
+/* A segment with a copy of TEXT for the caller, or NULL: too long, or no payload memory left. */
+struct segment *coalesce_text(struct coalesce *coalesce, struct principal *principal,
+                              struct bytes text);
 
 /* For flight.list: call SHOW for each flight led here, at most MAX. */
 void coalesce_list(struct coalesce *coalesce, uint32_t max, uint64_t now,

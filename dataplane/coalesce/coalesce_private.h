@@ -12,6 +12,7 @@
 #include "dataplane/coalesce/feed.h"
 #include "dataplane/coalesce/held_body.h"
 #include "dataplane/coalesce/markers.h"
+#include "dataplane/coalesce/principal.h"
 #include "dataplane/h2/section.h"
 
 /* Bounds and times that are not per route (docs/coalescing.md). */
@@ -22,9 +23,9 @@
 #define POST_JOIN_FOR_NS    (10 * CLOCK_S)   /* C17 */
 #define POST_JOIN_BYTES     (64 * 1024)      /* C17 */
 #define SUBSCRIBERS_MAX     65536            /* C16 */
+#define PRINCIPAL_KEYS_MAX  1024             /* C16: unless the snapshot says otherwise */
+#define PRINCIPAL_NAMES_MAX 1024             /* C29: likewise */
 #define REPLAY_BYTES        (256 * 1024)     /* request body kept for a second attempt, C14 */
-#define RETRIES_MIN         3                /* C14b */
-#define RETRIES_PER_FLIGHTS 5                /* C14b: 20 % */
 #define PICKS_MAX           3                /* C14a */
 #define JOINS_PENDING_MAX   512              /* joins asked of one worker and not answered yet */
 #define PACERS_MAX          256              /* keys whose askers are sent apart at a time */
@@ -34,6 +35,7 @@
 struct refusal {
     handle relay;
     uint16_t to;
+    uint8_t apart; /* enum apart: why */
 };
 
 struct coalesce {
@@ -49,7 +51,8 @@ struct coalesce {
     struct pool helds;  /* struct held_body */
     struct pool pacers; /* POOL_FIFO */
     struct markers markers;
-    uint8_t *key_room; /* a key with learned fields */
+    struct principals principals; /* C29 */
+    uint8_t *key_room;            /* a key with learned fields */
     struct section_pools sections;
     struct segment_pool payload;
     struct fields scratch;        /* a response head being stripped */
@@ -64,11 +67,10 @@ struct coalesce {
     uint32_t refusals_max;
     uint32_t refusal_head;
     uint32_t refusal_count;
-    uint32_t retries_budgeted; /* second attempts under way that count against the budget */
-    uint32_t held_segments;    /* of request bodies that are held */
+    uint32_t held_segments; /* of request bodies that are held */
     uint32_t held_segments_max;
-    uint32_t payload_low;      /* free segments below which windows stay shut */
-    uint32_t payload_shed;     /* free segments below which no flight is begun */
+    uint32_t payload_low;  /* free segments below which windows stay shut */
+    uint32_t payload_shed; /* free segments below which no flight is begun */
 };
 
 /* Times that another worker reads are of the process, see loop_clock.h. */
@@ -91,3 +93,12 @@ static inline uint32_t payload_free(const struct coalesce *coalesce)
 
 /* Count one of the coalesce counters. */
 #define COALESCE_COUNT(coalesce, name) counter_add(&(coalesce)->counters.name, 1)
+
+/* The same for tables of counters. */
+#define COUNTER_AT(name) offsetof(struct coalesce_counters, name)
+
+static inline void count_at(struct coalesce *coalesce, size_t counter)
+{
+    uint8_t *counters = (uint8_t *)&coalesce->counters;
+    counter_add((uint64_t *)(void *)(counters + counter), 1);
+}

@@ -148,6 +148,7 @@ static void cut(struct feed *feed, struct feed *nowhere, struct subscriber *subs
     subscriber->feed = nowhere;
     subscriber->home = nowhere;
     subscriber->role = SUBSCRIBER_JOINED;
+    subscriber->apart = APART_SLOW;
     subscriber->ops->news(subscriber, now);
 }
 

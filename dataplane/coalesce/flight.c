@@ -70,25 +70,59 @@ static void init_flight(struct flight *flight, struct coalesce *coalesce, uint64
     flight_timers_init(flight);
 }
 
-struct flight *flight_take(struct coalesce *coalesce, const struct flight_request *request,
-                           struct held_body *held, uint64_t now)
+static const size_t limit_counters[COALESCE_LIMITS] = {
+    [LIMIT_FLIGHTS] = COUNTER_AT(shed_flights),
+    [LIMIT_HEADERS] = COUNTER_AT(shed_sections),
+    [LIMIT_PAYLOAD] = COUNTER_AT(shed_payload),
+    [LIMIT_PRINCIPAL_FLIGHTS] = COUNTER_AT(shed_principal_flights),
+    [LIMIT_PRINCIPAL_PAYLOAD] = COUNTER_AT(shed_principal_payload),
+};
+
+static struct flight *shed(struct coalesce *coalesce, struct subscriber *subscriber,
+                           enum coalesce_limit limit)
 {
-    if (payload_free(coalesce) < coalesce->payload_shed) {
-        COALESCE_COUNT(coalesce, shed_payload);
-        return NULL;
-    }
+    subscriber->limit = limit;
+    count_at(coalesce, limit_counters[limit]);
+    return NULL;
+}
+
+/* What it takes from now on is on the principal's account. */
+static void charge(struct flight *flight, struct principal *principal)
+{
+    flight->principal = principal_hold(principal);
+    flight->feed.body.account = &principal->payload;
+    flight->request_body.account = &principal->payload;
+    principal_flight_begins(principal);
+}
+
+/* C29: those in the list of newcomers are nobody in particular. */
+static struct principal *principal_of(struct coalesce *coalesce,
+                                      const struct subscriber *subscriber)
+{
+    return subscriber->principal != NULL ? subscriber->principal : &coalesce->principals.newcomers;
+}
+
+struct flight *flight_take(struct coalesce *coalesce, const struct flight_request *request,
+                           struct subscriber *subscriber, uint64_t now)
+{
+    struct principal *principal = principal_of(coalesce, subscriber);
+    if (payload_free(coalesce) < coalesce->payload_shed)
+        return shed(coalesce, subscriber, LIMIT_PAYLOAD);
+    if (!principal_is_fair(principal->payload.used, payload_free(coalesce)))
+        return shed(coalesce, subscriber, LIMIT_PRINCIPAL_PAYLOAD);
+    if (coalesce->flights.free_count > 0 &&
+        !principal_is_fair(principal->flights, coalesce->flights.free_count))
+        return shed(coalesce, subscriber, LIMIT_PRINCIPAL_FLIGHTS);
     struct flight *flight = pool_take(&coalesce->flights);
-    if (flight == NULL) {
-        COALESCE_COUNT(coalesce, shed_flights);
-        return NULL;
-    }
+    if (flight == NULL)
+        return shed(coalesce, subscriber, LIMIT_FLIGHTS);
     init_flight(flight, coalesce, now);
     if (!section_copy(&coalesce->sections, request->fields, &flight->request)) {
-        COALESCE_COUNT(coalesce, shed_sections);
         pool_give(&coalesce->flights, flight);
-        return NULL;
+        return shed(coalesce, subscriber, LIMIT_HEADERS);
     }
-    take_body(flight, held);
+    charge(flight, principal);
+    take_body(flight, subscriber->held);
     read_request(flight, request);
     read_route(flight, request);
     return flight;
@@ -147,6 +181,8 @@ static void dispose(struct flight *flight, uint64_t now)
     section_give(&coalesce->sections, &flight->feed.head);
     section_give(&coalesce->sections, &flight->feed.trailers);
     flight_become(flight, FLIGHT_OVER, CAUSE_DESERTED);
+    principal_flight_ends(flight->principal);
+    principal_drop(flight->principal);
     pool_give(&coalesce->flights, flight);
 }
 
@@ -224,6 +260,7 @@ void flight_leave_table(struct flight *flight, uint64_t *counter, uint64_t now)
     table_remove(coalesce->config.table, flight->entry);
     entries_retire(&coalesce->entries, flight->entry);
     flight->entry = NULL;
+    flight->principal->keys--;
     flight->feed.keeps_prefix = false;
     counter_add(counter, 1);
     COALESCE_COUNT(coalesce, keys_removed);
@@ -244,46 +281,32 @@ static bool is_late(const struct flight *flight, uint64_t now)
            flight->feed.body.written_bytes > POST_JOIN_BYTES;
 }
 
-enum admission flight_admits(struct flight *flight, uint64_t deadline_ns, uint64_t now)
+enum apart flight_admits(struct flight *flight, uint64_t deadline_ns, uint64_t now)
 {
     struct coalesce_counters *counters = &flight->coalesce->counters;
     if (flight->entry == NULL || flight->in_shadow)
-        return ADMIT_ENDED;
+        return APART_ENDED;
     if (is_stalled(flight, now)) {
         flight_leave_table(flight, &counters->removed_stalled, now);
-        return ADMIT_STALLED;
+        return APART_STALLED;
     }
     if (is_late(flight, now)) {
         flight_leave_table(flight, &counters->removed_late, now);
-        return ADMIT_LATE;
+        return APART_LATE;
     }
     if (deadline_ns > flight->started_at_ns + FLIGHT_TIME_MAX_NS)
-        return ADMIT_CAP;
-    return flight_interest(flight) < SUBSCRIBERS_MAX ? ADMIT_OK : ADMIT_BOUND;
+        return APART_CAP;
+    return flight_interest(flight) < SUBSCRIBERS_MAX ? APART_NOT : APART_BOUND;
 }
 
-void flight_count_refusal(struct coalesce *coalesce, enum admission admission)
+void flight_count_refusal(struct coalesce *coalesce, enum apart apart)
 {
-    struct coalesce_counters *counters = &coalesce->counters;
-    switch (admission) {
-    case ADMIT_OK:
-        return;
-    case ADMIT_ENDED:
-        counter_add(&counters->refused_ended, 1);
-        return;
-    case ADMIT_STALLED:
-        counter_add(&counters->refused_stalled, 1);
-        return;
-    case ADMIT_LATE:
-        counter_add(&counters->refused_late, 1);
-        return;
-    case ADMIT_CAP:
-        counter_add(&counters->refused_cap, 1);
-        return;
-    case ADMIT_BOUND:
-        counter_add(&counters->refused_bound, 1);
-        return;
-    }
+    static const size_t counters[APARTS] = {
+        [APART_ENDED] = COUNTER_AT(refused_ended), [APART_STALLED] = COUNTER_AT(refused_stalled),
+        [APART_LATE] = COUNTER_AT(refused_late),   [APART_CAP] = COUNTER_AT(refused_cap),
+        [APART_BOUND] = COUNTER_AT(refused_bound), [APART_MAIL] = COUNTER_AT(refused_mail),
+    };
+    count_at(coalesce, counters[apart]);
 }
 
 static void extend(struct flight *flight, uint64_t deadline_ns)

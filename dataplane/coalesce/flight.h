@@ -60,6 +60,7 @@ enum flight_tunnel {
 struct flight {
     struct feed feed;
     struct coalesce *coalesce;
+    struct principal *principal; /* who led it: its memory and attempts are on that account (C29) */
     enum flight_state state;
     enum flight_cause cause;
     uint32_t guards;          /* entries that have not settled */
@@ -139,17 +140,6 @@ struct flight {
     struct timer start;
 };
 
-/* Whether a request may join now. Anything but ADMIT_OK is counted and means: a flight of its own.
- */
-enum admission {
-    ADMIT_OK,
-    ADMIT_ENDED,   /* it has ended, or left the table */
-    ADMIT_STALLED, /* C18 */
-    ADMIT_LATE,    /* C17 */
-    ADMIT_CAP,     /* C13 */
-    ADMIT_BOUND,   /* C16 */
-};
-
 /* What is sent to the backend: the held body, or what the leader pushes. */
 static inline const struct body *flight_request_source(const struct flight *flight)
 {
@@ -163,17 +153,18 @@ static inline struct flight *flight_of_feed(struct feed *feed)
 
 /* flight.c */
 
-/* A new flight for the request and its held body (may be NULL). NULL: no memory, counted. */
+/* A new flight for the subscriber's request. NULL: subscriber->limit is reached, counted. */
 struct flight *flight_take(struct coalesce *coalesce, const struct flight_request *request,
-                           struct held_body *held, uint64_t now);
+                           struct subscriber *subscriber, uint64_t now);
 void flight_lead(struct flight *flight, struct subscriber *subscriber, uint64_t deadline_ns,
                  uint64_t now);
 
 /* Give back a flight that nobody was put on. */
 void flight_discard(struct flight *flight);
 
-enum admission flight_admits(struct flight *flight, uint64_t deadline_ns, uint64_t now);
-void flight_count_refusal(struct coalesce *coalesce, enum admission admission);
+/* Whether a request may join now. Anything but APART_NOT means: a flight of its own. */
+enum apart flight_admits(struct flight *flight, uint64_t deadline_ns, uint64_t now);
+void flight_count_refusal(struct coalesce *coalesce, enum apart apart);
 void flight_join(struct flight *flight, struct subscriber *subscriber, uint64_t deadline_ns,
                  uint64_t now);
 void flight_left(struct flight *flight, struct subscriber *subscriber, uint64_t now);

@@ -14,8 +14,6 @@ enum loss {
     LOSSES
 };
 
-#define COUNTER_AT(name) offsetof(struct coalesce_counters, name)
-
 struct loss_rule {
     bool any_method;    /* safe to repeat whatever the method is */
     bool budgeted;      /* C14b */
@@ -148,27 +146,21 @@ static int16_t region_of(const struct flight *flight)
     return -1;
 }
 
-/* C14b, of this worker's flights. */
-static bool budget_allows(const struct coalesce *coalesce)
+/* C14b, C29. False: there is nothing left of the budget. */
+static bool budget_take(struct flight *flight)
 {
-    uint32_t share = pool_used(&coalesce->flights) / RETRIES_PER_FLIGHTS;
-    return coalesce->retries_budgeted < (share > RETRIES_MIN ? share : RETRIES_MIN);
-}
-
-static void budget_take(struct flight *flight)
-{
-    flight->budgeted = true;
-    flight->coalesce->retries_budgeted++;
+    flight->budgeted = principal_retry_begins(flight->principal);
+    return flight->budgeted;
 }
 
 void flight_budget_release(struct flight *flight)
 {
     if (flight->budgeted)
-        flight->coalesce->retries_budgeted--;
+        principal_retry_ends(flight->principal);
     flight->budgeted = false;
 }
 
-/* C14: whether a second attempt may be made. What forbids it is counted. */
+/* C14: whether a second attempt may be made; it has its budget then. What forbids it is counted. */
 static bool may_retry(struct flight *flight, const struct loss_rule *rule)
 {
     struct coalesce *coalesce = flight->coalesce;
@@ -188,7 +180,7 @@ static bool may_retry(struct flight *flight, const struct loss_rule *rule)
         COALESCE_COUNT(coalesce, retries_denied_body);
         return false;
     }
-    if (rule->budgeted && !budget_allows(coalesce)) {
+    if (rule->budgeted && !budget_take(flight)) {
         COALESCE_COUNT(coalesce, retries_denied_budget);
         return false;
     }
@@ -198,10 +190,7 @@ static bool may_retry(struct flight *flight, const struct loss_rule *rule)
 /* The first attempt is over: the second one. */
 static void retry(struct flight *flight, const struct loss_rule *rule, uint64_t now)
 {
-    uint8_t *counters = (uint8_t *)&flight->coalesce->counters;
-    counter_add((uint64_t *)(void *)(counters + rule->counter), 1);
-    if (rule->budgeted)
-        budget_take(flight);
+    count_at(flight->coalesce, rule->counter);
     flight->picks = 0;
     flight->may_return = rule->may_return;
     flight->pick.avoid_region = rule->leaves_region ? region_of(flight) : -1;
@@ -279,7 +268,6 @@ static void attempt_suspected(struct attempt *attempt, uint64_t now)
         return;
     flight_hold(flight);
     attempt_cancel(attempt, now);
-    flight_budget_release(flight);
     flight->last_failure = FLIGHT_CONNECTION_LOST;
     retry(flight, rule, now);
     flight_settle(flight, now);

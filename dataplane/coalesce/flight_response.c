@@ -102,7 +102,8 @@ static void detach_others(struct flight *flight, uint64_t now)
     bool led = !list_is_empty(subscribers) && first->role == SUBSCRIBER_LED;
     flight_leave_table(flight, &coalesce->counters.removed_unshareable, now);
     branches_refuse(flight);
-    uint32_t count = pacer_refuse(coalesce, &flight->feed, led ? first : NULL, now);
+    uint32_t count =
+        pacer_refuse(coalesce, &flight->feed, led ? first : NULL, APART_UNSHAREABLE, now);
     counter_add(&coalesce->counters.detached_unshareable, count);
 }
 
@@ -323,13 +324,25 @@ void flight_response_data(struct attempt *attempt, struct bytes bytes, bool end,
 
 /* --- windows --- */
 
-/* Wait for payload memory. */
-static void be_thirsty(struct flight *flight)
+/* C29: below the bound of its principal's flights, which have windows open already. */
+#define WINDOW_SHARE 2
+
+static bool memory_is_low(const struct flight *flight)
 {
+    uint64_t left = payload_free(flight->coalesce);
+    return left < flight->coalesce->payload_low ||
+           flight->principal->payload.used >= WINDOW_SHARE * left;
+}
+
+/* Wait for payload memory. Nobody may join any more, so that what was read by all can go (C17). */
+static void be_thirsty(struct flight *flight, uint64_t now)
+{
+    struct coalesce_counters *counters = &flight->coalesce->counters;
     if (list_is_linked(&flight->thirsty_link))
         return;
     COALESCE_COUNT(flight->coalesce, windows_held_memory);
     list_push_back(&flight->coalesce->thirsty_flights, &flight->thirsty_link);
+    flight_leave_table(flight, &counters->removed_memory, now); /* which may open it at once */
 }
 
 /*
@@ -368,8 +381,8 @@ void flight_grant(struct flight *flight, uint64_t now)
     set_paused(flight, is_paused(flight));
     if (full || flight->paused)
         return;
-    if (payload_free(flight->coalesce) < flight->coalesce->payload_low) {
-        be_thirsty(flight);
+    if (memory_is_low(flight)) {
+        be_thirsty(flight, now);
         return;
     }
     list_remove(&flight->thirsty_link);

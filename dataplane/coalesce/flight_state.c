@@ -21,24 +21,26 @@ static const char *const state_names[FLIGHT_STATES] = {
     [FLIGHT_COMPLETE] = "complete", [FLIGHT_BROKEN] = "broken", [FLIGHT_OVER] = "over",
 };
 
-#define COUNTER_AT(name) offsetof(struct coalesce_counters, name)
-
 static const struct {
     struct flight_failure_answer answer;
     size_t counter;
 } failures[FLIGHT_FAILURES] = {
-    [FLIGHT_OK] = {{200, "ok"}, COUNTER_AT(completed)},
-    [FLIGHT_NO_BACKEND] = {{503, "no backend available"}, COUNTER_AT(failed_no_backend)},
-    [FLIGHT_CONNECT_FAILED] = {{502, "backend connect failed"}, COUNTER_AT(failed_connect)},
-    [FLIGHT_CONNECTION_LOST] = {{502, "backend connection lost"},
+    [FLIGHT_OK] = {{200, "ok", "ok"}, COUNTER_AT(completed)},
+    [FLIGHT_NO_BACKEND] = {{503, "no backend available", "no-backend"},
+                           COUNTER_AT(failed_no_backend)},
+    [FLIGHT_CONNECT_FAILED] = {{502, "backend connect failed", "connect"},
+                               COUNTER_AT(failed_connect)},
+    [FLIGHT_CONNECTION_LOST] = {{502, "backend connection lost", "connection-lost"},
                                 COUNTER_AT(failed_connection_lost)},
-    [FLIGHT_BACKEND_RESET] = {{502, "reset by backend"}, COUNTER_AT(failed_reset)},
-    [FLIGHT_BAD_RESPONSE] = {{502, "bad response from backend"}, COUNTER_AT(failed_bad_response)},
-    [FLIGHT_TIMEOUT] = {{504, "backend timeout"}, COUNTER_AT(failed_timeout)},
-    [FLIGHT_NO_MEMORY] = {{503, "overloaded"}, COUNTER_AT(failed_no_memory)},
-    [FLIGHT_TOO_SLOW] = {{503, "reader too slow"}, COUNTER_AT(failed_too_slow)},
-    [FLIGHT_NO_TUNNEL] = {{502, "backend takes no extended CONNECT"}, COUNTER_AT(failed_no_tunnel)},
-    [FLIGHT_CANCELLED] = {{503, "cancelled"}, COUNTER_AT(cancelled)},
+    [FLIGHT_BACKEND_RESET] = {{502, "reset by backend", "reset"}, COUNTER_AT(failed_reset)},
+    [FLIGHT_BAD_RESPONSE] = {{502, "bad response from backend", "bad-response"},
+                             COUNTER_AT(failed_bad_response)},
+    [FLIGHT_TIMEOUT] = {{504, "backend timeout", "timeout"}, COUNTER_AT(failed_timeout)},
+    [FLIGHT_NO_MEMORY] = {{503, "overloaded", "memory"}, COUNTER_AT(failed_no_memory)},
+    [FLIGHT_TOO_SLOW] = {{503, "reader too slow", "slow"}, COUNTER_AT(failed_too_slow)},
+    [FLIGHT_NO_TUNNEL] = {{502, "backend takes no extended CONNECT", "no-tunnel"},
+                          COUNTER_AT(failed_no_tunnel)},
+    [FLIGHT_CANCELLED] = {{503, "cancelled", "cancelled"}, COUNTER_AT(cancelled)},
 };
 
 const struct flight_failure_answer *flight_failure_answer(enum flight_failure failure)
@@ -65,19 +67,13 @@ bool flight_is_running(const struct flight *flight)
     return flight->state <= FLIGHT_ANSWERING;
 }
 
-static void count_failure(struct coalesce *coalesce, enum flight_failure failure)
-{
-    uint8_t *counters = (uint8_t *)&coalesce->counters;
-    counter_add((uint64_t *)(void *)(counters + failures[failure].counter), 1);
-}
-
 void flight_break(struct flight *flight, enum flight_failure failure, uint64_t now)
 {
     check(failure != FLIGHT_OK);
     struct feed *feed = &flight->feed;
     flight_hold(flight);
     flight_become(flight, FLIGHT_BROKEN, CAUSE_FAILURE);
-    count_failure(flight->coalesce, failure);
+    count_at(flight->coalesce, failures[failure].counter);
     attempt_cancel(&flight->attempt, now);
     flight_budget_release(flight);
     flight_timers_cancel(flight);

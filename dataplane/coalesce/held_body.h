@@ -4,7 +4,8 @@
  * Exchanges that join give up their own copy and refer to the flight's, which has the same digest
  * and length; so a body is held once a worker, however many ask, also when they are sent apart.
  *
- * Bounds: HELD_BODY_BYTES a body, all bodies of a worker together a tenth of its payload segments.
+ * Bounds: HELD_BODY_BYTES a body, all bodies of a worker together a tenth of its payload segments,
+ * of which no principal has more than its share (C29).
  */
 #pragma once
 
@@ -23,6 +24,7 @@ struct held_body {
     uint32_t references;
     uint32_t segments; /* that count against the bound */
     struct coalesce *coalesce;
+    struct principal *principal; /* on whose account it is (C29) */
 };
 
 static inline struct held_body *held_body_hold(struct held_body *held)

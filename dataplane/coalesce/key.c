@@ -183,6 +183,11 @@ static enum key_class class_of(const struct snapshot_coalesce *rules, const stru
     return CLASS_UNKEYED;
 }
 
+bool key_is_credential(const struct snapshot_coalesce *rules, const struct field *field)
+{
+    return class_of(rules, field) == CLASS_PRINCIPAL;
+}
+
 static void put_part(struct writer *key, struct bytes part)
 {
     writer_u32(key, (uint32_t)part.length);
@@ -387,8 +392,7 @@ enum key_verdict coalesce_key(const struct snapshot_route *route, uint16_t route
 
 enum key_verdict coalesce_key_of_body(const struct snapshot_route *route, uint16_t route_index,
                                       const struct fields *fields, const struct held_body *body,
-                                      uint8_t *out, struct bytes *out_key,
-                                      struct bytes *out_detail)
+                                      uint8_t *out, struct bytes *out_key, struct bytes *out_detail)
 {
     *out_key = BYTES_NONE;
     *out_detail = BYTES_NONE;

@@ -11,6 +11,11 @@
  */
 bool key_covers(struct bytes key, struct bytes name);
 
+/* Whether the header says who asks (rule C4). */
+struct field;
+struct snapshot_coalesce;
+bool key_is_credential(const struct snapshot_coalesce *rules, const struct field *field);
+
 /* Whether the key tells principals apart (rule C4). */
 bool key_has_principal(struct bytes key);
 

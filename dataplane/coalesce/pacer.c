@@ -66,9 +66,19 @@ static void move_all(struct feed *feed, struct pacer *pacer, const struct subscr
     }
 }
 
-uint32_t pacer_refuse(struct coalesce *coalesce, struct feed *feed, const struct subscriber *except,
-                      uint64_t now)
+static void tell_why(struct feed *feed, const struct subscriber *except, enum apart why)
 {
+    list_for_each (link, next, &feed->subscribers) {
+        struct subscriber *subscriber = list_entry(link, struct subscriber, link);
+        if (subscriber != except)
+            subscriber->apart = why;
+    }
+}
+
+uint32_t pacer_refuse(struct coalesce *coalesce, struct feed *feed, const struct subscriber *except,
+                      enum apart why, uint64_t now)
+{
+    tell_why(feed, except, why);
     bool stays = except != NULL && except->home == feed;
     uint32_t count = feed->subscriber_count - stays;
     struct pacer *pacer = count > starts_of(coalesce) ? open_pacer(coalesce, now) : NULL;

@@ -15,8 +15,8 @@ struct pacer {
     bool starting; /* inside its timer */
 };
 
-/* As feed_refuse(), at the pace. Returns how many were sent apart. */
+/* As feed_refuse(), at the pace; they hear WHY. Returns how many were sent apart. */
 uint32_t pacer_refuse(struct coalesce *coalesce, struct feed *feed, const struct subscriber *except,
-                      uint64_t now);
+                      enum apart why, uint64_t now);
 
 void pacer_left(struct pacer *pacer, struct subscriber *subscriber);

@@ -177,24 +177,23 @@ static struct relay *take(struct coalesce *coalesce, const struct relay_target *
     return relay;
 }
 
-/* A new relay whose owner has been asked, or NULL. */
+/* A new relay whose owner has been asked, or NULL and why. */
 static struct relay *ask(struct coalesce *coalesce, const struct relay_target *target,
-                         uint64_t deadline_ns, uint64_t now)
+                         uint64_t deadline_ns, uint64_t now, enum apart *out_apart)
 {
     uint16_t owner = target->owner;
     struct relay *relay =
         coalesce->joins_pending[owner] < JOINS_PENDING_MAX ? take(coalesce, target, now) : NULL;
-    if (relay == NULL) {
-        COALESCE_COUNT(coalesce, refused_bound);
+    *out_apart = relay != NULL ? APART_NOT : APART_BOUND;
+    if (relay == NULL)
         return NULL;
-    }
     struct mail_join mail = {
         .flight = target->flight,
         .relay = pool_handle(&coalesce->relays, relay),
         .deadline_ns = coalesce_shared_ns(coalesce, deadline_ns),
     };
     if (!coalesce_post(coalesce, owner, MAIL_JOIN, &mail, sizeof(mail))) {
-        COALESCE_COUNT(coalesce, refused_mail);
+        *out_apart = APART_MAIL;
         give(relay);
         return NULL;
     }
@@ -211,18 +210,18 @@ static bool has_time(const struct relay *relay, uint64_t deadline_ns)
 }
 
 /* As flight_admits(), as far as it can be known here. */
-static enum admission admits(const struct relay *relay, uint64_t deadline_ns, uint64_t now)
+static enum apart admits(const struct relay *relay, uint64_t deadline_ns, uint64_t now)
 {
     if (relay->feed.subscriber_count >= SUBSCRIBERS_MAX)
-        return ADMIT_BOUND;
+        return APART_BOUND;
     if (relay->state == RELAY_ASKING)
-        return ADMIT_OK;
+        return APART_NOT;
     if (!atomic_load_explicit(&relay->branch->joinable, memory_order_acquire) ||
         !relay->feed.keeps_prefix || relay->feed.state > FEED_HEAD)
-        return ADMIT_ENDED;
+        return APART_ENDED;
     if (relay->feed.state == FEED_HEAD && now - relay->progress_at_ns > STALLED_AFTER_NS)
-        return ADMIT_STALLED;
-    return has_time(relay, deadline_ns) ? ADMIT_OK : ADMIT_CAP;
+        return APART_STALLED;
+    return has_time(relay, deadline_ns) ? APART_NOT : APART_CAP;
 }
 
 /* One copy of the request's body for all who ask here, while they may be sent elsewhere. */
@@ -247,12 +246,11 @@ bool relay_join(struct coalesce *coalesce, const struct relay_target *target,
 {
     struct relay *relay = find(coalesce, target->owner, target->flight);
     if (relay == NULL)
-        relay = ask(coalesce, target, deadline_ns, now);
-    if (relay == NULL)
-        return false;
-    enum admission admission = admits(relay, deadline_ns, now);
-    if (admission != ADMIT_OK) {
-        flight_count_refusal(coalesce, admission);
+        relay = ask(coalesce, target, deadline_ns, now, &subscriber->apart);
+    if (relay != NULL)
+        subscriber->apart = admits(relay, deadline_ns, now);
+    if (subscriber->apart != APART_NOT) {
+        flight_count_refusal(coalesce, subscriber->apart);
         return false;
     }
     share_body(relay, subscriber);
@@ -407,9 +405,9 @@ static void obey_cut(struct relay *relay, uint64_t now)
     relay_trim(relay);
 }
 
-static void refuse_all(struct relay *relay, uint64_t now)
+static void refuse_all(struct relay *relay, enum apart why, uint64_t now)
 {
-    uint32_t count = pacer_refuse(relay->coalesce, &relay->feed, NULL, now);
+    uint32_t count = pacer_refuse(relay->coalesce, &relay->feed, NULL, why, now);
     counter_add(&relay->coalesce->counters.refused_by_owner, count);
 }
 
@@ -436,7 +434,7 @@ static void look(struct relay *relay, uint64_t now)
     enum branch_state state = atomic_load_explicit(&branch->state, memory_order_acquire);
     uint64_t lent_bytes = atomic_load_explicit(&branch->lent_bytes, memory_order_acquire);
     if (state == BRANCH_UNSHAREABLE) {
-        refuse_all(relay, now);
+        refuse_all(relay, APART_UNSHAREABLE, now);
     } else {
         bool news = adopt(relay, lent_bytes);
         news |= show_state(relay, state, now);
@@ -469,7 +467,8 @@ static void admit_pending(struct relay *relay, uint64_t now)
         struct subscriber *subscriber = list_entry(link, struct subscriber, link);
         if (!has_time(relay, subscriber->deadline_ns)) {
             feed_remove(feed, subscriber);
-            COALESCE_COUNT(relay->coalesce, refused_cap);
+            subscriber->apart = APART_CAP;
+            flight_count_refusal(relay->coalesce, subscriber->apart);
             subscriber->ops->refused(subscriber, now);
             continue;
         }
@@ -499,13 +498,13 @@ void relay_mail_joined(struct coalesce *coalesce, const struct mail *mail, uint6
 
 void relay_mail_refused(struct coalesce *coalesce, const struct mail *mail, uint64_t now)
 {
-    struct mail_relay refused;
+    struct mail_refused refused;
     memcpy(&refused, mail->body, sizeof(refused));
     struct relay *relay = pool_get(&coalesce->relays, refused.relay);
     check(relay != NULL && relay->state == RELAY_ASKING && relay->owner == mail->from);
     coalesce->joins_pending[relay->owner]--;
     list_remove(&relay->bucket_link);
-    refuse_all(relay, now);
+    refuse_all(relay, (enum apart)refused.apart, now);
     give(relay);
 }
 

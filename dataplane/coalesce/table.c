@@ -64,6 +64,11 @@ uint64_t table_hash(const struct coalesce_table *table, struct bytes key)
     return siphash(&table->secret, key);
 }
 
+struct siphash_key table_secret(const struct coalesce_table *table)
+{
+    return table->secret;
+}
+
 static _Atomic uint64_t *bucket_of(const struct coalesce_table *table, uint64_t hash)
 {
     return &table->buckets[hash & table->bucket_mask];

@@ -33,6 +33,7 @@
 
 #include "dataplane/base/bytes.h"
 #include "dataplane/base/handle.h"
+#include "dataplane/base/siphash.h"
 
 struct coalesce_table;
 
@@ -60,6 +61,9 @@ struct key_entry *table_entry(const struct coalesce_table *table, uint32_t index
 
 /* The keyed hash of a key (rule C3). */
 uint64_t table_hash(const struct coalesce_table *table, struct bytes key);
+
+/* The secret of all workers' hashes: random per start (C3). */
+struct siphash_key table_secret(const struct coalesce_table *table);
 
 /* The entry that serves the key, or NULL. Valid until the worker's next quiescent state. O(key). */
 struct key_entry *table_find(const struct coalesce_table *table, uint64_t hash, struct bytes key);

@@ -129,11 +129,20 @@ struct snapshot_cookies {
     uint64_t clock_ahead_ns;       /* the wall clock's time less that of the workers' clock */
 };
 
+/* Bounds of a worker and of one principal on it (C16, C29); 0: as request/admission.h says. */
+struct snapshot_admission {
+    uint32_t requests;               /* in progress */
+    uint32_t requests_per_principal; /* in progress */
+    uint32_t flights_per_principal;  /* that others may join */
+    uint32_t principals_per_address; /* told apart by credentials */
+};
+
 struct snapshot {
     uint64_t generation; /* 1, 2, 3 ... */
     bool draining;       /* no new connections, GOAWAY on the existing ones */
     struct bytes node;   /* this node's name */
     struct snapshot_cookies cookies;
+    struct snapshot_admission admission;
     const struct deny_table *denied; /* sources that get nothing; NULL: none */
     const struct snapshot_listener *listeners;
     uint32_t listener_count;

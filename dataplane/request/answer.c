@@ -23,42 +23,10 @@ static void count_status(struct request_engine *engine, uint8_t hundreds)
         counter_add(classes[hundreds - 1], 1);
 }
 
-/* RFC 9211: how this answer came about (rule C24). */
-static const char *cache_status(const struct exchange *exchange)
+static void add_cache_status(const struct exchange *exchange, struct fields *head)
 {
-    if (exchange->local != LOCAL_NONE)
-        return "weir; fwd=bypass; detail=local";
-    if (exchange->subscriber.role == SUBSCRIBER_JOINED)
-        return "weir; fwd=miss; collapsed";
-    if (exchange->subscriber.marked)
-        return "weir; fwd=bypass; detail=marked";
-    switch (exchange->verdict) {
-    case KEY_OK:
-        return "weir; fwd=miss";
-    case KEY_ROUTE_OFF:
-    case KEY_SHADOW:
-        return "weir; fwd=bypass; detail=route-off";
-    case KEY_METHOD:
-        return "weir; fwd=bypass; detail=method";
-    case KEY_BODY_BOUND:
-        return "weir; fwd=bypass; detail=body-bound";
-    case KEY_PREDICATE:
-        return "weir; fwd=bypass; detail=when-json";
-    case KEY_HAS_BODY:
-        return "weir; fwd=bypass; detail=body";
-    case KEY_EXPECT_OR_UPGRADE:
-        return "weir; fwd=bypass; detail=expect";
-    case KEY_CLIENT_OPTED_OUT:
-        return "weir; fwd=bypass; detail=client";
-    case KEY_UNKEYED_HEADER:
-        return "weir; fwd=bypass; detail=unkeyed-header";
-    case KEY_TOO_LONG:
-        return "weir; fwd=bypass; detail=key-length";
-    case KEY_HOLD_BODY:
-    case KEY_VERDICTS:
-        break;
-    }
-    return "weir; fwd=bypass";
+    uint8_t room[CACHE_STATUS_BYTES];
+    fields_add_token(head, FIELD_CACHE_STATUS, cache_status(exchange, room));
 }
 
 /* C11: a client of gRPC reads it as UNAVAILABLE. Nothing of the flight is needed any more. */
@@ -83,8 +51,8 @@ static bool take_last_words(struct exchange *exchange, uint32_t max)
     if (route == NULL || route->event_stream_error.length == 0 ||
         route->event_stream_error.length > max)
         return false;
-    exchange->last_words =
-        coalesce_text(exchange->engine->config.coalesce, route->event_stream_error);
+    exchange->last_words = coalesce_text(exchange->engine->config.coalesce,
+                                         exchange->subscriber.principal, route->event_stream_error);
     return exchange->last_words != NULL;
 }
 
@@ -127,7 +95,7 @@ static struct h2_supply local_head(struct exchange *exchange)
     fields_init(head, head->data, head->capacity);
     fields_add_token(head, FIELD_STATUS, bytes_of(digits, sizeof(digits)));
     fields_add_token(head, FIELD_CONTENT_TYPE, bytes_text("text/plain"));
-    fields_add_token(head, FIELD_CACHE_STATUS, bytes_text(cache_status(exchange)));
+    add_cache_status(exchange, head);
     if (exchange->local == LOCAL_OPTIONS) /* RFC 9110 9.3.7 */
         fields_add_token(head, FIELD_ALLOW,
                          bytes_text("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
@@ -165,7 +133,7 @@ static struct h2_supply feed_head(struct exchange *exchange, const struct feed *
     struct bytes status = BYTES_NONE;
     fields_init(head, head->data, head->capacity);
     coalesce_head(&exchange->subscriber, head);
-    fields_add_token(head, FIELD_CACHE_STATUS, bytes_text(cache_status(exchange)));
+    add_cache_status(exchange, head);
     if (!h2_peer_takes(h2_stream_conn(exchange->stream), head)) {
         exchange_answer_locally(exchange, LOCAL_RESPONSE_SIZE, now);
         return local_supply(exchange, max);

@@ -6,6 +6,7 @@
 #include "dataplane/base/check.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/base/counter.h"
+#include "dataplane/coalesce/principal.h"
 
 static struct exchange *exchange_of(struct subscriber *subscriber)
 {
@@ -60,8 +61,8 @@ void exchange_subscribe(struct exchange *exchange, const struct snapshot_route *
     switch (coalesce_subscribe(engine->config.coalesce, &exchange->subscriber, &request, now)) {
     case SUBSCRIBE_OK:
         return;
-    case SUBSCRIBE_NO_MEMORY:
-        exchange_answer_locally(exchange, LOCAL_NO_MEMORY, now);
+    case SUBSCRIBE_SHED:
+        exchange_answer_locally(exchange, LOCAL_LIMIT + exchange->subscriber.limit, now);
         return;
     case SUBSCRIBE_SHUT:
         exchange_answer_locally(exchange, LOCAL_SHUT, now);
@@ -212,6 +213,38 @@ static struct exchange *take(struct client *client, struct h2_stream *stream, bo
     return exchange;
 }
 
+/* C29: who asks, and whether there is room for one more of its requests. */
+static enum local_answer admit(struct exchange *exchange, const struct client *client,
+                               const struct snapshot_route *route, const struct fields *fields)
+{
+    struct request_engine *engine = exchange->engine;
+    struct principal *principal =
+        coalesce_principal(engine->config.coalesce, route, fields, client->address_name);
+    exchange->subscriber.principal = principal;
+    switch (admission_ask(&engine->admission, principal, ADMISSION_NORMAL)) {
+    case ADMISSION_OK:
+        exchange->admitted = true;
+        return LOCAL_NONE;
+    case ADMISSION_FULL:
+        return LOCAL_REQUESTS;
+    case ADMISSION_PRINCIPAL:
+        return LOCAL_PRINCIPAL_REQUESTS;
+    }
+    check(!"a verdict of admission");
+}
+
+/* Its principal has one request less. */
+static void dismiss(struct exchange *exchange)
+{
+    struct principal *principal = exchange->subscriber.principal;
+    if (exchange->admitted)
+        admission_end(&exchange->engine->admission, principal);
+    if (exchange->refused)
+        admission_refusal_ends(&exchange->engine->admission);
+    if (principal != NULL)
+        principal_drop(principal);
+}
+
 /* Route, key, keep what is forwarded, subscribe. Anything but LOCAL_NONE is the answer. */
 static enum local_answer forward(struct exchange *exchange, const struct client *client,
                                  const struct fields *fields, uint64_t now)
@@ -221,6 +254,8 @@ static enum local_answer forward(struct exchange *exchange, const struct client 
     const struct snapshot_route *route = NULL;
     fields_init(scratch, scratch->data, scratch->capacity);
     enum local_answer refusal = request_rules(engine->snapshot, fields, scratch, &route);
+    if (refusal == LOCAL_NONE)
+        refusal = admit(exchange, client, route, scratch);
     if (refusal != LOCAL_NONE)
         return refusal;
     struct bytes method = BYTES_NONE;
@@ -250,6 +285,22 @@ static enum local_answer forward(struct exchange *exchange, const struct client 
     return LOCAL_NONE;
 }
 
+/* By an answer that says why, as long as there is room for those. */
+static void refuse(struct exchange *exchange, enum local_answer why, uint64_t now)
+{
+    struct request_engine *engine = exchange->engine;
+    struct h2_stream *stream = exchange->stream;
+    if (!exchange->admitted)
+        exchange->refused = admission_refusal_begins(&engine->admission);
+    if (exchange->admitted || exchange->refused) {
+        exchange_answer_locally(exchange, why, now);
+        return;
+    }
+    counter_add(&engine->counters.refusals_reset, 1);
+    exchange_end(exchange, now);
+    h2_stream_reset(stream, H2_REFUSED_STREAM);
+}
+
 void exchange_begin(struct client *client, struct h2_stream *stream, const struct fields *fields,
                     bool end, uint64_t now)
 {
@@ -263,7 +314,7 @@ void exchange_begin(struct client *client, struct h2_stream *stream, const struc
     exchange->is_head = bytes_equal_text(method, "HEAD");
     enum local_answer refusal = forward(exchange, client, fields, now);
     if (refusal != LOCAL_NONE)
-        exchange_answer_locally(exchange, refusal, now);
+        refuse(exchange, refusal, now);
     else if (exchange->local == LOCAL_NONE)
         h2_stream_ready(stream);
 }
@@ -298,5 +349,6 @@ void exchange_end(struct exchange *exchange, uint64_t now)
         segment_drop(exchange->last_words);
     timer_cancel(engine->config.wheel, &exchange->deadline);
     section_give(&engine->sections, &exchange->forwarded);
+    dismiss(exchange);
     pool_give(&engine->exchanges, exchange);
 }

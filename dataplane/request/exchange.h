@@ -10,6 +10,7 @@
 
 #include "dataplane/h2/section.h"
 #include "dataplane/request/account.h"
+#include "dataplane/request/admission.h"
 #include "dataplane/request/cut.h"
 #include "dataplane/request/keepalive.h"
 #include "dataplane/request/request.h"
@@ -23,6 +24,7 @@ struct client {
     struct request_engine *engine;
     struct h2_conn *conn;
     struct account account; /* of what is held for it */
+    uint64_t address_name; /* as principals know it (C29) */
     uint8_t address_length;
     char address[CLIENT_ADDRESS_TEXT]; /* for x-forwarded-for */
 };
@@ -36,6 +38,10 @@ enum local_answer {
     LOCAL_OPTIONS, /* max-forwards: 0: it was meant for us */
     LOCAL_HEADER_SIZE,
     LOCAL_NO_MEMORY,
+    LOCAL_REQUESTS,           /* admission: the worker's limit */
+    LOCAL_PRINCIPAL_REQUESTS, /* admission: the principal's */
+    LOCAL_LIMIT,              /* of coalesce, in this order: enum coalesce_limit */
+    LOCAL_LIMIT_LAST = LOCAL_LIMIT + COALESCE_LIMITS - 1,
     LOCAL_TIMEOUT,
     LOCAL_BODY_TIMEOUT,
     LOCAL_RESPONSE_SIZE,
@@ -59,6 +65,8 @@ struct exchange {
     bool asks_tunnel;           /* extended CONNECT */
     bool tunnel;                /* it was answered with 2xx (RFC 8441) */
     uint64_t tunnel_idle_ns;    /* a tunnel ends when nothing passed either way for so long */
+    bool admitted;              /* it counts, see admission.h ... */
+    bool refused;               /* ... or its refusal does */
     struct cut cut;             /* where its answer may be cut honestly (C11) */
     struct keepalive keepalive; /* comments in an event stream */
     struct segment *last_words; /* given, and then a reset; NULL: none */
@@ -83,8 +91,9 @@ struct request_engine {
     struct request_config config;
     struct request_counters counters;
     const struct snapshot *snapshot; /* of this step */
-    struct pool clients;             /* POOL_LIFO */
-    struct pool exchanges;           /* POOL_FIFO: timers and flights name them */
+    struct admission admission;
+    struct pool clients;   /* POOL_LIFO */
+    struct pool exchanges; /* POOL_FIFO: timers and flights name them */
     struct section_pools sections;
     struct list client_list;
     struct list leaving_list;
@@ -137,8 +146,14 @@ void exchange_answer_locally(struct exchange *exchange, enum local_answer local,
 bool local_answers_init(struct request_engine *engine, int socket_id);
 uint16_t local_answer_status(const struct exchange *exchange);
 struct chunk local_answer_text(const struct exchange *exchange);
+const char *local_answer_name(enum local_answer local); /* one word */
 bool local_answer_retry_after(const struct exchange *exchange);
 void local_answer_count(struct exchange *exchange);
+
+/* cache_status.c: the field's value, in ROOM; and why an exchange shares nothing, "" if it may. */
+#define CACHE_STATUS_BYTES 64
+struct bytes cache_status(const struct exchange *exchange, uint8_t room[CACHE_STATUS_BYTES]);
+const char *exchange_alone_name(const struct exchange *exchange);
 
 /* route.c: the route of a request, or NULL. Pure. O(routes). */
 const struct snapshot_route *route_match(const struct snapshot *snapshot, struct bytes authority,

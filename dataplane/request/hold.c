@@ -73,7 +73,8 @@ static void held_enough(struct timer *timer, void *context, uint64_t now)
 bool exchange_hold(struct exchange *exchange, uint64_t now)
 {
     struct request_engine *engine = exchange->engine;
-    exchange->subscriber.held = coalesce_body_take(engine->config.coalesce);
+    exchange->subscriber.held =
+        coalesce_body_take(engine->config.coalesce, exchange->subscriber.principal);
     exchange->holding = exchange->subscriber.held != NULL;
     if (!exchange->holding) {
         exchange->verdict = KEY_BODY_BOUND;

@@ -17,26 +17,49 @@
 struct local_answer_rule {
     uint16_t status;
     const char *reason;
-    size_t counter; /* offset in struct request_counters */
+    const char *name; /* one word, in cache-status and the access record */
+    size_t counter;   /* offset in struct request_counters */
 };
 
 #define COUNTER_AT(name) offsetof(struct request_counters, name)
 
+#define LIMIT_AT(limit) [LOCAL_LIMIT + LIMIT_##limit]
+
 static const struct local_answer_rule rules[LOCAL_ANSWERS] = {
-    [LOCAL_BAD_REQUEST] = {400, "bad request target or max-forwards",
+    [LOCAL_NONE] = {0, "", "", 0},
+    [LOCAL_BAD_REQUEST] = {400, "bad request target or max-forwards", "bad-request",
                            COUNTER_AT(local_bad_request)},
-    [LOCAL_NO_ROUTE] = {404, "no route", COUNTER_AT(local_no_route)},
-    [LOCAL_METHOD] = {501, "method not forwarded", COUNTER_AT(local_method)},
-    [LOCAL_OPTIONS] = {200, "this hop", COUNTER_AT(local_options)},
-    [LOCAL_HEADER_SIZE] = {431, "header section too large", COUNTER_AT(local_header_size)},
-    [LOCAL_NO_MEMORY] = {503, "overloaded", COUNTER_AT(local_no_memory)},
-    [LOCAL_TIMEOUT] = {504, "request timeout", COUNTER_AT(local_timeout)},
-    [LOCAL_BODY_TIMEOUT] = {408, "request body timeout", COUNTER_AT(local_body_timeout)},
-    [LOCAL_RESPONSE_SIZE] = {502, "response header section too large",
+    [LOCAL_NO_ROUTE] = {404, "no route", "no-route", COUNTER_AT(local_no_route)},
+    [LOCAL_METHOD] = {501, "method not forwarded", "method", COUNTER_AT(local_method)},
+    [LOCAL_OPTIONS] = {200, "this hop", "options", COUNTER_AT(local_options)},
+    [LOCAL_HEADER_SIZE] = {431, "header section too large", "header-size",
+                           COUNTER_AT(local_header_size)},
+    [LOCAL_NO_MEMORY] = {503, "overloaded", "memory", COUNTER_AT(local_no_memory)},
+    [LOCAL_REQUESTS] = {503, "too many requests in progress", "requests",
+                        COUNTER_AT(local_requests)},
+    [LOCAL_PRINCIPAL_REQUESTS] = {503, "too many requests of yours in progress",
+                                  "principal-requests", COUNTER_AT(local_principal_requests)},
+    LIMIT_AT(FLIGHTS) = {503, "overloaded", "flights", COUNTER_AT(local_no_memory)},
+    LIMIT_AT(HEADERS) = {503, "overloaded", "headers", COUNTER_AT(local_no_memory)},
+    LIMIT_AT(PAYLOAD) = {503, "overloaded", "payload", COUNTER_AT(local_no_memory)},
+    LIMIT_AT(PRINCIPAL_FLIGHTS) = {503, "too many requests of yours in progress",
+                                   "principal-flights", COUNTER_AT(local_principal_share)},
+    LIMIT_AT(PRINCIPAL_PAYLOAD) = {503, "too much memory of yours in use", "principal-payload",
+                                   COUNTER_AT(local_principal_share)},
+    [LOCAL_TIMEOUT] = {504, "request timeout", "request-timeout", COUNTER_AT(local_timeout)},
+    [LOCAL_BODY_TIMEOUT] = {408, "request body timeout", "body-timeout",
+                            COUNTER_AT(local_body_timeout)},
+    [LOCAL_RESPONSE_SIZE] = {502, "response header section too large", "response-size",
                              COUNTER_AT(local_response_size)},
-    [LOCAL_SHUT] = {503, "backend asked for a pause", COUNTER_AT(local_shut)},
-    [LOCAL_FLIGHT] = {0, "", COUNTER_AT(local_flight)}, /* as the failure says */
+    [LOCAL_SHUT] = {503, "backend asked for a pause", "retry-after", COUNTER_AT(local_shut)},
+    /* as the failure says */
+    [LOCAL_FLIGHT] = {0, "", "flight", COUNTER_AT(local_flight)},
 };
+
+const char *local_answer_name(enum local_answer local)
+{
+    return rules[local].name;
+}
 
 static void no_release(struct segment_source *source, struct segment *segment)
 {
@@ -67,7 +90,7 @@ bool local_answers_init(struct request_engine *engine, int socket_id)
         return false;
     for (int i = 0; i < LOCAL_ANSWERS; i++)
         write_text(&engine->answer_texts[i], room + i * TEXT_BYTES, rules[i].status,
-                   rules[i].reason != NULL ? rules[i].reason : "");
+                   rules[i].reason);
     for (int i = 0; i < FLIGHT_FAILURES; i++) {
         const struct flight_failure_answer *answer = flight_failure_answer((enum flight_failure)i);
         write_text(&engine->answer_texts[LOCAL_ANSWERS + i],

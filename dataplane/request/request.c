@@ -95,6 +95,7 @@ struct request_engine *request_create(const struct request_config *config)
     list_init(&engine->leaving_list);
     fields_init(&engine->scratch, scratch, scratch_bytes);
     keepalive_comment_init(&engine->comment);
+    admission_init(&engine->admission, config->exchanges_max);
     if (!create_pools(engine) || !local_answers_init(engine, config->socket_id))
         return NULL;
     return engine;
@@ -108,6 +109,7 @@ struct request_counters *request_counters(struct request_engine *engine)
 void request_begin_step(struct request_engine *engine, const struct snapshot *snapshot)
 {
     engine->snapshot = snapshot;
+    admission_set(&engine->admission, &snapshot->admission);
 }
 
 _Static_assert(CLIENT_ADDRESS_TEXT >= INET6_ADDRSTRLEN, "any address fits");
@@ -118,7 +120,10 @@ static struct client *take_client(struct request_engine *engine, const struct ip
     if (client == NULL)
         return NULL;
     char text[INET6_ADDRSTRLEN];
-    *client = (struct client){.engine = engine};
+    *client = (struct client){
+        .engine = engine,
+        .address_name = coalesce_address_name(engine->config.coalesce, address),
+    };
     account_init(&client->account);
     ip_address_format(address, text);
     client->address_length = (uint8_t)strlen(text);

@@ -167,6 +167,7 @@ static struct coalesce *create_coalesce(struct worker *worker, const struct work
         .clock = &worker->clock,
         .quiescence = worker->shared->quiescence,
         .flights_max = config->limits.flights,
+        .requests_max = config->limits.exchanges,
         .header_bytes = config->limits.header_bytes,
         .segments = config->limits.segments,
         .segment_bytes = config->limits.segment_bytes,

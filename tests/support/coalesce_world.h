@@ -24,6 +24,7 @@
 #define WORLD_SEGMENT     1024
 #define WORLD_FLIGHT      (8 * WORLD_SEGMENT)
 #define CLIENT_HELD_MAX   16
+#define WORLD_PRINCIPALS  128
 
 enum world_route {
     ROUTE_GET,  /* coalesces GET */
@@ -46,6 +47,7 @@ struct world_worker {
     struct mail mails[WORLD_WORKERS_MAX][WORLD_RING]; /* by sender */
     uint32_t mail_count[WORLD_WORKERS_MAX];
     uint32_t mail_most;
+    struct principal *principals[WORLD_PRINCIPALS]; /* references; NULL: not asked for yet */
 };
 
 struct world {
@@ -243,6 +245,25 @@ static inline void world_pass(struct world *world, uint64_t for_ns)
     world_settle(world);
 }
 
+/* Principal NUMBER of the worker, known until the world is looked at for the last time. */
+static inline struct principal *world_principal(struct world_worker *worker, uint32_t number)
+{
+    struct principals *principals = &worker->coalesce->principals;
+    assert_in_range(number, 1, WORLD_PRINCIPALS - 1);
+    if (worker->principals[number] == NULL)
+        worker->principals[number] = principals_take(principals, number, 0, 0);
+    return worker->principals[number];
+}
+
+static inline void world_forget_principals(struct world_worker *worker)
+{
+    for (uint32_t i = 0; i < WORLD_PRINCIPALS; i++) {
+        if (worker->principals[i] != NULL)
+            principal_drop(worker->principals[i]);
+        worker->principals[i] = NULL;
+    }
+}
+
 /* Nothing is left anywhere: pools are full again, no timer is armed, the table is empty. */
 static inline void world_assert_empty(struct world *world)
 {
@@ -251,6 +272,7 @@ static inline void world_assert_empty(struct world *world)
     for (uint16_t i = 0; i < world->count; i++) {
         struct coalesce *coalesce = world->workers[i].coalesce;
         const struct coalesce_counters *counters = &coalesce->counters;
+        world_forget_principals(&world->workers[i]);
         assert_int_equal(pool_used(&coalesce->flights), 0);
         assert_int_equal(pool_used(&coalesce->branches), 0);
         assert_int_equal(pool_used(&coalesce->relays), 0);
@@ -264,7 +286,9 @@ static inline void world_assert_empty(struct world *world)
         assert_int_equal(pool_used(&coalesce->sections.large), 0);
         assert_int_equal(coalesce->entries.free_count, coalesce->entries.count);
         assert_int_equal(counters->keys_published, counters->keys_removed);
-        assert_int_equal(coalesce->retries_budgeted, 0);
+        assert_int_equal(coalesce->principals.own_retries, 0);
+        assert_int_equal(coalesce->principals.borrowed_retries, 0);
+        assert_int_equal(principals_count(&coalesce->principals), 0);
         assert_int_equal(coalesce->nowhere.subscriber_count, 0);
         assert_int_equal(coalesce->refusal_count, 0);
         assert_int_equal(world->workers[i].wheel.armed_count, 0);
@@ -407,14 +431,14 @@ static inline void client_post_bytes(struct client *client, struct world_worker 
     struct bytes detail;
     client_prepare(client, worker, ROUTE_POST, "POST", path, NULL, true);
     assert_int_equal(client->asked.verdict, KEY_HOLD_BODY);
-    struct held_body *held = coalesce_body_take(worker->coalesce);
+    struct held_body *held = coalesce_body_take(worker->coalesce, NULL);
     assert_non_null(held);
     assert_true(coalesce_body_append(held, bytes_of(body, length)));
     coalesce_body_end(held);
     client->subscriber.held = held;
-    client->asked.verdict = coalesce_key_of_body(&worker->world->routes[ROUTE_POST], ROUTE_POST,
-                                                 &client->request, held, client->key_room,
-                                                 &client->asked.key, &detail);
+    client->asked.verdict =
+        coalesce_key_of_body(&worker->world->routes[ROUTE_POST], ROUTE_POST, &client->request, held,
+                             client->key_room, &client->asked.key, &detail);
     client->asked.has_body = false;
     client_subscribe(client);
 }
@@ -435,6 +459,15 @@ static inline void client_ask(struct client *client, struct world_worker *worker
 static inline void client_get(struct client *client, struct world_worker *worker, const char *path)
 {
     client_ask(client, worker, ROUTE_GET, "GET", path);
+}
+
+/* The same of one of the worker's principals. */
+static inline void client_get_as(struct client *client, struct world_worker *worker,
+                                 uint32_t principal, enum world_route route, const char *path)
+{
+    client_prepare(client, worker, route, "GET", path, NULL, false);
+    client->subscriber.principal = world_principal(worker, principal);
+    client_subscribe(client);
 }
 
 static inline void client_release(struct client *client, uint32_t index)

@@ -564,8 +564,8 @@ static void C14b_resets_are_retried_within_the_budget_and_losses_always(void **s
         fake_pull(&worker->upstream->tries[i], world->now);
         fake_fail(&worker->upstream->tries[i], ATTEMPT_RESET, world->now);
     }
-    assert_int_equal(counters_of(worker)->retries_reset, RETRIES_MIN);
-    assert_int_equal(counters_of(worker)->retries_denied_budget, 5 - RETRIES_MIN);
+    assert_int_equal(counters_of(worker)->retries_reset, 3);
+    assert_int_equal(counters_of(worker)->retries_denied_budget, 2);
     for (size_t i = 5; i < 10; i++) {
         fake_pull(&worker->upstream->tries[i], world->now);
         fake_fail(&worker->upstream->tries[i], ATTEMPT_CONNECTION_LOST, world->now);
@@ -1022,8 +1022,8 @@ static void trailers_go_to_everybody_and_end_the_answer(void **state)
 
 static void interim(const char *status)
 {
-    const char *const fields[] = {":status", status, "link", "</a>", "set-cookie", "a=b",
-                                  "connection", "x", NULL};
+    const char *const fields[] = {":status", status,       "link", "</a>", "set-cookie",
+                                  "a=b",     "connection", "x",    NULL};
     fake_pull(last_try(), world->now);
     fake_section(last_try(), H2_SECTION_INTERIM, fields, false, world->now);
 }
@@ -1073,8 +1073,7 @@ static void an_operator_ends_a_flight(void **state)
     struct fact_flight fact;
     client_get(&a, worker, "/");
     client_get(&b, worker, "/");
-    handle flight =
-        pool_handle(&worker->coalesce->flights, flight_of_feed(a.subscriber.home));
+    handle flight = pool_handle(&worker->coalesce->flights, flight_of_feed(a.subscriber.home));
     assert_false(coalesce_kill(worker->coalesce, flight + 1, &fact, world->now));
     assert_true(coalesce_kill(worker->coalesce, flight, &fact, world->now));
     assert_int_equal(fact.subscribers, 2);
@@ -1243,8 +1242,8 @@ static void windows_stay_shut_while_memory_is_low(void **state)
 {
     struct client clients[7];
     struct fake_try *tries = worker->upstream->tries;
-    for (size_t i = 0; i < array_count(clients); i++)
-        client_ask(&clients[i], worker, ROUTE_OFF, "GET", "/");
+    for (uint32_t i = 0; i < array_count(clients); i++)
+        client_get_as(&clients[i], worker, 1 + i, ROUTE_OFF, "/");
     for (size_t i = 0; i < array_count(clients); i++) {
         answer_head(worker, &tries[i], "200", NULL, NULL, false);
         answer_data(worker, &tries[i], WORLD_FLIGHT, false);
@@ -1267,25 +1266,32 @@ static void windows_stay_shut_while_memory_is_low(void **state)
 
 static void without_payload_memory_the_flight_fails_and_new_ones_are_shed(void **state)
 {
-    struct client client, next;
-    client_ask(&client, worker, ROUTE_OFF, "GET", "/");
-    head("200", NULL, NULL);
-    data(63 * 1024, false);
-    client_ask(&next, worker, ROUTE_OFF, "GET", "/");
-    assert_int_equal(next.result, SUBSCRIBE_NO_MEMORY);
+    static const size_t sizes[] = {32 * 1024, 20 * 1024, 9 * 1024};
+    struct client clients[3], next;
+    struct fake_try *tries = worker->upstream->tries;
+    for (uint32_t i = 0; i < array_count(clients); i++) {
+        client_get_as(&clients[i], worker, 1 + i, ROUTE_OFF, "/");
+        answer_head(worker, &tries[i], "200", NULL, NULL, false);
+        answer_data(worker, &tries[i], sizes[i], false);
+    }
+    client_get_as(&next, worker, 9, ROUTE_OFF, "/"); /* 3 of 64 segments are free */
+    assert_int_equal(next.result, SUBSCRIBE_SHED);
+    assert_int_equal(next.subscriber.limit, LIMIT_PAYLOAD);
     assert_int_equal(counters_of(worker)->shed_payload, 1);
-    data(2 * 1024, false);
-    assert_failed(&client, FLIGHT_NO_MEMORY);
-    client_leave(&client);
+    answer_data(worker, &tries[2], 4 * 1024, false);
+    assert_failed(&clients[2], FLIGHT_NO_MEMORY);
+    for (size_t i = 0; i < array_count(clients); i++)
+        client_leave(&clients[i]);
 }
 
 static void without_flights_new_requests_are_shed_but_joining_goes_on(void **state)
 {
     struct client clients[16], more;
-    for (size_t i = 0; i < array_count(clients); i++)
-        client_ask(&clients[i], worker, i == 0 ? ROUTE_GET : ROUTE_OFF, "GET", "/");
+    for (uint32_t i = 0; i < array_count(clients); i++)
+        client_get_as(&clients[i], worker, 1 + i, i == 0 ? ROUTE_GET : ROUTE_OFF, "/");
     client_ask(&more, worker, ROUTE_OFF, "GET", "/");
-    assert_int_equal(more.result, SUBSCRIBE_NO_MEMORY);
+    assert_int_equal(more.result, SUBSCRIBE_SHED);
+    assert_int_equal(more.subscriber.limit, LIMIT_FLIGHTS);
     assert_int_equal(more.subscriber.role, SUBSCRIBER_NONE);
     client_get(&more, worker, "/");
     assert_int_equal(more.subscriber.role, SUBSCRIBER_JOINED);

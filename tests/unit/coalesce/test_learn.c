@@ -117,7 +117,9 @@ static void c8_a_marked_key_is_not_shared(void **state)
     client_get(&b, worker, "/");
     client_get(&c, worker, "/other");
     assert_int_equal(worker->upstream->started, 4);
-    assert_true(a.subscriber.marked && b.subscriber.marked && !c.subscriber.marked);
+    assert_int_equal(a.subscriber.apart, APART_MARKED);
+    assert_int_equal(b.subscriber.apart, APART_MARKED);
+    assert_int_equal(c.subscriber.apart, APART_NOT);
     assert_int_equal(counters_of(worker)->bypass_marked, 2);
     answer_all(worker, "cache-control", "no-store");
     client_leave(&a);

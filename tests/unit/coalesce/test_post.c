@@ -188,20 +188,43 @@ static void c1_a_body_goes_when_the_answer_begins(void **state)
     client_leave(&a);
 }
 
+static uint64_t fill(struct held_body *held)
+{
+    static uint8_t bytes[1024];
+    uint64_t taken = 0;
+    while (coalesce_body_append(held, bytes_of(bytes, sizeof(bytes))))
+        taken += sizeof(bytes);
+    return taken;
+}
+
+/* Many principals, each with the body of one request; a tenth of 640 segments of 1 KiB. */
 static void c1_bodies_are_bounded(void **state)
 {
-    static uint8_t bytes[65536];
-    struct held_body *held = coalesce_body_take(worker->coalesce);
+    struct held_body *held[4];
     uint64_t taken = 0;
-    while (coalesce_body_append(held, bytes_of(bytes, 1024)))
-        taken += 1024;
-    assert_int_equal(taken, 64 * 1024); /* a tenth of 640 segments of 1 KiB */
-    struct held_body *other = coalesce_body_take(worker->coalesce);
-    assert_false(coalesce_body_append(other, bytes_of(bytes, 1)));
-    coalesce_body_drop(&held);
-    assert_true(coalesce_body_append(other, bytes_of(bytes, 1)));
+    for (uint32_t i = 0; i < array_count(held); i++) {
+        held[i] = coalesce_body_take(worker->coalesce, world_principal(worker, 1 + i));
+        taken += fill(held[i]);
+    }
+    assert_int_equal(taken, 64 * 1024);
+    struct held_body *other = coalesce_body_take(worker->coalesce, world_principal(worker, 99));
+    assert_false(coalesce_body_append(other, bytes_text("x")));
+    coalesce_body_drop(&held[0]);
+    assert_true(coalesce_body_append(other, bytes_text("x")));
     coalesce_body_drop(&other);
+    for (uint32_t i = 1; i < array_count(held); i++)
+        coalesce_body_drop(&held[i]);
     assert_int_equal(worker->coalesce->held_segments, 0);
+}
+
+static void c29_a_principal_holds_no_more_than_three_quarters_of_what_bodies_may_have(void **state)
+{
+    struct held_body *mine = coalesce_body_take(worker->coalesce, world_principal(worker, 1));
+    struct held_body *yours = coalesce_body_take(worker->coalesce, world_principal(worker, 2));
+    assert_int_equal(fill(mine), 48 * 1024);
+    assert_int_equal(fill(yours), 12 * 1024);
+    coalesce_body_drop(&mine);
+    coalesce_body_drop(&yours);
 }
 
 static void c1_no_more_than_a_mebibyte(void **state)
@@ -210,7 +233,7 @@ static void c1_no_more_than_a_mebibyte(void **state)
     world_destroy(world);
     world = world_create_sized(1, 16, 20000);
     worker = &world->workers[0];
-    struct held_body *held = coalesce_body_take(worker->coalesce);
+    struct held_body *held = coalesce_body_take(worker->coalesce, NULL);
     for (int i = 0; i < 16; i++)
         assert_true(coalesce_body_append(held, bytes_of(bytes, sizeof(bytes))));
     assert_false(coalesce_body_append(held, bytes_of(bytes, 1)));
@@ -222,7 +245,7 @@ static void c1_past_a_bound_the_beginning_is_taken_over(void **state)
 {
     struct client a;
     client_prepare(&a, worker, ROUTE_POST, "POST", "/ask", NULL, true);
-    a.subscriber.held = coalesce_body_take(worker->coalesce);
+    a.subscriber.held = coalesce_body_take(worker->coalesce, NULL);
     assert_true(coalesce_body_append(a.subscriber.held, bytes_text("0123456789")));
     a.asked.verdict = KEY_BODY_BOUND;
     client_subscribe(&a);
@@ -294,6 +317,7 @@ int main(void)
         CASE(c2_workers_share_one_post),
         CASE(c1_a_body_goes_when_the_answer_begins),
         CASE(c1_bodies_are_bounded),
+        CASE(c29_a_principal_holds_no_more_than_three_quarters_of_what_bodies_may_have),
         CASE(c1_no_more_than_a_mebibyte),
         CASE(c1_past_a_bound_the_beginning_is_taken_over),
         CASE(c27_a_body_without_the_members_asks_alone),

@@ -175,8 +175,8 @@ static void nobody_joins_a_relay_of_a_flight_that_left_the_table(void **state)
     /* as if it had been looked up before, and no mail has come yet */
     client_prepare(&late, at(1), ROUTE_GET, "GET", "/", NULL, false);
     struct relay_target target = {(uint16_t)found.owner, found.flight, found.hash};
-    assert_false(relay_join(at(1)->coalesce, &target, &late.subscriber, late.asked.deadline_ns,
-                            world->now));
+    assert_false(
+        relay_join(at(1)->coalesce, &target, &late.subscriber, late.asked.deadline_ns, world->now));
     assert_int_equal(late.subscriber.role, SUBSCRIBER_NONE);
     world_settle(world);
     client_leave(&a);
@@ -796,7 +796,7 @@ static const struct {
     SEEN(mail_retried),
     SEEN(relays_starved),
     SEEN(branches_starved),
-    SEEN(shed_payload),
+    SEEN(shed_principal_payload),
     SEEN(keys_reused),
 };
 
