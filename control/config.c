@@ -90,8 +90,8 @@ struct config *config_read_file(const char *path, const struct config *previous,
 #define HPACK_BYTES     6464
 #define BLOCK_BYTES     2816 /* and its share of spans and records of what is in flight */
 #define STREAM_BYTES    192
-#define EXCHANGE_BYTES  3008 /* and header_bytes / 8 */
-#define FLIGHT_BYTES    6272 /* and header_bytes * 9 / 32 */
+#define EXCHANGE_BYTES  3136 /* and header_bytes / 8 */
+#define FLIGHT_BYTES    6400 /* and header_bytes * 9 / 32 */
 #define SEGMENT_BYTES   448  /* and segment_bytes */
 #define TIME_WAIT_BYTES 128
 #define NEIGHBOUR_BYTES 256
