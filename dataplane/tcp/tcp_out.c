@@ -146,41 +146,41 @@ static uint16_t window_field(struct tcp_conn *conn, uint8_t flags)
     return (uint16_t)(window < UINT16_MAX ? window : UINT16_MAX);
 }
 
-/* An mbuf with header and room for LENGTH bytes of payload at *PAYLOAD; NULL: none was left. */
-static struct rte_mbuf *packet_with(struct tcp *tcp, const struct net_path *path,
-                                    struct bytes header, uint32_t length, uint8_t **payload)
+/* An empty mbuf; NULL: none was left. */
+static struct rte_mbuf *packet_take(struct tcp *tcp, const struct net_path *path)
 {
     struct rte_mbuf *packet = net_packet_take(tcp->config.net, path);
-    if (packet == NULL) {
+    if (packet == NULL)
         tcp_count(tcp, send_no_mbuf);
-        return NULL;
-    }
-    uint8_t *at = (uint8_t *)rte_pktmbuf_append(packet, (uint16_t)(header.length + length));
-    check(at != NULL); /* an mbuf holds a whole packet of the path's MTU */
-    memcpy(at, header.data, header.length);
-    *payload = at + header.length;
     return packet;
+}
+
+/* Header and payload are written in their place: a copy would wait for its bytes to be stored. */
+static void extend(struct rte_mbuf *packet, uint32_t length)
+{
+    const char *at = rte_pktmbuf_append(packet, (uint16_t)length);
+    check(at != NULL); /* an mbuf holds a whole packet of the path's MTU */
 }
 
 /* False: no mbuf was left, nothing happened. */
 static bool emit(struct tcp_conn *conn, const struct departure *departure,
                  const struct tcp_options *options, uint64_t now)
 {
-    uint8_t header[TCP_HEADER_MAX_BYTES];
-    uint8_t *payload;
-    bool acks = (departure->flags & TCP_ACK) != 0;
-    uint32_t header_bytes = write_header(header, &conn->tuple, departure, acks ? conn->rcv_nxt : 0,
-                                         window_field(conn, departure->flags), options);
-    struct rte_mbuf *packet = packet_with(conn->tcp, &conn->path, bytes_of(header, header_bytes),
-                                          departure->length, &payload);
+    struct tcp *tcp = conn->tcp;
+    struct rte_mbuf *packet = packet_take(tcp, &conn->path);
     if (packet == NULL)
         return false;
+    uint8_t *at = rte_pktmbuf_mtod(packet, uint8_t *);
+    bool acks = (departure->flags & TCP_ACK) != 0;
+    uint32_t header_bytes = write_header(at, &conn->tuple, departure, acks ? conn->rcv_nxt : 0,
+                                         window_field(conn, departure->flags), options);
+    extend(packet, header_bytes + departure->length);
     if (departure->length > 0)
-        tcp_send_queue_read(&conn->queue, &conn->tcp->spans, departure->cursor, departure->seq,
-                            payload, departure->length);
+        tcp_send_queue_read(&conn->queue, &tcp->spans, departure->cursor, departure->seq,
+                            at + header_bytes, departure->length);
     if (acks)
         ack_was_sent(conn);
-    to_net(conn->tcp, &conn->tuple, &conn->path, departure->ecn, packet, now);
+    to_net(tcp, &conn->tuple, &conn->path, departure->ecn, packet, now);
     return true;
 }
 
@@ -244,14 +244,13 @@ void tcp_out_bare(struct tcp *tcp, const struct tcp_bare *bare, uint64_t now)
     struct net_path path;
     if (!net_route(tcp->config.net, &bare->tuple->remote, &path))
         return;
-    uint8_t header[TCP_HEADER_MAX_BYTES];
-    uint8_t *payload;
+    struct rte_mbuf *packet = packet_take(tcp, &path);
+    if (packet == NULL)
+        return;
     struct departure departure = {.seq = bare->seq, .flags = bare->flags};
-    uint32_t header_bytes =
-        write_header(header, bare->tuple, &departure, bare->ack, bare->window, &bare->options);
-    struct rte_mbuf *packet = packet_with(tcp, &path, bytes_of(header, header_bytes), 0, &payload);
-    if (packet != NULL)
-        to_net(tcp, bare->tuple, &path, TCP_ECN_NOT_ECT, packet, now);
+    extend(packet, write_header(rte_pktmbuf_mtod(packet, uint8_t *), bare->tuple, &departure,
+                                bare->ack, bare->window, &bare->options));
+    to_net(tcp, bare->tuple, &path, TCP_ECN_NOT_ECT, packet, now);
 }
 
 void tcp_out_back(struct tcp *tcp, const struct tcp_bare *bare, struct tcp_segment *seg)
