@@ -413,8 +413,9 @@ static bool note_mac(const struct opening *opening)
 static void note_rss(const struct opening *opening)
 {
     struct port *port = opening->port;
-    port->rss_known = port->features.rss && rss_setup_read(port->device_id, &opening->info,
-                                                           port->queue_count, &port->rss);
+    struct rte_eth_dev_info info;
+    port->rss_known = port->features.rss && rte_eth_dev_info_get(port->device_id, &info) == 0 &&
+                      rss_setup_read(port->device_id, &info, port->queue_count, &port->rss);
     for (uint16_t i = 0; i < port->queue_count; i++)
         port->queues[i].rss = port->rss_known ? &port->rss : NULL;
 }

@@ -1,6 +1,12 @@
 #include "dataplane/net/rss.h"
 
+#include "dataplane/base/random.h"
+
 #include <string.h>
+
+/* A quarter of a fair share tells a poor key from chance. */
+#define SAMPLES_A_QUEUE 256u
+#define SHARE_MIN       (SAMPLES_A_QUEUE / 4)
 
 /* The 32 bits of the key from bit AT on. */
 static uint32_t window_at(const uint8_t *key, uint32_t at)
@@ -55,4 +61,40 @@ uint32_t port_rss_hash(const struct port_rss *rss, const struct flow_tuple *tupl
     return bytes_sum(rss, 0, tuple->remote.bytes + skip, bytes) ^
            bytes_sum(rss, bytes, tuple->local.bytes + skip, bytes) ^
            bytes_sum(rss, 2 * bytes, ports, sizeof(ports));
+}
+
+static struct flow_tuple draw_tuple(struct random *random, bool v4)
+{
+    struct flow_tuple tuple = {.local_port = 443, .remote_port = (uint16_t)random_u64(random)};
+    struct ip_address *ends[] = {&tuple.local, &tuple.remote};
+    for (uint32_t i = 0; i < 2; i++) {
+        uint64_t half = i == 0 ? 1 : random_u64(random);
+        *ends[i] = ip_address_from_v4(htonl(0x0a000000u | ((uint32_t)half & 0xffffffu)));
+        if (!v4) {
+            memset(ends[i]->bytes, 0xfd, 8);
+            memcpy(ends[i]->bytes + 8, &half, 8);
+        }
+    }
+    return tuple;
+}
+
+static bool family_spreads(const struct port_rss *rss, uint16_t queues, bool v4)
+{
+    uint32_t shares[UINT8_MAX + 1] = {0};
+    struct random random;
+    random_seed(&random, 1);
+    for (uint32_t i = 0; i < SAMPLES_A_QUEUE * queues; i++) {
+        struct flow_tuple tuple = draw_tuple(&random, v4);
+        shares[port_rss_queue(rss, port_rss_hash(rss, &tuple))]++;
+    }
+    for (uint16_t queue = 0; queue < queues; queue++)
+        if (shares[queue] < SHARE_MIN)
+            return false;
+    return true;
+}
+
+bool port_rss_spreads(const struct port_rss *rss, uint16_t queues)
+{
+    return (!rss->v4 || family_spreads(rss, queues, true)) &&
+           (!rss->v6 || family_spreads(rss, queues, false));
 }

@@ -28,6 +28,12 @@ bool port_rss_set_key(struct port_rss *rss, const uint8_t *key, size_t length);
 /* The hash of a packet that comes from the remote side. Cost: 24 or 72 loads from 1.5 or 4.6 KB. */
 uint32_t port_rss_hash(const struct port_rss *rss, const struct flow_tuple *tuple);
 
+/*
+ * Whether connections of many clients come to all of QUEUES (1..255), in each family that is known:
+ * with a key that a driver left out of its answer they are all in one. Main thread; some ms.
+ */
+bool port_rss_spreads(const struct port_rss *rss, uint16_t queues);
+
 static inline bool port_rss_knows(const struct port_rss *rss, const struct flow_tuple *tuple)
 {
     return rss != NULL && (ip_address_is_v4(&tuple->remote) ? rss->v4 : rss->v6);

@@ -130,5 +130,5 @@ bool rss_setup_read(uint16_t device_id, const struct rte_eth_dev_info *info, uin
 {
     *out = (struct port_rss){0};
     return queues > 1 && read_hash(device_id, info, out) &&
-           settle_table(device_id, info->reta_size, queues, out);
+           settle_table(device_id, info->reta_size, queues, out) && port_rss_spreads(out, queues);
 }

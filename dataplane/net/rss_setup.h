@@ -14,6 +14,10 @@
 void rss_setup_ask(const struct rte_eth_dev_info *info, uint8_t key[PORT_RSS_KEY_BYTES_MAX],
                    struct rte_eth_conf *conf);
 
-/* After the start: read key, types and table. False: something is not told, nothing is known. */
+/*
+ * After the start: read key, types and table. INFO is of after the start, too: drivers size the table
+ * by the queues. False: something is not told, or would bring everything to few queues; nothing is
+ * known then.
+ */
 bool rss_setup_read(uint16_t device_id, const struct rte_eth_dev_info *info, uint16_t queues,
                     struct port_rss *out);

@@ -68,6 +68,20 @@ static void a_short_key_is_refused(void **state)
     assert_true(port_rss_set_key(&rss, toeplitz_key, 40));
 }
 
+static void a_key_that_brings_all_to_few_queues_is_found(void **state)
+{
+    static const uint8_t no_key[40], first_bytes[40] = {0x6d, 0x5a, 0x56, 0xda};
+    for (uint16_t queues = 1; queues <= 16; queues++) {
+        rss = toeplitz_rss(queues);
+        assert_true(port_rss_spreads(&rss, queues));
+        assert_true(port_rss_set_key(&rss, no_key, sizeof(no_key)));
+        assert_int_equal(port_rss_spreads(&rss, queues), queues == 1);
+        assert_true(port_rss_set_key(&rss, first_bytes, sizeof(first_bytes)));
+        rss.v4 = false; /* of which the first bytes are addresses that differ */
+        assert_int_equal(port_rss_spreads(&rss, queues), queues == 1);
+    }
+}
+
 /* ---- arrivals at worker 0 ---- */
 
 static struct fixture fixture;
@@ -235,6 +249,7 @@ int main(void)
         cmocka_unit_test(known_hashes_are_computed),
         cmocka_unit_test(it_agrees_with_dpdk),
         cmocka_unit_test(a_short_key_is_refused),
+        cmocka_unit_test(a_key_that_brings_all_to_few_queues_is_found),
         cmocka_unit_test(the_owner_is_the_predicted_queue_whatever_happens),
         cmocka_unit_test(many_in_a_row_prove_and_one_contradicts),
         cmocka_unit_test(a_hash_that_is_told_wrong_is_counted_and_not_believed),

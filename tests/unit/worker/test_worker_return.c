@@ -3,10 +3,12 @@
  * owner once that has shown; on one that lies, packets are handed over and nothing breaks.
  */
 #include "dataplane/base/clock.h"
+#include "dataplane/worker/mail.h"
 #include "tests/support/checks.h"
 #include "tests/support/cmocka.h"
 #include "tests/support/toeplitz.h"
 
+#include <rte_mbuf.h>
 #include <stdio.h>
 
 #define CONNECTIONS 20
@@ -214,6 +216,30 @@ static void a_card_that_begins_to_lie_hurts_no_connection(void **state)
     assert_true(check_and_close(world));
 }
 
+/* A worker that is not run while others hand it more packets than its ring takes. */
+static void what_a_full_ring_does_not_take_is_counted_and_freed(void **state)
+{
+    enum { RING = WORKER_HAND_OVER_RING, MORE = 100 };
+    struct world *world =
+        world_open(&(struct world_config){.seed = 20, .workers = 2, .mbufs = 2 * RING});
+    struct worker *from = world->shared.members[0], *to = world->shared.members[1];
+    struct rte_mempool *pool = wire_queue(world->front, 0, 0)->mempool;
+    unsigned free_before = rte_mempool_avail_count(pool);
+    for (uint32_t i = 0; i < RING + MORE; i++) {
+        struct net_arrivals arrivals = {.foreign_count = 1, .foreign_owner = {to->index}};
+        arrivals.foreign[0] = rte_pktmbuf_alloc(pool);
+        assert_non_null(arrivals.foreign[0]);
+        mail_hand_over(from, &arrivals);
+    }
+    assert_int_equal(world_counter(world, "worker", "handed_over_packets"), RING);
+    assert_int_equal(world_counter(world, "worker", "drop_hand_over_full"), MORE);
+    assert_int_equal(rte_mempool_avail_count(pool), free_before - RING);
+    for (struct rte_mbuf *packet; ring_spsc_pop(&to->lanes_in[0]->hand_overs, &packet);)
+        rte_pktmbuf_free(packet);
+    assert_int_equal(rte_mempool_avail_count(pool), free_before);
+    assert_true(check_and_close(world));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +248,7 @@ int main(void)
         cmocka_unit_test(one_worker_needs_no_prediction),
         cmocka_unit_test(lying_cards_are_found_out_and_work),
         cmocka_unit_test(a_card_that_begins_to_lie_hurts_no_connection),
+        cmocka_unit_test(what_a_full_ring_does_not_take_is_counted_and_freed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
