@@ -58,8 +58,18 @@ struct config_listener {
     uint16_t port;
 };
 
+/* Who decides that a region goes out, or comes back. */
+enum config_mode {
+    CONFIG_MODE_AUTO,
+    CONFIG_MODE_REVIEW, /* the cluster proposes, an operator approves */
+    CONFIG_MODE_MANUAL, /* the cluster only reports */
+    CONFIG_MODES
+};
+
 struct config_region {
     char name[CONFIG_NAME_MAX];
+    enum config_mode on_failure;
+    enum config_mode on_recovery;
 };
 
 struct config_backend {
@@ -179,6 +189,7 @@ struct config_failover {
     uint64_t vote_interval_ns;    /* 1 s */
     uint64_t vote_fresh_ns;       /* 3 s */
     uint64_t vote_gone_ns;        /* 6 s */
+    bool review_unless_hard;
     bool single_node;
     char (*nodes)[CONFIG_NAME_MAX]; /* the roster */
     uint32_t node_count;

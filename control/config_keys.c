@@ -14,6 +14,7 @@
     const struct config_object object = {#type, sizeof(struct type), table, array_count(table)}
 
 static const char *const idle_choices[] = {"poll", "adaptive", NULL};
+static const char *const mode_choices[] = {"auto", "review", "manual", NULL};
 static const char *const store_choices[] = {"memory", "redis", NULL};
 static const char *const probe_choices[] = {"tcp", "http2", NULL};
 static const char *const cookies_choices[] = {"auto", "always", NULL};
@@ -65,6 +66,11 @@ static OBJECT(listener_object, config_listener, listener_keys);
 
 static const struct config_key region_keys[] = {
     {"name", KEY_TEXT, KEY_REQUIRED | KEY_NAME, MEMBER(config_region, name), .help = "its name"},
+    {"on_failure", KEY_CHOICE, 0, MEMBER(config_region, on_failure), .fallback = "\"auto\"",
+     .choices = mode_choices,
+     .help = "to DOWN: by itself, when `region.approve` says so, or only reported"},
+    {"on_recovery", KEY_CHOICE, 0, MEMBER(config_region, on_recovery), .fallback = "\"auto\"",
+     .choices = mode_choices, .help = "the same from DOWN to RECOVERING"},
 };
 static OBJECT(region_object, config_region, region_keys);
 
@@ -259,6 +265,9 @@ static const struct config_key failover_keys[] = {
     DURATION("vote_interval", vote_interval_ns, MS(100), "\"1s\"", "between votes"),
     DURATION("vote_fresh", vote_fresh_ns, MS(100), "\"3s\"", "a vote counts for so long"),
     DURATION("vote_gone", vote_gone_ns, MS(100), "\"6s\"", "a vote is forgotten after so long"),
+    {"review_unless_hard", KEY_BOOL, 0, MEMBER(config_failover, review_unless_hard),
+     .fallback = "false",
+     .help = "on_failure of `review` does not wait when nothing succeeds any more"},
     {"single_node", KEY_BOOL, 0, MEMBER(config_failover, single_node), .fallback = "false",
      .help = "decide alone, with doubled dwells"},
     {"nodes", KEY_TEXTS, 0, COUNTED(config_failover, nodes, node_count), .capacity = 64,

@@ -105,6 +105,7 @@ enum failover_command {
     FAILOVER_FORCE_UP,
     FAILOVER_FORCE_DOWN,
     FAILOVER_UNFORCE,
+    FAILOVER_APPROVE, /* the transition that waits for review */
     FAILOVER_FREEZE, /* of all regions: automation is switched off */
     FAILOVER_THAW,
     FAILOVER_COMMANDS

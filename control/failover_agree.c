@@ -361,8 +361,8 @@ void failover_command(struct failover *failover, const struct failover_order *or
     static const enum region_request_kind kinds[FAILOVER_COMMANDS] = {
         [FAILOVER_DRAIN] = REGION_DRAIN,       [FAILOVER_UNDRAIN] = REGION_UNDRAIN,
         [FAILOVER_FORCE_UP] = REGION_FORCE_UP, [FAILOVER_FORCE_DOWN] = REGION_FORCE_DOWN,
-        [FAILOVER_UNFORCE] = REGION_UNFORCE,   [FAILOVER_FREEZE] = REGION_FREEZE,
-        [FAILOVER_THAW] = REGION_THAW,
+        [FAILOVER_UNFORCE] = REGION_UNFORCE,   [FAILOVER_APPROVE] = REGION_APPROVE,
+        [FAILOVER_FREEZE] = REGION_FREEZE,     [FAILOVER_THAW] = REGION_THAW,
     };
     enum region_request_kind kind = kinds[order->command];
     char text[FAILOVER_TEXT_MAX + 64];

@@ -60,8 +60,8 @@ static const struct {
 } command_rules[FAILOVER_COMMANDS] = {
     [FAILOVER_DRAIN] = {TTL_UNTIL_UNDONE, false}, [FAILOVER_UNDRAIN] = {TTL_NONE, false},
     [FAILOVER_FORCE_UP] = {TTL_FORCED, false},    [FAILOVER_FORCE_DOWN] = {TTL_FORCED, false},
-    [FAILOVER_UNFORCE] = {TTL_NONE, false},       [FAILOVER_FREEZE] = {TTL_UNTIL_UNDONE, true},
-    [FAILOVER_THAW] = {TTL_NONE, true},
+    [FAILOVER_UNFORCE] = {TTL_NONE, false},       [FAILOVER_APPROVE] = {TTL_NONE, false},
+    [FAILOVER_FREEZE] = {TTL_UNTIL_UNDONE, true}, [FAILOVER_THAW] = {TTL_NONE, true},
 };
 
 static bool read_region(const struct config *config, struct rpc_call *call,
@@ -181,6 +181,7 @@ COMMAND(undrain, FAILOVER_UNDRAIN)
 COMMAND(force_up, FAILOVER_FORCE_UP)
 COMMAND(force_down, FAILOVER_FORCE_DOWN)
 COMMAND(unforce, FAILOVER_UNFORCE)
+COMMAND(approve, FAILOVER_APPROVE)
 COMMAND(freeze, FAILOVER_FREEZE)
 COMMAND(thaw, FAILOVER_THAW)
 #undef COMMAND

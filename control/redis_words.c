@@ -65,11 +65,11 @@ static const char *operation(enum region_request_kind kind)
 {
     static const char *const names[REGION_REQUESTS] = {
         [REGION_FORCE_UP] = "force_up", [REGION_FORCE_DOWN] = "force_down",
-        [REGION_UNFORCE] = "unforce",   [REGION_FREEZE] = "freeze",
-        [REGION_THAW] = "thaw",         [REGION_INIT] = "init",
-        [REGION_MOVE] = "move",         [REGION_DRAIN] = "drain",
-        [REGION_UNDRAIN] = "undrain",   [REGION_EXPIRE] = "expire",
-        [REGION_REASSERT] = "reassert",
+        [REGION_UNFORCE] = "unforce",   [REGION_APPROVE] = "approve",
+        [REGION_FREEZE] = "freeze",     [REGION_THAW] = "thaw",
+        [REGION_INIT] = "init",         [REGION_MOVE] = "move",
+        [REGION_DRAIN] = "drain",       [REGION_UNDRAIN] = "undrain",
+        [REGION_EXPIRE] = "expire",     [REGION_REASSERT] = "reassert",
     };
     check(kind < REGION_REQUESTS);
     return names[kind];
@@ -96,17 +96,29 @@ static const struct {
     size_t offset;
     size_t size; /* uint32_t, uint64_t or bool */
 } numbers[] = {
-    RULE(hard_ms),       RULE(down_ms),
-    RULE(degraded_ms),   RULE(up_ms),
-    RULE(clear_ms),      RULE(recover_ms),
-    RULE(hold_down_ms),  RULE(hold_down_max_ms),
-    RULE(ramp_step_ms),  RULE(ramp_steps),
-    RULE(min_active),    RULE(down_interval_ms),
-    RULE(correlated_ms), RULE(freeze_ms),
-    RULE(fresh_ms),      RULE(roster),
-    RULE(alone),         RULE(quiet_ms),
-    RULE(penalty),       RULE(penalty_out),
-    RULE(penalty_back),  RULE(penalty_half_life_ms),
+    RULE(hard_ms),
+    RULE(down_ms),
+    RULE(degraded_ms),
+    RULE(up_ms),
+    RULE(clear_ms),
+    RULE(recover_ms),
+    RULE(hold_down_ms),
+    RULE(hold_down_max_ms),
+    RULE(ramp_step_ms),
+    RULE(ramp_steps),
+    RULE(min_active),
+    RULE(down_interval_ms),
+    RULE(correlated_ms),
+    RULE(freeze_ms),
+    RULE(fresh_ms),
+    RULE(roster),
+    RULE(alone),
+    RULE(review_unless_hard),
+    RULE(quiet_ms),
+    RULE(penalty),
+    RULE(penalty_out),
+    RULE(penalty_back),
+    RULE(penalty_half_life_ms),
 };
 
 static uint64_t number_of(const struct region_rules *rules, size_t offset, size_t size)
@@ -129,6 +141,21 @@ static void add_rules(struct redis_words *words, const struct config *config,
     redis_words_add(words, "none_ms=0");
     redis_words_add(words, "gone_ms=%" PRIu64, redis_vote_ms(config));
     redis_words_add(words, "agreement=%016" PRIx64, rules->agreement);
+}
+
+static void add_modes(struct redis_words *words, const struct config *config,
+                      const struct region_rules *rules)
+{
+    static const char *const modes[CONFIG_MODES] = {
+        [CONFIG_MODE_AUTO] = "auto",
+        [CONFIG_MODE_REVIEW] = "review",
+        [CONFIG_MODE_MANUAL] = "manual",
+    };
+    for (uint32_t i = 0; i < config->region_count; i++) {
+        const char *name = config->regions[i].name;
+        redis_words_add(words, "on_failure:%s=%s", name, modes[rules->on_failure[i]]);
+        redis_words_add(words, "on_recovery:%s=%s", name, modes[rules->on_recovery[i]]);
+    }
 }
 
 static void add_names(struct redis_words *words, const struct config *config)
@@ -176,6 +203,7 @@ void redis_words_change(struct redis_words *words, const struct config *config,
     redis_words_add(words, "%s", region_cas_lua);
     add_keys(words, config);
     add_rules(words, config, rules);
+    add_modes(words, config, rules);
     add_names(words, config);
     add_request(words, config, request);
 }

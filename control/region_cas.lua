@@ -249,7 +249,7 @@ local function evidence_text(evidence)
     return string.format(EVIDENCE_TEXTS[evidence], limit('percent_' .. evidence)):sub(1, 60)
 end
 
--- The state a region should go to now and why, or nil.
+-- The state a region should go to now, why, and by which row; or nil.
 local function find_due(state, name)
     local region = state.regions[name]
     for _, row in ipairs(ROWS) do
@@ -258,7 +258,7 @@ local function find_due(state, name)
             local agree = #agreeing(name, evidence, limit(dwell))
             if agree >= quorum then
                 return to, string.format('%s for %d ms, %d of %d agree', evidence_text(evidence),
-                    limit(dwell), agree, seeing)
+                    limit(dwell), agree, seeing), row
             end
         end
     end
@@ -349,6 +349,27 @@ local function judge(state, name, to)
         return 'S1'
     end
     return is_too_fast(state, name) and 'S2' or 'done'
+end
+
+-- What the mode of the region says to a transition.
+local function mode_answer(name, row)
+    local from, to, evidence = unpack(row)
+    local mode = 'auto'
+    if to == 'down' then
+        mode = ask['on_failure:' .. name]
+    elseif from == 'down' then
+        mode = ask['on_recovery:' .. name]
+    end
+    if mode == 'review' and to == 'down' and evidence == 'hard' and
+        ask.review_unless_hard == '1' then
+        return 'done'
+    end
+    return mode == 'auto' and 'done' or mode
+end
+
+local function judge_row(state, name, row)
+    local answer = judge(state, name, row[2])
+    return answer == 'done' and mode_answer(name, row) or answer
 end
 
 -- Changes.
@@ -494,11 +515,11 @@ end
 
 function operations.move(state)
     local region = state.regions[ask.region]
-    local to, why = find_due(state, ask.region)
+    local to, why, row = find_due(state, ask.region)
     if to ~= ask.to then
         return 'quorum'
     end
-    local answer = judge(state, ask.region, to)
+    local answer = judge_row(state, ask.region, row)
     if answer == 'S3' then
         freeze(state)
         return commit(state, 'rule S3: several regions at once, suspect the observers; frozen', 'S3')
@@ -509,6 +530,25 @@ function operations.move(state)
     local was = region.auto
     move(state, region, to)
     return commit_region(state, why, was)
+end
+
+-- The evidence must hold now as well: an approval does not outlive what it was given for.
+function operations.approve(state)
+    local region = state.regions[ask.region]
+    local was = region.auto
+    local to, why, row = find_due(state, ask.region)
+    if not to then
+        return 'quorum'
+    end
+    local answer = judge_row(state, ask.region, row)
+    if answer == 'S3' then
+        return 'frozen'
+    end
+    if answer ~= 'done' and answer ~= 'review' then
+        return answer
+    end
+    move(state, region, to)
+    return commit_region(state, why .. '; approved by ' .. ask.by, was)
 end
 
 -- Operators' orders.

@@ -121,6 +121,26 @@ static enum region_answer decide_move(const struct region_rules *rules, struct r
     return commit_region(rules, state, request, proposal.reason);
 }
 
+/* The evidence must hold now as well: an approval does not outlive what it was given for. */
+static enum region_answer decide_approve(const struct region_rules *rules,
+                                         struct region_state *state,
+                                         const struct region_votes *votes, uint64_t now_ms,
+                                         const struct region_request *request)
+{
+    char reason[2 * REGION_REASON_MAX + 16];
+    struct region_proposal proposal =
+        region_rules_propose(rules, state, votes, now_ms, request->region);
+    if (!proposal.due)
+        return REGION_NO_QUORUM;
+    if (proposal.answer == REGION_FROZE)
+        return REGION_FROZEN;
+    if (proposal.answer != REGION_DONE && proposal.answer != REGION_WAITS)
+        return proposal.answer;
+    move(rules, state, request->region, proposal.to, now_ms);
+    snprintf(reason, sizeof(reason), "%s; approved by %s", proposal.reason, request->by);
+    return commit_region(rules, state, request, reason);
+}
+
 /* Operators' orders. */
 
 static const struct {
@@ -335,6 +355,8 @@ enum region_answer region_rules_decide(const struct region_rules *rules, struct 
         return decide_freeze(rules, state, now_ms, request);
     case REGION_THAW:
         return decide_thaw(rules, state, now_ms, request);
+    case REGION_APPROVE:
+        return decide_approve(rules, state, votes, now_ms, request);
     case REGION_EXPIRE:
         return decide_expire(rules, state, now_ms, request);
     case REGION_REASSERT:

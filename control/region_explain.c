@@ -82,7 +82,7 @@ static void explain_way(const struct region_rules *rules, const struct region_st
         .dwell_ms = dwell_ms,
         .holding = region_quorum_agreeing(rules, votes, region, row->evidence, 0),
         .agreeing = region_quorum_agreeing(rules, votes, region, row->evidence, dwell_ms),
-        .answer = region_judge(rules, state, votes, region, row->to, now_ms),
+        .answer = region_judge_row(rules, state, votes, region, row, now_ms),
     };
     region_evidence_text(row->evidence, rules->percents[row->evidence], out->evidence);
     out->asked = out->holding >= needed;

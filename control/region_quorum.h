@@ -32,10 +32,11 @@ int64_t region_quorum_asked_for_ms(const struct region_rules *rules,
 uint32_t region_penalty(const struct region_rules *rules, const struct region_record *record,
                         uint64_t now_ms);
 
-/* What the safety rules say to a due move. A region under an override loses nothing. */
-enum region_answer region_judge(const struct region_rules *rules, const struct region_state *state,
-                                const struct region_votes *votes, uint32_t region,
-                                enum region_automatic to, uint64_t now_ms);
+/* What the safety rules, then the region's mode, say to a transition that is due. */
+enum region_answer region_judge_row(const struct region_rules *rules,
+                                    const struct region_state *state,
+                                    const struct region_votes *votes, uint32_t region,
+                                    const struct region_row *row, uint64_t now_ms);
 
 /* Rule S1: one active region less would be too few. */
 bool region_is_last_active(const struct region_rules *rules, const struct region_state *state);

@@ -20,6 +20,8 @@ static const struct {
     [REGION_OLDER] = {"older",
                       "the store holds an older state, which is being replaced; try again"},
     [REGION_FROZEN] = {"frozen", "automation is frozen by rule S3"},
+    [REGION_WAITS] = {"review", "it waits for an operator: region approve"},
+    [REGION_MANUAL] = {"manual", "this region is only reported on: force it, or drain it"},
     [REGION_STOPPED] = {"stopped", "automation is switched off by an operator"},
     [REGION_NOT_HELD_HERE] = {"holder", "another node holds the newest state, or too few vote"},
     [REGION_NO_OVERRIDE] = {"override", "there is nothing to undo"},
@@ -79,14 +81,19 @@ static uint64_t agreement_of(const struct config *config)
         failover->penalty_out,
         failover->penalty_back,
         failover->penalty_half_life_ns,
+        failover->review_unless_hard,
         failover->worse_percent,
         failover->worse_samples,
         failover->worse_at_least,
     };
     uint64_t hash = mix(0xcbf29ce484222325u, lengths, sizeof(lengths));
     hash = mix(hash, failover->ramp_permille, failover->ramp_steps * sizeof(uint32_t));
-    for (uint32_t i = 0; i < config->region_count; i++)
-        hash = mix(hash, config->regions[i].name, strlen(config->regions[i].name) + 1);
+    for (uint32_t i = 0; i < config->region_count; i++) {
+        const struct config_region *region = &config->regions[i];
+        const uint32_t modes[] = {(uint32_t)region->on_failure, (uint32_t)region->on_recovery};
+        hash = mix(hash, region->name, strlen(region->name) + 1);
+        hash = mix(hash, modes, sizeof(modes));
+    }
     return hash;
 }
 
@@ -115,6 +122,7 @@ void region_rules_init(struct region_rules *rules, const struct config *config)
         .down_interval_ms = failover->down_interval_ns / CLOCK_MS,
         .correlated_ms = failover->correlated_ns / CLOCK_MS,
         .freeze_ms = failover->freeze_ns / CLOCK_MS,
+        .review_unless_hard = failover->review_unless_hard,
         .fresh_ms = failover->vote_fresh_ns / CLOCK_MS,
         .roster = failover->node_count > 0 ? failover->node_count : 1,
         .alone = alone,
@@ -122,6 +130,10 @@ void region_rules_init(struct region_rules *rules, const struct config *config)
     };
     for (int e = 0; e < REGION_EVIDENCES; e++)
         rules->percents[e] = region_evidence_percent(failover, (enum region_evidence)e);
+    for (uint32_t i = 0; i < config->region_count; i++) {
+        rules->on_failure[i] = config->regions[i].on_failure;
+        rules->on_recovery[i] = config->regions[i].on_recovery;
+    }
     memcpy(rules->ramp_permille, failover->ramp_permille, sizeof(rules->ramp_permille));
     snprintf(rules->self, sizeof(rules->self), "%s", config->node);
 }
@@ -254,7 +266,8 @@ static bool is_too_fast(const struct region_rules *rules, const struct region_st
            now_ms < state->last_down_ms + rules->down_interval_ms;
 }
 
-enum region_answer region_judge(const struct region_rules *rules, const struct region_state *state,
+/* What the safety rules say to a due move. A region under an override loses nothing. */
+static enum region_answer judge(const struct region_rules *rules, const struct region_state *state,
                                 const struct region_votes *votes, uint32_t region,
                                 enum region_automatic to, uint64_t now_ms)
 {
@@ -271,6 +284,38 @@ enum region_answer region_judge(const struct region_rules *rules, const struct r
     return is_too_fast(rules, state, region, now_ms) ? REGION_REFUSED_S2 : REGION_DONE;
 }
 
+/* What the mode of the region says to a transition. */
+static enum region_answer mode_answer(const struct region_rules *rules, uint32_t region,
+                                      const struct region_row *row)
+{
+    enum config_mode mode = CONFIG_MODE_AUTO;
+    if (row->to == REGION_DOWN)
+        mode = rules->on_failure[region];
+    else if (row->from == REGION_DOWN)
+        mode = rules->on_recovery[region];
+    bool urgent =
+        row->to == REGION_DOWN && row->evidence == REGION_HARD_FAILURE && rules->review_unless_hard;
+    switch (mode) {
+    case CONFIG_MODE_REVIEW:
+        return urgent ? REGION_DONE : REGION_WAITS;
+    case CONFIG_MODE_MANUAL:
+        return REGION_MANUAL;
+    case CONFIG_MODE_AUTO:
+    case CONFIG_MODES:
+        break;
+    }
+    return REGION_DONE;
+}
+
+enum region_answer region_judge_row(const struct region_rules *rules,
+                                    const struct region_state *state,
+                                    const struct region_votes *votes, uint32_t region,
+                                    const struct region_row *row, uint64_t now_ms)
+{
+    enum region_answer answer = judge(rules, state, votes, region, row->to, now_ms);
+    return answer == REGION_DONE ? mode_answer(rules, region, row) : answer;
+}
+
 struct region_proposal region_rules_propose(const struct region_rules *rules,
                                             const struct region_state *state,
                                             const struct region_votes *votes, uint64_t now_ms,
@@ -282,6 +327,6 @@ struct region_proposal region_rules_propose(const struct region_rules *rules,
         return proposal;
     proposal.due = true;
     proposal.to = row->to;
-    proposal.answer = region_judge(rules, state, votes, region, row->to, now_ms);
+    proposal.answer = region_judge_row(rules, state, votes, region, row, now_ms);
     return proposal;
 }

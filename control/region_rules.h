@@ -34,6 +34,9 @@ struct region_rules {
     uint64_t correlated_ms;
     uint64_t freeze_ms;
     uint64_t fresh_ms;
+    enum config_mode on_failure[SNAPSHOT_REGIONS_MAX];
+    enum config_mode on_recovery[SNAPSHOT_REGIONS_MAX];
+    bool review_unless_hard;
     uint32_t roster;    /* nodes in the configuration */
     bool alone;         /* only the own vote counts */
     uint64_t agreement; /* votes with another one never agree: rule S5 */
@@ -52,6 +55,7 @@ enum region_request_kind {
     REGION_UNFORCE,
     REGION_FREEZE,   /* no automatic change of any region */
     REGION_THAW,     /* ends that, and a freeze by rule S3 */
+    REGION_APPROVE,  /* an operator's order: the transition that is due and waits for review */
     REGION_EXPIRE,   /* the override's time is over */
     REGION_REASSERT, /* the store holds an older state than was applied */
     REGION_REQUESTS
@@ -82,6 +86,8 @@ enum region_answer {
     REGION_STALE,         /* the state has changed in between */
     REGION_OLDER,         /* a node has applied a newer state: only reassert is accepted */
     REGION_FROZEN,        /* by rule S3, before */
+    REGION_WAITS,         /* for an operator's approval */
+    REGION_MANUAL,        /* this region is not moved by automation */
     REGION_STOPPED,       /* by an operator: automation is switched off */
     REGION_NOT_HELD_HERE, /* reassert: another node holds the newest state, or too few vote */
     REGION_NO_OVERRIDE,   /* there is nothing to undo, or its time is not over */

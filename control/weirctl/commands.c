@@ -24,6 +24,8 @@ const struct command commands[] = {
      "no new flights to a region, whatever is found", .takes_despite = true},
     {"region unforce", ARGUMENT_TEXT, "NAME", "region", false, "region.unforce", show_done,
      "end a force", .takes_despite = true},
+    {"region approve", ARGUMENT_TEXT, "NAME", "region", false, "region.approve", show_done,
+     "do what is due for a region and waits for review"},
     {"automation off", .takes_ttl = true, .method = "region.freeze", .show = show_done,
      .help = "no region changes by itself; requests, probes and detours go on"},
     {"automation on", .method = "region.thaw", .show = show_done,

@@ -107,6 +107,8 @@ static const struct {
     {"", "regions", "[{'name': 'eu'}, {'name': 'us'}, {'name': 'eu'}]",
      "regions[2].name: \"eu\" is the name of regions[0] already"},
     {"", "regions", "[{'name': 'eu'}, {'name': 'us'}, {'name': 'asia'}]", NULL},
+    {"regions[0]", "on_failure", "'review'", NULL},
+    {"regions[1]", "on_recovery", "'maybe'", "regions[1].on_recovery: "},
     {"services[0]", "regions", "{}", "services[0].regions: has no backend"},
     {"services[0]", "regions", "{'eu': {'backends': []}}", "services[0].regions: has no backend"},
     {"services[0]", "regions", "{'eu': []}", "services[0].regions.eu: expected {\"backends\""},

@@ -94,11 +94,22 @@ static int teardown(void **state)
     return 0;
 }
 
+static enum config_mode some_mode(void)
+{
+    uint32_t mode = random_below(&world.random.random, 2 * CONFIG_MODES);
+    return mode < CONFIG_MODES ? (enum config_mode)mode : CONFIG_MODE_AUTO;
+}
+
 static void choose_shape(uint32_t regions, uint32_t nodes, bool alone)
 {
     lab_config_make(&world.lab, regions, 1);
     lab_config_cluster(&world.lab, nodes, 0, world.redis.address);
     world.lab.config.failover.single_node = alone;
+    for (uint32_t r = 0; r < regions; r++) { /* mostly auto */
+        world.lab.regions[r].on_failure = some_mode();
+        world.lab.regions[r].on_recovery = some_mode();
+    }
+    world.lab.config.failover.review_unless_hard = random_below(&world.random.random, 2) == 0;
     region_rules_init(&world.rules, &world.lab.config);
 }
 

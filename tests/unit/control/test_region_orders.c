@@ -188,6 +188,54 @@ static void a_thaw_ends_a_freeze_by_rule_s3(void **state)
     assert_int_equal(world->state.frozen_times, 0);
 }
 
+static void review_waits_for_approval_and_manual_for_more(void **state)
+{
+    static const struct {
+        enum config_mode mode;
+        enum region_evidence evidence;
+        bool unless_hard;
+        enum region_answer proposed;
+        enum region_answer approved;
+    } cases[] = {
+        {CONFIG_MODE_AUTO, REGION_BELOW_SUSPECT, false, REGION_DONE, REGION_DONE},
+        {CONFIG_MODE_REVIEW, REGION_BELOW_SUSPECT, false, REGION_WAITS, REGION_DONE},
+        {CONFIG_MODE_REVIEW, REGION_HARD_FAILURE, false, REGION_WAITS, REGION_DONE},
+        {CONFIG_MODE_REVIEW, REGION_HARD_FAILURE, true, REGION_DONE, REGION_DONE},
+        {CONFIG_MODE_REVIEW, REGION_BELOW_SUSPECT, true, REGION_WAITS, REGION_DONE},
+        {CONFIG_MODE_MANUAL, REGION_HARD_FAILURE, true, REGION_MANUAL, REGION_MANUAL},
+    };
+    for (size_t i = 0; i < array_count(cases); i++) {
+        struct world *world = world_make();
+        struct region_request move = {.kind = REGION_MOVE, .to = REGION_DOWN, .epoch = 1};
+        world->state.regions[0].automatic = REGION_SUSPECT;
+        world->rules.on_failure[0] = cases[i].mode;
+        world->rules.review_unless_hard = cases[i].unless_hard;
+        assert_int_equal(order(world, REGION_APPROVE, 0, false), REGION_NO_QUORUM);
+        world->votes.votes[0].regions[0].held_ms[cases[i].evidence] = 1000000;
+        struct region_proposal proposal =
+            region_rules_propose(&world->rules, &world->state, &world->votes, NOW_MS, 0);
+        assert_int_equal(proposal.answer, cases[i].proposed);
+        if (proposal.answer != REGION_DONE)
+            assert_int_equal(decide_at(world, &move, NOW_MS), cases[i].proposed);
+        assert_int_equal(order(world, REGION_APPROVE, 0, false), cases[i].approved);
+        if (cases[i].approved != REGION_DONE)
+            continue;
+        assert_int_equal(world->state.regions[0].automatic, REGION_DOWN);
+        assert_non_null(strstr(world->state.reason, "; approved by me"));
+    }
+}
+
+static void the_mode_is_of_one_direction(void **state)
+{
+    struct world *world = world_make();
+    struct region_request move = {.kind = REGION_MOVE, .to = REGION_RECOVERING, .epoch = 1};
+    world->rules.on_failure[0] = CONFIG_MODE_MANUAL;
+    world->rules.on_recovery[1] = CONFIG_MODE_MANUAL;
+    world->state.regions[0].automatic = REGION_DOWN;
+    world->votes.votes[0].regions[0].held_ms[REGION_AT_LEAST_RECOVER] = 1000000;
+    assert_int_equal(decide_at(world, &move, NOW_MS), REGION_DONE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +247,8 @@ int main(void)
         cmocka_unit_test(automation_that_is_off_changes_nothing_until_it_is_on),
         cmocka_unit_test(automation_that_is_off_for_a_while_comes_back_by_itself),
         cmocka_unit_test(a_thaw_ends_a_freeze_by_rule_s3),
+        cmocka_unit_test(review_waits_for_approval_and_manual_for_more),
+        cmocka_unit_test(the_mode_is_of_one_direction),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -191,6 +191,7 @@ static void orders_say_what_was_asked_for(void **state)
         {"region force-down us --despite S1", FAILOVER_FORCE_DOWN, 4 * 3600000, true},
         {"region drain us --despite S1", FAILOVER_DRAIN, 0, true},
         {"region unforce us", FAILOVER_UNFORCE, 0, false},
+        {"region approve us", FAILOVER_APPROVE, 0, false},
         {"automation off", FAILOVER_FREEZE, 0, false},
         {"automation off --ttl 1h", FAILOVER_FREEZE, 3600000, false},
         {"automation on", FAILOVER_THAW, 0, false},
