@@ -54,12 +54,22 @@ static struct bytes take(struct reader *in, size_t count)
     return reader_bytes(in, count < reader_left(in) ? count : reader_left(in));
 }
 
+/* Frames of fixed size have it, unless the input insists: other lengths end the connection. */
+static uint32_t length_of(uint8_t type, uint16_t wish)
+{
+    const struct h2_frame_rule *rule = h2_frame_is_known(type) ? &h2_frame_rules[type] : NULL;
+    bool is_fixed = rule != NULL && rule->length_min == rule->length_max;
+    return is_fixed && (wish & 0x8000) == 0 ? rule->length_min
+                                            : wish % (2 * H2_FRAME_PAYLOAD_BYTES);
+}
+
 static void feed_frame(struct reader *in)
 {
     uint8_t header[H2_FRAME_HEADER_BYTES];
     struct h2_frame frame = {0};
-    frame.length = reader_u16(in) % (2 * H2_FRAME_PAYLOAD_BYTES);
+    uint16_t wish = reader_u16(in);
     frame.type = reader_u8(in) % (H2_FRAME_TYPES + 1);
+    frame.length = length_of(frame.type, wish);
     frame.flags = reader_u8(in);
     frame.stream_id = reader_u8(in);
     struct bytes payload = take(in, frame.length);
