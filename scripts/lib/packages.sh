@@ -13,7 +13,7 @@ packages_build=(
 )
 packages_net=(
     iproute2 ethtool procps util-linux
-    dpdk                 # dpdk-testpmd
+    dpdk-dev             # dpdk-testpmd
     python3 python3-h2 python3-grpcio
     curl nghttp2-client
     redis-server redis-tools

@@ -80,7 +80,8 @@ class Load(unittest.TestCase):
     def test_a_rate_is_kept(self):
         result = self.site.load("--connections", 10, "--rate", 500, "--duration", 2)
         self.assertEqual(result["status"], 0, result["table"])
-        self.assertLessEqual(result["requests"], 1001)
+        # A generator that is not run for a while ends a little late, and goes on at its rate.
+        self.assertLessEqual(result["requests"], 500 * result["phases"]["run"]["seconds"] + 2)
         self.assertEqual(self.grown("request.finished"), result["requests"])
 
     def test_idle_connections_stay_while_requests_are_served(self):
