@@ -2,6 +2,7 @@
  * learn: what an answer, a failure or a slow reader teaches about its key (rules C8, C9, C10), and
  * what that means for the next request with the key. The memory is markers.h.
  */
+#include "dataplane/base/http_date.h"
 #include "dataplane/coalesce/branch.h"
 #include "dataplane/coalesce/flight.h"
 #include "dataplane/coalesce/key.h"
@@ -102,13 +103,26 @@ void learn_failure(struct coalesce *coalesce, uint64_t hash, uint64_t now)
     marker_of(coalesce, hash)->start_at_ns = now + NEXT_FLIGHT_NS;
 }
 
-/* Seconds of retry-after, 0: none that we can use; a date is none (RFC 9110 10.2.3). */
+/* From the answer's own date to the one it names: no clock but the backend's is needed. */
+static uint64_t seconds_until(const struct fields *head, uint64_t then)
+{
+    struct bytes value = BYTES_NONE;
+    uint64_t date;
+    if (!fields_find(head, FIELD_DATE, &value) || !http_date_parse(value, &date) || then <= date)
+        return 0;
+    return then - date < SHUT_FOR_MAX_SECS ? then - date : SHUT_FOR_MAX_SECS;
+}
+
+/* Seconds of retry-after, or until its date (RFC 9110 10.2.3); 0: none that we can use. */
 static uint64_t retry_after_of(const struct fields *head)
 {
     struct bytes value = BYTES_NONE;
     uint64_t seconds = 0;
+    uint64_t then;
     if (!fields_find(head, FIELD_RETRY_AFTER, &value))
         return 0;
+    if (http_date_parse(value, &then))
+        return seconds_until(head, then);
     for (size_t i = 0; i < value.length; i++) {
         if (value.data[i] < '0' || value.data[i] > '9')
             return 0;

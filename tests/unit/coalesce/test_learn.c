@@ -303,7 +303,7 @@ static void c10_retry_after_holds_new_flights_back(void **state)
     client_leave(&c);
 }
 
-static void c10_five_seconds_at_most_and_no_dates(void **state)
+static void c10_five_seconds_at_most_and_no_date_without_another(void **state)
 {
     struct client a, b;
     client_get(&a, worker, "/");
@@ -320,6 +320,33 @@ static void c10_five_seconds_at_most_and_no_dates(void **state)
     assert_int_equal(b.result, SUBSCRIBE_OK);
     answer_whole(worker, 1);
     client_leave(&b);
+}
+
+/* How long the key is shut after a 503 of DATE with retry-after THEN. */
+static uint64_t shut_for(const char *path, const char *date, const char *then)
+{
+    const char *const fields[] = {":status", "503", "date", date, "retry-after", then, NULL};
+    struct client a, b;
+    client_get(&a, worker, path);
+    fake_pull(last_try(worker), world->now);
+    fake_section(last_try(worker), H2_SECTION_HEADERS, fields, true, world->now);
+    client_leave(&a);
+    client_get(&b, worker, path);
+    if (b.result == SUBSCRIBE_SHUT)
+        return b.subscriber.retry_after_ns;
+    answer_whole(worker, 1);
+    client_leave(&b);
+    return 0;
+}
+
+static void c10_a_date_counts_from_the_answers_own(void **state)
+{
+    static const char date[] = "Sun, 06 Nov 1994 08:49:37 GMT";
+    assert_int_equal(shut_for("/1", date, "Sun, 06 Nov 1994 08:49:39 GMT"), 2 * CLOCK_S);
+    assert_int_equal(shut_for("/2", date, "Mon, 07 Nov 1994 08:49:39 GMT"), 5 * CLOCK_S);
+    assert_int_equal(shut_for("/3", date, date), 0);
+    assert_int_equal(shut_for("/4", date, "Sun, 06 Nov 1994 08:49:36 GMT"), 0);
+    assert_int_equal(shut_for("/5", "yesterday", date), 0);
 }
 
 static void c10_other_workers_that_saw_it_hold_back_as_well(void **state)
@@ -356,7 +383,8 @@ int main(void)
         CASE(c9_other_workers_that_heard_of_it_wait_as_well),
         CASE(c9_who_leaves_while_it_waits_leaves_nothing),
         CASE(c10_retry_after_holds_new_flights_back),
-        CASE(c10_five_seconds_at_most_and_no_dates),
+        CASE(c10_five_seconds_at_most_and_no_date_without_another),
+        CASE(c10_a_date_counts_from_the_answers_own),
         CASE(c10_other_workers_that_saw_it_hold_back_as_well),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
