@@ -19,7 +19,7 @@
 #define FLIGHT_TIME_MAX_NS  (600 * CLOCK_S)  /* C13 */
 #define STALLED_AFTER_NS    (5 * CLOCK_S)    /* C18 */
 #define SLOW_FOR_NS         (250 * CLOCK_MS) /* C15 */
-#define SLOW_AGAIN_NS       (10 * CLOCK_MS)  /* C15: how often it is looked at after that */
+#define SLOW_AGAIN_NS       (10 * CLOCK_MS)  /* C15: once that is used up, each time */
 #define POST_JOIN_FOR_NS    (10 * CLOCK_S)   /* C17 */
 #define POST_JOIN_BYTES     (64 * 1024)      /* C17 */
 #define SUBSCRIBERS_MAX     65536            /* C16 */

@@ -84,11 +84,17 @@ static void lingered_enough(struct timer *timer, void *context, uint64_t now)
         flight_break(flight, FLIGHT_CANCELLED, now);
 }
 
+/*
+ * When the time is used up, those who only take turns with the others still get a moment: each
+ * piece larger than what is left of the bound presses the flight until the last of them has read.
+ */
 static void arm_pressure(struct flight *flight, uint64_t now)
 {
-    uint64_t left = flight->pressed_for_ns < SLOW_FOR_NS ? SLOW_FOR_NS - flight->pressed_for_ns : 0;
+    uint64_t used_ns = flight->pressed_for_ns;
+    bool used_up = used_ns + SLOW_AGAIN_NS > SLOW_FOR_NS;
+    uint64_t left_ns = used_up ? SLOW_AGAIN_NS : SLOW_FOR_NS - used_ns;
     if (flight_interest(flight) > 1)
-        timer_arm(wheel_of(flight), &flight->pressure, now + left);
+        timer_arm(wheel_of(flight), &flight->pressure, now + left_ns);
 }
 
 /*

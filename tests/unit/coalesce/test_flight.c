@@ -1183,6 +1183,33 @@ static void C15_who_holds_the_others_back_is_cut_off(void **state)
     client_leave(&fast);
 }
 
+static void C15_who_keeps_up_does_not_pay_for_another(void **state)
+{
+    struct client fast, steady, slow;
+    client_get(&fast, worker, "/");
+    client_get(&steady, worker, "/");
+    client_get(&slow, worker, "/");
+    head("200", NULL, NULL);
+    data(WORLD_FLIGHT + 1, false);
+    client_drink(&fast);
+    client_drink(&steady);
+    world_pass(world, 251 * CLOCK_MS);
+    assert_failed(&slow, FLIGHT_TOO_SLOW);
+    client_leave(&slow);
+    for (int round = 0; round < 3; round++) { /* the time of the flight is used up */
+        data(WORLD_FLIGHT + WORLD_SEGMENT, false);
+        client_drink(&fast);
+        world_pass(world, CLOCK_MS);
+        client_drink(&steady);
+    }
+    assert_int_equal(counters_of(worker)->detached_slow, 1);
+    data(1, true);
+    assert_whole(&fast, 4 * WORLD_FLIGHT + 3 * WORLD_SEGMENT + 2);
+    assert_whole(&steady, 4 * WORLD_FLIGHT + 3 * WORLD_SEGMENT + 2);
+    client_leave(&fast);
+    client_leave(&steady);
+}
+
 static void C15_those_who_are_equally_slow_stay(void **state)
 {
     struct client a, b;
@@ -1434,6 +1461,7 @@ int main(void)
         CASE(what_everybody_has_read_is_let_go_of),
         CASE(memory_moves_on_when_the_slowest_leaves),
         CASE(C15_who_holds_the_others_back_is_cut_off),
+        CASE(C15_who_keeps_up_does_not_pay_for_another),
         CASE(C15_those_who_are_equally_slow_stay),
         CASE(alone_a_subscriber_may_be_as_slow_as_it_is),
         CASE(an_answer_for_one_only_is_held_in_small_amounts),
