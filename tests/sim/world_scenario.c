@@ -3,11 +3,9 @@
  * regions; tests/support/chaos.h says what happens. Every frame on both sides is checked.
  */
 #include "dataplane/base/clock.h"
-#include "dataplane/worker/worker_internal.h"
-#include "tests/sim/sim.h"
+#include "tests/sim/world_weather.h"
 #include "tests/support/chaos.h"
 #include "tests/support/checks.h"
-#include "tests/support/tcp_checks.h"
 
 #define TURNS_MAX   4000u
 #define CHECK_EVERY 40u
@@ -16,26 +14,6 @@
 /* The largest that worker_create.c and tests/support/h2_host.c ever open. */
 #define STREAM_WINDOW_MAX     (1 << 20)
 #define CONNECTION_WINDOW_MAX (4 << 20)
-
-static void draw_faults(struct sim *sim, struct wire_faults *faults)
-{
-    if (sim_one_in(sim, 3))
-        return;
-    *faults = (struct wire_faults){
-        .drop_ppm = sim_one_in(sim, 3) ? 0 : sim_draw_log(sim, 100, 30000),
-        .burst_ppm = sim_one_in(sim, 2) ? 0 : sim_draw_log(sim, 10, 1000),
-        .burst_frames = sim_draw(sim, 2, 20),
-        .duplicate_ppm = sim_one_in(sim, 2) ? 0 : sim_draw_log(sim, 100, 50000),
-        .corrupt_ppm = sim_one_in(sim, 2) ? 0 : sim_draw_log(sim, 100, 5000),
-        .corrupt_run = sim_draw(sim, 1, 15),
-        .reorder_ppm = sim_one_in(sim, 2) ? 0 : sim_draw_log(sim, 100, 50000),
-        .reorder_ns = sim_draw_log(sim, 10, 10000) * CLOCK_US,
-        .delay_ns = sim_draw_log(sim, 10, 10000) * CLOCK_US,
-        .jitter_ns = sim_draw_log(sim, 10, 10000) * CLOCK_US,
-        .ce_ppm = sim_one_in(sim, 2) ? 0 : sim_draw_log(sim, 1000, 200000),
-        .mtu = sim_one_in(sim, 4) ? (uint16_t)sim_draw(sim, 1280, 1499) : 0,
-    };
-}
 
 /* Small, but enough for the few requests at the end. */
 static void draw_limits(struct sim *sim, struct worker_limits *limits)
@@ -77,36 +55,10 @@ static void draw_config(struct sim *sim, struct world_config *config)
         .turn_spread_ns = paces[sim_draw(sim, 0, 2)],
         .lag_permille = sim_one_in(sim, 2) ? 1000 : sim_draw(sim, 1, 500),
     };
-    draw_faults(sim, &config->front);
-    draw_faults(sim, &config->back);
+    world_weather_draw(sim, &config->front);
+    world_weather_draw(sim, &config->back);
     if (sim_one_in(sim, 3))
         draw_limits(sim, &config->limits);
-}
-
-static void check_stacks(struct world *world)
-{
-    for (uint16_t i = 0; i < world->config.workers; i++)
-        tcp_check_all(world->shared.members[i]->tcp);
-    for (uint32_t i = 0; i < WORLD_CLIENTS; i++)
-        tcp_check_all(world->clients[i].host.base.tcp);
-    for (uint32_t i = 0; i < WORLD_BACKENDS_MAX; i++)
-        tcp_check_all(world->backends[i].host.base.tcp);
-}
-
-static void hash_requests(struct sim *sim, const struct world *world)
-{
-    sim_hash(sim, world->turns);
-    for (uint32_t i = 0; i < WORLD_CLIENTS; i++) {
-        for (uint32_t j = 0; j < world->clients[i].request_count; j++) {
-            const struct client_request *request = &world->clients[i].requests[j];
-            sim_hash(sim, request->ended_at_ns);
-            sim_hash(sim, (uint64_t)request->outcome << 32 | request->status);
-            sim_hash(sim, request->serial << 32 | request->received);
-            sim_tell(sim, "request %u.%u %s: outcome %d, status %u, %llu bytes", i, j,
-                     request->path, request->outcome, request->status,
-                     (unsigned long long)request->received);
-        }
-    }
 }
 
 static void run_world(struct sim *sim)
@@ -125,15 +77,15 @@ static void run_world(struct sim *sim)
     uint32_t turns = sim_draw_log(sim, 100, TURNS_MAX);
     for (uint32_t i = 0; i < turns; i += CHECK_EVERY) {
         chaos_turns(&chaos, CHECK_EVERY);
-        check_stacks(world);
+        world_check_stacks(world);
     }
     if (!chaos_end(&chaos))
         sim_fail(sim, "it does not recover");
     if (world->log.count > world_counter(world, "coalesce", "attempts"))
         sim_fail(sim, "%u requests at backends, %llu attempts", world->log.count,
                  (unsigned long long)world_counter(world, "coalesce", "attempts"));
-    check_stacks(world);
-    hash_requests(sim, world);
+    world_check_stacks(world);
+    world_hash_requests(sim, world);
     sim->now = world->now;
     if (!check_and_close(world))
         sim_fail(sim, "the end is not as it has to be");

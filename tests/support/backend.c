@@ -44,8 +44,9 @@ static struct timer_wheel *wheel_of(struct backend *backend)
     return &backend->host.base.base.wheel;
 }
 
-static void give(struct backend_exchange *exchange)
+static void give(struct backend_exchange *exchange, uint64_t now)
 {
+    exchange->seen->over_at_ns = now;
     timer_cancel(wheel_of(exchange->conn->backend), &exchange->timer);
     pattern_release(&exchange->source);
     exchange->stream = NULL;
@@ -97,6 +98,7 @@ static struct backend_seen *log_request(struct backend *backend, const struct fi
     copy_field(fields, FIELD_METHOD, seen->method, sizeof(seen->method));
     copy_field(fields, FIELD_PATH, seen->path, sizeof(seen->path));
     copy_field(fields, FIELD_AUTHORIZATION, seen->authorization, sizeof(seen->authorization));
+    copy_field(fields, FIELD_REFERER, seen->referer, sizeof(seen->referer));
     copy_field(fields, FIELD_VIA, seen->via, sizeof(seen->via));
     copy_field(fields, FIELD_X_FORWARDED_FOR, seen->forwarded_for, sizeof(seen->forwarded_for));
     backend->requests++;
@@ -172,14 +174,14 @@ static void on_data(struct h2_stream *stream, struct bytes bytes, bool end, uint
 
 static void on_reset(struct h2_stream *stream, struct h2_reset reset, uint64_t now)
 {
-    give(exchange_of(stream));
+    give(exchange_of(stream), now);
 }
 
 static void on_finished(struct h2_stream *stream, uint64_t now)
 {
     struct backend_exchange *exchange = exchange_of(stream);
     check(exchange->ended);
-    give(exchange);
+    give(exchange, now);
 }
 
 /* ---- the answer ---- */
@@ -228,9 +230,10 @@ static struct h2_supply head(struct backend_exchange *exchange)
     if (plan->name != NULL)
         add(fields, plan->name, plan->value);
     check(!fields->overflow);
-    exchange->head_sent = true;
+    exchange->head_sent = exchange->seen->head_sent = true;
     bool empty = exchange->is_head || exchange->source.total == 0;
     exchange->ended = empty && (exchange->is_head || !plan->trailers) && !plan->act_late;
+    exchange->seen->answered = exchange->ended;
     return (struct h2_supply){.kind = H2_SUPPLY_HEADERS, .fields = fields, .end = exchange->ended};
 }
 
@@ -238,7 +241,7 @@ static struct h2_supply trailers(struct backend_exchange *exchange)
 {
     struct fields *fields = section();
     add_number(fields, "x-serial", exchange->seen->serial);
-    exchange->ended = true;
+    exchange->ended = exchange->seen->answered = true;
     return (struct h2_supply){.kind = H2_SUPPLY_TRAILERS, .fields = fields, .end = true};
 }
 
@@ -253,26 +256,29 @@ static struct h2_supply body(struct backend_exchange *exchange, uint32_t max)
     bool all = source->position == source->total;
     if (chunk.length == 0)
         return all && exchange->plan.trailers ? trailers(exchange) : nothing;
+    exchange->seen->sent_bytes = source->position;
     exchange->ended = all && !exchange->plan.trailers && !exchange->plan.act_late;
+    exchange->seen->answered = exchange->ended;
     return (struct h2_supply){.kind = H2_SUPPLY_DATA, .chunk = chunk, .end = exchange->ended};
 }
 
-static struct h2_supply reset(struct backend_exchange *exchange, enum h2_error code)
+static struct h2_supply reset(struct backend_exchange *exchange, enum h2_error code, uint64_t now)
 {
-    give(exchange);
+    give(exchange, now);
     return (struct h2_supply){.kind = H2_SUPPLY_RESET, .code = code};
 }
 
-static struct h2_supply act(struct backend_exchange *exchange)
+static struct h2_supply act(struct backend_exchange *exchange, uint64_t now)
 {
     enum backend_act what = exchange->plan.act;
     exchange->ended = true;
     switch (what) {
     case BACKEND_RESETS:
-        return reset(exchange, H2_INTERNAL_ERROR);
+        return reset(exchange, H2_INTERNAL_ERROR, now);
     case BACKEND_REFUSES:
-        return reset(exchange, H2_REFUSED_STREAM);
+        return reset(exchange, H2_REFUSED_STREAM, now);
     case BACKEND_SENDS_LESS:
+        exchange->seen->answered = exchange->source.position == exchange->source.total;
         return (struct h2_supply){.kind = H2_SUPPLY_DATA, .end = true};
     case BACKEND_CLOSES:
     case BACKEND_ABORTS:
@@ -302,7 +308,7 @@ static struct h2_supply on_supply(struct h2_stream *stream, uint32_t max, uint64
     if (exchange->ended || !exchange->head_due)
         return nothing;
     if (acts_now(exchange))
-        return act(exchange);
+        return act(exchange, now);
     if (exchange->plan.act == BACKEND_SHUTS_DOWN && !exchange->head_sent)
         exchange->conn->act = BACKEND_SHUTS_DOWN;
     if (exchange->plan.interim && !exchange->interim_sent)

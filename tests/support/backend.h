@@ -53,10 +53,16 @@ struct backend_seen {
     char via[32];           /* empty: none */
     char forwarded_for[48]; /* likewise */
     char authorization[32]; /* likewise */
+    char referer[32];       /* likewise: tests put a tag of the client's request there */
     uint64_t body_bytes;    /* received */
     bool whole;             /* to END_STREAM */
     bool trailers;
     bool corrupt; /* other bytes than the client's */
+    /* The answer. */
+    bool head_sent;
+    bool answered;       /* it was ended as it should be, by END_STREAM */
+    uint64_t sent_bytes; /* of its body */
+    uint64_t over_at_ns; /* nothing of the exchange is left here; 0: it goes on */
 };
 
 /* What all backends of a world saw. */

@@ -65,6 +65,8 @@ static void create_clients(struct world *world)
         snprintf(v6, sizeof(v6), "fd00::%u/64", 2u + i);
         client_prepare(&world->clients[i], world->front, (uint16_t)(1 + i), v4, v6);
         seed_host(world, &world->clients[i].host);
+        if (world->config.client_window != 0)
+            world->clients[i].host.config.stream_window_bytes = world->config.client_window;
         client_open(&world->clients[i]);
     }
 }
@@ -132,8 +134,8 @@ static void create_workers(struct world *world)
 {
     world->shared.workers = world->config.workers;
     create_quiescence(world);
-    world->shared.table = coalesce_table_create(TABLE_KEYS, random_u64(&world->random),
-                                                random_u64(&world->random), -1);
+    world->shared.table = coalesce_table_create(
+        world->config.table_keys, random_u64(&world->random), random_u64(&world->random), -1);
     check(world->shared.table != NULL);
     for (uint16_t i = 0; i < world->config.workers; i++)
         create_worker(world, i);
@@ -161,6 +163,8 @@ struct world *world_open(const struct world_config *config)
         world->config.turn_spread_ns = TURN_SPREAD_NS;
     if (world->config.mbufs == 0)
         world->config.mbufs = MBUFS;
+    if (world->config.table_keys == 0)
+        world->config.table_keys = TABLE_KEYS;
     check(world->config.workers <= WORLD_WORKERS_MAX);
     if (world->config.lag_permille == 0)
         world->config.lag_permille = LAG_PERMILLE;

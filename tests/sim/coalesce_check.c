@@ -1,0 +1,192 @@
+#include "tests/sim/coalesce_check.h"
+
+#include "dataplane/base/check.h"
+#include "dataplane/base/clock.h"
+
+#include <string.h>
+
+#define ATTEMPTS_MAX 2
+/* A cancelled attempt is heard of later than the one after it begins, by so much. */
+#define OVERLAP_CALM_NS (50 * CLOCK_MS)
+#define OVERLAP_NS      (20 * CLOCK_S)
+#define WINDOW_BYTES    (64 * 1024) /* of a backend's stream, at first */
+
+/* ---- attempts ---- */
+
+/* The attempts of a flight do not meet. One whose end nobody could tell the backend is dead. */
+static void check_overlap(const struct round *round, const struct backend_seen *first,
+                          const struct backend_seen *second)
+{
+    uint64_t allowed_ns = round->calm ? OVERLAP_CALM_NS : OVERLAP_NS;
+    uint64_t over_at_ns = first->over_at_ns != 0 ? first->over_at_ns : CLOCK_NEVER;
+    if (over_at_ns > second->at_ns && over_at_ns - second->at_ns > allowed_ns)
+        sim_fail(round->sim, "%s: two attempts at a time: %llu until %llu, and %llu", first->path,
+                 (unsigned long long)first->serial, (unsigned long long)over_at_ns,
+                 (unsigned long long)second->serial);
+}
+
+static void check_attempts_of(const struct round *round, uint32_t index)
+{
+    const struct backend_seen *seen = round_seen(round, index);
+    uint32_t attempts = 1;
+    for (uint32_t i = 0; i < index; i++) {
+        const struct backend_seen *before = round_seen(round, i);
+        if (strcmp(before->referer, seen->referer) != 0)
+            continue;
+        attempts++;
+        check_overlap(round, before, seen);
+    }
+    if (attempts > ATTEMPTS_MAX)
+        sim_fail(round->sim, "%s: %u attempts of the flight of %s", seen->path, attempts,
+                 seen->referer);
+}
+
+/* ---- flights ---- */
+
+static bool asks_like(const struct backend_seen *one, const struct backend_seen *other)
+{
+    return strcmp(one->path, other->path) == 0 &&
+           strcmp(one->authorization, other->authorization) == 0;
+}
+
+/* The first attempt of a flight. */
+static bool begins_flight(const struct round *round, uint32_t index)
+{
+    for (uint32_t i = 0; i < index; i++)
+        if (strcmp(round_seen(round, i)->referer, round_seen(round, index)->referer) == 0)
+            return false;
+    return true;
+}
+
+static void check_flights_like(const struct round *round, uint32_t index)
+{
+    const struct backend_seen *seen = round_seen(round, index);
+    uint32_t flights = 0;
+    for (uint32_t i = 0; i <= index; i++)
+        flights += asks_like(round_seen(round, i), seen) && begins_flight(round, i);
+    if (flights > round->story->flights_max(round))
+        sim_fail(round->sim, "%s: %u flights for what %u could share", seen->path, flights,
+                 round->count);
+}
+
+/* ---- what clients were told ---- */
+
+static const char *lie_to(const struct round *round, uint32_t index)
+{
+    const struct client_request *request = round->askers[index].request;
+    const struct backend_seen *seen = round_answer_of(round, index);
+    bool collapsed = strstr(request->cache_status, "collapsed") != NULL;
+    if (seen == NULL && request->status != 0)
+        return request->status >= 502 && request->status <= 504 ? NULL : "an unexpected status";
+    if (seen == NULL)
+        return request->complete ? "END_STREAM without an answer" : NULL;
+    if (request->complete && !seen->answered)
+        return "END_STREAM though the backend did not end its answer";
+    if (collapsed == (round_leader_of(round, seen) == index))
+        return collapsed ? "the leader, and collapsed" : "another's flight, and not collapsed";
+    return NULL;
+}
+
+/* How bad it was. */
+static enum due outcome_of(const struct round *round, uint32_t index)
+{
+    const struct client_request *request = round->askers[index].request;
+    if (request->outcome == CLIENT_FINISHED && client_is_whole(request, 200, round->size))
+        return DUE_WHOLE;
+    if (request->outcome == CLIENT_RESET && request->serial != 0)
+        return DUE_BROKEN;
+    if (request->serial == 0 && request->complete)
+        return request->status == 503 ? DUE_REFUSED : DUE_BROKEN;
+    if (request->status == 0 && request->outcome == CLIENT_RESET &&
+        request->reset.code == H2_REFUSED_STREAM)
+        return DUE_REFUSED;
+    return DUE_ANY;
+}
+
+static bool is_good_enough(enum due outcome, enum due worst)
+{
+    switch (worst) {
+    case DUE_WHOLE:
+        return outcome == DUE_WHOLE;
+    case DUE_BROKEN:
+        return outcome != DUE_ANY;
+    case DUE_REFUSED:
+        return outcome == DUE_WHOLE || outcome == DUE_REFUSED;
+    case DUE_ANY:
+        return true;
+    }
+    check(!"what is due");
+}
+
+static void check_client(const struct round *round, uint32_t index)
+{
+    const struct client_request *request = round->askers[index].request;
+    const char *lie = lie_to(round, index);
+    if (lie != NULL)
+        sim_fail(round->sim, "%s, %s: %s", request->path, round->askers[index].tag, lie);
+    if (is_good_enough(outcome_of(round, index), round->story->due(round, index)))
+        return;
+    sim_fail(round->sim,
+             "%s, %s: outcome %d, status %u, reset %u, %llu bytes of answer %llu, '%s': not what "
+             "is left to it",
+             request->path, round->askers[index].tag, request->outcome, request->status,
+             request->reset.code, (unsigned long long)request->received,
+             (unsigned long long)request->serial, request->text);
+}
+
+static void tell_round(const struct round *round)
+{
+    for (uint32_t i = 0; i < round->count; i++) {
+        const struct client_request *request = round->askers[i].request;
+        sim_tell(round->sim, "%s of %s: outcome %d, status %u, reset %u, %llu bytes of answer %llu",
+                 round->askers[i].tag,
+                 round->askers[i].principal != NULL ? round->askers[i].principal : "nobody",
+                 request->outcome, request->status, request->reset.code,
+                 (unsigned long long)request->received, (unsigned long long)request->serial);
+    }
+}
+
+void coalesce_check_round(const struct round *round)
+{
+    tell_round(round);
+    for (uint32_t i = 0; i < round->count; i++)
+        check_client(round, i);
+    for (uint32_t i = 0; i < round_seen_count(round); i++) {
+        round_leader_of(round, round_seen(round, i));
+        check_attempts_of(round, i);
+        check_flights_like(round, i);
+    }
+}
+
+/* ---- memory ---- */
+
+static uint64_t fastest_of(const struct round *round, const struct backend_seen *seen)
+{
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < round->count; i++) {
+        const struct client_request *request = round->askers[i].request;
+        if (request != NULL && request->serial == seen->serial && request->received > most)
+            most = request->received;
+    }
+    return most;
+}
+
+/* The flight's bound, what a window lets in beyond it, and what is on its way to a client. */
+static uint64_t held_max(const struct round *round)
+{
+    const struct world *world = round->world;
+    const struct worker_limits *limits = &world->config.limits;
+    uint64_t grown = (uint64_t)limits->segments * limits->segment_bytes / 2;
+    return world->draft.routes[WORLD_ROUTE_SHARE].coalesce.flight_bytes + WINDOW_BYTES + grown +
+           world->clients[0].host.config.stream_window_bytes;
+}
+
+void coalesce_check_turn(const struct round *round)
+{
+    for (uint32_t i = 0; i < round_seen_count(round); i++) {
+        const struct backend_seen *seen = round_seen(round, i);
+        if (seen->over_at_ns == 0 && seen->sent_bytes > fastest_of(round, seen) + held_max(round))
+            sim_fail(round->sim, "%s: answer %llu: %llu bytes taken from the backend", seen->path,
+                     (unsigned long long)seen->serial, (unsigned long long)seen->sent_bytes);
+    }
+}
