@@ -19,14 +19,17 @@ static bool pool_take_memory(struct pool *pool, int socket_id)
     pool->objects = memory_take(pool->name, count * pool->object_bytes, socket_id);
     pool->generations = memory_take(pool->name, count * sizeof(uint32_t), socket_id);
     pool->free_slots = memory_take(pool->name, count * sizeof(uint32_t), socket_id);
-    return pool->objects != NULL && pool->generations != NULL && pool->free_slots != NULL;
+    if (pool->order == POOL_RESTING)
+        pool->resting = memory_take(pool->name, POOL_REST * sizeof(uint32_t), socket_id);
+    return pool->objects != NULL && pool->generations != NULL && pool->free_slots != NULL &&
+           (pool->resting != NULL || pool->order == POOL_LIFO);
 }
 
-/* Lowest slot first in both orders. */
+/* Lowest slot first. */
 static void pool_fill_free_slots(struct pool *pool)
 {
     for (uint32_t i = 0; i < pool->count; i++)
-        pool->free_slots[i] = pool->order == POOL_LIFO ? pool->count - 1 - i : i;
+        pool->free_slots[i] = pool->count - 1 - i;
 }
 
 bool pool_init(struct pool *pool, const char *name, enum pool_order order, uint32_t count,
@@ -58,14 +61,35 @@ static inline bool pool_slot_is_used(const struct pool *pool, uint32_t index)
     return (pool->generations[index] & 1) != 0;
 }
 
-/* The slot at the end of the stack or at the head of the ring; free_count is already one less. */
+/* The one that rests longest ends its rest. */
+static inline uint32_t pool_wake(struct pool *pool)
+{
+    uint32_t index = pool->resting[pool->resting_head];
+    pool->resting_head = (pool->resting_head + 1) % POOL_REST;
+    pool->resting_count--;
+    return index;
+}
+
+/* One is free; free_count is already one less. */
 static inline uint32_t pool_next_free(struct pool *pool)
 {
-    if (pool->order == POOL_LIFO)
-        return pool->free_slots[pool->free_count];
-    uint32_t index = pool->free_slots[pool->free_head];
-    pool->free_head = pool->free_head + 1 == pool->count ? 0 : pool->free_head + 1;
-    return index;
+    if (pool->free_count >= pool->resting_count)
+        return pool->free_slots[pool->free_count - pool->resting_count];
+    return pool_wake(pool);
+}
+
+/* INDEX is free from now on; free_count does not count it yet. */
+static inline void pool_add_free(struct pool *pool, uint32_t index)
+{
+    uint32_t awake = pool->free_count - pool->resting_count;
+    if (pool->order == POOL_LIFO) {
+        pool->free_slots[awake] = index;
+        return;
+    }
+    if (pool->resting_count == POOL_REST)
+        pool->free_slots[awake] = pool_wake(pool);
+    pool->resting[(pool->resting_head + pool->resting_count) % POOL_REST] = index;
+    pool->resting_count++;
 }
 
 void *pool_take(struct pool *pool)
@@ -86,12 +110,7 @@ void pool_give_at(struct pool *pool, uint32_t index)
 {
     check(index < pool->count && pool_slot_is_used(pool, index));
     pool->generations[index]++;
-    uint64_t at = pool->free_count;
-    if (pool->order == POOL_FIFO) {
-        at += pool->free_head;
-        at = at >= pool->count ? at - pool->count : at;
-    }
-    pool->free_slots[at] = index;
+    pool_add_free(pool, index);
     pool->free_count++;
     sanitizer_poison(pool_slot(pool, index), pool->object_bytes);
 }

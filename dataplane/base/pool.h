@@ -1,9 +1,11 @@
 /*
  * pool: a fixed number of objects of one size, taken from memory at start. One worker.
  *
- * FIFO order is for what is named in mail or timers (a slot rests as long as possible before its
- * next life), LIFO for what never leaves its owner (cache-warm). Objects are not cleared by take.
- * A handle names an object until it is given back; generations are never 0.
+ * The last given is the next taken, so that a worker goes round a few objects that its caches hold,
+ * and not round all of the pool. What is named in mail or timers rests before its next life: a slot
+ * then is not taken again before POOL_REST others were given back, unless nothing else is free.
+ * Objects are not cleared by take. A handle names an object until it is given back; generations are
+ * never 0, and one comes again after 2^31 lives of its slot.
  * With AddressSanitizer a free object is poisoned.
  */
 #pragma once
@@ -15,20 +17,24 @@
 #include <stdint.h>
 
 enum pool_order {
-    POOL_LIFO, /* the last given is the next taken */
-    POOL_FIFO, /* the longest free is the next taken */
+    POOL_LIFO,    /* the last given is the next taken */
+    POOL_RESTING, /* the same, after a rest */
 };
+
+#define POOL_REST 64
 
 struct pool {
     const char *name;
     uint8_t *objects;
     uint32_t *generations; /* odd: in use, even: free */
-    uint32_t *free_slots;  /* LIFO: a stack; FIFO: a ring of `count` */
+    uint32_t *free_slots;  /* a stack of those that do not rest */
+    uint32_t *resting;     /* a ring of POOL_REST; NULL in LIFO order */
     uint32_t object_bytes; /* rounded up to whole 16 bytes; 64 when at least 64 */
     uint32_t count;
     uint32_t free_count;
-    uint32_t free_head; /* FIFO: next to take */
-    uint32_t low_water; /* least free_count seen */
+    uint32_t resting_count; /* of the free ones */
+    uint32_t resting_head;  /* the one that rests longest */
+    uint32_t low_water;     /* least free_count seen */
     enum pool_order order;
 };
 

@@ -39,12 +39,12 @@ static bool create_pools(struct coalesce *coalesce)
     const struct coalesce_config *config = &coalesce->config;
     uint32_t shared = config->workers > 1 ? config->flights_max : 0;
     uint32_t pieces = config->workers > 1 ? config->segments : 0;
-    return pool_init(&coalesce->flights, "coalesce flights", POOL_FIFO, config->flights_max,
+    return pool_init(&coalesce->flights, "coalesce flights", POOL_RESTING, config->flights_max,
                      sizeof(struct flight), config->socket_id) &&
-           pool_init(&coalesce->branches, "coalesce branches", POOL_FIFO, shared,
+           pool_init(&coalesce->branches, "coalesce branches", POOL_RESTING, shared,
                      sizeof(struct branch), config->socket_id) &&
-           pool_init(&coalesce->relays, "coalesce relays", POOL_FIFO, shared, sizeof(struct relay),
-                     config->socket_id) &&
+           pool_init(&coalesce->relays, "coalesce relays", POOL_RESTING, shared,
+                     sizeof(struct relay), config->socket_id) &&
            pool_init(&coalesce->loans, "coalesce loans", POOL_LIFO, pieces, sizeof(struct loan),
                      config->socket_id) &&
            pool_init(&coalesce->lents, "coalesce lent", POOL_LIFO, pieces, sizeof(struct lent),
@@ -63,7 +63,7 @@ static bool create_learned(struct coalesce *coalesce)
     coalesce->key_room = memory_take("coalesce scratch", COALESCE_KEY_BYTES, config->socket_id);
     return coalesce->key_room != NULL &&
            markers_init(&coalesce->markers, MARKERS_MAX / config->workers, config->socket_id) &&
-           pool_init(&coalesce->pacers, "coalesce pacers", POOL_FIFO, PACERS_MAX,
+           pool_init(&coalesce->pacers, "coalesce pacers", POOL_RESTING, PACERS_MAX,
                      sizeof(struct pacer), config->socket_id);
 }
 

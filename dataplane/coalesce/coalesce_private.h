@@ -43,13 +43,13 @@ struct coalesce {
     struct coalesce_counters counters;
     const struct snapshot *snapshot; /* of this step */
     struct entries entries;
-    struct pool flights;  /* POOL_FIFO: named in the table and in mail */
-    struct pool branches; /* POOL_FIFO: named in mail */
+    struct pool flights;  /* POOL_RESTING: named in the table and in mail */
+    struct pool branches; /* POOL_RESTING: named in mail */
     struct pool loans;
-    struct pool relays; /* POOL_FIFO: named in mail */
+    struct pool relays; /* POOL_RESTING: named in mail */
     struct pool lents;
     struct pool helds;  /* struct held_body */
-    struct pool pacers; /* POOL_FIFO */
+    struct pool pacers; /* POOL_RESTING */
     struct markers markers;
     struct principals principals; /* C29 */
     uint8_t *key_room;            /* a key with learned fields */

@@ -25,10 +25,10 @@ bool entries_init(struct entries *entries, struct coalesce_table *table, uint16_
         return false;
     for (uint32_t i = 0; i < count; i++)
         entries->queue[i] = owner * count + i;
-    return pool_init(&entries->small_keys, "coalesce keys", POOL_FIFO, count, SMALL_KEY_BYTES,
+    return pool_init(&entries->small_keys, "coalesce keys", POOL_RESTING, count, SMALL_KEY_BYTES,
                      socket_id) &&
-           pool_init(&entries->large_keys, "coalesce keys", POOL_FIFO, count / SMALL_PER_LARGE + 1,
-                     COALESCE_KEY_BYTES, socket_id);
+           pool_init(&entries->large_keys, "coalesce keys", POOL_RESTING,
+                     count / SMALL_PER_LARGE + 1, COALESCE_KEY_BYTES, socket_id);
 }
 
 static uint32_t queue_place(const struct entries *entries, uint32_t offset)

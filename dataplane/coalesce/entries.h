@@ -23,8 +23,8 @@ struct entries {
     uint32_t free_head;
     uint32_t free_count;
     uint32_t retired_count;
-    struct pool small_keys; /* POOL_FIFO */
-    struct pool large_keys; /* POOL_FIFO */
+    struct pool small_keys; /* POOL_RESTING */
+    struct pool large_keys; /* POOL_RESTING */
 };
 
 /* Worker OWNER's share, one of WORKERS. False: not enough memory. At start. */

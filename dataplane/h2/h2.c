@@ -33,9 +33,9 @@ static bool create_pools(struct h2 *h2)
 {
     const struct h2_config *config = &h2->config;
     int socket_id = config->socket_id;
-    return pool_init(&h2->conns, "h2 connections", POOL_FIFO, config->connections_max,
+    return pool_init(&h2->conns, "h2 connections", POOL_RESTING, config->connections_max,
                      sizeof(struct h2_conn), socket_id) &&
-           pool_init(&h2->streams, "h2 streams", POOL_FIFO, config->streams_max,
+           pool_init(&h2->streams, "h2 streams", POOL_RESTING, config->streams_max,
                      sizeof(struct h2_stream), socket_id) &&
            pool_init(&h2->header_blocks, "h2 header blocks", POOL_LIFO, config->header_blocks_max,
                      sizeof(struct h2_header_block), socket_id) &&

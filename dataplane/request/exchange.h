@@ -93,7 +93,7 @@ struct request_engine {
     const struct snapshot *snapshot; /* of this step */
     struct admission admission;
     struct pool clients;   /* POOL_LIFO */
-    struct pool exchanges; /* POOL_FIFO: timers and flights name them */
+    struct pool exchanges; /* POOL_RESTING: timers and flights name them */
     struct section_pools sections;
     struct list client_list;
     struct list leaving_list;

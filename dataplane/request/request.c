@@ -76,7 +76,7 @@ static bool create_pools(struct request_engine *engine)
     uint32_t clients = config->connections_max;
     return pool_init(&engine->clients, "request clients", POOL_LIFO, clients, sizeof(struct client),
                      config->socket_id) &&
-           pool_init(&engine->exchanges, "request exchanges", POOL_FIFO, config->exchanges_max,
+           pool_init(&engine->exchanges, "request exchanges", POOL_RESTING, config->exchanges_max,
                      sizeof(struct exchange), config->socket_id) &&
            section_pools_init(&engine->sections, "request sections", config->exchanges_max,
                               config->header_bytes + HOP_BYTES, config->socket_id);

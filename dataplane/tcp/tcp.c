@@ -34,7 +34,7 @@ static bool pools_init(struct tcp *tcp)
 {
     const struct tcp_config *c = &tcp->config;
     uint32_t records = 2 * c->spans_max + 64; /* a span gives rise to some two segments */
-    return pool_init(&tcp->conns, "tcp connections", POOL_FIFO, c->connections_max,
+    return pool_init(&tcp->conns, "tcp connections", POOL_RESTING, c->connections_max,
                      sizeof(struct tcp_conn), c->socket_id) &&
            pool_init(&tcp->sent, "tcp segments in flight", POOL_LIFO, records,
                      sizeof(struct tcp_sent), c->socket_id) &&

@@ -267,7 +267,7 @@ struct tcp {
     uint64_t now; /* of the last call that was told */
     struct tcp_table table;
     struct tcp_lists lists;
-    struct pool conns; /* POOL_FIFO */
+    struct pool conns; /* POOL_RESTING */
     struct tcp_span_pools spans;
     struct pool sent;
     struct pool time_waits;

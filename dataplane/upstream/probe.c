@@ -40,7 +40,7 @@ struct prober *prober_create(const struct prober_config *config)
     if (prober == NULL)
         return NULL;
     prober->config = *config;
-    if (!pool_init(&prober->probes, "probes", POOL_FIFO, config->probes_max, sizeof(struct probe),
+    if (!pool_init(&prober->probes, "probes", POOL_RESTING, config->probes_max, sizeof(struct probe),
                    config->socket_id))
         return NULL;
     return prober;

@@ -28,7 +28,7 @@ struct upstream *upstream_create(const struct upstream_config *config)
     list_init(&upstream->failing);
     for (uint32_t i = 0; i < SNAPSHOT_BACKENDS_MAX; i++)
         slot_init(&upstream->slots[i]);
-    if (!pool_init(&upstream->connections, "upstream connections", POOL_FIFO,
+    if (!pool_init(&upstream->connections, "upstream connections", POOL_RESTING,
                    config->connections_max, sizeof(struct upstream_conn), config->socket_id))
         return NULL;
     return upstream;

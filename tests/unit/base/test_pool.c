@@ -1,5 +1,6 @@
 #include "dataplane/base/pool.h"
 
+#include "dataplane/base/check.h"
 #include "dataplane/base/memory.h"
 #include "dataplane/base/random.h"
 #include "dataplane/base/sanitizer.h"
@@ -55,9 +56,24 @@ static void last_given_is_next_taken_in_lifo_order(void **state)
     assert_ptr_equal(pool_take(&pool), a);
 }
 
-static void longest_free_is_next_taken_in_fifo_order(void **state)
+static void a_resting_slot_is_taken_after_others_were_given(void **state)
 {
-    struct pool pool = pool_of(POOL_FIFO, 4, 32);
+    struct pool pool = pool_of(POOL_RESTING, 3 * POOL_REST, 32);
+    void *objects[2 * POOL_REST];
+    for (uint32_t i = 0; i < array_count(objects); i++)
+        objects[i] = pool_take(&pool);
+    for (uint32_t i = 0; i < POOL_REST; i++)
+        pool_give(&pool, objects[i]);
+    void *fresh = pool_take(&pool); /* they all rest */
+    for (uint32_t i = 0; i < POOL_REST; i++)
+        assert_ptr_not_equal(fresh, objects[i]);
+    pool_give(&pool, fresh);
+    assert_ptr_equal(pool_take(&pool), objects[0]);
+}
+
+static void what_rests_is_taken_when_nothing_else_is_free(void **state)
+{
+    struct pool pool = pool_of(POOL_RESTING, 4, 32);
     void *a = pool_take(&pool);
     void *b = pool_take(&pool);
     pool_give(&pool, b);
@@ -65,14 +81,26 @@ static void longest_free_is_next_taken_in_fifo_order(void **state)
     void *c = pool_take(&pool);
     void *d = pool_take(&pool);
     assert_true(c != a && c != b && d != a && d != b && c != d);
-    assert_ptr_equal(pool_take(&pool), b);
+    assert_ptr_equal(pool_take(&pool), b); /* which rested longest */
     assert_ptr_equal(pool_take(&pool), a);
     assert_null(pool_take(&pool));
 }
 
+static void a_worker_goes_round_few_objects(void **state)
+{
+    struct pool pool = pool_of(POOL_RESTING, 1000, 32);
+    uint32_t highest = 0;
+    for (uint32_t i = 0; i < 10000; i++) {
+        void *object = pool_take(&pool);
+        highest = pool_index(&pool, object) > highest ? pool_index(&pool, object) : highest;
+        pool_give(&pool, object);
+    }
+    assert_true(highest <= POOL_REST);
+}
+
 static void empty_pool_gives_null_and_low_water_remembers(void **state)
 {
-    for (enum pool_order order = POOL_LIFO; order <= POOL_FIFO; order++) {
+    for (enum pool_order order = POOL_LIFO; order <= POOL_RESTING; order++) {
         struct pool pool = pool_of(order, 3, 32);
         assert_int_equal(pool.low_water, 3);
         void *object = pool_take(&pool);
@@ -92,7 +120,7 @@ static void empty_pool_gives_null_and_low_water_remembers(void **state)
 
 static void pool_without_objects_is_legal(void **state)
 {
-    struct pool pool = pool_of(POOL_FIFO, 0, 32);
+    struct pool pool = pool_of(POOL_RESTING, 0, 32);
     assert_null(pool_take(&pool));
     assert_null(pool_get(&pool, handle_make(0, 1)));
     assert_null(pool_at(&pool, 0));
@@ -130,7 +158,7 @@ static void handles_of_nonsense_find_nothing(void **state)
 
 static void generation_wraps_past_zero(void **state)
 {
-    struct pool pool = pool_of(POOL_FIFO, 1, 32);
+    struct pool pool = pool_of(POOL_RESTING, 1, 32);
     pool.generations[0] = UINT32_MAX - 1;
     void *object = pool_take(&pool);
     handle last = pool_handle(&pool, object);
@@ -180,7 +208,7 @@ static void name(void *context)
 
 static void wrong_gives_stop_the_process(void **state)
 {
-    for (enum pool_order order = POOL_LIFO; order <= POOL_FIFO; order++) {
+    for (enum pool_order order = POOL_LIFO; order <= POOL_RESTING; order++) {
         struct pool pool = pool_of(order, 4, 64);
         uint8_t *object = pool_take(&pool);
         uint8_t *given = pool_take(&pool);
@@ -230,7 +258,7 @@ static void random_takes_and_gives_agree_with_a_model(void **state)
 {
     struct random random;
     random_seed(&random, 1);
-    for (enum pool_order order = POOL_LIFO; order <= POOL_FIFO; order++) {
+    for (enum pool_order order = POOL_LIFO; order <= POOL_RESTING; order++) {
         struct pool pool = pool_of(order, COUNT, 48);
         handle held[COUNT];
         uint32_t held_count = 0;
@@ -262,7 +290,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(objects_are_apart_and_aligned, reset),
         cmocka_unit_test_teardown(last_given_is_next_taken_in_lifo_order, reset),
-        cmocka_unit_test_teardown(longest_free_is_next_taken_in_fifo_order, reset),
+        cmocka_unit_test_teardown(a_resting_slot_is_taken_after_others_were_given, reset),
+        cmocka_unit_test_teardown(what_rests_is_taken_when_nothing_else_is_free, reset),
+        cmocka_unit_test_teardown(a_worker_goes_round_few_objects, reset),
         cmocka_unit_test_teardown(empty_pool_gives_null_and_low_water_remembers, reset),
         cmocka_unit_test_teardown(pool_without_objects_is_legal, reset),
         cmocka_unit_test_teardown(handle_ends_with_its_object, reset),

@@ -27,7 +27,7 @@ static void open_conn(void)
     tcp.now = now;
     tcp.cc = &tcp_cc_newreno;
     tcp.sent_limit = RECORDS;
-    assert_true(pool_init(&tcp.conns, "conns", POOL_FIFO, 1, sizeof(struct tcp_conn), -1));
+    assert_true(pool_init(&tcp.conns, "conns", POOL_RESTING, 1, sizeof(struct tcp_conn), -1));
     assert_true(pool_init(&tcp.sent, "sent", POOL_LIFO, RECORDS, sizeof(struct tcp_sent), -1));
     tcp_lists_init(&tcp.lists, tcp.conns.objects + offsetof(struct tcp_conn, links), 1);
     conn = pool_take(&tcp.conns);
