@@ -82,7 +82,7 @@ static bool same(struct request a, struct request b)
 #define R(...)    ((struct request){__VA_ARGS__})
 #define WITH(...) R(.extra = {__VA_ARGS__})
 
-static void C1_get_and_head_and_post_where_the_route_says_so(void **state)
+static void c1_get_and_head_and_post_where_the_route_says_so(void **state)
 {
     static const struct {
         enum coalesce_mode mode;
@@ -112,7 +112,7 @@ static void C1_get_and_head_and_post_where_the_route_says_so(void **state)
                          cases[i].verdict);
 }
 
-static void C1_not_with_expect_or_an_upgrade(void **state)
+static void c1_not_with_expect_or_an_upgrade(void **state)
 {
     assert_int_equal(verdict_of(COALESCE_GET, WITH("expect", "100-continue"), false),
                      KEY_EXPECT_OR_UPGRADE);
@@ -121,7 +121,7 @@ static void C1_not_with_expect_or_an_upgrade(void **state)
                      KEY_EXPECT_OR_UPGRADE);
 }
 
-static void C2_the_target_is_the_key(void **state)
+static void c2_the_target_is_the_key(void **state)
 {
     assert_true(same(R(.path = "/a?b=1"), R(.path = "/a?b=1")));
     assert_false(same(R(.path = "/a?b=1"), R(.path = "/a?b=2")));
@@ -132,7 +132,26 @@ static void C2_the_target_is_the_key(void **state)
     assert_false(same(R(.authority = "a", .path = "/bc"), R(.authority = "a/b", .path = "c")));
 }
 
-static void C2_headers_that_select_the_answer_are_the_key(void **state)
+static void c19_head_has_a_key_of_its_own(void **state)
+{
+    assert_false(same(R(.method = "GET"), R(.method = "HEAD")));
+    assert_true(same(R(.method = "HEAD"), R(.method = "HEAD")));
+}
+
+static void c20_ranges_and_conditions_meet_only_their_like(void **state)
+{
+    static const char *const names[] = {
+        "range",         "if-range",          "if-match",
+        "if-none-match", "if-modified-since", "if-unmodified-since"};
+    for (size_t i = 0; i < array_count(names); i++) {
+        assert_true(same(WITH(names[i], "bytes=0-9"), WITH(names[i], "bytes=0-9")));
+        assert_false(same(WITH(names[i], "bytes=0-9"), WITH(names[i], "bytes=0-8")));
+        assert_false(same(WITH(names[i], "bytes=0-9"), WITH(names[i], "bytes= 0-9")));
+        assert_false(same(WITH(names[i], "bytes=0-9"), R(.path = "/")));
+    }
+}
+
+static void c2_headers_that_select_the_answer_are_the_key(void **state)
 {
     static const char *const names[] = {
         "accept",
@@ -165,7 +184,7 @@ static void C2_headers_that_select_the_answer_are_the_key(void **state)
     }
 }
 
-static void C2_no_two_requests_give_the_same_bytes_by_accident(void **state)
+static void c2_no_two_requests_give_the_same_bytes_by_accident(void **state)
 {
     assert_false(same(WITH("accept", "ab"), WITH("accept", "a", "accept-language", "b")));
     assert_false(same(WITH("cookie", "a", "cookie", "b"), WITH("cookie", "ab")));
@@ -174,13 +193,13 @@ static void C2_no_two_requests_give_the_same_bytes_by_accident(void **state)
     assert_false(same(WITH("accept", "x", "range", "y"), WITH("accept", "y", "range", "x")));
 }
 
-static void C2_the_order_of_different_headers_does_not_matter(void **state)
+static void c2_the_order_of_different_headers_does_not_matter(void **state)
 {
     assert_true(same(WITH("accept", "x", "cookie", "c", "range", "r"),
                      WITH("range", "r", "accept", "x", "cookie", "c")));
 }
 
-static void C2_route_and_service_are_in_the_key(void **state)
+static void c2_route_and_service_are_in_the_key(void **state)
 {
     static struct made made[5];
     struct request request = WITH(NULL);
@@ -198,7 +217,7 @@ static void C2_route_and_service_are_in_the_key(void **state)
         assert_false(bytes_equal(made[0].key, made[i].key));
 }
 
-static void C4_principals_do_not_share_unless_the_route_says_so(void **state)
+static void c4_principals_do_not_share_unless_the_route_says_so(void **state)
 {
     struct snapshot_route route = route_of(COALESCE_GET);
     struct bytes principals[] = {bytes_text("x-tenant")};
@@ -216,7 +235,7 @@ static void C4_principals_do_not_share_unless_the_route_says_so(void **state)
     assert_false(same_on(&route, WITH("accept", "a"), WITH("accept", "b")));
 }
 
-static void C5_clients_opt_out(void **state)
+static void c5_clients_opt_out(void **state)
 {
     static const struct {
         const char *name;
@@ -245,7 +264,7 @@ static void C5_clients_opt_out(void **state)
                      KEY_CLIENT_OPTED_OUT);
 }
 
-static void C25_neutral_headers_are_never_keyed(void **state)
+static void c25_neutral_headers_are_never_keyed(void **state)
 {
     static const char *const names[] = {
         "user-agent",       "referer",           "origin",
@@ -261,7 +280,7 @@ static void C25_neutral_headers_are_never_keyed(void **state)
     }
 }
 
-static void C25_a_header_that_is_neither_makes_the_request_ineligible(void **state)
+static void c25_a_header_that_is_neither_makes_the_request_ineligible(void **state)
 {
     static const char *const names[] = {"x-foo", "via", "date", "secret", "x-forwarded", "from"};
     struct snapshot_route route = route_of(COALESCE_GET);
@@ -274,7 +293,7 @@ static void C25_a_header_that_is_neither_makes_the_request_ineligible(void **sta
     }
 }
 
-static void C25_the_route_makes_headers_keyed_or_neutral(void **state)
+static void c25_the_route_makes_headers_keyed_or_neutral(void **state)
 {
     struct snapshot_route route = route_of(COALESCE_GET);
     struct bytes keyed[] = {bytes_text("x-model"), bytes_text("user-agent")};
@@ -410,18 +429,20 @@ static void lists_are_walked(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(C1_get_and_head_and_post_where_the_route_says_so),
-        cmocka_unit_test(C1_not_with_expect_or_an_upgrade),
-        cmocka_unit_test(C2_the_target_is_the_key),
-        cmocka_unit_test(C2_headers_that_select_the_answer_are_the_key),
-        cmocka_unit_test(C2_no_two_requests_give_the_same_bytes_by_accident),
-        cmocka_unit_test(C2_the_order_of_different_headers_does_not_matter),
-        cmocka_unit_test(C2_route_and_service_are_in_the_key),
-        cmocka_unit_test(C4_principals_do_not_share_unless_the_route_says_so),
-        cmocka_unit_test(C5_clients_opt_out),
-        cmocka_unit_test(C25_neutral_headers_are_never_keyed),
-        cmocka_unit_test(C25_a_header_that_is_neither_makes_the_request_ineligible),
-        cmocka_unit_test(C25_the_route_makes_headers_keyed_or_neutral),
+        cmocka_unit_test(c1_get_and_head_and_post_where_the_route_says_so),
+        cmocka_unit_test(c1_not_with_expect_or_an_upgrade),
+        cmocka_unit_test(c2_the_target_is_the_key),
+        cmocka_unit_test(c19_head_has_a_key_of_its_own),
+        cmocka_unit_test(c20_ranges_and_conditions_meet_only_their_like),
+        cmocka_unit_test(c2_headers_that_select_the_answer_are_the_key),
+        cmocka_unit_test(c2_no_two_requests_give_the_same_bytes_by_accident),
+        cmocka_unit_test(c2_the_order_of_different_headers_does_not_matter),
+        cmocka_unit_test(c2_route_and_service_are_in_the_key),
+        cmocka_unit_test(c4_principals_do_not_share_unless_the_route_says_so),
+        cmocka_unit_test(c5_clients_opt_out),
+        cmocka_unit_test(c25_neutral_headers_are_never_keyed),
+        cmocka_unit_test(c25_a_header_that_is_neither_makes_the_request_ineligible),
+        cmocka_unit_test(c25_the_route_makes_headers_keyed_or_neutral),
         cmocka_unit_test(what_a_key_covers),
         cmocka_unit_test(a_key_that_is_too_long_is_no_key),
         cmocka_unit_test(keys_are_equal_exactly_when_what_is_keyed_is),

@@ -206,7 +206,7 @@ static void c21_a_103_goes_to_those_present_on_every_worker(void **state)
     world_settle(world);
 }
 
-static void C6_an_unshareable_answer_stays_with_its_originator(void **state)
+static void c6_an_unshareable_answer_stays_with_its_originator(void **state)
 {
     struct client clients[6];
     for (uint16_t i = 0; i < 6; i++)
@@ -225,7 +225,7 @@ static void C6_an_unshareable_answer_stays_with_its_originator(void **state)
         client_leave(&clients[i]);
 }
 
-static void C11_a_broken_answer_is_broken_for_everybody(void **state)
+static void c11_a_broken_answer_is_broken_for_everybody(void **state)
 {
     struct client a, b, c;
     share(&a, &b);
@@ -280,7 +280,7 @@ static void a_retry_serves_those_on_other_workers_too(void **state)
     client_leave(&b);
 }
 
-static void C12_the_flight_goes_on_for_other_workers(void **state)
+static void c12_the_flight_goes_on_for_other_workers(void **state)
 {
     struct client a, b;
     share(&a, &b);
@@ -395,7 +395,7 @@ static void held_segments_do_not_keep_the_window_shut(void **state)
     client_leave(&b);
 }
 
-static void C15_a_slow_reader_elsewhere_is_cut_off(void **state)
+static void c15_a_slow_reader_elsewhere_is_cut_off(void **state)
 {
     struct client fast, slow, slow_here, fast_there;
     share(&fast, &slow);
@@ -425,7 +425,7 @@ static void C15_a_slow_reader_elsewhere_is_cut_off(void **state)
     client_leave(&fast_there);
 }
 
-static void C13_a_subscriber_elsewhere_extends_the_deadline(void **state)
+static void c13_a_subscriber_elsewhere_extends_the_deadline(void **state)
 {
     struct client a, b, c;
     client_prepare(&a, at(0), ROUTE_GET, "GET", "/", NULL, false);
@@ -859,18 +859,18 @@ int main(void)
         CASE(C17_C18_C13_the_owner_refuses_as_it_would_its_own),
         CASE(nobody_joins_a_relay_of_a_flight_that_left_the_table),
         CASE(c21_a_103_goes_to_those_present_on_every_worker),
-        CASE(C6_an_unshareable_answer_stays_with_its_originator),
-        CASE(C11_a_broken_answer_is_broken_for_everybody),
+        CASE(c6_an_unshareable_answer_stays_with_its_originator),
+        CASE(c11_a_broken_answer_is_broken_for_everybody),
         CASE(a_failure_before_headers_is_the_same_for_everybody),
         CASE(a_retry_serves_those_on_other_workers_too),
-        CASE(C12_the_flight_goes_on_for_other_workers),
+        CASE(c12_the_flight_goes_on_for_other_workers),
         CASE(leaving_before_the_answer_to_the_join),
         CASE(lent_memory_is_kept_until_it_comes_back_but_the_request_is_not),
         CASE(a_long_stream_passes_through_little_memory),
         CASE(a_slow_reader_elsewhere_keeps_the_window_shut),
         CASE(held_segments_do_not_keep_the_window_shut),
-        CASE(C15_a_slow_reader_elsewhere_is_cut_off),
-        CASE(C13_a_subscriber_elsewhere_extends_the_deadline),
+        CASE(c15_a_slow_reader_elsewhere_is_cut_off),
+        CASE(c13_a_subscriber_elsewhere_extends_the_deadline),
         CASE(a_full_ring_to_the_owner_means_an_own_flight),
         CASE(full_rings_delay_and_lose_nothing),
         CASE(a_refusal_waits_for_room),

@@ -138,7 +138,7 @@ static void a_full_bucket_refuses_and_takes_again(void **state)
 }
 
 /* C3 */
-static void the_hash_alone_does_not_make_keys_equal(void **state)
+static void c3_the_hash_alone_does_not_make_keys_equal(void **state)
 {
     struct entries entries;
     struct key_entry *met;
@@ -565,7 +565,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         CASE(what_was_put_is_found_until_it_is_removed),
         CASE(a_full_bucket_refuses_and_takes_again),
-        CASE(the_hash_alone_does_not_make_keys_equal),
+        CASE(c3_the_hash_alone_does_not_make_keys_equal),
         CASE(entries_are_bounded_and_shared_out),
         CASE(long_keys_come_from_a_pool_of_their_own),
         CASE(an_entry_rests_until_all_workers_have_passed),

@@ -116,7 +116,7 @@ static void resets_are_told_and_counted_by_their_kind(void **state)
     }
 }
 
-static void one_attempt_has_one_outcome(void **state)
+static void c26_one_attempt_has_one_outcome(void **state)
 {
     struct try try;
     struct h2_stream *stream = try_open(&try, 0);
@@ -634,7 +634,7 @@ int main(void)
         world_test(interim_and_trailers_pass_and_only_final_headers_answer),
         world_test(grpc_answers_want_a_status),
         world_test(resets_are_told_and_counted_by_their_kind),
-        world_test(one_attempt_has_one_outcome),
+        world_test(c26_one_attempt_has_one_outcome),
         world_test(a_complete_answer_survives_a_reset_of_the_rest_of_the_request),
         world_test(a_tunnel_goes_only_to_a_backend_that_takes_some),
         world_test(too_large_a_section_is_refused_without_blame),
