@@ -13,6 +13,7 @@
 #include "control/ports.h"
 #include "control/publisher.h"
 #include "control/socket.h"
+#include "control/worker_limits.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/base/memory.h"
 
@@ -407,29 +408,6 @@ static int say(const char *message)
     return -1;
 }
 
-static struct worker_limits limits_of(const struct config_limits *limits)
-{
-    return (struct worker_limits){
-        .client_connections = limits->client_connections,
-        .streams = limits->streams,
-        .upstream_connections = limits->upstream_connections,
-        .backend_connections = limits->backend_connections,
-        .flights = limits->flights,
-        .exchanges = limits->exchanges,
-        .segments = (uint32_t)(limits->payload_bytes / limits->segment_bytes),
-        .segment_bytes = limits->segment_bytes,
-        .time_wait = limits->time_wait,
-        .neighbours = limits->neighbours,
-        .header_bytes = limits->header_bytes,
-        .hpack_tables = limits->hpack_tables,
-        .send_blocks = limits->send_blocks,
-        .stall_timeout_ns = limits->client_stall_timeout_ns,
-        .idle_timeout_ns = limits->client_idle_timeout_ns,
-        .client_held_bytes = limits->client_held_bytes,
-        .upstream_max_age_ns = limits->upstream_max_age_ns,
-    };
-}
-
 static bool create_worker(struct daemon *daemon, uint16_t index)
 {
     uint64_t seed;
@@ -438,7 +416,7 @@ static bool create_worker(struct daemon *daemon, uint16_t index)
         .index = index,
         .shared = &daemon->shared,
         .queue_count = (uint8_t)daemon->ports.count,
-        .limits = limits_of(&daemon->config->limits),
+        .limits = worker_limits_of(&daemon->config->limits),
         .idle = daemon->config->idle == CONFIG_IDLE_POLL ? WORKER_IDLE_POLL : WORKER_IDLE_ADAPTIVE,
         .random_seed = seed,
         .congestion = daemon->config->tcp.congestion == CONFIG_CONGESTION_CUBIC

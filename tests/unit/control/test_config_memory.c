@@ -1,5 +1,6 @@
 /* What weir --check promises to be enough, against what the workers really take. */
 #include "control/config.h"
+#include "control/worker_limits.h"
 
 #include "dataplane/base/check.h"
 #include "dataplane/base/memory.h"
@@ -27,25 +28,6 @@ static uint64_t port_bytes(const struct config *config)
     return (uint64_t)config->ports[0].mbufs * 2560 * config->workers;
 }
 
-static struct worker_limits limits_of(const struct config_limits *limits)
-{
-    return (struct worker_limits){
-        .client_connections = limits->client_connections,
-        .streams = limits->streams,
-        .upstream_connections = limits->upstream_connections,
-        .backend_connections = limits->backend_connections,
-        .flights = limits->flights,
-        .exchanges = limits->exchanges,
-        .segments = (uint32_t)(limits->payload_bytes / limits->segment_bytes),
-        .segment_bytes = limits->segment_bytes,
-        .time_wait = limits->time_wait,
-        .neighbours = limits->neighbours,
-        .header_bytes = limits->header_bytes,
-        .hpack_tables = limits->hpack_tables,
-        .send_blocks = limits->send_blocks,
-    };
-}
-
 static uint64_t taken_bytes(const struct config *config)
 {
     static struct worker_shared shared;
@@ -59,7 +41,7 @@ static uint64_t taken_bytes(const struct config *config)
         struct worker_config worker = {
             .index = i,
             .shared = &shared,
-            .limits = limits_of(&config->limits),
+            .limits = worker_limits_of(&config->limits),
             .random_seed = 1,
             .socket_id = -1,
         };

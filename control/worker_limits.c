@@ -1,0 +1,24 @@
+#include "control/worker_limits.h"
+
+struct worker_limits worker_limits_of(const struct config_limits *limits)
+{
+    return (struct worker_limits){
+        .client_connections = limits->client_connections,
+        .streams = limits->streams,
+        .upstream_connections = limits->upstream_connections,
+        .backend_connections = limits->backend_connections,
+        .flights = limits->flights,
+        .exchanges = limits->exchanges,
+        .segments = (uint32_t)(limits->payload_bytes / limits->segment_bytes),
+        .segment_bytes = limits->segment_bytes,
+        .time_wait = limits->time_wait,
+        .neighbours = limits->neighbours,
+        .header_bytes = limits->header_bytes,
+        .hpack_tables = limits->hpack_tables,
+        .send_blocks = limits->send_blocks,
+        .stall_timeout_ns = limits->client_stall_timeout_ns,
+        .idle_timeout_ns = limits->client_idle_timeout_ns,
+        .client_held_bytes = limits->client_held_bytes,
+        .upstream_max_age_ns = limits->upstream_max_age_ns,
+    };
+}
