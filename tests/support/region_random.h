@@ -23,3 +23,12 @@ struct region_case {
 
 /* A case that stands at NOW_MS. */
 void region_random_case(struct region_random *from, uint64_t now_ms, struct region_case *out);
+
+/* Configurations worth a walk: how many regions and nodes, and whether a node decides alone. */
+static const struct region_shape {
+    uint32_t regions;
+    uint32_t nodes;
+    bool alone;
+} region_shapes[] = {{1, 1, true},  {2, 1, true},  {4, 3, true},  {1, 3, false},
+                     {2, 2, false}, {2, 3, false}, {3, 3, false}, {4, 3, false},
+                     {2, 4, false}, {3, 4, false}, {4, 5, false}, {8, 8, false}};

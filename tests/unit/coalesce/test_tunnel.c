@@ -1,30 +1,6 @@
 /* tunnel: flights of extended CONNECT (RFC 8441): their times, their ends, and what is not tried
  * again. */
-#include "tests/support/coalesce_world.h"
-
-static struct world *world;
-static struct world_worker *worker;
-
-static int set_up(void **state)
-{
-    world = world_create(1);
-    worker = &world->workers[0];
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    world_assert_empty(world);
-    world_destroy(world);
-    return 0;
-}
-
-static struct fake_try *last_try(void)
-{
-    struct fake_try *try = fake_last(worker->upstream);
-    assert_non_null(try);
-    return try;
-}
+#include "tests/unit/coalesce/flight_case.h"
 
 static void ask(struct client *client)
 {
@@ -171,19 +147,17 @@ static void a_client_that_has_not_ended_its_side_cancels(void **state)
     assert_int_equal(worker->upstream->cancelled, 1);
 }
 
-#define tunnel_test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        tunnel_test(an_open_tunnel_has_no_times_of_its_own),
-        tunnel_test(what_is_not_agreed_to_is_an_answer_like_others),
-        tunnel_test(an_answer_has_to_come_in_time),
-        tunnel_test(no_second_attempt_once_a_byte_was_said),
-        tunnel_test(backends_that_take_no_tunnels_are_passed_over),
-        tunnel_test(the_clients_last_words_reach_the_backend),
-        tunnel_test(last_words_that_nobody_takes_do_not_wait_for_ever),
-        tunnel_test(a_client_that_has_not_ended_its_side_cancels),
+        CASE(an_open_tunnel_has_no_times_of_its_own),
+        CASE(what_is_not_agreed_to_is_an_answer_like_others),
+        CASE(an_answer_has_to_come_in_time),
+        CASE(no_second_attempt_once_a_byte_was_said),
+        CASE(backends_that_take_no_tunnels_are_passed_over),
+        CASE(the_clients_last_words_reach_the_backend),
+        CASE(last_words_that_nobody_takes_do_not_wait_for_ever),
+        CASE(a_client_that_has_not_ended_its_side_cancels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -261,18 +261,12 @@ static void walk_batch(void)
 
 static void the_rules_in_lua_and_in_c_decide_alike(void **state)
 {
-    static const struct {
-        uint32_t regions;
-        uint32_t nodes;
-        bool alone;
-    } shapes[] = {{1, 1, true},  {2, 1, true},  {4, 3, true},  {1, 3, false},
-                  {2, 2, false}, {2, 3, false}, {3, 3, false}, {4, 3, false},
-                  {2, 4, false}, {3, 4, false}, {4, 5, false}, {8, 8, false}};
     uint64_t states = from_environment("WEIR_STATES", STATES);
     size_t shape = 0;
     for (uint64_t walked = 0; walked < states; walked += BATCH) {
-        choose_shape(shapes[shape].regions, shapes[shape].nodes, shapes[shape].alone);
-        shape = (shape + 1) % array_count(shapes);
+        choose_shape(region_shapes[shape].regions, region_shapes[shape].nodes,
+                     region_shapes[shape].alone);
+        shape = (shape + 1) % array_count(region_shapes);
         walk_batch();
     }
     for (unsigned a = 0; a < REGION_ANSWERS; a++)

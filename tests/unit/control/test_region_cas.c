@@ -195,15 +195,8 @@ static void one_case(void)
 
 static void redis_and_the_rules_in_c_decide_alike(void **state)
 {
-    static const struct {
-        uint32_t regions;
-        uint32_t nodes;
-        bool alone;
-    } shapes[] = {{1, 1, true},  {2, 1, true},  {4, 3, true},  {1, 3, false},
-                  {2, 2, false}, {2, 3, false}, {3, 3, false}, {4, 3, false},
-                  {2, 4, false}, {3, 4, false}, {4, 5, false}, {8, 8, false}};
-    for (size_t i = 0; i < array_count(shapes); i++) {
-        open_store(shapes[i].regions, shapes[i].nodes, shapes[i].alone);
+    for (size_t i = 0; i < array_count(region_shapes); i++) {
+        open_store(region_shapes[i].regions, region_shapes[i].nodes, region_shapes[i].alone);
         for (uint32_t n = 0; n < CASES_A_SHAPE; n++)
             one_case();
     }
