@@ -492,7 +492,7 @@ static int watch_signals(struct daemon *daemon)
 static int create_control(struct daemon *daemon)
 {
     char message[MESSAGE_BYTES] = "";
-    struct failover_host host = {host_probe, host_changed, host_event, daemon};
+    struct failover_host host = {host_probe, host_changed, host_event, daemon, 0};
     daemon->facts_timer = loop_timer(daemon->loop, take_facts, daemon);
     daemon->observe_timer = loop_timer(daemon->loop, observe, daemon);
     daemon->drain_timer = loop_timer(daemon->loop, drain_over, daemon);

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define BEAT_JITTER_PERMILLE 200u
 
@@ -177,17 +176,11 @@ void failover_resumed(struct failover *failover, uint64_t absent_for_ns)
 
 /* Life. */
 
-static uint64_t unix_ms_now(void)
-{
-    struct timespec wall;
-    clock_gettime(CLOCK_REALTIME, &wall);
-    return (uint64_t)wall.tv_sec * 1000 + (uint64_t)wall.tv_nsec / CLOCK_MS;
-}
-
 static bool create_parts(struct failover *failover, uint64_t now)
 {
-    uint64_t seed;
-    random_secret(&seed, sizeof(seed));
+    uint64_t seed = failover->host.seed;
+    if (seed == 0)
+        random_secret(&seed, sizeof(seed));
     random_seed(&failover->random, seed);
     failover->probe_timer = loop_timer(failover->loop, probe, failover);
     failover->beat_timer = loop_timer(failover->loop, beat, failover);
@@ -213,7 +206,7 @@ struct failover *failover_create(struct loop *loop, const struct config *config,
     failover->loop = loop;
     failover->config = config;
     failover->host = *host;
-    failover->unix_ms_at_zero = unix_ms_now() - now / CLOCK_MS;
+    failover->unix_ms_at_zero = loop_unix_ms(loop) - now / CLOCK_MS;
     region_rules_init(&failover->rules, config);
     region_state_init(&failover->agreed, config);
     if (!create_parts(failover, now) || failover_agree_open(failover, message, message_size) != 0) {

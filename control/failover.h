@@ -24,6 +24,7 @@ struct failover_host {
     /* One line for the log: an event worth an operator's attention. */
     void (*event)(void *context, const char *text);
     void *context;
+    uint64_t seed; /* of jitter and the names of changes; 0: from the kernel */
 };
 
 /* NULL with MESSAGE when the store's settings cannot be used. Starts timers on LOOP. */

@@ -12,17 +12,21 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
 #define EVENTS_A_TURN 64
 #define STALL_NS      (20 * CLOCK_MS)
 
+#define NO_EPOLL (-1)
+
 struct loop {
-    int epoll_fd;
+    int epoll_fd; /* NO_EPOLL: time is told */
     bool stopping;
     uint64_t now_ns;
-    struct list timers;   /* armed, by due time */
-    struct list released; /* watches, freed at the end of the turn */
+    uint64_t unix_ms_at_zero; /* of told time */
+    struct list timers;       /* armed, by due time */
+    struct list released;     /* watches, freed at the end of the turn */
     uint64_t stall_count;
     uint64_t stall_max_ns;
     loop_resumed *resumed;
@@ -46,19 +50,32 @@ struct loop_timer {
     void *context;
 };
 
-struct loop *loop_create(void)
+static struct loop *create(int epoll_fd, uint64_t now_ns)
 {
     struct loop *loop = calloc(1, sizeof(*loop));
     if (loop == NULL)
         return NULL;
-    loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (loop->epoll_fd < 0) {
-        free(loop);
-        return NULL;
-    }
+    loop->epoll_fd = epoll_fd;
+    loop->now_ns = now_ns;
     list_init(&loop->timers);
     list_init(&loop->released);
-    loop->now_ns = clock_now_ns();
+    return loop;
+}
+
+struct loop *loop_create(void)
+{
+    int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    struct loop *loop = epoll_fd < 0 ? NULL : create(epoll_fd, clock_now_ns());
+    if (loop == NULL && epoll_fd >= 0)
+        close(epoll_fd);
+    return loop;
+}
+
+struct loop *loop_create_told(uint64_t now_ns, uint64_t unix_ms)
+{
+    struct loop *loop = create(NO_EPOLL, now_ns);
+    if (loop != NULL)
+        loop->unix_ms_at_zero = unix_ms - now_ns / CLOCK_MS;
     return loop;
 }
 
@@ -74,7 +91,8 @@ void loop_destroy(struct loop *loop)
     if (loop == NULL)
         return;
     free_released(loop);
-    close(loop->epoll_fd);
+    if (loop->epoll_fd != NO_EPOLL)
+        close(loop->epoll_fd);
     free(loop);
 }
 
@@ -150,6 +168,22 @@ uint64_t loop_now_ns(const struct loop *loop)
     return loop->now_ns;
 }
 
+uint64_t loop_unix_ms(const struct loop *loop)
+{
+    struct timespec wall;
+    if (loop->epoll_fd == NO_EPOLL)
+        return loop->unix_ms_at_zero + loop->now_ns / CLOCK_MS;
+    clock_gettime(CLOCK_REALTIME, &wall);
+    return (uint64_t)wall.tv_sec * 1000 + (uint64_t)wall.tv_nsec / CLOCK_MS;
+}
+
+uint64_t loop_due_ns(const struct loop *loop)
+{
+    if (list_is_empty(&loop->timers))
+        return CLOCK_NEVER;
+    return list_entry(loop->timers.next, struct loop_timer, link)->at_ns;
+}
+
 /* Fire what was due when the turn began; what is armed anew for the past waits for the next one. */
 static void fire_timers(struct loop *loop)
 {
@@ -173,9 +207,9 @@ static void fire_timers(struct loop *loop)
 /* Milliseconds until the first timer, rounded up; -1 when there is none. */
 static int wait_ms(const struct loop *loop)
 {
-    if (list_is_empty(&loop->timers))
+    uint64_t at_ns = loop_due_ns(loop);
+    if (at_ns == CLOCK_NEVER)
         return -1;
-    uint64_t at_ns = list_entry(loop->timers.next, struct loop_timer, link)->at_ns;
     if (at_ns <= loop->now_ns)
         return 0;
     uint64_t ms = (at_ns - loop->now_ns + CLOCK_MS - 1) / CLOCK_MS;
@@ -202,7 +236,7 @@ static void note_absence(const struct loop *loop, uint64_t before_ns)
 {
     if (loop->resumed == NULL || list_is_empty(&loop->timers))
         return;
-    uint64_t due_ns = list_entry(loop->timers.next, struct loop_timer, link)->at_ns;
+    uint64_t due_ns = loop_due_ns(loop);
     if (due_ns < before_ns)
         due_ns = before_ns;
     if (loop->now_ns > due_ns + LOOP_ABSENT_NS)
@@ -224,6 +258,16 @@ static void turn(struct loop *loop)
     fire_timers(loop);
     free_released(loop);
     note_stall(loop);
+}
+
+void loop_advance(struct loop *loop, uint64_t now_ns)
+{
+    uint64_t before_ns = loop->now_ns;
+    check(loop->epoll_fd == NO_EPOLL && now_ns >= before_ns);
+    loop->now_ns = now_ns;
+    note_absence(loop, before_ns);
+    fire_timers(loop);
+    free_released(loop);
 }
 
 void loop_run(struct loop *loop)

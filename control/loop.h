@@ -21,6 +21,13 @@ typedef void loop_resumed(void *context, uint64_t absent_for_ns);
 struct loop *loop_create(void);
 void loop_destroy(struct loop *loop);
 
+/*
+ * A loop whose time is told and that watches no descriptors: simulation. It starts at NOW_NS, when
+ * the host's clock says UNIX_MS; every loop_advance() is a turn, for which time never goes back.
+ */
+struct loop *loop_create_told(uint64_t now_ns, uint64_t unix_ms);
+void loop_advance(struct loop *loop, uint64_t now_ns);
+
 /* Watch a descriptor. NULL with errno on failure. The descriptor stays the caller's. */
 struct loop_watch *loop_watch(struct loop *loop, int fd, uint32_t events, loop_ready *ready,
                               void *context);
@@ -44,6 +51,10 @@ void loop_on_resume(struct loop *loop, loop_resumed *resumed, void *context);
 
 /* The time of this turn (dataplane/base/clock.h), read once a turn. */
 uint64_t loop_now_ns(const struct loop *loop);
+/* What the host's clock says, in unix milliseconds: it may jump. */
+uint64_t loop_unix_ms(const struct loop *loop);
+/* When the first timer is due; CLOCK_NEVER: none is armed. */
+uint64_t loop_due_ns(const struct loop *loop);
 
 /* Run until loop_stop(). */
 void loop_run(struct loop *loop);

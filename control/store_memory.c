@@ -8,7 +8,6 @@
 #include "dataplane/base/clock.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 struct store_memory {
     struct store store;
@@ -79,18 +78,15 @@ struct store *store_memory_create(struct loop *loop, const struct config *config
 {
     static const struct store_operations operations = {beat, change, apply, destroy};
     struct store_memory *memory = calloc(1, sizeof(*memory));
-    struct timespec wall;
     if (memory == NULL)
         return NULL;
-    clock_gettime(CLOCK_REALTIME, &wall);
     *memory = (struct store_memory){
         .store = {&operations, "memory"},
         .loop = loop,
         .config = config,
         .rules = rules,
         .events = *events,
-        .unix_ms_at_zero = (uint64_t)wall.tv_sec * 1000 + (uint64_t)wall.tv_nsec / CLOCK_MS -
-                           loop_now_ns(loop) / CLOCK_MS,
+        .unix_ms_at_zero = loop_unix_ms(loop) - loop_now_ns(loop) / CLOCK_MS,
     };
     region_state_init(&memory->state, config);
     return &memory->store;

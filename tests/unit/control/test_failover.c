@@ -134,7 +134,7 @@ static void shorten(struct lab_config *lab)
 
 static void create_node(struct node *node)
 {
-    const struct failover_host host = {take_probe, note_changed, note_event, node};
+    const struct failover_host host = {take_probe, note_changed, note_event, node, 0};
     char message[512];
     if (node->answer_timer == NULL)
         node->answer_timer = loop_timer(world.loop, answer_probes, node);
@@ -739,7 +739,7 @@ static void every_command_ends_once_whatever_happens(void **state)
 static void settings_that_cannot_be_used_are_told(void **state)
 {
     struct node *node = &world.nodes[0];
-    const struct failover_host host = {take_probe, note_changed, note_event, node};
+    const struct failover_host host = {take_probe, note_changed, note_event, node, 0};
     char message[512] = "";
     lab_config_make(&node->lab, 1, 1);
     lab_config_cluster(&node->lab, 1, 0, "nowhere");

@@ -346,6 +346,33 @@ static void waiting_for_a_descriptor_is_no_absence(void **state)
     loop_unwatch(world->watch);
 }
 
+static void a_told_loop_turns_when_told_and_sleeps_through_nothing(void **state)
+{
+    struct world *world = *state;
+    struct numbered numbered[2] = {{world, 0}, {world, 1}};
+    struct loop *loop = loop_create_told(CLOCK_S, 5000);
+    loop_destroy(world->loop);
+    world->loop = loop;
+    assert_int_equal(loop_due_ns(loop), CLOCK_NEVER);
+    for (uint32_t i = 0; i < 2; i++) {
+        world->timers[i] = loop_timer(loop, note_fire, &numbered[i]);
+        loop_timer_at(world->timers[i], (2 + i) * CLOCK_S);
+    }
+    loop_on_resume(loop, note_resume, world);
+    assert_int_equal(loop_due_ns(loop), 2 * CLOCK_S);
+    loop_advance(loop, 2 * CLOCK_S - 1);
+    assert_int_equal(world->fired_count, 0);
+    loop_advance(loop, 2 * CLOCK_S);
+    assert_int_equal(world->fired_count, 1);
+    assert_int_equal(world->resumed_count, 0);
+    assert_int_equal(loop_due_ns(loop), 3 * CLOCK_S);
+    assert_int_equal(loop_unix_ms(loop), 6000);
+    loop_advance(loop, 4 * CLOCK_S);
+    assert_int_equal(world->fired_count, 2);
+    assert_int_equal(world->resumed_count, 1);
+    assert_int_equal(world->absent_for_ns, CLOCK_S);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -363,6 +390,7 @@ int main(void)
         CASE(a_turn_of_more_than_20_ms_is_counted_as_a_stall),
         CASE(who_listens_hears_of_an_absence_before_timers_fire),
         CASE(waiting_for_a_descriptor_is_no_absence),
+        CASE(a_told_loop_turns_when_told_and_sleeps_through_nothing),
 #undef CASE
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
