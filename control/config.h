@@ -77,6 +77,7 @@ struct config_backend {
     struct ip_address address;
     uint16_t port;
     uint32_t weight;
+    uint32_t capacity; /* concurrent flights; 0: not known */
     uint16_t region;  /* index into regions */
     uint16_t service; /* index into services */
     uint32_t slot;    /* assigned: the same (service, region, address, port) keeps slot and ... */
@@ -143,6 +144,7 @@ struct config_route {
     uint64_t body_timeout_ns;
     enum forward_policy forwarded;
     enum forward_policy x_forwarded;
+    enum no_region_policy when_no_region;
     uint64_t hold_first_byte_ns;
     uint64_t hold_stream_ns;
     char event_stream_error[256];
@@ -172,6 +174,10 @@ struct config_failover {
     uint32_t recover_at;          /* 50 */
     uint32_t up_at;               /* 80 */
     uint32_t spill_percent;       /* 140 */
+    uint32_t capacity_percent;    /* 80 */
+    uint32_t panic_below;         /* 50; 0: never */
+    uint32_t grow_percent;        /* 25 */
+    uint64_t grow_interval_ns;    /* 5 s */
     uint64_t quiet_ns;            /* 30 min */
     uint32_t penalty;             /* 1000 a DOWN */
     uint32_t penalty_out;         /* 2500 */

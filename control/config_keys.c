@@ -19,6 +19,7 @@ static const char *const store_choices[] = {"memory", "redis", NULL};
 static const char *const probe_choices[] = {"tcp", "http2", NULL};
 static const char *const cookies_choices[] = {"auto", "always", NULL};
 static const char *const forward_choices[] = {"off", "append", "replace", NULL};
+static const char *const no_region_choices[] = {"panic", "fail", NULL};
 static const char *const congestion_choices[] = {"cubic", "newreno", NULL};
 static const char *const coalesce_choices[] = {"off", "shadow", "get", "post-body", NULL};
 
@@ -113,6 +114,9 @@ static const struct config_key backend_keys[] = {
      .help = "TCP port, HTTP/2 without TLS"},
     {"weight", KEY_INTEGER, 0, MEMBER(config_backend, weight), .low = 1, .high = 1000,
      .fallback = "100", .help = "its part of the region's traffic"},
+    {"capacity", KEY_INTEGER, 0, MEMBER(config_backend, capacity), .high = 1000000, .fallback = "0",
+     .help = "concurrent flights it can carry, from all nodes; 0: not known, the region is not "
+             "clipped"},
 };
 OBJECT(config_backend_object, config_backend, backend_keys);
 
@@ -185,6 +189,9 @@ static const struct config_key route_keys[] = {
      .choices = forward_choices,
      .help = "the same for `x-forwarded-for`, `-proto` and `-host`; append adds the last two only "
              "where they are missing"},
+    {"when_no_region", KEY_CHOICE, 0, MEMBER(config_route, when_no_region),
+     .fallback = "\"panic\"", .choices = no_region_choices,
+     .help = "every active region looks sick: try all of their backends, or fail with 503"},
     {"hold_first_byte", KEY_DURATION, 0, MEMBER(config_route, hold_first_byte_ns), .high = SEC(15),
      .fallback = "\"0s\"",
      .help = "response headers wait so long for the first body byte: until then a failing backend "
@@ -243,6 +250,13 @@ static const struct config_key failover_keys[] = {
     PERCENT("up_at", up_at, 100, "80", "A at least: to UP"),
     PERCENT("spill_percent", spill_percent, 1000, "140",
             "share of a DEGRADED region, in percent of A; the rest spills"),
+    PERCENT("capacity_percent", capacity_percent, 100, "80",
+            "of the backends' capacity that a region is given; what is beyond goes to the next one"),
+    NUMBER("panic_below", panic_below, 0, 100, "50",
+           "A of every active region below: health inside them is not believed; 0: never"),
+    PERCENT("grow_percent", grow_percent, 1000, "25",
+            "a region that is given more by spill or ramp grows by so much in grow_interval"),
+    DURATION("grow_interval", grow_interval_ns, MS(100), "\"5s\"", "see grow_percent"),
     DURATION("quiet", quiet_ns, MS(100), "\"30m\"",
              "so long without a failure halves the next hold-down"),
     NUMBER("penalty", penalty, 0, 100000, "1000", "of one automatic DOWN; 0: none"),

@@ -1,5 +1,5 @@
 /*
- * failover: life, health, the verdicts, and what workers are told.
+ * failover: life, health and the verdicts.
  */
 #include "control/failover_internal.h"
 
@@ -24,78 +24,15 @@ void failover_say(const struct failover *failover, const char *format, ...)
     failover->host.event(failover->host.context, text);
 }
 
-/* What workers are told of a region. */
-
-static uint16_t spill_permille(const struct failover *failover, uint32_t region)
+void failover_publish(struct failover *failover)
 {
-    uint32_t share =
-        verdict_available_permille(&failover->verdicts[region]) *
-        failover->config->failover.spill_percent / 100;
-    return (uint16_t)(share < REGION_SHARE_FULL ? share : REGION_SHARE_FULL);
-}
-
-static uint16_t ramp_permille(const struct failover *failover, uint32_t step)
-{
-    uint32_t steps = failover->rules.ramp_steps;
-    if (steps == 0)
-        return REGION_SHARE_FULL;
-    return (uint16_t)failover->rules.ramp_permille[step < steps ? step : steps - 1];
-}
-
-static uint16_t share_permille(const struct failover *failover, uint32_t region)
-{
-    const struct region_record *record = &failover->agreed.regions[region];
-    if (record->override == REGION_OVERRIDE_FORCE_UP)
-        return REGION_SHARE_FULL;
-    if (!region_is_active(record))
-        return 0;
-    switch (record->automatic) {
-    case REGION_UP:
-        return REGION_SHARE_FULL;
-    case REGION_DEGRADED:
-        return spill_permille(failover, region);
-    case REGION_SUSPECT:
-        return record->before == REGION_DEGRADED ? spill_permille(failover, region)
-                                                 : REGION_SHARE_FULL;
-    case REGION_RECOVERING:
-        return ramp_permille(failover, record->ramp_step);
-    case REGION_DOWN:
-    case REGION_AUTOMATICS:
-        break;
-    }
-    return 0;
-}
-
-static struct failover_told tell(const struct failover *failover, uint32_t region)
-{
-    const struct region_record *record = &failover->agreed.regions[region];
-    bool active = region_is_active(record);
-    return (struct failover_told){
-        .active = active,
-        .suspect = active && record->override == REGION_OVERRIDE_NONE &&
-                   record->automatic == REGION_SUSPECT,
-        .share_permille = share_permille(failover, region),
-    };
-}
-
-/* Take what is found as told. Returns whether anything differs. */
-static bool take_told(struct failover *failover)
-{
-    bool differs = health_take_changed(failover->health);
-    for (uint32_t i = 0; i < failover->config->region_count; i++) {
-        struct failover_told told = tell(failover, i);
-        struct failover_told *before = &failover->told[i];
-        differs |= told.active != before->active || told.suspect != before->suspect ||
-                   told.share_permille != before->share_permille;
-        *before = told;
-    }
-    return differs;
+    loop_timer_at(failover->publish_timer, loop_now_ns(failover->loop));
 }
 
 void failover_refresh(struct failover *failover)
 {
-    if (take_told(failover))
-        loop_timer_at(failover->publish_timer, loop_now_ns(failover->loop));
+    if (failover_tell(failover, false))
+        failover_publish(failover);
 }
 
 static void publish(void *context, uint64_t now)
@@ -152,6 +89,8 @@ static void beat(void *context, uint64_t now)
     uint32_t jitter = random_below(&failover->random, 2 * BEAT_JITTER_PERMILLE + 1);
     loop_timer_at(failover->beat_timer, now + thousandth * (1000 - BEAT_JITTER_PERMILLE + jitter));
     look(failover, now);
+    if (failover_tell(failover, true))
+        failover_publish(failover);
     failover_agree_beat(failover, now);
 }
 
@@ -214,7 +153,7 @@ struct failover *failover_create(struct loop *loop, const struct config *config,
         return NULL;
     }
     health_apply(failover->health, config, now);
-    (void)take_told(failover); /* the caller publishes what is so at the start */
+    (void)failover_tell(failover, true); /* the caller publishes what is so at the start */
     loop_timer_at(failover->probe_timer, health_due_ns(failover->health));
     loop_timer_at(failover->beat_timer, now);
     message[0] = '\0';
@@ -253,33 +192,16 @@ void failover_apply(struct failover *failover, const struct config *config)
     uint64_t now = loop_now_ns(failover->loop);
     keep_verdicts(failover, config, now);
     failover->config = config;
+    failover->shares = (struct region_shares){0};
     region_rules_init(&failover->rules, config);
     failover_agree_apply(failover, config);
     health_apply(failover->health, config, now);
     look(failover, now);
-    (void)take_told(failover); /* the caller publishes */
+    (void)failover_tell(failover, true); /* the caller publishes */
 }
 
 bool failover_backend_usable(const struct failover *failover, uint32_t slot)
 {
     check(slot < SNAPSHOT_BACKENDS_MAX);
     return health_is_usable(failover->health, slot);
-}
-
-bool failover_region_active(const struct failover *failover, uint32_t region)
-{
-    check(region < failover->config->region_count);
-    return failover->told[region].active;
-}
-
-bool failover_region_suspect(const struct failover *failover, uint32_t region)
-{
-    check(region < failover->config->region_count);
-    return failover->told[region].suspect;
-}
-
-uint16_t failover_region_share(const struct failover *failover, uint32_t region)
-{
-    check(region < failover->config->region_count);
-    return failover->told[region].share_permille;
 }

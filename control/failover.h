@@ -49,6 +49,12 @@ bool failover_backend_usable(const struct failover *failover, uint32_t slot);
 bool failover_region_active(const struct failover *failover, uint32_t region);
 bool failover_region_suspect(const struct failover *failover, uint32_t region);
 uint16_t failover_region_share(const struct failover *failover, uint32_t region);
+/* Attempts of this node in flight there at most; 0: no limit. */
+uint32_t failover_region_capacity(const struct failover *failover, uint32_t region);
+/* Every active region looks sick. */
+bool failover_is_panic(const struct failover *failover);
+/* Flights of this node at most (rule S4); 0: no limit. */
+uint32_t failover_node_flights(const struct failover *failover);
 
 /* What operators see; indices as in the configuration. */
 struct failover_region_view {

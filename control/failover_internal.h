@@ -1,6 +1,7 @@
 /*
- * failover_internal: what failover.c (life, health, votes), failover_agree.c (the agreed state) and
- * failover_view.c (what operators see) share. Control thread.
+ * failover_internal: what failover.c (life, health), failover_agree.c (the agreed state),
+ * failover_tell.c (what workers are told) and failover_view.c (what operators see) share. Control
+ * thread.
  *
  * Timers: `probe` at the next due probe or end of an ejection; `beat` every vote interval with
  * jitter, and at once when the store is found; `act` at the next turn, to ask for the next change;
@@ -10,6 +11,7 @@
 
 #include "control/failover.h"
 #include "control/health.h"
+#include "control/region_shares.h"
 #include "control/region_snapshot.h"
 #include "control/store.h"
 #include "control/verdict.h"
@@ -29,6 +31,7 @@ struct failover_told {
     bool active;
     bool suspect;
     uint16_t share_permille;
+    uint32_t capacity;
 };
 
 struct failover {
@@ -45,7 +48,12 @@ struct failover {
 
     struct health *health;
     struct verdict verdicts[SNAPSHOT_REGIONS_MAX];
+    struct region_demand demands[SNAPSHOT_REGIONS_MAX];
+    struct region_shares shares;
+    uint16_t shares_permille[SNAPSHOT_REGIONS_MAX];
     struct failover_told told[SNAPSHOT_REGIONS_MAX];
+    bool panic;
+    uint32_t node_flights;
 
     struct store *store;
     enum store_link link;
@@ -75,6 +83,13 @@ __attribute__((format(printf, 2, 3))) void failover_say(const struct failover *f
                                                         const char *format, ...);
 /* Compare with what workers were told; order a snapshot when it differs. */
 void failover_refresh(struct failover *failover);
+/* A snapshot at the next turn. */
+void failover_publish(struct failover *failover);
+
+/* failover_tell.c */
+
+/* Take what is found as told; AGAIN: a beat, on which shares move. Whether anything differs. */
+bool failover_tell(struct failover *failover, bool again);
 
 /* failover_agree.c */
 

@@ -419,6 +419,15 @@ bool health_take_changed(struct health *health)
     return changed;
 }
 
+/* One backend of unknown capacity makes the region's unknown. */
+static void add_capacity(struct verdict_members *members, uint32_t capacity, bool usable)
+{
+    if (capacity == 0)
+        members->capacity = REGION_CAPACITY_UNKNOWN;
+    else if (members->capacity != REGION_CAPACITY_UNKNOWN && usable)
+        members->capacity += capacity;
+}
+
 void health_members(const struct health *health, struct verdict_members out[SNAPSHOT_REGIONS_MAX])
 {
     memset(out, 0, SNAPSHOT_REGIONS_MAX * sizeof(*out));
@@ -429,6 +438,7 @@ void health_members(const struct health *health, struct verdict_members out[SNAP
         members->backends++;
         members->usable += backend->usable;
         members->in_flight += backend->in_flight;
+        add_capacity(members, config->capacity, backend->usable);
         if (backend->state == HEALTH_NEW)
             continue;
         members->weight += config->weight;

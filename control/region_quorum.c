@@ -10,6 +10,14 @@ bool region_vote_counts(const struct region_rules *rules, const struct region_vo
            (!rules->alone || strcmp(vote->node, rules->self) == 0);
 }
 
+uint64_t region_vote_flights(const struct region_vote *vote, uint32_t regions)
+{
+    uint64_t flights = 0;
+    for (uint32_t r = 0; r < regions; r++)
+        flights += vote->regions[r].in_flight;
+    return flights;
+}
+
 uint32_t region_quorum_fresh(const struct region_rules *rules, const struct region_votes *votes,
                              bool and_seeing)
 {

@@ -10,6 +10,9 @@
 /* Fresh; and where this node decides alone, its own. */
 bool region_vote_counts(const struct region_rules *rules, const struct region_vote *vote);
 
+/* Flights of the vote's node, in all regions. */
+uint64_t region_vote_flights(const struct region_vote *vote, uint32_t regions);
+
 /* Votes that count; AND_SEEING: those of them that are not blind. */
 uint32_t region_quorum_fresh(const struct region_rules *rules, const struct region_votes *votes,
                              bool and_seeing);

@@ -80,6 +80,7 @@ enum region_evidence {
 };
 
 #define REGION_NOT_HELD (-1)
+#define REGION_CAPACITY_UNKNOWN (-1)
 
 struct region_opinion {
     uint32_t available_permille;

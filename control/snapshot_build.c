@@ -120,6 +120,7 @@ static void add_routes(struct builder *builder, const struct config *config, str
             .body_timeout_ns = from->body_timeout_ns,
             .forwarded = from->forwarded,
             .x_forwarded = from->x_forwarded,
+            .when_no_region = from->when_no_region,
             .hold_first_byte_ns = from->hold_first_byte_ns,
             .hold_stream_ns = from->hold_stream_ns,
             .event_stream_error = event_text(builder, from->event_stream_error),
@@ -146,6 +147,7 @@ static void add_regions(struct builder *builder, const struct config *config,
             .active = failover_region_active(failover, i),
             .suspect = failover_region_suspect(failover, i),
             .share_permille = failover_region_share(failover, i),
+            .capacity = failover_region_capacity(failover, i),
         };
         if (room != NULL)
             room[i] = one;
@@ -240,6 +242,8 @@ static void build(struct builder *builder, const struct config *config,
     snapshot.denied = config->denied;
     snapshot.cookies = cookies_of(&config->tcp, secrets);
     snapshot.admission = admission_of(&config->admission);
+    snapshot.admission.node_flights = failover_node_flights(failover);
+    snapshot.panic = failover_is_panic(failover);
     add_listeners(builder, config, &snapshot);
     add_routes(builder, config, &snapshot);
     add_services(builder, config, &snapshot);

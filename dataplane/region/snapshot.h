@@ -66,6 +66,12 @@ enum forward_policy {
     FORWARD_REPLACE, /* the client's are dropped: only what this hop knows */
 };
 
+/* What a route does while every active region looks sick (snapshot.panic). */
+enum no_region_policy {
+    NO_REGION_PANIC, /* any backend of an active region, whatever probes say */
+    NO_REGION_FAIL,  /* 503: only backends that probes speak for */
+};
+
 /* The first route that matches wins; they are sorted: exact authority, wildcard, any; longest path. */
 struct snapshot_route {
     struct bytes name;
@@ -81,6 +87,7 @@ struct snapshot_route {
     uint64_t hold_stream_ns;        /* ... of an event stream or gRPC */
     enum forward_policy forwarded;   /* RFC 7239 */
     enum forward_policy x_forwarded; /* x-forwarded-for, -proto, -host */
+    enum no_region_policy when_no_region;
     struct bytes event_stream_error; /* C11: said before an event stream is reset; "": nothing */
     uint64_t event_stream_keepalive_ns; /* silence after which event streams get a comment; 0: none */
     const struct bytes *extended_connect; /* RFC 8441: lower-case protocols that may be asked for */
@@ -105,7 +112,9 @@ struct snapshot_region {
     struct bytes name;
     bool active;            /* agreed: takes new flights */
     bool suspect;           /* retries prefer other regions */
-    uint16_t share_permille;/* 1000: full share; less while recovering */
+    uint16_t share_permille;/* of the new flights that reach it in order of preference; 1000: all */
+    uint32_t capacity;      /* attempts of this node in flight there at most, already its part of
+                               80 %: beyond, flights go on to the next region; 0: no limit */
 };
 
 /* A service's backends in a region: backends[first .. first+count-1]. */
@@ -135,11 +144,14 @@ struct snapshot_admission {
     uint32_t requests_per_principal; /* in progress */
     uint32_t flights_per_principal;  /* that others may join */
     uint32_t principals_per_address; /* told apart by credentials */
+    uint32_t node_flights;           /* of this whole node at a time: what the active regions can
+                                        carry (failover.md, S4); beyond: 503; 0: no limit */
 };
 
 struct snapshot {
     uint64_t generation; /* 1, 2, 3 ... */
     bool draining;       /* no new connections, GOAWAY on the existing ones */
+    bool panic;          /* every active region looks sick: `usable` is not to be believed there */
     struct bytes node;   /* this node's name */
     struct snapshot_cookies cookies;
     struct snapshot_admission admission;

@@ -310,6 +310,21 @@ uint16_t failover_region_share(const struct failover *failover, uint32_t region)
     return failover->share[region];
 }
 
+uint32_t failover_region_capacity(const struct failover *failover, uint32_t region)
+{
+    return failover->capacity[region];
+}
+
+bool failover_is_panic(const struct failover *failover)
+{
+    return failover->panic;
+}
+
+uint32_t failover_node_flights(const struct failover *failover)
+{
+    return failover->node_flights;
+}
+
 void failover_region_view(const struct failover *failover, uint32_t region,
                           struct failover_region_view *out)
 {

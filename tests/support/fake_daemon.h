@@ -21,6 +21,9 @@ struct failover {
     bool active[FAKE_REGIONS];
     bool suspect[FAKE_REGIONS];
     uint16_t share[FAKE_REGIONS];
+    uint32_t capacity[FAKE_REGIONS];
+    bool panic;
+    uint32_t node_flights;
     const struct config *config; /* names of the regions in the views */
     /* The last command, which waits for fake_command_done(); another one is refused so long. */
     enum failover_command command;

@@ -115,8 +115,15 @@ static void it_holds_what_failover_says(void **state)
     failover->active[0] = false;
     failover->suspect[1] = true;
     failover->share[1] = 250;
+    failover->capacity[1] = 80;
+    failover->panic = true;
+    failover->node_flights = 4000;
     const struct snapshot *snapshot = build(fixture, true);
     assert_true(snapshot->draining);
+    assert_true(snapshot->panic);
+    assert_int_equal(snapshot->admission.node_flights, 4000);
+    assert_int_equal(snapshot->regions[0].capacity, 0);
+    assert_int_equal(snapshot->regions[1].capacity, 80);
     assert_true(snapshot->backends[0].usable);
     assert_false(snapshot->backends[1].usable);
     assert_int_equal(snapshot->backends[1].slot, slot);
