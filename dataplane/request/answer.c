@@ -112,9 +112,14 @@ static struct h2_supply local_supply(struct exchange *exchange, uint32_t max)
     if (!exchange->head_sent)
         return local_head(exchange);
     struct chunk text = local_answer_text(exchange);
-    if (max < text.length)
+    if (max == 0)
         return nothing;
-    return (struct h2_supply){.kind = H2_SUPPLY_DATA, .chunk = text, .end = true};
+    text.offset = exchange->local_at;
+    text.length -= exchange->local_at;
+    bool end = text.length <= max;
+    text.length = end ? text.length : max;
+    exchange->local_at += text.length;
+    return (struct h2_supply){.kind = H2_SUPPLY_DATA, .chunk = text, .end = end};
 }
 
 void exchange_answer_locally(struct exchange *exchange, enum local_answer local, uint64_t now)

@@ -24,7 +24,7 @@ struct client {
     struct request_engine *engine;
     struct h2_conn *conn;
     struct account account; /* of what is held for it */
-    uint64_t address_name; /* as principals know it (C29) */
+    uint64_t address_name;  /* as principals know it (C29) */
     uint8_t address_length;
     char address[CLIENT_ADDRESS_TEXT]; /* for x-forwarded-for */
 };
@@ -59,6 +59,7 @@ struct exchange {
     struct timer deadline;
     struct fields forwarded;     /* the request as forwarded; kept while it may be sent again */
     enum local_answer local;     /* LOCAL_NONE: the answer comes from the feed */
+    uint32_t local_at;           /* bytes of a local answer's text that went out */
     enum flight_failure failure; /* with LOCAL_FLIGHT */
     enum key_verdict verdict;    /* why it could share, or not */
     bool head_sent;

@@ -1,5 +1,6 @@
 /* Requests through Weir's whole data path, nothing going wrong. */
 #include "dataplane/base/clock.h"
+#include "dataplane/h2/h2_worker.h"
 #include "tests/support/checks.h"
 #include "tests/support/cmocka.h"
 
@@ -114,6 +115,19 @@ static void an_answer_may_come_before_the_request_ends(void **state)
         .method = "POST", .path = "/own?size=300000", .body_bytes = 300000};
     struct client_request *request = ask(world, &post);
     assert_true(client_is_whole(request, 200, 300000));
+    assert_true(check_and_close(world));
+}
+
+/* Windows open by a few bytes at a time: ours has text to say as well. */
+static void a_window_of_three_bytes_is_enough_for_every_answer(void **state)
+{
+    struct world *world = open_one(28);
+    world->clients[0].host.h2->config.stream_window_bytes = 3;
+    struct client_request *request = ask(world, &(struct client_script){.path = "/own?size=50"});
+    assert_true(client_is_whole(request, 200, 50));
+    request = ask(world, &(struct client_script){.path = "/nowhere"});
+    assert_true(client_is_local(request, 404));
+    assert_true(request->complete && request->received > 3);
     assert_true(check_and_close(world));
 }
 
@@ -250,6 +264,7 @@ int main(void)
         cmocka_unit_test(trailers_pass_both_ways),
         cmocka_unit_test(a_head_has_no_body_and_keeps_its_length),
         cmocka_unit_test(an_answer_may_come_before_the_request_ends),
+        cmocka_unit_test(a_window_of_three_bytes_is_enough_for_every_answer),
         cmocka_unit_test(c11_a_grpc_answer_that_breaks_ends_as_unavailable),
         cmocka_unit_test(interim_answers_do_not_disturb),
         cmocka_unit_test(what_is_open_is_shown),
