@@ -255,6 +255,16 @@ void h2_conn_end_if_drained(struct h2_conn *conn)
     h2_conn_end(conn, (struct h2_end){.code = H2_NO_ERROR});
 }
 
+void h2_conn_rests(struct h2_conn *conn)
+{
+    bool rests = conn->role == H2_SERVER && conn->stream_count == 0 &&
+                 conn->decoder.table != NULL && !h2_conn_is_closed(conn);
+    if (!rests)
+        list_remove(&conn->resting);
+    else if (!list_is_linked(&conn->resting))
+        list_push_back(&conn->h2->resting, &conn->resting);
+}
+
 bool h2_conn_answers_fit(const struct h2_conn *conn)
 {
     return conn->ping_ack_count < H2_LIMIT_PING_ACKS &&

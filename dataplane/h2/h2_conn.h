@@ -217,6 +217,9 @@ void h2_conn_end(struct h2_conn *conn, struct h2_end end);
 /* End it if it is draining and nothing is left to do. */
 void h2_conn_end_if_drained(struct h2_conn *conn);
 
+/* Its streams, or its decoder's table, have changed: is it among h2->resting? */
+void h2_conn_rests(struct h2_conn *conn);
+
 /* Client role: tell available() if there is room now and was none, or never will be. */
 void h2_conn_tell_room(struct h2_conn *conn);
 

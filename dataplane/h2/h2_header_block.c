@@ -284,6 +284,7 @@ static void response(struct section *section, struct h2_stream *stream)
     bool interim = !section->fields.overflow && message.status < 200;
     if (!interim) {
         stream->headers_received = true;
+        stream->connect = stream->connect && message.status < 300;
         stream->body_left = message.content_length;
     }
     tell_headers(section, stream, interim ? H2_SECTION_INTERIM : H2_SECTION_HEADERS);
@@ -318,16 +319,23 @@ static bool close_resting(struct h2 *h2)
     return true;
 }
 
-/* Without a table nothing was entered: the block can be decoded again from its beginning. */
-static enum hpack_result decode(struct section *section, struct bytes whole)
+static enum hpack_result try_to_decode(struct section *section, struct bytes whole)
 {
     struct h2 *h2 = section->conn->h2;
     fields_init(&section->fields, h2->fields, h2->config.header_list_bytes);
     enum hpack_result result = hpack_decode(&section->conn->decoder, whole, &section->fields);
-    if (result != HPACK_NO_MEMORY || section->conn->role != H2_SERVER || !close_resting(h2))
+    h2_conn_rests(section->conn);
+    return result;
+}
+
+/* Without a table nothing was entered: the block can be decoded again from its beginning. */
+static enum hpack_result decode(struct section *section, struct bytes whole)
+{
+    enum hpack_result result = try_to_decode(section, whole);
+    if (result != HPACK_NO_MEMORY || section->conn->role != H2_SERVER ||
+        !close_resting(section->conn->h2))
         return result;
-    fields_init(&section->fields, h2->fields, h2->config.header_list_bytes);
-    return hpack_decode(&section->conn->decoder, whole, &section->fields);
+    return try_to_decode(section, whole);
 }
 
 void h2_header_block_complete(struct h2_conn *conn, struct bytes whole, uint64_t now)

@@ -140,9 +140,7 @@ static void detach(struct h2_stream *stream)
         h2_stream_fill_slots(conn);
     if (conn->stream_count == 0)
         h2_flow_connection_rests(conn);
-    if (conn->stream_count == 0 && conn->role == H2_SERVER && conn->decoder.table != NULL &&
-        !h2_conn_is_closed(conn))
-        list_push_back(&h2->resting, &conn->resting);
+    h2_conn_rests(conn);
     if (conn->stream_count == 0 && conn->role == H2_SERVER && conn->state == H2_CONN_OPEN &&
         h2->config.idle_timeout_ns > 0)
         h2_conn_deadline(conn, H2_DEADLINE_IDLE, h2->now + h2->config.idle_timeout_ns);

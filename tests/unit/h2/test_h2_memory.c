@@ -31,40 +31,81 @@ static void without_a_header_block_the_connection_is_shed(void **state)
     lab_close();
 }
 
+/* A connection that is not the lab's for the time being. */
+struct aside {
+    struct h2_conn *conn;
+    struct pipe pipe;
+};
+
+static void move_pipe(struct pipe *to, const struct pipe *from, struct h2_conn *conn)
+{
+    *to = *from;
+    for (uint32_t i = 0; i < 2; i++)
+        to->ends[i].peer = &to->ends[1 - i];
+    if (conn != NULL)
+        conn->transport = pipe_transport(&to->ends[0]);
+}
+
+/* The lab's connection steps aside and another one is opened. */
+static void open_another(struct aside *first)
+{
+    first->conn = lab.owner.conn;
+    move_pipe(&first->pipe, &lab.pipe, first->conn);
+    lab_open(H2_SERVER);
+    lab_handshake();
+}
+
+static void change_places(struct aside *other)
+{
+    struct aside now = {lab.owner.conn, lab.pipe};
+    lab.owner.conn = other->conn;
+    move_pipe(&lab.pipe, &other->pipe, other->conn);
+    other->conn = now.conn;
+    move_pipe(&other->pipe, &now.pipe, now.conn);
+}
+
+/* What SCRIPT brings the lab's connection ends FIRST in good order, which is all that ends. */
+static void play_to_the_end_of(struct aside *first, const char *script)
+{
+    uint8_t memory[200];
+    struct writer out = writer_over(memory, sizeof(memory));
+    struct h2_conn *conn = lab.owner.conn;
+    lab.owner.conn = first->conn; /* closed() is told for it */
+    h2_script_write(script, &out);
+    pipe_feed(&lab.pipe.ends[0], writer_written(&out));
+    h2_in(conn, lab.now);
+    assert_true(first->pipe.ends[0].closed);
+    assert_int_equal(lab.owner.closed, 1);
+    pipe_release(&first->pipe);
+    lab.owner.conn = conn;
+    lab.owner.closed = 0;
+}
+
+/* The lab's connection was shed; FIRST is the lab's again. */
+static void back_to(struct aside *first)
+{
+    assert_goaway(H2_ENHANCE_YOUR_CALM);
+    lab.owner.closed = 0;
+    change_places(first);
+    pipe_release(&first->pipe);
+}
+
 /* Two connections share one block: who holds it for a second makes way. */
 static void a_header_block_held_for_long_goes_to_others(void **state)
 {
+    struct aside holder;
     struct h2_config config = lab_config();
     config.header_blocks_max = 1;
     config.connections_max = 2;
     open_with(H2_SERVER, &config);
     lab_script("HEADERS/1/1 82");
-    struct h2_conn *holder = lab.owner.conn;
-    struct pipe held = lab.pipe;
-    for (uint32_t i = 0; i < 2; i++)
-        held.ends[i].peer = &held.ends[1 - i];
-    holder->transport = pipe_transport(&held.ends[0]);
-    lab_open(H2_SERVER);
-    lab_handshake();
+    open_another(&holder);
     lab_script("HEADERS/1/1 82");
-    assert_goaway(H2_ENHANCE_YOUR_CALM);
+    back_to(&holder);
     lab_wait(CLOCK_S);
-    pipe_release(&lab.pipe);
-    lab_open(H2_SERVER);
-    struct h2_conn *second = lab.owner.conn;
-    lab_handshake();
-    lab.owner.conn = holder; /* closed() is told for it first */
-    uint8_t memory[100];
-    struct writer out = writer_over(memory, sizeof(memory));
-    h2_script_write("HEADERS/1/1 82", &out);
-    pipe_feed(&lab.pipe.ends[0], writer_written(&out));
-    h2_in(second, lab.now);
-    assert_true(held.ends[0].closed);
+    open_another(&holder);
+    play_to_the_end_of(&holder, "HEADERS/1/1 82");
     assert_int_equal(COUNT(header_block_evicted), 1);
-    assert_int_equal(lab.owner.closed, 2);
-    pipe_release(&held);
-    lab.owner.conn = second;
-    lab.owner.closed = 0;
     lab_script("CONTINUATION/4/1 8784410161");
     assert_int_equal(lab.owner.headers, 1);
     lab_close();
@@ -83,66 +124,61 @@ static void without_a_table_the_connection_is_shed(void **state)
     lab_close();
 }
 
-/* Two connections share one table: who rests makes way, and learns which requests were taken. */
-static void a_table_of_a_connection_that_rests_goes_to_others(void **state)
+/* Two connections share one table. */
+static void open_with_one_table(void)
 {
     struct h2_config config = lab_config();
     config.hpack_tables_max = 1;
     config.connections_max = 2;
     open_with(H2_SERVER, &config);
-    lab_script("HEADERS/5/1 @get; RST_STREAM/0/1 00000008");
-    assert_int_equal(lab.owner.headers, 1);
-    struct h2_conn *resting = lab.owner.conn;
-    struct pipe rested = lab.pipe;
-    for (uint32_t i = 0; i < 2; i++)
-        rested.ends[i].peer = &rested.ends[1 - i];
-    resting->transport = pipe_transport(&rested.ends[0]);
-    lab_open(H2_SERVER);
-    struct h2_conn *second = lab.owner.conn;
-    lab_handshake();
-    lab.owner.conn = resting; /* closed() is told for it */
-    uint8_t memory[200];
-    struct writer out = writer_over(memory, sizeof(memory));
-    h2_script_write("HEADERS/5/1 @get", &out);
-    pipe_feed(&lab.pipe.ends[0], writer_written(&out));
-    h2_in(second, lab.now);
-    assert_true(rested.ends[0].closed);
-    assert_int_equal(COUNT(resting_closed), 1);
-    assert_int_equal(COUNT(hpack_tables_exhausted), 0);
-    assert_int_equal(lab.owner.closed, 1);
-    assert_int_equal(lab.owner.headers, 2);
-    pipe_release(&rested);
-    lab.owner.conn = second;
-    lab.owner.closed = 0;
-    lab_close();
+}
+
+/* Who rests makes way, and learns which requests were taken. */
+static void a_table_of_a_connection_that_rests_goes_to_others(void **state)
+{
+    static const char *const requests[] = {
+        "HEADERS/5/1 @get; RST_STREAM/0/1 00000008",
+        "HEADERS/5/1 @get 00 02 'te 04 'gzip", /* refused: it never had a stream */
+    };
+    for (size_t i = 0; i < array_count(requests); i++) {
+        struct aside resting;
+        open_with_one_table();
+        lab_script(requests[i]);
+        open_another(&resting);
+        play_to_the_end_of(&resting, "HEADERS/5/1 @get");
+        assert_int_equal(COUNT(resting_closed), 1);
+        assert_int_equal(COUNT(hpack_tables_exhausted), 0);
+        lab_close();
+    }
 }
 
 /* One that is busy does not make way: the newcomer is shed. */
 static void a_table_of_a_connection_with_streams_stays(void **state)
 {
-    struct h2_config config = lab_config();
-    config.hpack_tables_max = 1;
-    config.connections_max = 2;
-    open_with(H2_SERVER, &config);
+    struct aside busy;
+    open_with_one_table();
     lab_script("HEADERS/5/1 @get");
-    struct h2_conn *busy = lab.owner.conn;
-    struct pipe kept = lab.pipe;
-    for (uint32_t i = 0; i < 2; i++)
-        kept.ends[i].peer = &kept.ends[1 - i];
-    busy->transport = pipe_transport(&kept.ends[0]);
-    lab_open(H2_SERVER);
-    lab_handshake();
+    open_another(&busy);
     lab_script("HEADERS/5/1 @get");
-    assert_goaway(H2_ENHANCE_YOUR_CALM);
+    back_to(&busy);
     assert_int_equal(COUNT(resting_closed), 0);
     assert_int_equal(COUNT(hpack_tables_exhausted), 1);
-    pipe_release(&lab.pipe);
-    lab.pipe = kept;
-    for (uint32_t i = 0; i < 2; i++)
-        lab.pipe.ends[i].peer = &lab.pipe.ends[1 - i];
-    busy->transport = pipe_transport(&lab.pipe.ends[0]);
-    lab.owner.conn = busy;
-    lab.owner.closed = 0;
+    lab_close();
+}
+
+/* Its table has gone back with a size update of 0, in a request that was refused. */
+static void a_connection_that_rests_without_table_has_none_to_give(void **state)
+{
+    struct aside resting;
+    open_with_one_table();
+    lab_script("HEADERS/5/1 @get; RST_STREAM/0/1 00000008; HEADERS/5/3 20 82");
+    open_another(&resting);
+    lab_script("HEADERS/5/1 @get");
+    change_places(&resting);
+    lab_script("HEADERS/5/5 3fe11f @get");
+    back_to(&resting);
+    assert_int_equal(COUNT(resting_closed), 0);
+    assert_int_equal(COUNT(hpack_tables_exhausted), 1);
     lab_close();
 }
 
@@ -220,6 +256,7 @@ int main(void)
         cmocka_unit_test(without_a_table_the_connection_is_shed),
         cmocka_unit_test(a_table_of_a_connection_that_rests_goes_to_others),
         cmocka_unit_test(a_table_of_a_connection_with_streams_stays),
+        cmocka_unit_test(a_connection_that_rests_without_table_has_none_to_give),
         cmocka_unit_test(a_header_list_too_large_is_told_as_overflow),
         cmocka_unit_test(more_fields_than_a_hundred_are_too_many),
         cmocka_unit_test(headers_of_one_client_are_bounded),
