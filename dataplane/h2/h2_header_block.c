@@ -214,6 +214,7 @@ static void new_request(struct section *section)
     stream->header_bytes = section->fields.overflow ? 0 : section->fields.used;
     conn->header_bytes += stream->header_bytes;
     struct bytes value = BYTES_NONE;
+    stream->connect = fields_may_have(&section->fields, FIELD_PROTOCOL);
     bool has_priority = fields_find(&section->fields, FIELD_PRIORITY, &value);
     h2_priority_open(stream, has_priority, value);
     tell_headers(section, stream, H2_SECTION_HEADERS);
@@ -223,7 +224,9 @@ static void trailers(struct section *section, struct h2_stream *stream)
 {
     struct h2_message message = {0};
     enum h2_violation violation = H2_VIOLATION_none;
-    if (!section->end_stream)
+    if (stream->connect) /* RFC 9113 8.5 */
+        violation = H2_VIOLATION_headers_in_tunnel;
+    else if (!section->end_stream)
         violation = H2_VIOLATION_trailers_without_end;
     else if (body_is_short(section, stream->body_left))
         violation = H2_VIOLATION_content_length_mismatch;
@@ -267,7 +270,7 @@ static enum h2_violation check_response(struct section *section, struct h2_strea
         return check_interim(section, stream);
     if (has_no_content(stream, message->status))
         message->content_length = 0;
-    else if (stream->tunnel && message->status < 300) /* RFC 9110 9.3.6 */
+    else if (stream->connect && message->status < 300) /* RFC 9110 9.3.6 */
         message->content_length = H2_LENGTH_UNKNOWN;
     return body_is_short(section, message->content_length) ? H2_VIOLATION_content_length_mismatch
                                                            : H2_VIOLATION_none;

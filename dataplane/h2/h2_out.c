@@ -202,7 +202,7 @@ static void open_request(struct h2_stream *stream, const struct fields *fields)
     struct bytes value = BYTES_NONE;
     stream->no_content =
         fields_find(fields, FIELD_METHOD, &value) && bytes_equal_text(value, "HEAD");
-    stream->tunnel = fields_find(fields, FIELD_PROTOCOL, &value);
+    stream->connect = fields_find(fields, FIELD_PROTOCOL, &value);
     bool has_priority = fields_find(fields, FIELD_PRIORITY, &value);
     conn->unsent_count--;
     h2_stream_number(stream, conn->next_id);
@@ -241,6 +241,8 @@ static void section(struct h2_stream *stream, const struct h2_supply *piece)
     if (stream->id == 0)
         open_request(stream, piece->fields);
     stream->headers_sent = stream->headers_sent || final;
+    if (final && conn->role == H2_SERVER)
+        stream->connect = stream->tunnel;
     encode(conn, piece->fields);
     struct h2_out_block out = {.stream_id = stream->id, .end_stream = end};
     if (!send_block(conn, conn->h2->encoded, &out))

@@ -73,7 +73,8 @@ struct h2_stream {
     bool headers_sent : 1; /* the final ones */
     bool headers_received : 1;
     bool no_content : 1; /* client role: answers HEAD */
-    bool tunnel : 1;     /* h2_stream_tunnel(); client role: its request was extended CONNECT */
+    bool connect : 1;    /* its request is extended CONNECT, and was not refused */
+    bool tunnel : 1;     /* server role: h2_stream_tunnel() */
 };
 
 /* A stream without identifier; NULL: the pool is empty. Not linked anywhere. */

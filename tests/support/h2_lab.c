@@ -104,11 +104,15 @@ static struct h2_supply on_supply(struct h2_stream *stream, uint32_t max, uint64
         return (struct h2_supply){.kind = H2_SUPPLY_NONE};
     lab.owner.sent_headers[place] = true;
     fields_init(&fields, memory, sizeof(memory));
+    if (!is_client && lab.owner.connects)
+        h2_stream_tunnel(stream);
     if (!is_client) {
         fields_add_token(&fields, FIELD_STATUS, bytes_text("200"));
         return section(&fields, lab.owner.body_bytes == 0);
     }
-    fields_add_token(&fields, FIELD_METHOD, bytes_text("GET"));
+    fields_add_token(&fields, FIELD_METHOD, bytes_text(lab.owner.connects ? "CONNECT" : "GET"));
+    if (lab.owner.connects)
+        fields_add_token(&fields, FIELD_PROTOCOL, bytes_text("websocket"));
     fields_add_token(&fields, FIELD_SCHEME, bytes_text("https"));
     fields_add_token(&fields, FIELD_AUTHORITY, bytes_text("a"));
     fields_add_token(&fields, FIELD_PATH, bytes_text("/"));

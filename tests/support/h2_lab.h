@@ -25,12 +25,13 @@ struct lab_owner {
     struct h2_stream *streams[LAB_STREAMS]; /* NULL: free, or over */
     bool sent_headers[LAB_STREAMS];
     uint32_t sent_bytes[LAB_STREAMS];
-    uint32_t body_bytes; /* of every answer */
-    bool answer;         /* with headers, and a body if there is one */
+    uint32_t body_bytes;        /* of every answer */
+    bool answer;                /* with headers, and a body if there is one */
     const char *const *uploads; /* client role: requests have that body, and such `priority` */
-    bool resets_at_once; /* in headers() */
-    bool closes_at_once; /* in headers() */
+    bool resets_at_once;        /* in headers() */
+    bool closes_at_once;        /* in headers() */
     enum lab_requests requests;
+    bool connects;     /* client role: requests are extended CONNECT; answers open tunnels */
     bool changes_mind; /* client role: supply() of a body ends the request and asks anew, once */
     uint32_t headers;
     uint32_t overflows;

@@ -19,6 +19,14 @@ static void open_server(bool announced)
     lab_handshake();
 }
 
+static void open_client(const char *settings)
+{
+    struct h2_config config = lab_config();
+    lab_create(&config);
+    lab_open(H2_CLIENT);
+    lab_script(settings);
+}
+
 static bool is_announced(void)
 {
     static const uint8_t setting[] = {0, 8, 0, 0, 0, 1};
@@ -111,12 +119,39 @@ static void a_client_may_end_its_side_first(void **state)
     lab_close();
 }
 
-static void open_client(const char *settings)
+/* RFC 9113 8.5: a stream error. */
+static void nothing_but_data_is_in_a_client_s_tunnel(void **state)
 {
-    struct h2_config config = lab_config();
-    lab_create(&config);
-    lab_open(H2_CLIENT);
-    lab_script(settings);
+    static const char *const answers[] = {"!flush", "!answer"};
+    for (size_t i = 0; i < array_count(answers); i++) {
+        open_server(true);
+        lab.owner.connects = true;
+        lab.owner.body_bytes = 1 << 20;
+        lab_script("HEADERS/4/1 " TARGET " " PROTOCOL "; DATA/0/1 'abc");
+        lab_script(answers[i]);
+        lab_script("HEADERS/5/1 00 01 61 01 62");
+        assert_int_equal(lab_seen(H2_FRAME_RST_STREAM, 1).numbers[0], H2_PROTOCOL_ERROR);
+        assert_int_equal(COUNT(headers_in_tunnel), 1);
+        assert_int_equal(lab.owner.trailers, 0);
+        assert_int_equal(lab.owner.resets, 1);
+        lab_close();
+    }
+}
+
+static void nothing_but_data_is_in_a_backend_s_tunnel(void **state)
+{
+    open_client("!flush; SETTINGS/0/0 000800000001; SETTINGS/1/0");
+    lab.owner.connects = true;
+    lab.owner.requests = LAB_OPEN;
+    lab_request(2);
+    lab_script("HEADERS/4/1 88; DATA/0/1 'abc; HEADERS/5/1 00 01 61 01 62");
+    assert_int_equal(COUNT(headers_in_tunnel), 1);
+    assert_int_equal(lab.owner.trailers, 0);
+    assert_int_equal(lab.owner.resets, 1);
+    lab_script("HEADERS/4/3 8d; DATA/0/3 'no; HEADERS/5/3 00 01 61 01 62"); /* 404: no tunnel */
+    assert_int_equal(COUNT(headers_in_tunnel), 1);
+    assert_int_equal(lab.owner.trailers, 1);
+    lab_close();
 }
 
 static void what_a_backend_announces_is_known(void **state)
@@ -148,6 +183,8 @@ int main(void)
         cmocka_unit_test(requests_have_to_be_whole),
         cmocka_unit_test(a_server_may_end_its_side_first),
         cmocka_unit_test(a_client_may_end_its_side_first),
+        cmocka_unit_test(nothing_but_data_is_in_a_client_s_tunnel),
+        cmocka_unit_test(nothing_but_data_is_in_a_backend_s_tunnel),
         cmocka_unit_test(what_a_backend_announces_is_known),
         cmocka_unit_test(it_cannot_be_taken_back),
     };
