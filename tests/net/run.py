@@ -20,7 +20,8 @@ from netlab import LabError, wait_until                                    # noq
 from edge_site import Site                                                    # noqa: E402
 
 GROUPS = ("basic", "bodies", "aborts", "load", "abuse", "host", "coalesce", "failover", "store",
-          "drain", "grpc", "grpc_js", "cookies", "tunnels", "events", "memory", "pause")
+          "drain", "grpc", "grpc_js", "cookies", "tunnels", "events", "memory", "pause", "crowd",
+          "mixed")
 
 
 class TookTooLong(Exception):

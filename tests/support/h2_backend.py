@@ -7,8 +7,9 @@ Any path                  a short page; every answer carries `x-backend: NAME` a
 /slow?ms=M&bytes=N        the same, M milliseconds later (N bytes instead of a page)
 /bytes?n=N&seed=S         N computable bytes (bodies.py); &cl=0 leaves content-length out
 /echo                     POST: {"length", "sha256"} of the body; ?body=1 sends the body back;
-                          ?rate=N reads N bytes a second
-/stream?chunks=C&interval_ms=M   server-sent events; &split_ms=S: each in two halves, S apart
+                          ?rate=N reads N bytes a second; ?ms=M: the answer so much later
+/stream?chunks=C&interval_ms=M   server-sent events; &split_ms=S: each in two halves, S apart;
+                          &wait_ms=W: headers so much later; &event_bytes=N more in each event
 /hang                     never answers       /hang?headers=1   headers, then silence
 /abort?after=N&how=rst|close     N bytes of a declared 1 MiB, then the stream or connection dies
 /refuse                   RST_STREAM(REFUSED_STREAM), unprocessed
@@ -266,16 +267,19 @@ async def echo(connection, request):
         state.update(piece)
         if rate:
             await asyncio.sleep(max(0, started + length / rate - time.monotonic()))
+    await asyncio.sleep(request.number("ms", 0) / 1000)
     answer = {"length": length, "sha256": state.hexdigest()}
     await connection.finish(request, json.dumps(answer).encode(), "application/json")
 
 
 async def stream(connection, request):
+    await asyncio.sleep(request.number("wait_ms", 0) / 1000)
     connection.begin(request, fields=(("content-type", "text/event-stream"),))
     pause = request.number("interval_ms", 50) / 1000
     text = serial_text(connection).strip()
+    more = "." * request.number("event_bytes", 0)
     for number in range(request.number("chunks", 10)):
-        event = f"id: {number}\ndata: {text} part {number}\n\n".encode()
+        event = f"id: {number}\ndata: {more}{text} part {number}\n\n".encode()
         split_ms = request.number("split_ms", 0)
         if split_ms:
             await connection.send_piece(request.stream_id, event[:12])

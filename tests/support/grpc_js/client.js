@@ -2,7 +2,7 @@
 /*
  * grpc_client.py on grpc-js, the same checks:
  *
- *     client.js TARGET CHECK [ARGUMENT]
+ *     client.js TARGET CHECK [ARGUMENT ...]
  */
 const assert = require("node:assert/strict");
 const { once } = require("node:events");
@@ -12,7 +12,7 @@ const { definition, options } = require("./echo");
 const PATIENCE_MS = 30000;
 const MEGABYTE = 1 << 20;
 
-const [target, check, argument] = process.argv.slice(2);
+const [target, check, ...details] = process.argv.slice(2);
 const Echo = grpc.makeGenericClientConstructor(definition, "Echo");
 const client = new Echo(target, grpc.credentials.createInsecure(), options);
 const soon = (ms = PATIENCE_MS) => ({ deadline: Date.now() + ms });
@@ -61,17 +61,22 @@ async function read_stream(count) {
 
 const server_stream = () => read_stream(5000);
 
-/* So many subscribers ask the same endless stream at the same time; each sees it from its start. */
-async function same_stream(count) {
+/*
+ * So many subscribers ask the same endless stream at the same time; each sees it from its start, and
+ * leaves after so many messages. With the `accept` that other programs send, too.
+ */
+async function same_stream(count, messages = 10) {
+  const metadata = new grpc.Metadata();
+  metadata.set("accept", "*/*");
   const subscribe = async () => {
     let seen = 0;
-    const call = client.Slow(Buffer.alloc(0));
+    const call = client.Slow(Buffer.alloc(0), metadata);
     call.on("error", () => {});
     for await (const message of call) {
       assert.equal(message.toString(), String(seen++));
-      if (seen === 10) break;
+      if (seen === Number(messages)) break;
     }
-    assert.equal(seen, 10);
+    assert.equal(seen, Number(messages));
     call.cancel();
   };
   await Promise.all(Array.from({ length: Number(count) }, subscribe));
@@ -139,7 +144,7 @@ const checks = {
   many,
 };
 
-checks[check](argument).then(
+checks[check](...details).then(
   () => {
     console.log("{}");
     client.close();
