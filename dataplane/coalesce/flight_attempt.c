@@ -10,7 +10,8 @@ enum loss {
     LOSS_RESET,       /* RST_STREAM by the backend */
     LOSS_MALFORMED,   /* the response broke the protocol */
     LOSS_LATE,        /* no first byte in time */
-    LOSS_SUSPECTED,   /* the path fell silent */
+    LOSS_SILENT,      /* no packet comes back: lost with its connection, only not yet closed */
+    LOSS_SUSPECTED,   /* packets do, but no answer to a PING */
     LOSSES
 };
 
@@ -28,17 +29,19 @@ static const struct loss_rule loss_rules[LOSSES] = {
     [LOSS_RESET] = {false, true, true, false, COUNTER_AT(retries_reset)},
     [LOSS_MALFORMED] = {false, true, false, false, COUNTER_AT(retries_malformed)},
     [LOSS_LATE] = {false, true, false, false, COUNTER_AT(retries_late)},
+    [LOSS_SILENT] = {false, false, true, false, COUNTER_AT(retries_silent)},
     [LOSS_SUSPECTED] = {false, true, true, false, COUNTER_AT(retries_suspected)},
 };
 
-/* What upstream's word means here. */
+/* What upstream's word means here. A connect that nobody answers leaves the region, too (C14a). */
 static const struct {
     enum flight_failure failure;
     enum loss loss;
+    bool connect_leaves_region;
 } meanings[ATTEMPT_FAILURES] = {
     [ATTEMPT_CONNECT_REFUSED] = {FLIGHT_CONNECT_FAILED, LOSS_CONNECTION},
-    [ATTEMPT_CONNECT_TIMEOUT] = {FLIGHT_CONNECT_FAILED, LOSS_CONNECTION},
-    [ATTEMPT_UNREACHABLE] = {FLIGHT_CONNECT_FAILED, LOSS_CONNECTION},
+    [ATTEMPT_CONNECT_TIMEOUT] = {FLIGHT_CONNECT_FAILED, LOSS_CONNECTION, true},
+    [ATTEMPT_UNREACHABLE] = {FLIGHT_CONNECT_FAILED, LOSS_CONNECTION, true},
     [ATTEMPT_NO_ROOM] = {FLIGHT_NO_MEMORY, LOSS_CONNECTION},
     [ATTEMPT_UNPROCESSED] = {FLIGHT_BACKEND_RESET, LOSS_UNPROCESSED},
     [ATTEMPT_CONNECTION_LOST] = {FLIGHT_CONNECTION_LOST, LOSS_CONNECTION},
@@ -210,8 +213,11 @@ static void move_on(struct flight *flight, uint64_t now)
 static void lost(struct flight *flight, enum attempt_failure why, uint64_t now)
 {
     const struct loss_rule *rule = &loss_rules[meanings[why].loss];
+    bool connects = flight->state == FLIGHT_TRYING && !flight->attempt.began;
     flight->last_failure = meanings[why].failure;
-    if (flight->state == FLIGHT_TRYING && !flight->attempt.began)
+    if (connects && meanings[why].connect_leaves_region)
+        flight->pick.avoid_region = region_of(flight);
+    if (connects)
         move_on(flight, now);
     else if (may_retry(flight, rule))
         retry(flight, rule, now);
@@ -256,13 +262,14 @@ static bool has_elsewhere(struct flight *flight)
 }
 
 /*
- * The path is silent (failover.md): those that may be tried again and have where to go move on. The
- * others stay, it may yet come back. What has not begun waits for its connect to end.
+ * Silence (failover.md): those that may be tried again and have where to go move on. The others
+ * stay, it may yet come back. What has not begun waits for its connect to end.
  */
-static void attempt_suspected(struct attempt *attempt, uint64_t now)
+static void attempt_suspected(struct attempt *attempt, enum suspicion why, uint64_t now)
 {
     struct flight *flight = flight_of(attempt);
-    const struct loss_rule *rule = &loss_rules[LOSS_SUSPECTED];
+    const struct loss_rule *rule =
+        &loss_rules[why == SUSPICION_PATH ? LOSS_SILENT : LOSS_SUSPECTED];
     if (flight->state != FLIGHT_TRYING || !attempt->began || flight->attempts != 1 ||
         !has_elsewhere(flight) || !may_retry(flight, rule))
         return;

@@ -10,13 +10,16 @@
 #define AGAINST_SHARE   1u /* the dice gave this flight to the others */
 #define AGAINST_SUSPECT 2u /* a retry goes elsewhere if it can */
 #define AGAINST_AVOID   4u /* the flight was just lost there */
-#define AGAINST_MORE    8u
+#define AGAINST_SILENT  8u /* nothing is heard from any of its backends */
+#define AGAINST_MORE    16u
 
 /* The backends of one service in one region, as this request sees them. */
 struct candidates {
     const struct snapshot *snapshot;
+    const struct backend_loads *loads;
     const struct pick_request *request;
     struct snapshot_group group;
+    bool heard_only; /* those whose path is silent are left out */
 };
 
 static bool was_tried(const struct pick_request *request, uint32_t slot)
@@ -34,6 +37,8 @@ static uint32_t weight_of(const struct candidates *candidates, uint32_t index)
         &candidates->snapshot->backends[candidates->group.first + index];
     bool pickable =
         backend->usable && !backend->drained && !was_tried(candidates->request, backend->slot);
+    if (candidates->heard_only && backend_is_silent(candidates->loads, backend->slot))
+        return 0;
     return pickable ? backend->weight : 0;
 }
 
@@ -65,21 +70,41 @@ static unsigned against_region(const struct snapshot_region *region, uint32_t in
     return against;
 }
 
+/* Silent ones only when there are no others. False: nobody is there to be picked. */
+static bool settle_for(struct candidates *candidates)
+{
+    candidates->heard_only = candidates->loads->silent_count > 0;
+    if (weight_sum(candidates) > 0)
+        return true;
+    if (!candidates->heard_only)
+        return false;
+    candidates->heard_only = false;
+    return weight_sum(candidates) > 0;
+}
+
+static bool is_silent(const struct candidates *candidates)
+{
+    return candidates->loads->silent_count > 0 && !candidates->heard_only;
+}
+
 /* The best region's candidates. *SERVED: whether an active region has any of its backends. */
-static bool find_region(const struct snapshot *snapshot, const struct pick_request *request,
-                        struct random *random, struct candidates *best, bool *served)
+static bool find_region(const struct snapshot *snapshot, const struct backend_loads *loads,
+                        const struct pick_request *request, struct random *random,
+                        struct candidates *best, bool *served)
 {
     const struct snapshot_group *groups = snapshot->services[request->service].groups;
     unsigned best_against = AGAINST_MORE;
     *served = false;
     for (uint32_t i = 0; i < snapshot->region_count && best_against > 0; i++) {
-        struct candidates here = {snapshot, request, groups[i]};
+        struct candidates here = {snapshot, loads, request, groups[i], false};
         if (!snapshot->regions[i].active || here.group.count == 0)
             continue;
         *served = true;
-        if (weight_sum(&here) == 0)
+        if (!settle_for(&here))
             continue;
         unsigned against = against_region(&snapshot->regions[i], i, request, random);
+        if (is_silent(&here))
+            against |= AGAINST_SILENT;
         if (against < best_against) {
             best_against = against;
             *best = here;
@@ -111,9 +136,9 @@ static uint64_t in_flight(const struct snapshot_backend *backend, const struct b
 }
 
 /* Two different backends drawn by weight; the one with less in flight per weight, or the first. */
-static uint32_t pick_of_two(const struct candidates *candidates, const struct backend_loads *loads,
-                            struct random *random)
+static uint32_t pick_of_two(const struct candidates *candidates, struct random *random)
 {
+    const struct backend_loads *loads = candidates->loads;
     const struct snapshot_backend *backends =
         candidates->snapshot->backends + candidates->group.first;
     uint32_t sum = weight_sum(candidates);
@@ -135,8 +160,8 @@ enum pick_failure pick_backend(const struct snapshot *snapshot, const struct bac
     check(request->tried_count <= PICK_TRIED_MAX);
     struct candidates best = {0};
     bool served;
-    if (!find_region(snapshot, request, random, &best, &served))
+    if (!find_region(snapshot, loads, request, random, &best, &served))
         return served ? PICK_NONE_USABLE : PICK_NO_SERVICE_BACKEND;
-    *out_backend = best.group.first + pick_of_two(&best, loads, random);
+    *out_backend = best.group.first + pick_of_two(&best, random);
     return PICK_OK;
 }

@@ -3,7 +3,8 @@
  *
  * Regions in order of preference, each by its share; inside a region weighted power of two choices
  * on in-flight attempts per weight. What was tried already is excluded. A region without a usable
- * backend is detoured (failover.md, "Valves"). O(regions + backends of the service in the region).
+ * backend is detoured (failover.md, "Valves"). Backends whose path is silent for this worker, and
+ * regions where all are, come last. O(regions + backends of the service in the region).
  */
 #pragma once
 

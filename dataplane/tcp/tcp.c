@@ -448,6 +448,16 @@ void tcp_info(const struct tcp_conn *conn, uint64_t now, struct tcp_info *out)
     if (conn->srtt_us > 0 && out->smoothed_rtt_ns == 0)
         out->smoothed_rtt_ns = CLOCK_US;
     out->unacked_for_ns = unacked_for_ns(conn, now);
+    out->silent_for_ns = tcp_since_ns(conn->heard_at_ms, now);
+}
+
+void tcp_ask(struct tcp_conn *conn, uint64_t now)
+{
+    bool answers = conn->state == TCP_STATE_ESTABLISHED || conn->state == TCP_STATE_CLOSE_WAIT;
+    if (!answers || net_send_room(conn->tcp->config.net, &conn->path) == 0)
+        return;
+    tcp_count(conn->tcp, asked);
+    tcp_out_ask(conn, now);
 }
 
 uint32_t tcp_connection_count(const struct tcp *tcp)

@@ -182,10 +182,17 @@ struct tcp_info {
     uint64_t smoothed_rtt_ns; /* 0: none measured yet */
     uint64_t unacked_for_ns;  /* since the oldest unacknowledged byte, or our SYN, was first sent;
                                  0: none */
+    uint64_t silent_for_ns;   /* since the last segment of the peer's, in whole milliseconds */
     uint32_t queued_bytes;    /* in the send queue, acknowledged ones excluded */
 };
 
 void tcp_info(const struct tcp_conn *conn, uint64_t now, struct tcp_info *out);
+
+/*
+ * Whether the peer is still there: a segment that it has to answer at once. No answer, no event;
+ * see silent_for_ns. Nothing is sent unless the connection is established. O(1).
+ */
+void tcp_ask(struct tcp_conn *conn, uint64_t now);
 
 /* The connections in use now (without TIME_WAIT), and those in TIME_WAIT. */
 uint32_t tcp_connection_count(const struct tcp *tcp);

@@ -467,6 +467,7 @@ bool tcp_out_ack(struct tcp_conn *conn, uint64_t now);
 void tcp_out_challenge(struct tcp_conn *conn, uint64_t now);
 void tcp_out_reset(struct tcp_conn *conn, uint64_t now);
 void tcp_out_probe(struct tcp_conn *conn, uint64_t now);
+void tcp_out_ask(struct tcp_conn *conn, uint64_t now);
 uint32_t tcp_out_window(struct tcp_conn *conn);
 bool tcp_out_fin_due(const struct tcp_conn *conn);
 

@@ -17,6 +17,7 @@ struct departure {
     uint32_t length;
     uint8_t flags;
     enum tcp_cursor cursor;
+    bool filler; /* the payload is what the peer has had: any bytes will do */
     uint8_t ecn; /* of the IP header */
 };
 
@@ -175,7 +176,9 @@ static bool emit(struct tcp_conn *conn, const struct departure *departure,
     uint32_t header_bytes = write_header(at, &conn->tuple, departure, acks ? conn->rcv_nxt : 0,
                                          window_field(conn, departure->flags), options);
     extend(packet, header_bytes + departure->length);
-    if (departure->length > 0)
+    if (departure->filler)
+        memset(at + header_bytes, 0, departure->length);
+    else if (departure->length > 0)
         tcp_send_queue_read(&conn->queue, &tcp->spans, departure->cursor, departure->seq,
                             at + header_bytes, departure->length);
     if (acks)
@@ -237,6 +240,19 @@ void tcp_out_reset(struct tcp_conn *conn, uint64_t now)
 void tcp_out_probe(struct tcp_conn *conn, uint64_t now)
 {
     (void)emit_control(conn, conn->snd_una - 1, TCP_ACK, now);
+}
+
+/*
+ * Likewise with an old byte, RFC 9293 3.8.4: answers to segments without data are limited in number
+ * (RFC 5961 7; half a second in Linux), those to old data are not.
+ */
+void tcp_out_ask(struct tcp_conn *conn, uint64_t now)
+{
+    struct departure departure = {
+        .seq = conn->snd_una - 1, .length = 1, .flags = TCP_ACK, .filler = true};
+    struct tcp_options options;
+    choose_options(conn, departure.flags, now, &options);
+    (void)emit(conn, &departure, &options, now);
 }
 
 void tcp_out_bare(struct tcp *tcp, const struct tcp_bare *bare, uint64_t now)

@@ -196,7 +196,7 @@ void attempts_tell(struct upstream *upstream, uint64_t now)
     }
 }
 
-void attempts_suspect(struct upstream_conn *conn, uint64_t now)
+void attempts_suspect(struct upstream_conn *conn, enum suspicion why, uint64_t now)
 {
     struct list untold;
     list_init(&untold);
@@ -205,7 +205,7 @@ void attempts_suspect(struct upstream_conn *conn, uint64_t now)
         struct attempt *attempt = list_entry(link, struct attempt, link);
         list_push_back(&conn->attempts, link);
         if (attempt->handler->suspected != NULL)
-            attempt->handler->suspected(attempt, now);
+            attempt->handler->suspected(attempt, why, now);
     }
 }
 

@@ -84,6 +84,7 @@ static void slot_leave(struct upstream *upstream, uint32_t index, uint64_t now)
     if (!slot->present)
         return;
     slot->present = false;
+    backend_set_silent(upstream->config.loads, index, false);
     list_for_each (link, next, &slot->connections)
         upstream_conn_retire(list_entry(link, struct upstream_conn, link),
                              &upstream->counters.connections_removed, now);

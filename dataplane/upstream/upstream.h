@@ -37,6 +37,13 @@ enum attempt_failure {
     ATTEMPT_FAILURES
 };
 
+/* Why a connection is suspected (failover.md, "Suspicion"). */
+enum suspicion {
+    SUSPICION_NONE,
+    SUSPICION_PATH, /* no packet answers ours: as good as lost with its connection */
+    SUSPICION_PING, /* packets do, the backend's HTTP/2 does not: it may only be slow */
+};
+
 struct attempt_handler {
     /*
      * The request, piece by piece (as h2_handler.supply). Restarts from its beginning. Must not
@@ -55,10 +62,10 @@ struct attempt_handler {
     /* The attempt is over, and idle again. After this call it may be started anew. */
     void (*failed)(struct attempt *attempt, enum attempt_failure why, uint64_t now);
     /*
-     * The path under an open attempt is silent (failover.md, "Suspicion"). It goes on if nothing is
-     * done; one that may be retried can be cancelled and tried elsewhere. May be NULL.
+     * What is under an open attempt is silent. It goes on if nothing is done; one that may be
+     * retried can be cancelled and tried elsewhere. May be NULL.
      */
-    void (*suspected)(struct attempt *attempt, uint64_t now);
+    void (*suspected)(struct attempt *attempt, enum suspicion why, uint64_t now);
 };
 
 enum attempt_state {

@@ -70,7 +70,7 @@ static void enter_open(struct upstream_conn *conn, uint64_t now)
     uint64_t jitter_ms = age_ns / UPSTREAM_AGE_JITTER / CLOCK_MS + 1;
     conn->retire_at_ns =
         now + age_ns + random_below(upstream->config.random, (uint32_t)jitter_ms) * CLOCK_MS;
-    conn->suspect = false;
+    upstream_path_opened(conn);
     counter_add(&upstream->counters.connections_opened, 1);
     if (load != NULL) {
         counter_add(&load->connected, 1);
@@ -87,6 +87,7 @@ static void leave_slot(struct upstream_conn *conn)
 {
     list_remove(&conn->link);
     slot_of(conn)->connection_count--;
+    upstream_path_left(conn);
     if (slot_of(conn)->waiting_count > 0)
         slot_touch(conn->upstream, conn->slot);
 }
@@ -147,7 +148,7 @@ static void conn_change(struct upstream_conn *conn, enum upstream_conn_cause cau
     if (before == UPSTREAM_OPEN)
         list_remove(&conn->idle);
     if (after == UPSTREAM_OPENING)
-        arm(conn, now + UPSTREAM_OPENING_SUSPECT_NS);
+        arm(conn, now + UPSTREAM_WATCH_NS);
     else if (after == UPSTREAM_OPEN)
         enter_open(conn, now);
     else if (after == UPSTREAM_DRAINING)
@@ -165,113 +166,12 @@ static void conn_change(struct upstream_conn *conn, enum upstream_conn_cause cau
         let_down(conn, now);
 }
 
-/* --- the path's health --- */
-
-static void suspect(struct upstream_conn *conn)
-{
-    struct backend_load *load = load_of(conn);
-    conn->suspect = true;
-    counter_add(&conn->upstream->counters.suspicions, 1);
-    if (load != NULL)
-        counter_add(&load->suspected, 1);
-    if (slot_of(conn)->waiting_count > 0)
-        slot_touch(conn->upstream, conn->slot);
-}
-
-static void trust(struct upstream_conn *conn)
-{
-    conn->suspect = false;
-    if (slot_of(conn)->waiting_count > 0)
-        slot_touch(conn->upstream, conn->slot);
-}
-
-/* Not open yet and silent: nobody goes on waiting for it alone. */
-static void suspect_coming(struct upstream_conn *conn)
-{
-    suspect(conn);
-    if (!slot_has_hope(slot_of(conn)))
-        slot_fail_waiting(conn->upstream, conn->slot, ATTEMPT_CONNECT_TIMEOUT);
-}
-
-/* Ask for a sign of life when the backend has been quiet for longer than at the PING before. */
-static void ping_if_quiet(struct upstream_conn *conn, uint64_t now)
-{
-    if (conn->pings == UPSTREAM_PINGS_MAX || conn->pinged_at_ns != 0)
-        return;
-    if (now - conn->quiet_since_ns < UPSTREAM_PING_NS << (UPSTREAM_PING_SHIFT * conn->pings))
-        return;
-    conn->pings++;
-    conn->pinged_at_ns = now;
-    counter_add(&conn->upstream->counters.pings, 1);
-    h2_ping(conn->h2, conn->upstream->config.ping_timeout_ns, now);
-}
-
-static bool is_silent(const struct upstream_conn *conn, uint64_t now)
-{
-    struct tcp_info info;
-    tcp_info(conn->tcp, now, &info);
-    uint64_t unacked_max_ns = UPSTREAM_UNACKED_RTTS * info.smoothed_rtt_ns;
-    if (unacked_max_ns < UPSTREAM_UNACKED_NS)
-        unacked_max_ns = UPSTREAM_UNACKED_NS;
-    bool unanswered =
-        conn->pinged_at_ns != 0 && now - conn->pinged_at_ns >= UPSTREAM_PING_SUSPECT_NS;
-    return unanswered || info.unacked_for_ns >= unacked_max_ns;
-}
-
-/* Its packets may lie with somebody who was not run: not the moment to speak of silence. */
-static bool judged_later(struct upstream_conn *conn, uint64_t now)
-{
-    const struct upstream_config *config = &conn->upstream->config;
-    if (config->all_look == NULL || config->all_look(config->context))
-        return false;
-    counter_add(&conn->upstream->counters.suspicions_put_off, 1);
-    arm(conn, now + UPSTREAM_PUT_OFF_NS);
-    return true;
-}
-
-/* Look at the path of a connection in use. It is left as it is: h2 and TCP decide about its end. */
-static void watch(struct upstream_conn *conn, uint64_t now)
-{
-    arm(conn, now + UPSTREAM_WATCH_NS);
-    bool silent = is_silent(conn, now);
-    if (silent && !conn->suspect && judged_later(conn, now))
-        return;
-    if (!silent && conn->suspect)
-        trust(conn);
-    if (silent && !conn->suspect) {
-        suspect(conn);
-        attempts_suspect(conn, now);
-        return;
-    }
-    if (conn->attempt_count > 0)
-        ping_if_quiet(conn, now);
-}
-
-static void received(struct upstream_conn *conn, uint64_t now)
-{
-    conn->quiet_since_ns = now;
-    conn->pinged_at_ns = 0;
-    if (conn->suspect && conn->state == UPSTREAM_OPEN)
-        trust(conn);
-}
-
 /* --- the timer --- */
-
-static void connecting_fired(struct upstream_conn *conn, uint64_t now)
-{
-    if (!conn->suspect && !judged_later(conn, now))
-        suspect_coming(conn);
-}
 
 static void opening_fired(struct upstream_conn *conn, uint64_t now)
 {
-    uint64_t give_up_at_ns = conn->established_at_ns + UPSTREAM_OPENING_NS;
-    if (now < give_up_at_ns) {
-        if (!conn->suspect && judged_later(conn, now))
-            return;
-        if (!conn->suspect)
-            suspect_coming(conn);
-        arm(conn, give_up_at_ns);
+    if (now < conn->established_at_ns + UPSTREAM_OPENING_NS) {
+        upstream_path_watch_opening(conn, now);
         return;
     }
     conn->failure = ATTEMPT_CONNECT_TIMEOUT;
@@ -281,10 +181,13 @@ static void opening_fired(struct upstream_conn *conn, uint64_t now)
 static void open_fired(struct upstream_conn *conn, uint64_t now)
 {
     struct upstream_counters *counters = &conn->upstream->counters;
+    bool idles = conn->attempt_count == 0;
     if (now >= conn->retire_at_ns)
         upstream_conn_retire(conn, &counters->connections_aged, now);
-    else if (conn->attempt_count > 0 || conn->suspect)
-        watch(conn, now);
+    else if (idles && conn->suspect && now - conn->idle_since_ns >= UPSTREAM_SUSPECT_IDLE_NS)
+        upstream_conn_retire(conn, &counters->connections_silent, now);
+    else if (!idles || conn->suspect)
+        upstream_path_watch(conn, now);
     else if (now - conn->idle_since_ns >= UPSTREAM_IDLE_NS)
         upstream_conn_retire(conn, &counters->connections_idle, now);
     else
@@ -294,7 +197,7 @@ static void open_fired(struct upstream_conn *conn, uint64_t now)
 static void draining_fired(struct upstream_conn *conn, uint64_t now)
 {
     if (conn->attempt_count > 0)
-        watch(conn, now);
+        upstream_path_watch(conn, now);
     else
         h2_close(conn->h2, H2_NO_ERROR, now);
 }
@@ -304,7 +207,7 @@ static void conn_fired(struct timer *timer, void *context, uint64_t now)
     struct upstream_conn *conn = context;
     switch (conn->state) {
     case UPSTREAM_CONNECTING:
-        connecting_fired(conn, now);
+        upstream_path_watch_connecting(conn, now);
         break;
     case UPSTREAM_OPENING:
         opening_fired(conn, now);
@@ -411,7 +314,7 @@ static void conn_event(void *app, struct tcp_conn *tcp, uint32_t events, uint64_
     if ((events & TCP_OPENED) != 0)
         conn_established(conn, now);
     if ((events & (TCP_READABLE | TCP_EOF)) != 0)
-        received(conn, now);
+        upstream_path_received(conn, now);
     if (conn->h2 != NULL)
         h2_tcp_event(conn->h2, events, now);
 }
@@ -504,8 +407,7 @@ void upstream_conn_joined(struct upstream_conn *conn, uint64_t now)
     if (conn->attempt_count++ > 0)
         return;
     list_remove(&conn->idle);
-    conn->quiet_since_ns = now;
-    arm(conn, now + UPSTREAM_WATCH_NS);
+    upstream_path_in_use(conn, now);
 }
 
 void upstream_conn_left(struct upstream_conn *conn, uint64_t now)

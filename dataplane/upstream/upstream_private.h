@@ -2,13 +2,14 @@
  * upstream_private: what the files of this folder share. One worker.
  *
  * Who calls whom: upstream.c (create, slots, tick) and attempt.c use upstream_conn.c; what happens
- * on a connection comes back as slot_*() and attempt_stream_*().
+ * on a connection comes back as slot_*() and attempt_stream_*(). upstream_path.c watches over it.
  *
  * Timers, one a connection (upstream_conn.c):
  *   CONNECTING  UPSTREAM_CONNECT_SUSPECT_NS after the start: nobody goes on waiting for it
  *   OPENING     UPSTREAM_OPENING_SUSPECT_NS likewise; UPSTREAM_OPENING_NS: given up
- *   OPEN        with attempts, or suspect: every UPSTREAM_WATCH_NS; else at the idle limit
- *   DRAINING    with attempts: every UPSTREAM_WATCH_NS; else UPSTREAM_END_NS: closed hard
+ *   OPEN        with attempts: every UPSTREAM_WATCH_NS; suspect: every UPSTREAM_SUSPECT_WATCH_NS;
+ *               else at the idle limit
+ *   DRAINING    with attempts: likewise; else UPSTREAM_END_NS: closed hard
  */
 #pragma once
 
@@ -20,12 +21,15 @@
 #define UPSTREAM_CONNECT_SUSPECT_NS (250 * CLOCK_MS) /* SYN unanswered */
 #define UPSTREAM_OPENING_SUSPECT_NS (500 * CLOCK_MS) /* connected, no SETTINGS */
 #define UPSTREAM_OPENING_NS         (2 * CLOCK_S)    /* likewise: the connect has failed */
-#define UPSTREAM_WATCH_NS           (100 * CLOCK_MS) /* between two looks at a path in use */
-#define UPSTREAM_UNACKED_NS         (150 * CLOCK_MS) /* data unacknowledged, at least ... */
+#define UPSTREAM_WATCH_NS           (50 * CLOCK_MS)  /* between two looks at a path in use */
+#define UPSTREAM_SUSPECT_WATCH_NS   (500 * CLOCK_MS) /* between two looks at a silent one */
+#define UPSTREAM_UNACKED_NS         (150 * CLOCK_MS) /* no answer to data, at least ... */
 #define UPSTREAM_UNACKED_RTTS       3u               /* ... and so many smoothed round trips */
+#define UPSTREAM_ASK_NS             (150 * CLOCK_MS) /* silence before TCP asks for an answer */
 #define UPSTREAM_PING_SUSPECT_NS    (500 * CLOCK_MS) /* PING unanswered */
 #define UPSTREAM_PUT_OFF_NS         (1 * CLOCK_MS)   /* somebody who receives was not run */
 #define UPSTREAM_IDLE_NS            (60 * CLOCK_S)   /* without attempts */
+#define UPSTREAM_SUSPECT_IDLE_NS    (5 * CLOCK_S)    /* likewise, and suspected */
 #define UPSTREAM_AGE_NS             (3600 * CLOCK_S) /* a connection is replaced after ... */
 #define UPSTREAM_AGE_JITTER         10u              /* ... and up to a tenth of that more */
 #define UPSTREAM_END_NS             (5 * CLOCK_S)    /* draining without attempts */
@@ -33,6 +37,10 @@
 #define UPSTREAM_STREAMS_ASSUMED    100u             /* room of a connection not open yet */
 
 /*
+ * Two questions go out while attempts wait. TCP's (tcp_ask()) is about the path: as cheap as two
+ * small packets, and asked at each look from UPSTREAM_ASK_NS of silence on, so that a single loss
+ * proves nothing. PING is about the backend's HTTP/2, and has to be rare:
+ *
  * Silence before the n-th PING since the last response frame: 1 s, 4 s, 16 s, then no more. gRPC
  * servers end connections with ENHANCE_YOUR_CALM at the fourth PING without a response frame in
  * between; after three TCP's keepalive watches on.
@@ -78,8 +86,9 @@ struct upstream_conn {
     uint64_t idle_since_ns;
     uint64_t retire_at_ns;        /* age limit */
     uint64_t pinged_at_ns;        /* PING unanswered since; 0: none */
+    uint64_t asked_at_ns;         /* TCP's question unanswered since; 0: none */
     uint32_t pings;               /* since the last response frame */
-    bool suspect;                 /* the path is silent: new attempts go elsewhere */
+    enum suspicion suspect;       /* new attempts go elsewhere */
     bool served;                  /* it has had an attempt */
     enum attempt_failure failure; /* what those who wait are told if it never opens */
 };
@@ -157,6 +166,23 @@ static inline void upstream_conn_answered(struct upstream_conn *conn)
     conn->pings = 0;
 }
 
+/* --- upstream_path.c --- */
+
+/* The timer of a connection in its state. These may suspect it, and tell its attempts. */
+void upstream_path_watch_connecting(struct upstream_conn *conn, uint64_t now);
+void upstream_path_watch_opening(struct upstream_conn *conn, uint64_t now);
+void upstream_path_watch(struct upstream_conn *conn, uint64_t now);
+
+/* Its first attempt after idling begins. */
+void upstream_path_in_use(struct upstream_conn *conn, uint64_t now);
+
+/* Bytes of the backend's have arrived. */
+void upstream_path_received(struct upstream_conn *conn, uint64_t now);
+
+/* HTTP/2 is up; the connection is no longer among those of its slot. */
+void upstream_path_opened(struct upstream_conn *conn);
+void upstream_path_left(const struct upstream_conn *conn);
+
 /* --- attempt.c --- */
 
 /* Open a stream for a waiting attempt. It fails with ATTEMPT_NO_ROOM when h2 has none left. */
@@ -168,8 +194,8 @@ void attempt_fail_later(struct attempt *attempt, enum attempt_failure why);
 /* Tell failures. From the tick. */
 void attempts_tell(struct upstream *upstream, uint64_t now);
 
-/* Tell a connection's attempts that the path is silent. O(attempts). */
-void attempts_suspect(struct upstream_conn *conn, uint64_t now);
+/* Tell a connection's attempts what is silent. O(attempts). */
+void attempts_suspect(struct upstream_conn *conn, enum suspicion why, uint64_t now);
 
 /* h2's handler for streams; owner of a stream is its attempt. */
 void attempt_stream_headers(void *owner, struct h2_stream *stream, const struct fields *fields,

@@ -21,7 +21,7 @@ from edge_site import Site                                                    # 
 
 GROUPS = ("basic", "bodies", "aborts", "load", "abuse", "host", "coalesce", "failover", "store",
           "drain", "grpc", "grpc_js", "cookies", "tunnels", "events", "memory", "pause", "crowd",
-          "mixed")
+          "mixed", "valves")
 
 
 class TookTooLong(Exception):

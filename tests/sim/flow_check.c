@@ -237,6 +237,12 @@ static void make_room(const struct case_of *c, uint32_t end)
     self->room = room;
 }
 
+/* tcp_ask(): one byte that the peer has acknowledged may be any (RFC 9293 3.8.4). */
+static bool only_asks(const struct case_of *c)
+{
+    return c->segment->length == 1 && c->segment->seq + 1 == c->peer->ack_arrived;
+}
+
 /*
  * Data sent again is the same. There may be holes: what waits for ARP and NDP is dropped when it is
  * too much.
@@ -246,7 +252,7 @@ static void check_bytes(const struct case_of *c, uint32_t offset)
     struct side *self = c->self;
     uint32_t length = c->segment->length;
     uint32_t end = offset + length;
-    if (length == 0 || offset < 1 || end > BYTES_MAX)
+    if (length == 0 || offset < 1 || end > BYTES_MAX || only_asks(c))
         return;
     expect(c, !self->fin_sent || end <= self->fin, "data behind the FIN");
     make_room(c, end);

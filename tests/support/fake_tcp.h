@@ -28,6 +28,7 @@ struct tcp_conn {
     struct ip_address remote;
     uint16_t port;
     struct tcp_info info;
+    uint32_t asked; /* tcp_ask() */
 };
 
 static struct {
@@ -87,6 +88,12 @@ void tcp_info(const struct tcp_conn *conn, uint64_t now, struct tcp_info *out)
 {
     check(conn->state == FAKE_TCP_HELD);
     *out = conn->info;
+}
+
+void tcp_ask(struct tcp_conn *conn, uint64_t now)
+{
+    check(conn->state == FAKE_TCP_HELD);
+    conn->asked++;
 }
 
 struct bytes tcp_read(struct tcp_conn *conn)

@@ -194,7 +194,7 @@ static inline void fake_fail(struct fake_try *try, enum attempt_failure why, uin
     attempt->handler->failed(attempt, why, now);
 }
 
-static inline void fake_suspect(struct fake_try *try, uint64_t now)
+static inline void fake_suspect(struct fake_try *try, enum suspicion why, uint64_t now)
 {
-    try->attempt->handler->suspected(try->attempt, now);
+    try->attempt->handler->suspected(try->attempt, why, now);
 }

@@ -206,22 +206,66 @@ static void suspicion_moves_what_may_move(void **state)
     client_ask(&get, worker, ROUTE_OFF, "GET", "/");
     struct fake_try *tries = worker->upstream->tries;
     fake_pull(&tries[0], world->now);
-    fake_suspect(&tries[0], world->now);
+    fake_suspect(&tries[0], SUSPICION_PATH, world->now);
     assert_non_null(tries[0].attempt); /* a POST stays: it may yet be answered */
-    fake_suspect(&tries[1], world->now);
+    fake_suspect(&tries[1], SUSPICION_PATH, world->now);
     assert_non_null(tries[1].attempt); /* nothing was sent: the connect will tell */
     fake_pull(&tries[1], world->now);
-    fake_suspect(&tries[1], world->now);
+    fake_suspect(&tries[1], SUSPICION_PATH, world->now);
     assert_null(tries[1].attempt);
     assert_int_equal(worker->upstream->cancelled, 1);
     assert_int_equal(region_of_last_try(), 1);
     fake_pull(&tries[2], world->now);
-    fake_suspect(&tries[2], world->now);
+    fake_suspect(&tries[2], SUSPICION_PATH, world->now);
     assert_non_null(tries[2].attempt); /* there is no third attempt */
     answer_whole(worker, 1);
     assert_whole(&get, 1);
     client_leave(&get);
     client_leave(&post);
+}
+
+/* C14b: who hears no packet has lost its connection; who hears no PING may only be slow. */
+static void a_silent_path_costs_no_budget_and_an_unanswered_ping_does(void **state)
+{
+    static const struct {
+        enum suspicion why;
+        uint32_t moved, denied;
+    } cases[] = {{SUSPICION_PATH, 10, 0}, {SUSPICION_PING, 3, 7}};
+    for (size_t i = 0; i < array_count(cases); i++) {
+        struct client clients[10];
+        uint64_t denied = counters_of(worker)->retries_denied_budget;
+        uint32_t first = worker->upstream->started;
+        uint32_t cancelled = worker->upstream->cancelled;
+        for (size_t c = 0; c < array_count(clients); c++)
+            client_ask(&clients[c], worker, ROUTE_OFF, "GET", "/");
+        for (uint32_t c = 0; c < array_count(clients); c++) {
+            fake_pull(&worker->upstream->tries[first + c], world->now);
+            fake_suspect(&worker->upstream->tries[first + c], cases[i].why, world->now);
+        }
+        assert_int_equal(worker->upstream->cancelled - cancelled, cases[i].moved);
+        assert_int_equal(counters_of(worker)->retries_denied_budget - denied, cases[i].denied);
+        for (size_t c = 0; c < array_count(clients); c++)
+            client_leave(&clients[c]);
+    }
+}
+
+/* C14a: a connect that nobody answers is a silent path; one that is refused is not. */
+static void an_unanswered_connect_leaves_the_region(void **state)
+{
+    static const struct {
+        enum attempt_failure why;
+        uint16_t region;
+    } cases[] = {
+        {ATTEMPT_CONNECT_TIMEOUT, 1}, {ATTEMPT_UNREACHABLE, 1}, {ATTEMPT_CONNECT_REFUSED, 0}};
+    for (size_t i = 0; i < array_count(cases); i++) {
+        struct client client;
+        client_get(&client, worker, "/");
+        assert_int_equal(region_of_last_try(), 0);
+        fake_fail(last_try(), cases[i].why, world->now);
+        assert_int_equal(region_of_last_try(), cases[i].region);
+        client_leave(&client);
+        world_pass(world, CLOCK_S);
+    }
 }
 
 static void suspicion_without_elsewhere_changes_nothing(void **state)
@@ -231,7 +275,7 @@ static void suspicion_without_elsewhere_changes_nothing(void **state)
         world->backends[i].usable = false;
     client_get(&client, worker, "/");
     fake_pull(last_try(), world->now);
-    fake_suspect(last_try(), world->now);
+    fake_suspect(last_try(), SUSPICION_PATH, world->now);
     assert_int_equal(worker->upstream->started, 1);
     answer_whole(worker, 1);
     client_leave(&client);
@@ -275,6 +319,8 @@ int main(void)
         CASE(a_backend_without_room_is_passed_over),
         CASE(c14b_resets_are_retried_within_the_budget_and_losses_always),
         CASE(suspicion_moves_what_may_move),
+        CASE(a_silent_path_costs_no_budget_and_an_unanswered_ping_does),
+        CASE(an_unanswered_connect_leaves_the_region),
         CASE(suspicion_without_elsewhere_changes_nothing),
         CASE(the_retry_finds_its_service_by_name_in_a_new_snapshot),
     };

@@ -309,6 +309,31 @@ static void every_small_case_picks_a_backend_that_may_serve(void **state)
     }
 }
 
+static void who_is_silent_comes_last(void **state)
+{
+    static const struct {
+        uint32_t silent;  /* a bit for each backend */
+        uint32_t allowed; /* may be picked */
+        int16_t avoid;
+    } cases[] = {
+        {0x00, 0x03, -1}, {0x01, 0x02, -1}, {0x03, 0x0c, -1},
+        {0x07, 0x08, -1}, {0x0f, 0x30, -1}, {0x3f, 0x03, -1}, /* all: then it says nothing */
+        {0x3c, 0x03, 0}, /* better where it was lost than where nobody is heard */
+        {0x0c, 0x30, 0},
+    };
+    for (size_t i = 0; i < array_count(cases); i++) {
+        struct world world;
+        uint32_t counts[BACKENDS];
+        world_init(&world);
+        world.request.avoid_region = cases[i].avoid;
+        for (uint32_t b = 0; b < BACKENDS; b++)
+            backend_set_silent(&loads, 10 + b, cases[i].silent >> b & 1);
+        picks(&world, 200, counts);
+        for (uint32_t b = 0; b < BACKENDS; b++)
+            assert_int_equal(counts[b] > 0, cases[i].allowed >> b & 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +348,7 @@ int main(void)
         cmocka_unit_test(a_region_without_usable_backend_is_detoured),
         cmocka_unit_test(failures_say_what_is_missing),
         cmocka_unit_test(every_small_case_picks_a_backend_that_may_serve),
+        cmocka_unit_test(who_is_silent_comes_last),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -372,6 +372,38 @@ static void keepalive_finds_a_dead_peer_and_spares_a_living_one(void **state)
     tcp_pair_close(&pair);
 }
 
+static uint64_t silent_for_ns(void)
+{
+    struct tcp_info info;
+    tcp_info(pair.client.conn, pair.now, &info);
+    return info.silent_for_ns;
+}
+
+static void who_is_asked_answers_each_time_until_the_path_is_cut(void **state)
+{
+    open_pair(1);
+    tcp_pair_connect(&pair, "10.0.0.2");
+    for (uint32_t i = 0; i < 10; i++) {
+        tcp_pair_run_for(&pair, 100 * CLOCK_MS);
+        assert_true(silent_for_ns() >= 95 * CLOCK_MS);
+        uint64_t asked_at_ns = pair.now;
+        tcp_ask(pair.client.conn, pair.now);
+        tcp_pair_run_for(&pair, 100 * CLOCK_MS);
+        assert_true(silent_for_ns() <= pair.now - asked_at_ns + CLOCK_MS);
+    }
+    assert_int_equal(tcp_counters(pair.a.tcp)->asked, 10);
+    assert_int_equal(tcp_counters(pair.a.tcp)->segments_retransmitted, 0);
+    assert_int_equal(pair.servers[0].received, 0);
+    wire_set_filter(pair.wire, cut, NULL);
+    tcp_ask(pair.client.conn, pair.now);
+    tcp_pair_run_for(&pair, 200 * CLOCK_MS);
+    assert_true(silent_for_ns() >= 200 * CLOCK_MS);
+    wire_set_filter(pair.wire, NULL, NULL);
+    tcp_close(pair.client.conn);
+    pair.client.conn = NULL;
+    tcp_pair_close(&pair);
+}
+
 static void both_closing_at_once_ends_in_time_wait_on_both_sides(void **state)
 {
     open_pair(1);
@@ -463,6 +495,7 @@ int main(void)
         cmocka_unit_test(data_that_nobody_acknowledges_runs_into_the_user_timeout),
         cmocka_unit_test(a_shut_window_and_silence_run_into_the_user_timeout),
         cmocka_unit_test(keepalive_finds_a_dead_peer_and_spares_a_living_one),
+        cmocka_unit_test(who_is_asked_answers_each_time_until_the_path_is_cut),
         cmocka_unit_test(keepalive_of_many_connections_waits_for_room),
         cmocka_unit_test(both_closing_at_once_ends_in_time_wait_on_both_sides),
         cmocka_unit_test(a_listener_that_left_refuses),

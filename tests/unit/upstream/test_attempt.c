@@ -463,7 +463,8 @@ static void walk_connection(void)
     else if (dice(8) == 0)
         fake_tcp_tell(tcp, TCP_READABLE | TCP_EOF, world.now);
     else
-        tcp->info.unacked_for_ns = dice(2) * 200 * MS;
+        tcp->info = (struct tcp_info){.unacked_for_ns = dice(2) * 200 * MS,
+                                      .silent_for_ns = dice(2) * 200 * MS};
 }
 
 static void walk_stream(struct try *try)

@@ -131,10 +131,103 @@ static void unacknowledged_data_is_suspect_by_its_round_trip(void **state)
         world_pass(110 * MS);
         assert_int_equal(try.suspected, cases[i].suspect);
         tcp->info.unacked_for_ns = 0;
-        world_pass(110 * MS); /* and is trusted again */
+        world_pass(510 * MS); /* and is trusted again */
         world_answer(&try, "200");
     }
     assert_int_equal(fake_tcp.count, 1);
+}
+
+/* The request was acknowledged, the answer is awaited: TCP is asked, more than once. */
+static void a_quiet_path_is_asked_and_suspect_without_an_answer(void **state)
+{
+    static const struct {
+        uint64_t rtt_ms, asked_for_ms;
+        bool suspect;
+    } cases[] = {{0, 100, false}, {0, 150, true}, {100, 250, false}, {100, 300, true}};
+    for (uint32_t i = 0; i < array_count(cases); i++) {
+        struct try try;
+        try_open(&try, 0);
+        struct tcp_conn *tcp = try.attempt.stream->conn->transport.stream;
+        uint32_t asked = tcp->asked;
+        tcp->info.smoothed_rtt_ns = cases[i].rtt_ms * MS;
+        tcp->info.silent_for_ns = 149 * MS;
+        world_pass(110 * MS);
+        assert_int_equal(tcp->asked, asked);
+        while (tcp->asked == asked) { /* it is silent for as long as the hand clock says */
+            world_pass(1 * MS);
+            tcp->info.silent_for_ns += 1 * MS;
+        }
+        uint64_t asked_at_ns = world.now;
+        while (world.now < asked_at_ns + cases[i].asked_for_ms * MS) {
+            world_pass(1 * MS);
+            tcp->info.silent_for_ns += 1 * MS;
+        }
+        assert_true(tcp->asked >= asked + 2);
+        world_pass(49 * MS); /* the next look */
+        assert_int_equal(try.suspected, cases[i].suspect);
+        assert_int_equal(try.suspicion, cases[i].suspect ? SUSPICION_PATH : SUSPICION_NONE);
+        tcp->info.silent_for_ns = 0;
+        world_pass(510 * MS);
+        world_answer(&try, "200");
+    }
+    assert_int_equal(fake_tcp.count, 1);
+}
+
+static void who_answers_each_question_is_never_suspect(void **state)
+{
+    struct try try;
+    try_open(&try, 0);
+    for (uint32_t i = 0; i < 100; i++) {
+        uint32_t asked = world_tcp(0)->asked;
+        world_tcp(0)->info.silent_for_ns = 200 * MS;
+        world_pass(60 * MS);
+        assert_in_range(world_tcp(0)->asked, asked + 1, asked + 2);
+        world_tcp(0)->info.silent_for_ns = 1 * MS;
+        world_pass(60 * MS);
+        fake_tcp_tell(world_tcp(0), TCP_READABLE, world.now); /* PINGs are another matter */
+    }
+    assert_int_equal(try.suspected, 0);
+    try_cancel(&try);
+}
+
+static void a_backend_is_silent_until_something_is_heard_of_it(void **state)
+{
+    struct try first, second;
+    try_open(&first, 0);
+    world_tcp(0)->info.unacked_for_ns = 400 * MS;
+    world_pass(60 * MS);
+    assert_true(backend_is_silent(&world.loads, world.backends[0].slot));
+    assert_int_equal(world.loads.silent_count, 1);
+    try_open(&second, 0); /* by a connection of its own */
+    assert_int_equal(fake_tcp.count, 2);
+    assert_false(backend_is_silent(&world.loads, world.backends[0].slot));
+    world_pass(600 * MS); /* it is told once; the other one is well */
+    assert_int_equal(world.loads.silent_count, 0);
+    world_tcp(1)->info.unacked_for_ns = 400 * MS;
+    world_pass(60 * MS);
+    assert_int_equal(world.loads.silent_count, 1);
+    fake_tcp_tell(world_tcp(0), TCP_READABLE, world.now);
+    assert_int_equal(world.loads.silent_count, 0);
+    try_cancel(&first);
+    try_cancel(&second);
+}
+
+static void a_silent_connection_without_attempts_is_given_up(void **state)
+{
+    struct try try;
+    try_open(&try, 0);
+    try.then = NULL;
+    world_tcp(0)->info.unacked_for_ns = 400 * MS;
+    world_pass(60 * MS);
+    try_cancel(&try);
+    world_pass(4 * SECOND);
+    assert_int_equal(world.counters->connections_silent, 0);
+    assert_int_equal(world.loads.silent_count, 1);
+    world_pass(2 * SECOND);
+    assert_int_equal(world.counters->connections_silent, 1);
+    assert_int_equal(world.loads.silent_count, 0); /* who comes next may try again */
+    world_pass(6 * SECOND);
+    assert_int_equal(upstream_connection_count(world.upstream), 0);
 }
 
 static void cancel_it(struct try *try, uint64_t now)
@@ -227,6 +320,10 @@ int main(void)
         world_test(an_idle_connection_is_not_pinged),
         world_test(an_unanswered_ping_is_told_once_and_new_attempts_go_elsewhere),
         world_test(unacknowledged_data_is_suspect_by_its_round_trip),
+        world_test(a_quiet_path_is_asked_and_suspect_without_an_answer),
+        world_test(who_answers_each_question_is_never_suspect),
+        world_test(a_backend_is_silent_until_something_is_heard_of_it),
+        world_test(a_silent_connection_without_attempts_is_given_up),
         world_test(suspicion_lets_attempts_go),
         world_test(silence_that_not_all_would_have_heard_proves_nothing),
         world_test(an_unanswered_syn_may_have_been_answered_elsewhere),

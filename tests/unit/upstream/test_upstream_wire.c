@@ -241,7 +241,7 @@ static void call_failed(struct attempt *attempt, enum attempt_failure why, uint6
     call->why = why;
 }
 
-static void call_suspected(struct attempt *attempt, uint64_t now)
+static void call_suspected(struct attempt *attempt, enum suspicion why, uint64_t now)
 {
     call_of(attempt)->suspected++;
 }

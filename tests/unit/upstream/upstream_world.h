@@ -40,6 +40,7 @@ try {
     uint32_t ends;   /* done, failed or cancelled */
     uint32_t interims, headers, trailers, data_bytes, ended;
     uint32_t done, failed, suspected;
+    enum suspicion suspicion; /* the last one told */
     enum attempt_failure why;
     bool holds_back;                              /* supply() has nothing */
     bool gives_up;                                /* supply() answers with a reset */
@@ -118,11 +119,12 @@ static inline void try_failed(struct attempt *attempt, enum attempt_failure why,
     try_then(try, now);
 }
 
-static inline void try_suspected(struct attempt *attempt, uint64_t now)
+static inline void try_suspected(struct attempt *attempt, enum suspicion why, uint64_t now)
 {
     struct try *try = try_of(attempt);
     assert_int_equal(attempt->state, ATTEMPT_OPEN);
     try->suspected++;
+    try->suspicion = why;
     try_then(try, now);
 }
 
