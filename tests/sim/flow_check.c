@@ -129,6 +129,8 @@ static void side_clear(struct side *side)
 
 void flow_check_free(struct flow_check *check)
 {
+    if (check == NULL)
+        return; /* nothing was watched */
     for (uint32_t i = 0; i < BUCKETS; i++) {
         while (check->buckets[i] != NULL) {
             struct flow *flow = check->buckets[i];

@@ -25,8 +25,8 @@
 #define TWICE_EVERY 8
 #define BATCH       100 /* seeds of each scenario in turn, with --forever */
 
-static const struct sim_scenario *const scenarios[] = {&sim_tcp, &sim_peer, &sim_h2, &sim_world,
-                                                       &sim_coalesce};
+static const struct sim_scenario *const scenarios[] = {&sim_tcp,   &sim_peer,     &sim_h2,
+                                                       &sim_world, &sim_coalesce, &sim_nodes};
 #define SCENARIOS (sizeof(scenarios) / sizeof(scenarios[0]))
 
 struct options {
@@ -181,9 +181,10 @@ static int run_jobs(struct options *options)
 
 _Noreturn static void usage(void)
 {
-    fprintf(stderr,
-            "usage: sim [--scenario tcp|peer|h2|world|coalesce] [--seed N | --seeds FROM..TO | "
-            "--forever] [--jobs N] [--trace] [--pcap FILE]\n");
+    fprintf(
+        stderr,
+        "usage: sim [--scenario tcp|peer|h2|world|coalesce|nodes] [--seed N | --seeds FROM..TO | "
+        "--forever] [--jobs N] [--trace] [--pcap FILE]\n");
     exit(2);
 }
 

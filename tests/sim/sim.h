@@ -44,6 +44,7 @@ extern const struct sim_scenario sim_peer;
 extern const struct sim_scenario sim_h2;
 extern const struct sim_scenario sim_world;
 extern const struct sim_scenario sim_coalesce;
+extern const struct sim_scenario sim_nodes;
 
 /* The run failed: scenario, seed, time, WHAT, and how to repeat it are printed. The process ends.
  */

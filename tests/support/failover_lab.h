@@ -11,7 +11,7 @@
 
 #define LAB_REGIONS_MAX  8
 #define LAB_BACKENDS_MAX 64
-#define LAB_NODES_MAX    8
+#define LAB_NODES_MAX    9
 
 /* A config and all it points to. Does not move once made. */
 struct lab_config {

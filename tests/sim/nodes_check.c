@@ -1,0 +1,144 @@
+#include "tests/sim/nodes_check.h"
+
+#include "dataplane/base/clock.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HONOURED_NS   (2 * CLOCK_S) /* docs/failover.md, "Promised bounds" */
+#define SLOW_DELAY_US 100000
+
+void nodes_check_started(struct nodes_node *node)
+{
+    node->memory.agreed = node->failover->agreed;
+    node->memory.is_heard = false;
+    node->memory.troubled_at_ns = node->world->sim->now;
+    nodes_law_is_known(&node->world->law, node->index, &node->failover->agreed);
+}
+
+/* What a node routes by changes by what it hears of the store alone, and never goes back. */
+static void check_agreed(struct nodes_node *node)
+{
+    struct nodes_memory *memory = &node->memory;
+    const struct region_state *agreed = &node->failover->agreed;
+    struct sim *sim = node->world->sim;
+    bool is_heard = memory->is_heard;
+    memory->is_heard = false;
+    if (memcmp(agreed, &memory->agreed, sizeof(*agreed)) == 0)
+        return;
+    if (!is_heard)
+        sim_fail(sim, "node n%u changed what was agreed by itself", node->index);
+    if (agreed->epoch < memory->agreed.epoch ||
+        (agreed->epoch == memory->agreed.epoch &&
+         strcmp(agreed->change_id, memory->agreed.change_id) != 0))
+        sim_fail(sim, "node n%u went from epoch %" PRIu64 " (%s) to %" PRIu64 " (%s)", node->index,
+                 memory->agreed.epoch, memory->agreed.change_id, agreed->epoch, agreed->change_id);
+    nodes_law_is_known(&node->world->law, node->index, agreed);
+    memory->agreed = *agreed;
+}
+
+/* Workers are told of regions what was agreed, at the next turn at the latest. */
+static void check_told(const struct nodes_node *node)
+{
+    const struct region_state *agreed = &node->failover->agreed;
+    struct sim *sim = node->world->sim;
+    bool is_published = nodes_node_due_ns(node) > sim->now;
+    for (uint32_t i = 0; i < agreed->count; i++) {
+        bool active = nodes_law_is_active(&agreed->regions[i]);
+        if (failover_region_active(node->failover, i) != active ||
+            (is_published && node->active[i] != active))
+            sim_fail(sim, "node n%u sends flights to %s: %d, which is not what was agreed",
+                     node->index, agreed->regions[i].name, !active);
+    }
+}
+
+static bool is_well_connected(const struct nodes_node *node)
+{
+    const struct nodes_link *link = &node->link;
+    return link->phase == NODES_LINK_READY && !link->is_deaf && !link->way.is_cut &&
+           link->way.delay_max_us <= SLOW_DELAY_US && nodes_node_is_awake(node) &&
+           node->world->sim->now >= node->world->server_stalls_until_ns;
+}
+
+/* A change is honoured within two seconds by who is connected. */
+static void check_honoured(struct nodes_node *node)
+{
+    struct nodes_memory *memory = &node->memory;
+    uint64_t now = node->world->sim->now;
+    uint64_t stored = node->world->servers[node->link.server].state.epoch;
+    if (!is_well_connected(node))
+        memory->troubled_at_ns = now;
+    if (stored <= node->failover->agreed.epoch)
+        memory->newer_since_ns = 0;
+    else if (memory->newer_since_ns == 0)
+        memory->newer_since_ns = now;
+    if (memory->newer_since_ns != 0 && now > memory->newer_since_ns + HONOURED_NS &&
+        now > memory->troubled_at_ns + HONOURED_NS)
+        sim_fail(node->world->sim, "node n%u is connected and does not honour epoch %" PRIu64,
+                 node->index, stored);
+}
+
+void nodes_check_all(struct nodes_world *world)
+{
+    for (uint32_t n = 0; n < world->node_count; n++) {
+        struct nodes_node *node = &world->nodes[n];
+        if (node->failover == NULL)
+            continue;
+        check_agreed(node);
+        check_told(node);
+        check_honoured(node);
+    }
+}
+
+/* ---- the end ---- */
+
+static bool is_one_state(const struct nodes_world *world)
+{
+    const struct region_state *stored = &world->servers[world->master].state;
+    for (uint32_t n = 0; n < world->node_count; n++) {
+        const struct nodes_node *node = &world->nodes[n];
+        if (node->failover == NULL || node->failover->agreed.epoch != stored->epoch ||
+            strcmp(node->failover->agreed.change_id, stored->change_id) != 0)
+            return false;
+    }
+    return stored->epoch != 0;
+}
+
+static bool is_any_well(const struct nodes_world *world)
+{
+    for (uint32_t r = 0; r < world->region_count; r++)
+        if (world->truth.regions[r].health == NODES_WELL)
+            return true;
+    return false;
+}
+
+/* Everybody is of the right configuration now: the first node's order is the world's. */
+static const char *check_region(struct nodes_world *world, uint32_t region)
+{
+    const struct nodes_node *node = &world->nodes[0];
+    const struct nodes_asker by = {0, 0, nodes_node_config(node)};
+    const struct region_state *agreed = &node->failover->agreed;
+    const struct region_record *record = &agreed->regions[region];
+    if (record->override != REGION_OVERRIDE_NONE)
+        return "an override is left";
+    if (world->truth.regions[region].health == NODES_WELL)
+        return record->automatic == REGION_UP ? NULL : "a region that is well is not up";
+    if (record->automatic == REGION_DOWN)
+        return NULL;
+    return nodes_law_holds_back(&by, agreed, &node->failover->votes, region)
+               ? NULL
+               : "a dead region is not down";
+}
+
+const char *nodes_check_rest(struct nodes_world *world)
+{
+    if (!is_one_state(world))
+        return "the nodes differ";
+    for (uint32_t r = 0; is_any_well(world) && r < world->region_count; r++) {
+        const char *wrong = check_region(world, r);
+        if (wrong != NULL)
+            return wrong;
+    }
+    return NULL;
+}

@@ -1,0 +1,61 @@
+/*
+ * nodes_law: the safety rules of docs/failover.md, written a second time from the text and without
+ * a line of control/region_*: each decision of a server is held against them. What follows from
+ * earlier decisions (hold-downs, freezes, the last DOWN) is remembered here for every state by its
+ * (epoch, change_id), so that a store that lost writes is measured by what it still knows.
+ */
+#pragma once
+
+#include "tests/sim/nodes_server.h"
+
+/* A request, what was answered, and what the server had to decide by. */
+struct nodes_decision {
+    struct nodes_asker by;
+    const struct region_request *request;
+    enum region_answer answer;
+    uint64_t now_ms;
+    const struct region_state *before; /* regions in the asker's order; votes too */
+    const struct region_state *after;
+    const struct region_votes *votes;
+    const struct nodes_vote *kept; /* by node, as sent */
+};
+
+/* What follows from the decisions that led to a state. */
+struct nodes_past {
+    uint64_t epoch;
+    char change_id[REGION_ID_MAX];
+    uint64_t content; /* hash of the state */
+    uint64_t last_down_ms;
+    uint64_t frozen_until_ms;
+    uint64_t down_at_ms[NODES_REGIONS_MAX]; /* by the regions' numbers; 0: never */
+    uint64_t hold_down_ms[NODES_REGIONS_MAX];
+};
+
+struct nodes_law {
+    struct sim *sim;
+    const struct nodes_truth *truth;
+    struct nodes_past *pasts; /* grows */
+    uint32_t count;
+    uint32_t room;
+    uint64_t answers[REGION_ANSWERS]; /* how often each was given */
+    uint64_t changes;
+};
+
+void nodes_law_begin(struct nodes_law *law, struct sim *sim, const struct nodes_truth *truth);
+void nodes_law_end(struct nodes_law *law);
+
+/* Fails the run if the decision breaks a rule; remembers it. */
+void nodes_law_judge(struct nodes_law *law, const struct nodes_decision *decision);
+
+/* Fails the run unless a server has decided STATE, and exactly so. */
+void nodes_law_is_known(struct nodes_law *law, uint32_t node, const struct region_state *state);
+
+/* Active by the text: effective UP, DEGRADED, SUSPECT, RECOVERING, or forced up. */
+bool nodes_law_is_active(const struct region_record *record);
+
+/*
+ * Whether a rule holds a dead region back from DOWN, as far as STATE and VOTES go: S1, S2's half of
+ * the regions, S3.
+ */
+bool nodes_law_holds_back(const struct nodes_asker *by, const struct region_state *state,
+                          const struct region_votes *votes, uint32_t region);
