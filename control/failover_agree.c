@@ -191,17 +191,26 @@ static void find_proposals(struct failover *failover)
     }
 }
 
-static void ask_move(struct failover *failover)
+/* The first transition that is due and would be answered so. */
+static bool ask_move(struct failover *failover, enum region_answer answer)
 {
     for (uint32_t i = 0; i < failover->agreed.count; i++) {
         const struct region_proposal *proposal = &failover->proposals[i];
-        if (!proposal->due || (proposal->answer != REGION_DONE && proposal->answer != REGION_FROZE))
+        if (!proposal->due || proposal->answer != answer)
             continue;
         struct region_request request = request_for(failover, REGION_MOVE, i);
         request.to = proposal->to;
         ask(failover, &request);
-        return;
+        return true;
     }
+    return false;
+}
+
+/* A freeze comes last: one that is due again and again must not keep other regions from moving. */
+static void ask_moves(struct failover *failover)
+{
+    if (!ask_move(failover, REGION_DONE))
+        (void)ask_move(failover, REGION_FROZE);
 }
 
 static bool ask_command(struct failover *failover)
@@ -223,7 +232,7 @@ void failover_agree_act(struct failover *failover, uint64_t now)
         return; /* an older state in the store, or none: nothing is built on that */
     find_proposals(failover);
     if (!ask_expiry(failover))
-        ask_move(failover);
+        ask_moves(failover);
 }
 
 static void act_soon(struct failover *failover)

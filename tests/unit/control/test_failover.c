@@ -435,6 +435,27 @@ static void two_regions_at_once_freeze_automation(void **state)
     assert_true(world.nodes[0].alarm_count > 0);
 }
 
+/* Two that are dead for good freeze automation again and again; in between others move. */
+static void freezes_that_repeat_let_another_region_recover(void **state)
+{
+    lab_redis_start(&world.redis, NULL);
+    make_nodes(2, 3);
+    wait_for_begin();
+    kill_region(2, true);
+    wait_for(2, "down");
+    kill(world.redis.pid, SIGSTOP);
+    kill_region(2, false);
+    kill_region(0, true);
+    kill_region(1, true);
+    lab_run_for(world.loop, 500 * CLOCK_MS);
+    kill(world.redis.pid, SIGCONT);
+    lab_run_until(world.loop, is_frozen_by_s3, &world.nodes[0], "rule S3");
+    wait_for(2, "recovering");
+    wait_for(2, "up");
+    assert_true(failover_region_active(world.nodes[0].failover, 0));
+    assert_true(failover_region_active(world.nodes[0].failover, 1));
+}
+
 static void a_drain_at_one_node_is_honoured_by_both_and_undone(void **state)
 {
     lab_redis_start(&world.redis, NULL);
@@ -758,6 +779,7 @@ int main(void)
         CASE(nodes_that_reach_nothing_abstain),
         CASE(the_last_region_stays_active_with_an_alarm),
         CASE(two_regions_at_once_freeze_automation),
+        CASE(freezes_that_repeat_let_another_region_recover),
         CASE(a_drain_at_one_node_is_honoured_by_both_and_undone),
         CASE(a_drain_with_a_time_ends_by_itself),
         CASE(automation_that_is_off_lets_no_region_fail_until_it_is_on),
