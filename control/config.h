@@ -15,7 +15,8 @@ struct json_t;
 struct config_block;
 struct deny_table;
 
-#define CONFIG_NAME_MAX 64
+#define CONFIG_NAME_MAX      64
+#define CONFIG_SENTINELS_MAX 16
 
 enum config_idle {
     CONFIG_IDLE_POLL,
@@ -203,7 +204,12 @@ struct config_failover {
 
 struct config_store {
     enum config_store_kind kind;
-    char address[256];   /* host:port, [v6]:port, or unix:/path */
+    char address[256]; /* IPv4:port, [IPv6]:port, or unix:/path */
+    char (*sentinels)[CONFIG_NAME_MAX]; /* the same; when there are some, they know the address */
+    uint32_t sentinel_count;
+    char master[CONFIG_NAME_MAX]; /* what Sentinel calls it */
+    char sentinel_user[CONFIG_NAME_MAX];
+    char sentinel_password_file[256];
     char cluster[CONFIG_NAME_MAX];
     char user[CONFIG_NAME_MAX];
     char password_file[256];

@@ -4,6 +4,7 @@
 #include "control/config_check.h"
 
 #include "control/cookie_secret.h"
+#include "control/store_redis_address.h"
 #include "dataplane/base/check.h"
 
 #include <stdlib.h>
@@ -272,26 +273,33 @@ static void check_failover(struct config_reader *reader)
         config_found(findings, "failover.vote_fresh", "is longer than vote_gone");
 }
 
-/* host:port, [v6]:port or unix:/path */
-static bool is_store_address(const char *text)
+static void check_address(struct config_reader *reader, const char *path, const char *text)
 {
-    const char *colon = strrchr(text, ':');
-    if (strncmp(text, "unix:", 5) == 0)
-        return text[5] == '/';
-    if (colon == NULL || colon == text || strspn(colon + 1, "0123456789") != strlen(colon + 1))
-        return false;
-    long port = strtol(colon + 1, NULL, 10);
-    bool bracketed = text[0] == '[' && colon[-1] == ']';
-    bool bare_v6 = !bracketed && memchr(text, ':', (size_t)(colon - text)) != NULL;
-    return port >= 1 && port <= 65535 && !bare_v6;
+    struct redis_address ignored;
+    if (!redis_address_parse(text, &ignored))
+        config_found(reader->findings, path, "is \"%s\"; expected " REDIS_ADDRESS_EXPECTED, text);
+}
+
+static void check_sentinels(struct config_reader *reader)
+{
+    const struct config_store *store = &reader->config->store;
+    char path[CONFIG_PATH_MAX];
+    for (uint32_t i = 0; i < store->sentinel_count; i++) {
+        snprintf(path, sizeof(path), "store.sentinels[%u]", i);
+        check_address(reader, path, store->sentinels[i]);
+        for (uint32_t j = 0; j < i; j++)
+            if (strcmp(store->sentinels[i], store->sentinels[j]) == 0)
+                config_found(reader->findings, path, "\"%s\" stands there twice",
+                             store->sentinels[i]);
+    }
 }
 
 static void check_store(struct config_reader *reader)
 {
     const struct config_store *store = &reader->config->store;
-    if (store->kind == CONFIG_STORE_REDIS && !is_store_address(store->address))
-        config_found(reader->findings, "store.address",
-                     "is \"%s\"; expected host:port, [v6]:port or unix:/path", store->address);
+    check_sentinels(reader);
+    if (store->kind == CONFIG_STORE_REDIS && store->sentinel_count == 0)
+        check_address(reader, "store.address", store->address);
     if (store->cluster[strcspn(store->cluster, "{} ")] != '\0' || store->cluster[0] == '\0')
         config_found(reader->findings, "store.cluster",
                      "is \"%s\"; expected a name without spaces and braces", store->cluster);

@@ -301,10 +301,8 @@ static void on_link(void *context, enum store_link link, const char *text)
     enum store_link before = failover->link;
     failover->link = link;
     snprintf(failover->link_text, sizeof(failover->link_text), "%s", text);
-    if (link == STORE_CONNECTED) {
+    if (link == STORE_CONNECTED)
         failover->connected_at_ns = loop_now_ns(failover->loop);
-        loop_timer_at(failover->beat_timer, failover->connected_at_ns);
-    }
     if (link == before)
         return;
     if (link == STORE_CONNECTED)
@@ -312,6 +310,12 @@ static void on_link(void *context, enum store_link link, const char *text)
     else
         failover_say(failover, "store: %s: %s", link == STORE_LOST ? "lost" : "not connected",
                      text);
+}
+
+static void on_due(void *context)
+{
+    struct failover *failover = context;
+    loop_timer_at(failover->beat_timer, loop_now_ns(failover->loop));
 }
 
 /* Beats. */
@@ -412,7 +416,7 @@ static void load_disk(struct failover *failover)
 
 int failover_agree_open(struct failover *failover, char *message, size_t message_size)
 {
-    const struct store_events events = {on_news, on_changed, on_link, failover};
+    const struct store_events events = {on_news, on_changed, on_link, on_due, failover};
     uint64_t now = loop_now_ns(failover->loop);
     failover->news_at_ns = now;
     failover->connected_at_ns = now;

@@ -50,6 +50,12 @@ const char *redis_state_key(const struct config *config, char out[REDIS_KEY_MAX]
     return out;
 }
 
+const char *redis_hint_channel(const struct config *config, char out[REDIS_KEY_MAX])
+{
+    snprintf(out, REDIS_KEY_MAX, "weir:{%s}:state:hint", config->store.cluster);
+    return out;
+}
+
 const char *redis_vote_key(const struct config *config, const char *node, char out[REDIS_KEY_MAX])
 {
     snprintf(out, REDIS_KEY_MAX, "weir:{%s}:vote:%s", config->store.cluster, node);

@@ -126,14 +126,15 @@ local function read_vote(text, own)
     return vote
 end
 
--- The votes that count: fresh, and when this node decides alone its own only.
+-- The votes that count: fresh, and when this node decides alone its own only. One with more left
+-- than a vote can have was written before the clock was set back: it is older than it looks.
 local votes = {}
 for i = 3, #KEYS do
     local own = integer(i) == ask.self
     local text = redis.call('GET', KEYS[i])
     local left = redis.call('PTTL', KEYS[i])
-    if text and left >= 0 and limit('gone_ms') - left <= limit('fresh_ms') and
-        (own or not alone) then
+    local age = limit('gone_ms') - left
+    if text and left >= 0 and age >= 0 and age <= limit('fresh_ms') and (own or not alone) then
         table.insert(votes, read_vote(text, own))
     end
 end

@@ -14,8 +14,8 @@
 
 enum store_link {
     STORE_CONNECTING, /* first attempts */
-    STORE_CONNECTED,
-    STORE_LOST, /* after five failures in a row: tried every 2 s */
+    STORE_CONNECTED,  /* and it answers */
+    STORE_LOST,       /* after five failures in a row: tried every 2 s */
 };
 
 /* What a beat has found. Lives for the call only. */
@@ -39,6 +39,8 @@ struct store_events {
     void (*changed)(void *context, bool failed, const struct store_change *change);
     /* The link's state has changed, or the reason why there is none. */
     void (*link)(void *context, enum store_link link, const char *text);
+    /* A beat at once would bring news: the store was found, or something was changed. */
+    void (*due)(void *context);
     void *context;
 };
 

@@ -1,29 +1,46 @@
 /*
  * store_redis: the agreed state in Redis, shared by the nodes of a cluster.
  *
- * A beat is one MULTI: publish the own vote, then read time, state and all votes; how old a vote is
- * follows from the time it has left. A change is decided by control/region_cas.lua in the server.
- * Keys and commands: redis_words.h.
+ * A beat is one MULTI: publish the own vote, then read time, role, state and all votes; how old a
+ * vote is follows from the time it has left. A change is decided by control/region_cas.lua in the
+ * server. The store counts as connected from the first beat that was answered whole. What a change
+ * publishes asks for a beat at once. Keys and commands: redis_words.h.
  */
 #include "control/redis_words.h"
 #include "control/region_text.h"
 #include "control/store.h"
+#include "control/store_redis_hint.h"
 #include "control/store_redis_link.h"
 #include "dataplane/base/check.h"
 #include "dataplane/base/clock.h"
+#include "dataplane/base/random.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* Hints make no beat sooner than that after the last one, and not all nodes' at the same time. */
+#define HINT_SPACING_NS (20 * CLOCK_MS)
+#define HINT_JITTER_MS  10u
+
+/* Before the votes in the answer to a beat. */
+enum beat_answer { BEAT_SET, BEAT_TIME, BEAT_ROLE, BEAT_STATE, BEAT_ANSWERS };
+
 struct store_redis {
     struct store store;
+    struct loop *loop;
     const struct config *config;
     const struct region_rules *rules;
     struct store_events events;
     struct redis_link *link;
+    struct redis_hint *hint;
+    struct loop_timer *hinted; /* when to ask for the beat that a hint has announced */
+    struct random random;
+    uint64_t beat_at_ns;
+    bool connected; /* a beat was answered on this connection */
     bool beating;
+    bool outdated; /* the beat under way was sent under another configuration */
     bool changing;
     struct region_state state; /* as read last */
     struct region_votes votes;
@@ -37,7 +54,7 @@ static struct store_redis *of(struct store *store)
 
 /* Commands. */
 
-static void send_words(struct store_redis *redis, redis_link_reply *reply)
+static void send_words(struct store_redis *redis, redis_connection_reply *reply)
 {
     const struct redis_words *words = &redis->words;
     redis_link_send(redis->link, reply, words->count, words->at, words->lengths);
@@ -90,50 +107,92 @@ static bool read_time(const redisReply *reply, uint64_t *out_ms)
     return true;
 }
 
-/* One node's vote and what it has left of its life. Votes that cannot be read do not count. */
+/*
+ * One node's vote and what it has left of its life. Votes that cannot be read do not count, nor do
+ * those with more left than a vote can have: the server's clock was set back, and they are older
+ * than they look.
+ */
 static void read_vote(struct store_redis *redis, uint32_t node, const redisReply *text,
                       const redisReply *left)
 {
     struct region_vote *vote = &redis->votes.votes[redis->votes.count];
+    uint64_t life_ms = redis_vote_ms(redis->config);
     if (!is_text(text) || left->type != REDIS_REPLY_INTEGER || left->integer < 0 ||
-        !region_text_take_vote(vote, &redis->state, text->str))
+        (uint64_t)left->integer > life_ms || !region_text_take_vote(vote, &redis->state, text->str))
         return;
-    uint64_t left_ms = (uint64_t)left->integer;
-    vote->age_ms =
-        left_ms < redis_vote_ms(redis->config) ? redis_vote_ms(redis->config) - left_ms : 0;
+    vote->age_ms = life_ms - (uint64_t)left->integer;
     snprintf(vote->node, sizeof(vote->node), "%s", redis_node_name(redis->config, node));
     redis->votes.count++;
 }
 
-/* The answers to a beat: SET, TIME, HGETALL, then GET and PTTL for each node. */
+/* From here on commands may be asked for, and hints are listened to. */
+static void become_connected(struct store_redis *redis)
+{
+    char channel[REDIS_KEY_MAX];
+    redis_link_good(redis->link);
+    if (redis->connected)
+        return;
+    redis->connected = true;
+    redis_hint_start(redis->hint, redis_link_target(redis->link),
+                     redis_hint_channel(redis->config, channel));
+    redis->events.link(redis->events.context, STORE_CONNECTED, "");
+}
+
+/* False: the beat cannot be used, and the connection was given up. */
+static bool read_beat(struct store_redis *redis, const redisReply *reply, uint64_t *now_ms)
+{
+    const char *which;
+    for (int i = 0; i < BEAT_ANSWERS; i++) {
+        if (reply->element[i]->type != REDIS_REPLY_ERROR)
+            continue;
+        redis_link_fail(redis->link, "%s", reply->element[i]->str);
+        return false;
+    }
+    if (!redis_link_is_master(reply->element[BEAT_ROLE])) {
+        redis_link_fail(redis->link, "it is not a master any more");
+        return false;
+    }
+    if (!read_state(redis, reply->element[BEAT_STATE], &which)) {
+        redis_link_fail(redis->link, "the state in Redis cannot be read: %s", which);
+        return false;
+    }
+    if (!read_time(reply->element[BEAT_TIME], now_ms)) {
+        redis_link_fail(redis->link, "the time of Redis cannot be read");
+        return false;
+    }
+    return true;
+}
+
+/* The answers to a beat: those of enum beat_answer, then GET and PTTL for each node. */
 static void on_beat(void *context, const redisReply *reply)
 {
     struct store_redis *redis = context;
-    const char *which;
     uint64_t now_ms;
     redis->beating = false;
     if (reply->type == REDIS_REPLY_ERROR) {
         redis_link_fail(redis->link, "%s", reply->str);
         return;
     }
-    if (reply->type != REDIS_REPLY_ARRAY ||
-        reply->elements != 3 + 2 * (size_t)redis_node_count(redis->config))
-        return; /* the roster has changed in between */
-    if (reply->element[0]->type == REDIS_REPLY_ERROR) {
-        redis_link_fail(redis->link, "%s", reply->element[0]->str);
+    if (redis->outdated) {
+        redis->events.due(redis->events.context);
         return;
     }
-    if (!read_state(redis, reply->element[2], &which) || !read_time(reply->element[1], &now_ms)) {
-        redis_link_fail(redis->link, "the state in Redis cannot be read: %s", which);
+    uint32_t nodes = redis_node_count(redis->config);
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != BEAT_ANSWERS + 2 * (size_t)nodes) {
+        redis_link_fail(redis->link, "the answer of Redis cannot be read");
         return;
     }
+    if (!read_beat(redis, reply, &now_ms))
+        return;
     redis->votes.count = 0;
-    for (uint32_t i = 0; i < redis_node_count(redis->config); i++)
-        read_vote(redis, i, reply->element[3 + 2 * i], reply->element[4 + 2 * i]);
+    for (uint32_t i = 0; i < nodes; i++)
+        read_vote(redis, i, reply->element[BEAT_ANSWERS + 2 * i],
+                  reply->element[BEAT_ANSWERS + 2 * i + 1]);
     struct store_news news = {.now_ms = now_ms,
                               .empty = redis->state.epoch == 0,
                               .state = &redis->state,
                               .votes = &redis->votes};
+    become_connected(redis);
     redis->events.news(redis->events.context, &news);
 }
 
@@ -160,7 +219,7 @@ static void send_vote(struct store_redis *redis, const struct region_vote *vote)
     send_words(redis, on_queued);
 }
 
-static void send_one(struct store_redis *redis, redis_link_reply *reply, const char *command,
+static void send_one(struct store_redis *redis, redis_connection_reply *reply, const char *command,
                      const char *key)
 {
     redis_words_begin(&redis->words);
@@ -177,9 +236,12 @@ static void beat(struct store *store, const struct region_vote *vote)
     if (!redis_link_is_ready(redis->link) || redis->beating)
         return;
     redis->beating = true;
-    send_one(redis, NULL, "MULTI", NULL);
+    redis->outdated = false;
+    redis->beat_at_ns = loop_now_ns(redis->loop);
+    send_one(redis, on_queued, "MULTI", NULL);
     send_vote(redis, vote);
     send_one(redis, on_queued, "TIME", NULL);
+    send_one(redis, on_queued, "ROLE", NULL);
     send_one(redis, on_queued, "HGETALL", redis_state_key(redis->config, key));
     for (uint32_t i = 0; i < redis_node_count(redis->config); i++) {
         send_one(redis, on_queued, "GET",
@@ -254,19 +316,42 @@ static void change(struct store *store, const struct region_request *request)
     send_words(redis, on_change);
 }
 
+/* Hints. */
+
+static void on_hinted(void *context)
+{
+    struct store_redis *redis = context;
+    uint64_t soonest = redis->beat_at_ns + HINT_SPACING_NS;
+    uint64_t now = loop_now_ns(redis->loop);
+    uint64_t jitter_ns = random_below(&redis->random, HINT_JITTER_MS + 1) * CLOCK_MS;
+    loop_timer_at(redis->hinted, (soonest > now ? soonest : now) + jitter_ns);
+}
+
+/* A beat that is under way may have been answered before the change: another one follows it. */
+static void look_now(void *context, uint64_t now_ns)
+{
+    struct store_redis *redis = context;
+    if (redis->beating)
+        loop_timer_at(redis->hinted, now_ns + HINT_SPACING_NS);
+    else
+        redis->events.due(redis->events.context);
+}
+
 /* The link. */
 
 static void on_ready(void *context)
 {
     struct store_redis *redis = context;
-    redis->beating = false;
-    redis->events.link(redis->events.context, STORE_CONNECTED, "");
+    redis->events.due(redis->events.context);
 }
 
 static void on_lost(void *context, enum store_link link, const char *text)
 {
     struct store_redis *redis = context;
+    redis->connected = false;
     redis->beating = false;
+    redis_hint_stop(redis->hint);
+    loop_timer_stop(redis->hinted);
     redis->events.link(redis->events.context, link, text);
     fail_change(redis, text);
 }
@@ -278,19 +363,39 @@ static void apply(struct store *store, const struct config *config,
     char message[512];
     redis->config = config;
     redis->rules = rules;
+    redis->outdated = redis->beating;
     region_state_init(&redis->state, config);
     redis->votes.count = 0;
     if (redis_link_apply(redis->link, &config->store, message, sizeof(message)) != 0)
         redis->events.link(redis->events.context,
-                           redis_link_is_ready(redis->link) ? STORE_CONNECTED : STORE_CONNECTING,
-                           message);
+                           redis->connected ? STORE_CONNECTED : STORE_CONNECTING, message);
 }
+
+/* Life. */
 
 static void destroy(struct store *store)
 {
     struct store_redis *redis = of(store);
     redis_link_destroy(redis->link);
+    redis_hint_destroy(redis->hint);
+    loop_timer_destroy(redis->hinted);
     free(redis);
+}
+
+static bool create_parts(struct store_redis *redis, char *message, size_t message_size)
+{
+    const struct redis_link_events events = {on_ready, on_lost, redis};
+    uint64_t seed;
+    random_secret(&seed, sizeof(seed));
+    random_seed(&redis->random, seed);
+    snprintf(message, message_size, "no memory");
+    redis->hint = redis_hint_create(redis->loop, on_hinted, redis);
+    redis->hinted = loop_timer(redis->loop, look_now, redis);
+    if (redis->hint == NULL || redis->hinted == NULL)
+        return false;
+    redis->link =
+        redis_link_create(redis->loop, &redis->config->store, &events, message, message_size);
+    return redis->link != NULL;
 }
 
 struct store *store_redis_create(struct loop *loop, const struct config *config,
@@ -305,13 +410,12 @@ struct store *store_redis_create(struct loop *loop, const struct config *config,
         return NULL;
     }
     redis->store = (struct store){&operations, "redis"};
+    redis->loop = loop;
     redis->config = config;
     redis->rules = rules;
     redis->events = *events;
-    const struct redis_link_events link_events = {on_ready, on_lost, redis};
-    redis->link = redis_link_create(loop, &config->store, &link_events, message, message_size);
-    if (redis->link == NULL) {
-        free(redis);
+    if (!create_parts(redis, message, message_size)) {
+        destroy(&redis->store);
         return NULL;
     }
     return &redis->store;

@@ -62,6 +62,13 @@ static void on_link(void *context, enum store_link link, const char *text)
         loop_stop(world.loop);
 }
 
+static void on_due(void *context)
+{
+    const struct region_vote vote = {0};
+    if (world.link != STORE_CONNECTED) /* votes are the cases' from then on */
+        store_beat(world.store, &vote);
+}
+
 static void on_give_up(void *context, uint64_t now)
 {
     fail_msg("Redis did not answer: %s", world.text);
@@ -97,12 +104,21 @@ static int teardown(void **state)
     return 0;
 }
 
+static void command_end(redisReply *reply)
+{
+    assert_non_null(reply);
+    assert_int_not_equal(reply->type, REDIS_REPLY_ERROR);
+    freeReplyObject(reply);
+}
+
 /* The number and size of things. */
 static void open_store(uint32_t regions, uint32_t nodes, bool alone)
 {
-    const struct store_events events = {on_news, on_changed, on_link, NULL};
+    const struct store_events events = {on_news, on_changed, on_link, on_due, NULL};
     char message[512];
     store_destroy(world.store);
+    world.link = STORE_CONNECTING;
+    command_end(redisCommand(world.test, "FLUSHALL"));
     lab_config_make(&world.lab, regions, 1);
     lab_config_cluster(&world.lab, nodes, 0, world.redis.address);
     world.lab.config.failover.single_node = alone;
@@ -116,13 +132,6 @@ static void open_store(uint32_t regions, uint32_t nodes, bool alone)
 }
 
 /* Put them into Redis. */
-
-static void command_end(redisReply *reply)
-{
-    assert_non_null(reply);
-    assert_int_not_equal(reply->type, REDIS_REPLY_ERROR);
-    freeReplyObject(reply);
-}
 
 static void append_field(void *context, const char *field, const char *value)
 {

@@ -48,7 +48,7 @@ static int setup(void **state)
 {
     static struct world world;
     memset(&world, 0, sizeof(world));
-    const struct store_events events = {on_news, on_changed, on_link, &world};
+    const struct store_events events = {on_news, on_changed, on_link, NULL, &world};
     lab_config_make(&world.lab, 2, 1);
     region_rules_init(&world.rules, &world.lab.config);
     world.loop = loop_create();

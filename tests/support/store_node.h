@@ -1,0 +1,55 @@
+/*
+ * store_node: a node's store as tests use it: what it has told, and waiting for that. It votes as
+ * soon as the store asks for it.
+ */
+#pragma once
+
+#include "control/store.h"
+#include "tests/support/failover_lab.h"
+
+#define STORE_NODE_SECRET "correct horse battery staple" /* no event may say this */
+
+struct store_node {
+    struct lab_config lab;
+    struct region_rules rules;
+    struct loop *loop;
+    struct store *store;
+    bool silent; /* it does not vote by itself */
+    enum store_link link;
+    uint32_t link_count;
+    char link_text[512];
+    uint32_t news_count;
+    uint32_t due_count;
+    bool empty;
+    uint64_t now_ms;
+    struct region_state state;
+    struct region_votes votes;
+    bool answered;
+    bool failed;
+    enum region_answer answer;
+    char answer_text[512];
+};
+
+/* Node SELF of COUNT, two regions, store at ADDRESS; not open. */
+void store_node_make(struct store_node *node, struct loop *loop, uint32_t count, uint32_t self,
+                     const char *address);
+bool store_node_try(struct store_node *node, char message[512]);
+void store_node_open(struct store_node *node);
+void store_node_close(struct store_node *node);
+/* Open it and wait until it is connected. */
+void store_node_connect(struct store_node *node);
+
+struct region_vote store_node_vote(const struct store_node *node);
+/* Vote and wait for news. */
+void store_node_beat(struct store_node *node);
+/* Ask for a change and wait for the answer. */
+void store_node_ask(struct store_node *node, struct region_request request);
+void store_node_ask_init(struct store_node *node);
+
+/* For lab_run_until(). */
+bool store_node_is_connected(void *node);
+bool store_node_is_not_connected(void *node);
+bool store_node_is_lost(void *node);
+bool store_node_is_answered(void *node);
+bool store_node_has_news(void *node);
+bool store_node_has_text(void *node);
