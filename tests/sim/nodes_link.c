@@ -217,6 +217,7 @@ static void connected(void *context, void *item)
     link->is_beating = false;
     sim_note(sim_of(link), "n%u: connected to server %u", link->node, link->server);
     tell_link(link, STORE_CONNECTED, "");
+    link->events.due(link->events.context);
 }
 
 static void accept_connection(void *context, void *item)
