@@ -96,6 +96,7 @@ struct config *config_read_file(const char *path, const struct config *previous,
 #define TIME_WAIT_BYTES 128
 #define NEIGHBOUR_BYTES 256
 #define KEY_BYTES       1280
+#define RECORD_BYTES    768 /* twice, as rings are powers of two */
 #define MBUF_BYTES      2688
 #define WORKER_BYTES    (64ull << 20)  /* rings, tables, scratch, probes, losses of alignment */
 #define SCRATCH_HEADERS 16             /* header_bytes */
@@ -117,6 +118,7 @@ static uint64_t worker_bytes(const struct config_limits *limits)
            segments * (SEGMENT_BYTES + limits->segment_bytes) +
            (uint64_t)limits->time_wait * TIME_WAIT_BYTES +
            (uint64_t)limits->neighbours * NEIGHBOUR_BYTES +
+           (uint64_t)limits->access_records * 2 * RECORD_BYTES +
            (uint64_t)limits->header_bytes * SCRATCH_HEADERS + WORKER_BYTES;
 }
 

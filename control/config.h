@@ -240,8 +240,19 @@ struct config_limits {
     uint64_t client_stall_timeout_ns; /* 60 s */
     uint64_t client_idle_timeout_ns;  /* 300 s */
     uint64_t client_held_bytes;       /* 1 MiB */
+    uint32_t access_records;          /* a worker */
     uint64_t upstream_max_age_ns;     /* 1 h */
     uint64_t drain_timeout_ns; /* SIGTERM, 30 s */
+};
+
+struct config_access {
+    char path[256];  /* "": no access log; "-": standard output */
+    uint32_t sample; /* of requests that ended well: so many of 2^32, UINT32_MAX: all */
+    bool query;
+};
+
+struct config_log {
+    struct config_access access;
 };
 
 struct config_admission {
@@ -299,6 +310,7 @@ struct config {
     struct config_control control;
     struct config_tcp tcp;
     struct config_admission admission;
+    struct config_log log;
     struct config_limits limits;
     struct json_t *source; /* the document as given, for config.get */
     struct config_block *blocks; /* memory of all of the above */

@@ -345,6 +345,24 @@ static const struct config_key tcp_keys[] = {
 };
 static OBJECT(tcp_object, config_tcp, tcp_keys);
 
+static const struct config_key access_keys[] = {
+    {"path", KEY_TEXT, 0, MEMBER(config_access, path), .fallback = "\"\"",
+     .help = "file that gets a line of JSON for each request that has ended; `-`: standard output; "
+             "empty: none, at no cost"},
+    {"sample", KEY_FRACTION, 0, MEMBER(config_access, sample), .fallback = "1.0",
+     .help = "of the requests that ended well; all others, and all with a status of 500 or more, "
+             "have their line"},
+    {"query", KEY_BOOL, 0, MEMBER(config_access, query), .fallback = "false",
+     .help = "paths with their query, which may hold secrets"},
+};
+static OBJECT(access_object, config_access, access_keys);
+
+static const struct config_key log_keys[] = {
+    {"access", KEY_OBJECT, 0, MEMBER(config_log, access), .object = &access_object,
+     .help = "the access log"},
+};
+static OBJECT(log_object, config_log, log_keys);
+
 static const struct config_key admission_keys[] = {
     {"requests", KEY_INTEGER, 0, MEMBER(config_admission, requests), .high = 4000000,
      .fallback = "0",
@@ -395,6 +413,8 @@ static const struct config_key limits_keys[] = {
     {"client_held_bytes", KEY_SIZE, KEY_RESTART, MEMBER(config_limits, client_held_bytes),
      .low = 65536, .high = MIB(1024), .fallback = "\"1MiB\"",
      .help = "of answers held for one client connection: above it backends wait until it reads"},
+    LIMIT("access_records", access_records, 64, 1048576, "4096",
+          "of ended requests on their way to the access log, a worker"),
     {"client_idle_timeout", KEY_DURATION, KEY_RESTART,
      MEMBER(config_limits, client_idle_timeout_ns), .low = MS(100), .high = DAY,
      .fallback = "\"300s\"", .help = "a client connection without requests: GOAWAY, and the end"},
@@ -447,6 +467,7 @@ static const struct config_key root_keys[] = {
     {"tcp", KEY_OBJECT, 0, MEMBER(config, tcp), .object = &tcp_object, .help = "TCP"},
     {"admission", KEY_OBJECT, 0, MEMBER(config, admission), .object = &admission_object,
      .help = "how many requests are taken, and from whom"},
+    {"log", KEY_OBJECT, 0, MEMBER(config, log), .object = &log_object, .help = "logs"},
     {"limits", KEY_OBJECT, 0, MEMBER(config, limits), .object = &limits_object,
      .help = "sizes of pools, all taken at start"},
 };

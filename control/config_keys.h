@@ -13,6 +13,7 @@ enum key_type {
     KEY_INTEGER,   /* uint16_t or uint32_t, by size */
     KEY_DURATION,  /* uint64_t nanoseconds: "200ms", "2s", "5m" */
     KEY_SIZE,      /* uint32_t or uint64_t bytes, by size: 65536, "64KiB", "1MiB" */
+    KEY_FRACTION,  /* uint32_t of 2^32, UINT32_MAX: 1; from 0 to 1 */
     KEY_BOOL,      /* bool */
     KEY_CHOICE,    /* enum (4 bytes): index into choices */
     KEY_MODE,      /* uint32_t, octal text: "0600" */

@@ -47,6 +47,9 @@ static void print_type(FILE *out, const struct config_key *key)
     case KEY_SIZE:
         print_unit_range(out, key, "size", value_size_text);
         return;
+    case KEY_FRACTION:
+        fprintf(out, "number, 0 to 1");
+        return;
     case KEY_BOOL:
         fprintf(out, "true or false");
         return;

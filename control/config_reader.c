@@ -212,6 +212,18 @@ static void read_size(const struct place *place, const json_t *json)
         store_number(place, bytes);
 }
 
+static void read_fraction(const struct place *place, const json_t *json)
+{
+    double value = json_number_value(json);
+    if (!json_is_number(json))
+        found_kind(place, json, "a number from 0 to 1");
+    else if (!(value >= 0 && value <= 1))
+        config_found(place->reader->findings, place->path, "is %g; expected a number from 0 to 1",
+                     value);
+    else
+        store_number(place, value < 1 ? (uint64_t)(value * UINT32_MAX) : UINT32_MAX);
+}
+
 static void read_choice(const struct place *place, const json_t *json)
 {
     char all[256] = "";
@@ -501,6 +513,9 @@ static void read_value(const struct place *place, const json_t *json)
         return;
     case KEY_SIZE:
         read_size(place, json);
+        return;
+    case KEY_FRACTION:
+        read_fraction(place, json);
         return;
     case KEY_BOOL:
         if (json_is_boolean(json))

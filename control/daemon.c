@@ -8,6 +8,7 @@
  */
 #include "control/daemon.h"
 
+#include "control/access.h"
 #include "control/eal_start.h"
 #include "control/log.h"
 #include "control/ports.h"
@@ -33,6 +34,7 @@
 #define FACTS_BUSY_NS   (1 * CLOCK_MS)
 #define FACTS_IDLE_NS   (10 * CLOCK_MS)
 #define FACTS_A_TURN    512
+#define RECORDS_A_TURN  512
 #define OBSERVE_NS      (100 * CLOCK_MS)
 #define COOKIES_NS      (5 * CLOCK_S)
 #define STEER_NS        (1 * CLOCK_MS)
@@ -57,6 +59,7 @@ struct daemon {
     struct worker_shared shared;
     struct publisher *publisher;
     struct failover *failover;
+    struct access *access;
     struct socket_server *socket;
     struct loop_timer *facts_timer;
     struct loop_timer *observe_timer;
@@ -180,11 +183,27 @@ bool daemon_apply(struct daemon *daemon, struct config *config, char *message, s
     daemon->config = config;
     (void)refresh_cookies(daemon);
     failover_apply(daemon->failover, config);
+    access_apply(daemon->access, config);
     publish(daemon);
     config_free(old);
     log_line(LOG_LEVEL_INFO, "configuration applied, snapshot %lu",
              daemon_snapshot_generation(daemon));
     return true;
+}
+
+void daemon_reopen_logs(struct daemon *daemon)
+{
+    int error = log_reopen();
+    access_reopen(daemon->access);
+    if (error != 0)
+        log_line(LOG_LEVEL_ERROR, "log_file: %s: lines go to the old one", strerror(-error));
+    else
+        log_line(LOG_LEVEL_INFO, "logs reopened");
+}
+
+struct access_file_counts daemon_access_counts(const struct daemon *daemon)
+{
+    return access_counts(daemon->access);
 }
 
 /* What failover asks of us. */
@@ -327,6 +346,7 @@ static void take_facts(void *context, uint64_t now_ns)
             take_fact(daemon, &fact);
             taken++;
         }
+        taken += access_take(daemon->access, (uint16_t)i, daemon->shared.members[i], RECORDS_A_TURN);
     }
     publisher_reclaim(daemon->publisher);
     loop_timer_at(daemon->facts_timer, now_ns + (taken > 0 ? FACTS_BUSY_NS : FACTS_IDLE_NS));
@@ -396,8 +416,12 @@ static void signal_arrived(void *context, uint32_t events)
 {
     struct daemon *daemon = context;
     struct signalfd_siginfo info;
-    while (read(daemon->signal_fd, &info, sizeof(info)) == sizeof(info))
-        drain(daemon);
+    while (read(daemon->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+        if (info.ssi_signo == SIGHUP)
+            daemon_reopen_logs(daemon);
+        else
+            drain(daemon);
+    }
 }
 
 /* Start. */
@@ -473,6 +497,7 @@ static int block_signals(struct daemon *daemon)
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
     signal(SIGPIPE, SIG_IGN);
     if (pthread_sigmask(SIG_BLOCK, &signals, NULL) != 0)
         return say("signals cannot be blocked");
@@ -500,6 +525,10 @@ static int create_control(struct daemon *daemon)
     daemon->cookies_timer = loop_timer(daemon->loop, look_after_cookies, daemon);
     daemon->listing.timeout = loop_timer(daemon->loop, listing_timeout, daemon);
     daemon->publisher = publisher_create(&daemon->shared);
+    daemon->access = access_create();
+    if (daemon->access == NULL)
+        return say("no memory for the access log");
+    access_apply(daemon->access, daemon->config);
     daemon->failover =
         failover_create(daemon->loop, daemon->config, &host, message, sizeof(message));
     if (daemon->failover == NULL)
@@ -577,6 +606,16 @@ static void run(struct daemon *daemon)
     loop_run(daemon->loop);
 }
 
+/* What the workers left last is still written. */
+static void stop_access(struct daemon *daemon)
+{
+    if (daemon->access == NULL)
+        return;
+    for (uint16_t i = 0; i < daemon->shared.workers; i++)
+        (void)access_take(daemon->access, i, daemon->shared.members[i], UINT32_MAX);
+    access_destroy(daemon->access);
+}
+
 static void stop(struct daemon *daemon)
 {
     if (daemon->shared.workers > 0 && daemon->stopped_workers < daemon->shared.workers)
@@ -587,6 +626,7 @@ static void stop(struct daemon *daemon)
     if (daemon->failover != NULL)
         failover_destroy(daemon->failover);
     ports_close(&daemon->ports);
+    stop_access(daemon);
     log_line(LOG_LEVEL_INFO, "stopped");
 }
 

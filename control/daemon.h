@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "control/access_file.h"
 #include "control/config.h"
 #include "control/failover.h"
 #include "control/loop.h"
@@ -48,6 +49,10 @@ bool daemon_port_steering(const struct daemon *daemon, uint32_t index,
  * empty). Takes it over on success; on failure (MESSAGE) the old one stays.
  */
 bool daemon_apply(struct daemon *daemon, struct config *config, char *message, size_t message_size);
+
+/* Open log files anew, behind what was written so far: they have been renamed. Also by SIGHUP. */
+void daemon_reopen_logs(struct daemon *daemon);
+struct access_file_counts daemon_access_counts(const struct daemon *daemon);
 
 typedef void daemon_show_flight(void *context, uint16_t worker, const struct fact_flight *flight);
 typedef void daemon_end_flights(void *context, bool complete);

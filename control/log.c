@@ -10,17 +10,38 @@
 #define LINE_BYTES 1024
 
 static int log_fd = STDERR_FILENO;
+static char log_path[256];
 static uint64_t dropped;
+
+static int open_file(void)
+{
+    int fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0640);
+    return fd < 0 ? -errno : fd;
+}
 
 int log_open(const char *path)
 {
+    snprintf(log_path, sizeof(log_path), "%s", path);
     if (path[0] == '\0')
         return 0;
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0640);
+    int fd = open_file();
     if (fd < 0)
-        return -errno;
+        return fd;
     log_fd = fd;
     return 0;
+}
+
+/* The number stays: helper threads may be writing to it. */
+int log_reopen(void)
+{
+    if (log_path[0] == '\0')
+        return 0;
+    int fd = open_file();
+    if (fd < 0)
+        return fd;
+    int error = dup3(fd, log_fd, O_CLOEXEC) < 0 ? -errno : 0;
+    (void)close(fd);
+    return error;
 }
 
 uint64_t log_dropped(void)

@@ -16,6 +16,9 @@ enum log_level {
 /* PATH "" is standard error. 0, or -errno when the file cannot be opened. */
 int log_open(const char *path);
 
+/* Open the file anew: it has been renamed. 0, or -errno: the old one stays. */
+int log_reopen(void);
+
 __attribute__((format(printf, 2, 3))) void log_line(enum log_level level, const char *format, ...);
 
 /* Lines that were dropped because the log did not take them. */

@@ -16,7 +16,9 @@ struct methods {
 typedef void method_run(struct methods *methods, struct rpc_call *call, const json_t *parameters);
 
 /* methods_process.c */
-method_run method_status, method_worker_list, method_port_list, method_stats;
+method_run method_status, method_worker_list, method_port_list, method_log_reopen;
+/* methods_stats.c */
+method_run method_stats;
 /* methods_config.c */
 method_run method_config_validate, method_config_apply, method_config_get, method_coalesce_route;
 /* methods_regions.c */

@@ -1,5 +1,5 @@
 /*
- * methods_process: the process and its parts: status, workers, ports, counters.
+ * methods_process: the process and its parts: status, workers, ports, logs.
  */
 #include "control/log.h"
 #include "control/methods_internal.h"
@@ -42,6 +42,13 @@ static json_t *status_failover(const struct failover_view *view)
     return failover;
 }
 
+static void set_access(json_t *control, struct access_file_counts counts)
+{
+    set_number(control, "access_lines", counts.lines);
+    set_number(control, "access_lost", counts.lost);
+    set_number(control, "access_failed", counts.failed);
+}
+
 static json_t *status_control(struct methods *methods)
 {
     const struct loop *loop = daemon_loop(methods->daemon);
@@ -49,6 +56,7 @@ static json_t *status_control(struct methods *methods)
     set_number(control, "stalls", loop_stall_count(loop));
     set_number(control, "stall_max_ns", loop_stall_max_ns(loop));
     set_number(control, "log_dropped", log_dropped());
+    set_access(control, daemon_access_counts(methods->daemon));
     return control;
 }
 
@@ -188,35 +196,8 @@ void method_port_list(struct methods *methods, struct rpc_call *call, const json
     rpc_answer(call, json_pack("{s:o}", "ports", ports));
 }
 
-static json_t *counter_entry(struct methods *methods, uint32_t index)
+void method_log_reopen(struct methods *methods, struct rpc_call *call, const json_t *parameters)
 {
-    const struct counter_description *what = &counter_descriptions[index];
-    json_t *entry = json_object();
-    json_t *parts = json_array();
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i < daemon_worker_count(methods->daemon); i++) {
-        uint64_t value = worker_counter(worker_counters(daemon_worker(methods->daemon, i)), index);
-        json_array_append_new(parts, json_integer((json_int_t)value));
-        sum += value;
-    }
-    set_number(entry, "sum", sum);
-    json_object_set_new(entry, "workers", parts);
-    set_text(entry, "unit", what->unit);
-    set_text(entry, "help", what->help);
-    return entry;
-}
-
-void method_stats(struct methods *methods, struct rpc_call *call, const json_t *parameters)
-{
-    const char *prefix = json_string_value(json_object_get(parameters, "prefix"));
-    size_t length = prefix != NULL ? strlen(prefix) : 0;
-    json_t *counters = json_object();
-    for (uint32_t i = 0; i < counter_description_count; i++) {
-        char name[128];
-        snprintf(name, sizeof(name), "%s.%s", counter_descriptions[i].layer,
-                 counter_descriptions[i].name);
-        if (length == 0 || strncmp(name, prefix, length) == 0)
-            json_object_set_new(counters, name, counter_entry(methods, i));
-    }
-    rpc_answer(call, json_pack("{s:o}", "counters", counters));
+    daemon_reopen_logs(methods->daemon);
+    rpc_answer(call, json_pack("{s:s}", "text", "log files are opened anew"));
 }

@@ -232,6 +232,15 @@ static struct snapshot_admission admission_of(const struct config_admission *adm
     };
 }
 
+static struct snapshot_access access_of(const struct config_access *access)
+{
+    return (struct snapshot_access){
+        .on = access->path[0] != '\0',
+        .query = access->query,
+        .sample = access->sample,
+    };
+}
+
 static void build(struct builder *builder, const struct config *config,
                   const struct failover *failover, const struct cookie_secrets *secrets,
                   uint64_t generation, bool draining)
@@ -244,6 +253,7 @@ static void build(struct builder *builder, const struct config *config,
     snapshot.admission = admission_of(&config->admission);
     snapshot.admission.node_flights = failover_node_flights(failover);
     snapshot.panic = failover_is_panic(failover);
+    snapshot.access = access_of(&config->log.access);
     add_listeners(builder, config, &snapshot);
     add_routes(builder, config, &snapshot);
     add_services(builder, config, &snapshot);

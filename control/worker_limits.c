@@ -18,6 +18,7 @@ struct worker_limits worker_limits_of(const struct config_limits *limits)
         .send_blocks = limits->send_blocks,
         .stall_timeout_ns = limits->client_stall_timeout_ns,
         .idle_timeout_ns = limits->client_idle_timeout_ns,
+        .access_records = limits->access_records,
         .client_held_bytes = limits->client_held_bytes,
         .upstream_max_age_ns = limits->upstream_max_age_ns,
     };

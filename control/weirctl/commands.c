@@ -39,6 +39,8 @@ const struct command commands[] = {
      "change what a route coalesces: off, shadow, get, post-body", "MODE", "mode"},
     {"stats", ARGUMENT_OPTIONAL, "PREFIX", "prefix", false, "stats", show_stats,
      "counters, all or those of a layer: stats tcp."},
+    {"log reopen", .method = "log.reopen", .show = show_done,
+     .help = "open log files anew after they were renamed"},
     {"config validate", ARGUMENT_FILE, "FILE", "config", false, "config.validate", show_validation,
      "what is wrong with a configuration, what needs a restart"},
     {"config apply", ARGUMENT_FILE, "FILE", "config", false, "config.apply", show_applied,

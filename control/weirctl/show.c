@@ -311,6 +311,30 @@ void show_flights(const json_t *result)
         printf("not complete: a worker did not answer in time\n");
 }
 
+static void show_histograms(const json_t *histograms)
+{
+    const char *name;
+    json_t *histogram;
+    struct table *table =
+        table_create("HISTOGRAM", ">COUNT", ">MEAN", ">P50 <=", ">P99 <=", "UNIT", "WHAT", NULL);
+    json_object_foreach((json_t *)histograms, name, histogram)
+    {
+        uint64_t count = number(histogram, "count");
+        if (count == 0)
+            continue;
+        table_cell(table, "%s", name);
+        table_cell(table, "%lu", count);
+        table_cell(table, "%lu", number(histogram, "sum") / count);
+        table_cell(table, "%lu", number(histogram, "p50"));
+        table_cell(table, "%lu", number(histogram, "p99"));
+        table_cell(table, "%s", text(histogram, "unit"));
+        table_cell(table, "%s", text(histogram, "help"));
+    }
+    if (json_object_size(histograms) > 0)
+        table_print(table, stdout);
+    table_free(table);
+}
+
 void show_stats(const json_t *result)
 {
     const char *name;
@@ -333,6 +357,7 @@ void show_stats(const json_t *result)
     }
     table_print(table, stdout);
     table_free(table);
+    show_histograms(json_object_get(result, "histograms"));
     if (zeros > 0)
         printf("%zu more are zero (--json has them)\n", zeros);
 }

@@ -32,29 +32,57 @@ static inline uint8_t *ring_spsc_slot(const struct ring_spsc *ring, uint32_t at)
     return ring->items + (size_t)(at & ring->mask) * ring->item_bytes;
 }
 
-bool ring_spsc_push(struct ring_spsc *ring, const void *item)
+void *ring_spsc_reserve(struct ring_spsc *ring)
 {
     uint32_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
     if (head - ring->tail_seen > ring->mask) {
         ring->tail_seen = atomic_load_explicit(&ring->tail, memory_order_acquire);
         if (head - ring->tail_seen > ring->mask)
-            return false;
+            return NULL;
     }
-    memcpy(ring_spsc_slot(ring, head), item, ring->item_bytes);
+    return ring_spsc_slot(ring, head);
+}
+
+void ring_spsc_commit(struct ring_spsc *ring)
+{
+    uint32_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
     atomic_store_explicit(&ring->head, head + 1, memory_order_release);
+}
+
+bool ring_spsc_push(struct ring_spsc *ring, const void *item)
+{
+    void *slot = ring_spsc_reserve(ring);
+    if (slot == NULL)
+        return false;
+    memcpy(slot, item, ring->item_bytes);
+    ring_spsc_commit(ring);
     return true;
 }
 
-bool ring_spsc_pop(struct ring_spsc *ring, void *item)
+const void *ring_spsc_front(struct ring_spsc *ring)
 {
     uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
     if (tail == ring->head_seen) {
         ring->head_seen = atomic_load_explicit(&ring->head, memory_order_acquire);
         if (tail == ring->head_seen)
-            return false;
+            return NULL;
     }
-    memcpy(item, ring_spsc_slot(ring, tail), ring->item_bytes);
+    return ring_spsc_slot(ring, tail);
+}
+
+void ring_spsc_drop(struct ring_spsc *ring)
+{
+    uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
     atomic_store_explicit(&ring->tail, tail + 1, memory_order_release);
+}
+
+bool ring_spsc_pop(struct ring_spsc *ring, void *item)
+{
+    const void *oldest = ring_spsc_front(ring);
+    if (oldest == NULL)
+        return false;
+    memcpy(item, oldest, ring->item_bytes);
+    ring_spsc_drop(ring);
     return true;
 }
 

@@ -32,8 +32,19 @@ bool ring_spsc_init(struct ring_spsc *ring, const char *name, uint32_t count, ui
 /* Producer. Copy one item in; false when the ring is full. */
 bool ring_spsc_push(struct ring_spsc *ring, const void *item);
 
+/*
+ * Producer. The slot of the next item, to be filled in place, or NULL when the ring is full; it is
+ * pushed by ring_spsc_commit() and may as well be left.
+ */
+void *ring_spsc_reserve(struct ring_spsc *ring);
+void ring_spsc_commit(struct ring_spsc *ring);
+
 /* Consumer. Copy the oldest item out; false when the ring is empty. */
 bool ring_spsc_pop(struct ring_spsc *ring, void *item);
+
+/* Consumer. The oldest item in place until ring_spsc_drop(), or NULL when the ring is empty. */
+const void *ring_spsc_front(struct ring_spsc *ring);
+void ring_spsc_drop(struct ring_spsc *ring);
 
 /* How many items wait; exact for the consumer and the producer, a guess for others. */
 uint32_t ring_spsc_count(const struct ring_spsc *ring);

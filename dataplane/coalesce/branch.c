@@ -176,6 +176,8 @@ static bool publish_state(struct branch *branch)
     branch->has_trailers = feed->has_trailers;
     branch->failure = feed->failure;
     branch->before_head = feed->before_head;
+    if (shown < BRANCH_HEAD)
+        branch->story = flight_story(branch->flight);
     atomic_store_explicit(&branch->state, state, memory_order_release);
     return true;
 }
@@ -377,9 +379,12 @@ static void branch_close(struct branch *branch)
 
 void branch_mail_left(struct coalesce *coalesce, const struct mail *mail, uint64_t now)
 {
+    struct mail_left left;
+    memcpy(&left, mail->body, sizeof(left));
     struct branch *branch = branch_named(coalesce, mail);
     struct flight *flight = branch->flight;
     flight_hold(flight);
+    flight->joined_count += left.joined;
     branch_close(branch);
     flight_trim(flight, now);
     flight_settle(flight, now);

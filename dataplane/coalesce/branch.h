@@ -15,7 +15,7 @@
  *   member           written by  order     read by   order    why it suffices
  *   lent_bytes       owner       release   relay     acquire  bytes, loans and their `next` up to
  *                                                             there were written before
- *   state            owner       release   relay     acquire  head, trailers, failure were written
+ *   state            owner       release   relay     acquire  head, trailers, failure, story were written
  *                                                             before; lent_bytes is final before
  *                                                             BRANCH_ENDED, and the relay reads
  *                                                             state first
@@ -77,6 +77,7 @@ struct branch {
     bool has_trailers;
     bool before_head;
     enum flight_failure failure;
+    struct flight_story story; /* from BRANCH_HEAD or BRANCH_FAILED on */
     uint64_t cap_at_ns; /* no deadline beyond this (C13), process's time; constant */
 
     /* Written by the relay. */
@@ -135,9 +136,15 @@ struct mail_relay {
     handle relay;
 };
 
-/* MAIL_RELEASED, MAIL_LEFT */
+/* MAIL_RELEASED */
 struct mail_branch {
     handle branch;
+};
+
+/* MAIL_LEFT; begins as mail_branch does */
+struct mail_left {
+    handle branch;
+    uint32_t joined; /* requests that have shared the flight there */
 };
 
 /* Post a mail of the kind. False: the ring is full. */

@@ -130,6 +130,11 @@ struct coalesce_counters *coalesce_counters(struct coalesce *coalesce)
     return &coalesce->counters;
 }
 
+const struct coalesce_histograms *coalesce_histograms(const struct coalesce *coalesce)
+{
+    return &coalesce->histograms;
+}
+
 void coalesce_begin_step(struct coalesce *coalesce, const struct snapshot *snapshot)
 {
     coalesce->snapshot = snapshot;

@@ -17,12 +17,17 @@
 
 #include "dataplane/base/body.h"
 #include "dataplane/base/mail.h"
+#include "dataplane/coalesce/story.h"
 #include "dataplane/region/pick.h"
 #include "dataplane/upstream/upstream.h"
 
 #define COUNTERS_STRUCT coalesce_counters
 #define COUNTERS_DEF    "dataplane/coalesce/coalesce_counters.def"
 #include "dataplane/base/counter_struct.h"
+
+#define HISTOGRAMS_STRUCT coalesce_histograms
+#define HISTOGRAMS_DEF    "dataplane/coalesce/coalesce_histograms.def"
+#include "dataplane/base/histogram_struct.h"
 
 struct coalesce;
 struct coalesce_table;
@@ -165,7 +170,8 @@ struct subscriber {
     struct feed *feed;
     struct body_cursor cursor; /* the exchange advances it as it sends */
     enum subscriber_role role;
-    uint64_t joined_at_bytes; /* body position of the flight when it joined */
+    uint64_t joined_at_bytes;  /* body position of the flight when it joined */
+    struct flight_name flight; /* the one it was put on last */
     struct held_body *held;   /* its request's body, see coalesce_body_take(); NULL: none */
     bool interim_due; /* C21: feed->interim came while it was here; the exchange clears it */
     bool paused;      /* coalesce_pause(); before it subscribes it may be set directly */
@@ -241,6 +247,7 @@ struct coalesce_table *coalesce_table_create(uint32_t keys, uint64_t secret0, ui
 
 struct coalesce *coalesce_create(const struct coalesce_config *config);
 struct coalesce_counters *coalesce_counters(struct coalesce *coalesce);
+const struct coalesce_histograms *coalesce_histograms(const struct coalesce *coalesce);
 
 /* The snapshot of this step; valid until the next call. Before anything else in a step. */
 void coalesce_begin_step(struct coalesce *coalesce, const struct snapshot *snapshot);

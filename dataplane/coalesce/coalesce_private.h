@@ -41,6 +41,7 @@ struct refusal {
 struct coalesce {
     struct coalesce_config config;
     struct coalesce_counters counters;
+    struct coalesce_histograms histograms;
     const struct snapshot *snapshot; /* of this step */
     struct entries entries;
     struct pool flights;  /* POOL_RESTING: named in the table and in mail */
@@ -85,6 +86,9 @@ static inline uint64_t coalesce_own_ns(const struct coalesce *coalesce, uint64_t
     const struct loop_clock *clock = coalesce->config.clock;
     return clock == NULL ? shared_ns : loop_clock_own(clock->missed_ns, shared_ns);
 }
+
+/* Count a join by how far the flight was: whether there was a head, and joined_at_bytes. */
+void joins_count(struct coalesce *coalesce, const struct subscriber *subscriber, bool answered);
 
 static inline uint32_t payload_free(const struct coalesce *coalesce)
 {

@@ -128,6 +128,12 @@ struct flight *flight_take(struct coalesce *coalesce, const struct flight_reques
     return flight;
 }
 
+static struct flight_name name_of(const struct flight *flight)
+{
+    struct coalesce *coalesce = flight->coalesce;
+    return (struct flight_name){pool_handle(&coalesce->flights, flight), coalesce->config.self};
+}
+
 void flight_lead(struct flight *flight, struct subscriber *subscriber, uint64_t deadline_ns,
                  uint64_t now)
 {
@@ -137,6 +143,7 @@ void flight_lead(struct flight *flight, struct subscriber *subscriber, uint64_t 
     if (flight->coalesced)
         COALESCE_COUNT(coalesce, flights_coalesced);
     flight->feed.keeps_prefix = flight->entry != NULL && !flight->in_shadow;
+    subscriber->flight = name_of(flight);
     flight_welcome(flight, deadline_ns);
     if (flight->start_at_ns > now)
         timer_arm(coalesce->config.wheel, &flight->start, flight->start_at_ns);
@@ -164,10 +171,22 @@ static void leave_place(struct flight *flight)
         place.leave(place.context, place.place);
 }
 
+/* How many it served that could share it. */
+static void count_sharers(struct flight *flight)
+{
+    struct coalesce *coalesce = flight->coalesce;
+    if (!flight->coalesced || flight->in_shadow)
+        return;
+    histogram_add(&coalesce->histograms.subscribers, 1 + flight->joined_count);
+    if (flight->attempts > 1)
+        counter_add(&coalesce->counters.retries_shared, flight->joined_count);
+}
+
 static void dispose(struct flight *flight, uint64_t now)
 {
     struct coalesce *coalesce = flight->coalesce;
     check(flight->entry == NULL && list_is_empty(&flight->branches));
+    count_sharers(flight);
     attempt_cancel(&flight->attempt, now);
     leave_place(flight);
     flight_budget_release(flight);
@@ -336,6 +355,9 @@ void flight_join(struct flight *flight, struct subscriber *subscriber, uint64_t 
     feed_add(&flight->feed, subscriber, SUBSCRIBER_JOINED, deadline_ns);
     held_body_swap(&subscriber->held, flight->feed.held);
     flight_grant(flight, now);
+    flight->joined_count++;
+    subscriber->flight = name_of(flight);
+    joins_count(flight->coalesce, subscriber, flight->feed.state != FEED_WAITING);
     COALESCE_COUNT(flight->coalesce, joined_local);
 }
 

@@ -73,6 +73,7 @@ struct flight {
     uint64_t start_at_ns;     /* C9: not sooner; 0: at once */
     struct list branches;
     uint32_t branch_count;
+    uint32_t joined_count;   /* requests that shared it, on all workers whose relays are over */
     uint32_t deserted_count; /* branches without subscribers, whose lent memory is not back yet */
 
     /* The request. */
@@ -113,6 +114,9 @@ struct flight {
     bool may_return;                  /* the second attempt may go where the first one was lost */
     uint16_t service;                 /* where service_name was found last */
     enum flight_failure last_failure; /* what to say when no backend is left */
+    const char *retried;              /* why there is a second attempt, for the access record */
+    uint64_t tried_at_ns;             /* when the last attempt was given to a backend; 0: none was */
+    uint64_t answered_at_ns;          /* when its response headers came; 0: not yet */
 
     /* The answer. */
     uint16_t status;

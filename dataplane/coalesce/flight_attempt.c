@@ -21,16 +21,17 @@ struct loss_rule {
     bool leaves_region; /* C14a */
     bool may_return;    /* the same backend will do when there is no other */
     size_t counter;
+    const char *name; /* one word, in the access record */
 };
 
 static const struct loss_rule loss_rules[LOSSES] = {
-    [LOSS_CONNECTION] = {false, false, true, true, COUNTER_AT(retries_lost)},
-    [LOSS_UNPROCESSED] = {true, false, false, true, COUNTER_AT(retries_unprocessed)},
-    [LOSS_RESET] = {false, true, true, false, COUNTER_AT(retries_reset)},
-    [LOSS_MALFORMED] = {false, true, false, false, COUNTER_AT(retries_malformed)},
-    [LOSS_LATE] = {false, true, false, false, COUNTER_AT(retries_late)},
-    [LOSS_SILENT] = {false, false, true, false, COUNTER_AT(retries_silent)},
-    [LOSS_SUSPECTED] = {false, true, true, false, COUNTER_AT(retries_suspected)},
+    [LOSS_CONNECTION] = {false, false, true, true, COUNTER_AT(retries_lost), "connection-lost"},
+    [LOSS_UNPROCESSED] = {true, false, false, true, COUNTER_AT(retries_unprocessed), "unprocessed"},
+    [LOSS_RESET] = {false, true, true, false, COUNTER_AT(retries_reset), "reset"},
+    [LOSS_MALFORMED] = {false, true, false, false, COUNTER_AT(retries_malformed), "bad-response"},
+    [LOSS_LATE] = {false, true, false, false, COUNTER_AT(retries_late), "late"},
+    [LOSS_SILENT] = {false, false, true, false, COUNTER_AT(retries_silent), "silent"},
+    [LOSS_SUSPECTED] = {false, true, true, false, COUNTER_AT(retries_suspected), "suspected"},
 };
 
 /* What upstream's word means here. A connect that nobody answers leaves the region, too (C14a). */
@@ -128,6 +129,8 @@ void flight_try(struct flight *flight, uint64_t now)
         flight->picks++;
         if (attempt_start(&flight->attempt, backend, now)) {
             COALESCE_COUNT(coalesce, attempts);
+            flight->tried_at_ns = now;
+            flight->answered_at_ns = 0;
             flight_become(flight, FLIGHT_TRYING, CAUSE_ATTEMPT_STARTED);
             flight_expect_first_byte(flight, now);
             return;
@@ -194,6 +197,7 @@ static bool may_retry(struct flight *flight, const struct loss_rule *rule)
 static void retry(struct flight *flight, const struct loss_rule *rule, uint64_t now)
 {
     count_at(flight->coalesce, rule->counter);
+    flight->retried = rule->name;
     flight->picks = 0;
     flight->may_return = rule->may_return;
     flight->pick.avoid_region = rule->leaves_region ? region_of(flight) : -1;

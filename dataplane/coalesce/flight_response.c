@@ -101,6 +101,7 @@ static void detach_others(struct flight *flight, uint64_t now)
     struct subscriber *first = list_entry(subscribers->next, struct subscriber, link);
     bool led = !list_is_empty(subscribers) && first->role == SUBSCRIBER_LED;
     flight_leave_table(flight, &coalesce->counters.removed_unshareable, now);
+    flight->joined_count = 0;
     branches_refuse(flight);
     uint32_t count =
         pacer_refuse(coalesce, &flight->feed, led ? first : NULL, APART_UNSHAREABLE, now);
@@ -182,6 +183,8 @@ static void response_head(struct flight *flight, const struct fields *head, bool
         flight_break(flight, FLIGHT_NO_MEMORY, now);
         return;
     }
+    flight->answered_at_ns = now;
+    histogram_add(&coalesce->histograms.upstream, (now - flight->tried_at_ns) / CLOCK_US);
     judge_head(flight, head, now);
     if (flight->status >= 500) /* C10 */
         flight_leave_table(flight, &coalesce->counters.removed_server_error, now);

@@ -22,7 +22,7 @@ static void give(struct relay *relay)
 /* The last word to the owner; the branch must not be touched after it. */
 static void leave(struct relay *relay)
 {
-    struct mail_branch mail = {.branch = relay->branch_handle};
+    struct mail_left mail = {.branch = relay->branch_handle, .joined = relay->joined_count};
     if (!coalesce_post(relay->coalesce, relay->owner, MAIL_LEFT, &mail, sizeof(mail))) {
         wait_for_tick(relay);
         return;
@@ -254,6 +254,7 @@ bool relay_join(struct coalesce *coalesce, const struct relay_target *target,
         return false;
     }
     share_body(relay, subscriber);
+    subscriber->flight = (struct flight_name){target->flight, target->owner};
     if (relay->state == RELAY_ASKING) {
         feed_add(&relay->feed, subscriber, SUBSCRIBER_PENDING, deadline_ns);
         return true;
@@ -261,6 +262,8 @@ bool relay_join(struct coalesce *coalesce, const struct relay_target *target,
     extend_deadline(relay, deadline_ns);
     feed_add(&relay->feed, subscriber, SUBSCRIBER_JOINED, deadline_ns);
     relay_tell_paused(relay);
+    relay->joined_count++;
+    joins_count(coalesce, subscriber, relay->feed.state != FEED_WAITING);
     COALESCE_COUNT(coalesce, joined_remote);
     return true;
 }
@@ -407,6 +410,7 @@ static void obey_cut(struct relay *relay, uint64_t now)
 
 static void refuse_all(struct relay *relay, enum apart why, uint64_t now)
 {
+    relay->joined_count = 0;
     uint32_t count = pacer_refuse(relay->coalesce, &relay->feed, NULL, why, now);
     counter_add(&relay->coalesce->counters.refused_by_owner, count);
 }
@@ -455,6 +459,17 @@ static void look(struct relay *relay, uint64_t now)
 
 /* --- mail --- */
 
+/* It sees the flight as it was when its owner took it. */
+static void note_joined(struct relay *relay, struct subscriber *subscriber)
+{
+    struct branch *branch = relay->branch;
+    bool answered = atomic_load_explicit(&branch->state, memory_order_acquire) >= BRANCH_HEAD;
+    subscriber->joined_at_bytes = atomic_load_explicit(&branch->lent_bytes, memory_order_acquire);
+    relay->joined_count++;
+    joins_count(relay->coalesce, subscriber, answered);
+    COALESCE_COUNT(relay->coalesce, joined_remote);
+}
+
 /* C13: those who could not get their full time here go elsewhere, the others have joined. */
 static void admit_pending(struct relay *relay, uint64_t now)
 {
@@ -476,7 +491,7 @@ static void admit_pending(struct relay *relay, uint64_t now)
         subscriber->role = SUBSCRIBER_JOINED;
         subscriber->feed = feed;
         extend_deadline(relay, subscriber->deadline_ns);
-        COALESCE_COUNT(relay->coalesce, joined_remote);
+        note_joined(relay, subscriber);
     }
 }
 

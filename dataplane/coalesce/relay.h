@@ -45,6 +45,7 @@ struct relay {
     struct lent *oldest;  /* lent segments not told to the owner as released */
     struct lent *newest;
     uint64_t released_count;
+    uint32_t joined_count;  /* requests that have shared the flight through it */
     uint32_t held_count;    /* lent segments that somebody here refers to */
     bool guarded;           /* it is being worked on: leavers do not close it */
     bool clearing;          /* its body is being let go of */

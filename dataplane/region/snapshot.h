@@ -148,6 +148,13 @@ struct snapshot_admission {
                                         carry (failover.md, S4); beyond: 503; 0: no limit */
 };
 
+/* Records of requests that have ended (request/access_log.h). */
+struct snapshot_access {
+    bool on;
+    bool query;      /* paths with their query */
+    uint32_t sample; /* of good ends: so many of 2^32, UINT32_MAX: all */
+};
+
 struct snapshot {
     uint64_t generation; /* 1, 2, 3 ... */
     bool draining;       /* no new connections, GOAWAY on the existing ones */
@@ -155,6 +162,7 @@ struct snapshot {
     struct bytes node;   /* this node's name */
     struct snapshot_cookies cookies;
     struct snapshot_admission admission;
+    struct snapshot_access access;
     const struct deny_table *denied; /* sources that get nothing; NULL: none */
     const struct snapshot_listener *listeners;
     uint32_t listener_count;

@@ -13,14 +13,20 @@
 
 static const struct h2_supply nothing = {.kind = H2_SUPPLY_NONE};
 
-static void count_status(struct request_engine *engine, uint8_t hundreds)
+/* The answer begins: its head goes to HTTP/2. */
+static void begin(struct exchange *exchange, uint16_t status, uint64_t now)
 {
+    struct request_engine *engine = exchange->engine;
     struct request_counters *counters = &engine->counters;
     uint64_t *const classes[] = {&counters->answered_1xx, &counters->answered_2xx,
                                  &counters->answered_3xx, &counters->answered_4xx,
                                  &counters->answered_5xx};
-    if (hundreds >= 1 && hundreds <= 5)
-        counter_add(classes[hundreds - 1], 1);
+    exchange->head_sent = true;
+    exchange->access.status = status;
+    exchange->access.head_at_ns = now;
+    histogram_add(&engine->histograms.first_byte, (now - exchange->access.began_ns) / CLOCK_US);
+    if (status >= 100 && status < 600)
+        counter_add(classes[status / 100 - 1], 1);
 }
 
 static void add_cache_status(const struct exchange *exchange, struct fields *head)
@@ -40,7 +46,7 @@ static struct h2_supply grpc_end(struct exchange *exchange, enum flight_failure 
     fields_add_token(trailers, FIELD_GRPC_STATUS, bytes_text("14"));
     fields_add_token(trailers, FIELD_GRPC_MESSAGE,
                      bytes_text(flight_failure_answer(failure)->reason));
-    coalesce_leave(&exchange->subscriber, now);
+    exchange_leave(exchange, now);
     return (struct h2_supply){.kind = H2_SUPPLY_TRAILERS, .fields = trailers, .end = true};
 }
 
@@ -60,7 +66,7 @@ static struct h2_supply last_words(struct exchange *exchange, uint64_t now)
 {
     struct segment *segment = exchange->last_words;
     counter_add(&exchange->engine->counters.cut_events, 1);
-    coalesce_leave(&exchange->subscriber, now);
+    exchange_leave(exchange, now);
     h2_stream_ready(exchange->stream);
     return (struct h2_supply){.kind = H2_SUPPLY_DATA, .chunk = {segment, 0, segment->length}};
 }
@@ -69,7 +75,7 @@ static struct h2_supply broken(struct exchange *exchange, enum h2_error code, ui
 {
     struct request_engine *engine = exchange->engine;
     counter_add(&engine->counters.broken, 1);
-    exchange_end(exchange, now);
+    exchange_end(exchange, &(struct access_ending){ACCESS_RESET, code, NULL}, now);
     return (struct h2_supply){.kind = H2_SUPPLY_RESET, .code = code};
 }
 
@@ -86,7 +92,7 @@ static struct bytes retry_after(const struct exchange *exchange)
     return bytes_of(&digits[seconds < 9 ? seconds - 1 : 8], 1);
 }
 
-static struct h2_supply local_head(struct exchange *exchange)
+static struct h2_supply local_head(struct exchange *exchange, uint64_t now)
 {
     struct fields *head = &exchange->engine->scratch;
     uint16_t status = local_answer_status(exchange);
@@ -101,16 +107,15 @@ static struct h2_supply local_head(struct exchange *exchange)
                          bytes_text("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
     if (local_answer_retry_after(exchange))
         fields_add_token(head, FIELD_RETRY_AFTER, retry_after(exchange));
-    count_status(exchange->engine, (uint8_t)(status / 100));
+    begin(exchange, status, now);
     local_answer_count(exchange);
-    exchange->head_sent = true;
     return (struct h2_supply){.kind = H2_SUPPLY_HEADERS, .fields = head, .end = exchange->is_head};
 }
 
-static struct h2_supply local_supply(struct exchange *exchange, uint32_t max)
+static struct h2_supply local_supply(struct exchange *exchange, uint32_t max, uint64_t now)
 {
     if (!exchange->head_sent)
-        return local_head(exchange);
+        return local_head(exchange, now);
     struct chunk text = local_answer_text(exchange);
     if (max == 0)
         return nothing;
@@ -119,36 +124,44 @@ static struct h2_supply local_supply(struct exchange *exchange, uint32_t max)
     bool end = text.length <= max;
     text.length = end ? text.length : max;
     exchange->local_at += text.length;
+    exchange->access.bytes_out += text.length;
     return (struct h2_supply){.kind = H2_SUPPLY_DATA, .chunk = text, .end = end};
 }
 
 void exchange_answer_locally(struct exchange *exchange, enum local_answer local, uint64_t now)
 {
-    coalesce_leave(&exchange->subscriber, now);
+    exchange_leave(exchange, now);
     exchange_hold_end(exchange);
     exchange->local = local;
     timer_cancel(exchange->engine->config.wheel, &exchange->deadline);
     h2_stream_ready(exchange->stream);
 }
 
+/* Flights forward only what has one (flight_response.c). */
+static uint16_t status_of(const struct fields *head)
+{
+    struct bytes digits = BYTES_NONE;
+    if (!fields_find(head, FIELD_STATUS, &digits) || digits.length != 3)
+        return 0;
+    return (uint16_t)((digits.data[0] - '0') * 100 + (digits.data[1] - '0') * 10 + digits.data[2] -
+                      '0');
+}
+
 static struct h2_supply feed_head(struct exchange *exchange, const struct feed *feed, uint32_t max,
                                   uint64_t now)
 {
     struct fields *head = &exchange->engine->scratch;
-    struct bytes status = BYTES_NONE;
     fields_init(head, head->data, head->capacity);
     coalesce_head(&exchange->subscriber, head);
     add_cache_status(exchange, head);
     if (!h2_peer_takes(h2_stream_conn(exchange->stream), head)) {
         exchange_answer_locally(exchange, LOCAL_RESPONSE_SIZE, now);
-        return local_supply(exchange, max);
+        return local_supply(exchange, max, now);
     }
-    if (fields_find(head, FIELD_STATUS, &status) && status.length == 3)
-        count_status(exchange->engine, (uint8_t)(status.data[0] - '0'));
-    if (exchange->asks_tunnel && status.length == 3 && status.data[0] == '2')
+    begin(exchange, status_of(head), now);
+    if (exchange->asks_tunnel && exchange->access.status / 100 == 2)
         exchange_tunnel_opened(exchange, now);
     bool bare = feed->state == FEED_ENDED && feed->body.written_bytes == 0 && !feed->has_trailers;
-    exchange->head_sent = true;
     cut_begin(&exchange->cut, head);
     keepalive_begin(exchange, head, now);
     coalesce_body_drop(&exchange->subscriber.held); /* nobody is sent elsewhere any more */
@@ -165,6 +178,9 @@ static struct h2_supply feed_data(struct exchange *exchange, const struct feed *
     keepalive_said(&exchange->keepalive, now);
     cut_pass(&exchange->cut, bytes_of(chunk.segment->data + chunk.offset, chunk.length));
     counter_add(&exchange->engine->counters.response_bytes, chunk.length);
+    exchange->access.bytes_out += chunk.length;
+    if (exchange->subscriber.role == SUBSCRIBER_JOINED)
+        counter_add(&exchange->engine->counters.saved_bytes, chunk.length);
     bool end =
         feed->state == FEED_ENDED && !feed->has_trailers && body_is_read(&feed->body, cursor);
     return (struct h2_supply){.kind = H2_SUPPLY_DATA, .chunk = chunk, .end = end};
@@ -191,6 +207,7 @@ static struct h2_supply feed_body(struct exchange *exchange, const struct feed *
 static struct h2_supply feed_failed(struct exchange *exchange, const struct feed *feed,
                                     uint32_t max, uint64_t now)
 {
+    exchange->failure = feed->failure;
     bool clean = exchange->head_sent && cut_is_clean(&exchange->cut);
     if (clean && exchange->cut.kind == CUT_GRPC)
         return grpc_end(exchange, feed->failure, now);
@@ -202,12 +219,12 @@ static struct h2_supply feed_failed(struct exchange *exchange, const struct feed
     if (exchange->head_sent)
         return broken(exchange, too_slow ? H2_CANCEL : H2_INTERNAL_ERROR, now);
     if (too_slow) { /* C15: it has received nothing, so it may have a flight of its own */
+        exchange->failure = FLIGHT_OK;
         exchange_resubscribe(exchange, now);
-        return exchange->local != LOCAL_NONE ? local_supply(exchange, max) : nothing;
+        return exchange->local != LOCAL_NONE ? local_supply(exchange, max, now) : nothing;
     }
-    exchange->failure = feed->failure;
     exchange_answer_locally(exchange, LOCAL_FLIGHT, now);
-    return local_supply(exchange, max);
+    return local_supply(exchange, max, now);
 }
 
 /* C21. False: none is due. */
@@ -226,7 +243,7 @@ static bool supply_interim(struct exchange *exchange, const struct feed *feed,
 static struct h2_supply supply(struct exchange *exchange, uint32_t max, uint64_t now)
 {
     if (exchange->local != LOCAL_NONE)
-        return local_supply(exchange, max);
+        return local_supply(exchange, max, now);
     if (exchange->last_words != NULL)
         return broken(exchange, H2_INTERNAL_ERROR, now);
     const struct feed *feed = exchange->subscriber.feed;

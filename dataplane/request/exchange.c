@@ -94,7 +94,8 @@ static void keep_route(struct exchange *exchange, const struct snapshot_route *r
 /* A flight of our own, with whatever routes are valid now. Who can be refused has its body held. */
 void exchange_resubscribe(struct exchange *exchange, uint64_t now)
 {
-    coalesce_leave(&exchange->subscriber, now);
+    exchange_leave(exchange, now);
+    access_sent_away(exchange);
     const struct snapshot_route *route = exchange_route(exchange);
     counter_add(&exchange->engine->counters.resubscribed, 1);
     if (route == NULL)
@@ -115,18 +116,18 @@ static const struct subscriber_ops subscriber_ops = {
     .lingers = subscriber_lingers,
 };
 
-static void break_off(struct exchange *exchange, enum h2_error code, uint64_t now)
+static void break_off(struct exchange *exchange, enum h2_error code, const char *why, uint64_t now)
 {
     struct h2_stream *stream = exchange->stream;
     counter_add(&exchange->engine->counters.broken, 1);
-    exchange_end(exchange, now);
+    exchange_end(exchange, &(struct access_ending){ACCESS_RESET, code, why}, now);
     h2_stream_reset(stream, code);
 }
 
 static void give_up(struct exchange *exchange, enum local_answer answer, uint64_t now)
 {
     if (exchange->head_sent)
-        break_off(exchange, H2_INTERNAL_ERROR, now);
+        break_off(exchange, H2_INTERNAL_ERROR, local_answer_name(answer), now);
     else
         exchange_answer_locally(exchange, answer, now);
 }
@@ -134,7 +135,7 @@ static void give_up(struct exchange *exchange, enum local_answer answer, uint64_
 static void tunnel_silent(struct exchange *exchange, uint64_t now)
 {
     counter_add(&exchange->engine->counters.tunnels_idle, 1);
-    break_off(exchange, H2_CANCEL, now);
+    break_off(exchange, H2_CANCEL, "tunnel-idle", now);
 }
 
 /* When its body has to have gone on. Bytes of it that we keep are not the client's delay. */
@@ -297,7 +298,9 @@ static void refuse(struct exchange *exchange, enum local_answer why, uint64_t no
         return;
     }
     counter_add(&engine->counters.refusals_reset, 1);
-    exchange_end(exchange, now);
+    exchange_end(exchange,
+                 &(struct access_ending){ACCESS_RESET, H2_REFUSED_STREAM, local_answer_name(why)},
+                 now);
     h2_stream_reset(stream, H2_REFUSED_STREAM);
 }
 
@@ -312,17 +315,21 @@ void exchange_begin(struct client *client, struct h2_stream *stream, const struc
     struct bytes method = BYTES_NONE;
     fields_find(fields, FIELD_METHOD, &method);
     exchange->is_head = bytes_equal_text(method, "HEAD");
+    access_begin(exchange, fields, now);
     enum local_answer refusal = forward(exchange, client, fields, now);
-    if (refusal != LOCAL_NONE)
+    if (refusal != LOCAL_NONE) {
+        access_keep_request(exchange, fields);
         refuse(exchange, refusal, now);
-    else if (exchange->local == LOCAL_NONE)
+    } else if (exchange->local == LOCAL_NONE) {
         h2_stream_ready(stream);
+    }
 }
 
 void exchange_body(struct exchange *exchange, struct bytes bytes, bool end,
                    const struct fields *trailers, uint64_t now)
 {
     counter_add(&exchange->engine->counters.request_bytes, bytes.length);
+    exchange->access.bytes_in += bytes.length;
     exchange->body_at_ns = now;
     exchange->body_ended = end;
     if (exchange->holding && exchange_hold_body(exchange, bytes, end, trailers, now))
@@ -338,9 +345,18 @@ void exchange_body(struct exchange *exchange, struct bytes bytes, bool end,
         exchange_answer_locally(exchange, LOCAL_NO_MEMORY, now);
 }
 
-void exchange_end(struct exchange *exchange, uint64_t now)
+void exchange_leave(struct exchange *exchange, uint64_t now)
+{
+    access_note(exchange);
+    coalesce_leave(&exchange->subscriber, now);
+}
+
+void exchange_end(struct exchange *exchange, const struct access_ending *ending, uint64_t now)
 {
     struct request_engine *engine = exchange->engine;
+    histogram_add(&engine->histograms.duration, (now - exchange->access.began_ns) / CLOCK_US);
+    access_note(exchange);
+    access_write(exchange, ending, now);
     coalesce_leave(&exchange->subscriber, now);
     account_close(exchange, now);
     keepalive_end(exchange);

@@ -8,7 +8,9 @@
  */
 #pragma once
 
+#include "dataplane/base/loop_clock.h"
 #include "dataplane/h2/section.h"
+#include "dataplane/request/access_log.h"
 #include "dataplane/request/account.h"
 #include "dataplane/request/admission.h"
 #include "dataplane/request/cut.h"
@@ -24,6 +26,7 @@ struct client {
     struct request_engine *engine;
     struct h2_conn *conn;
     struct account account; /* of what is held for it */
+    struct request_peer peer;
     uint64_t address_name;  /* as principals know it (C29) */
     uint8_t address_length;
     char address[CLIENT_ADDRESS_TEXT]; /* for x-forwarded-for */
@@ -85,13 +88,16 @@ struct exchange {
     uint64_t deadline_ns;
     uint64_t body_timeout_ns; /* request body without progress */
     uint64_t body_at_ns;      /* when it last had some */
+    struct access_draft access;
     uint64_t body_kept_bytes; /* of it that went no further yet: its window is ours to open */
 };
 
 struct request_engine {
     struct request_config config;
     struct request_counters counters;
+    struct request_histograms histograms;
     const struct snapshot *snapshot; /* of this step */
+    struct access_log access;
     struct admission admission;
     struct pool clients;   /* POOL_LIFO */
     struct pool exchanges; /* POOL_RESTING: timers and flights name them */
@@ -109,7 +115,10 @@ void exchange_begin(struct client *client, struct h2_stream *stream, const struc
                     bool end, uint64_t now);
 void exchange_body(struct exchange *exchange, struct bytes bytes, bool end,
                    const struct fields *trailers, uint64_t now);
-void exchange_end(struct exchange *exchange, uint64_t now);
+void exchange_end(struct exchange *exchange, const struct access_ending *ending, uint64_t now);
+
+/* Off its flight, if it is on one: what is to be told of it is noted. */
+void exchange_leave(struct exchange *exchange, uint64_t now);
 
 /* A backend has agreed to extended CONNECT: from here on only silence ends it. */
 void exchange_tunnel_opened(struct exchange *exchange, uint64_t now);

@@ -37,15 +37,18 @@ static void on_reset(struct h2_stream *stream, struct h2_reset reset, uint64_t n
     struct exchange *exchange = h2_stream_owner(stream);
     if (exchange == NULL)
         return;
+    enum access_end end = reset.by_peer     ? ACCESS_CLIENT_RESET
+                          : reset.conn_lost ? ACCESS_CLIENT_LOST
+                                            : ACCESS_RESET;
     counter_add(&exchange->engine->counters.client_reset, 1);
-    exchange_end(exchange, now);
+    exchange_end(exchange, &(struct access_ending){end, reset.code, NULL}, now);
 }
 
 static void on_finished(struct h2_stream *stream, uint64_t now)
 {
     struct exchange *exchange = h2_stream_owner(stream);
     counter_add(&exchange->engine->counters.finished, 1);
-    exchange_end(exchange, now);
+    exchange_end(exchange, &(struct access_ending){ACCESS_FINISHED, 0, NULL}, now);
 }
 
 static void on_available(void *owner, struct h2_conn *conn, uint64_t now)
@@ -96,7 +99,9 @@ struct request_engine *request_create(const struct request_config *config)
     fields_init(&engine->scratch, scratch, scratch_bytes);
     keepalive_comment_init(&engine->comment);
     admission_init(&engine->admission, config->exchanges_max);
-    if (!create_pools(engine) || !local_answers_init(engine, config->socket_id))
+    if (!create_pools(engine) ||
+        !access_log_init(&engine->access, config->access_records, config->socket_id) ||
+        !local_answers_init(engine, config->socket_id))
         return NULL;
     return engine;
 }
@@ -106,15 +111,21 @@ struct request_counters *request_counters(struct request_engine *engine)
     return &engine->counters;
 }
 
+const struct request_histograms *request_histograms(const struct request_engine *engine)
+{
+    return &engine->histograms;
+}
+
 void request_begin_step(struct request_engine *engine, const struct snapshot *snapshot)
 {
     engine->snapshot = snapshot;
     admission_set(&engine->admission, &snapshot->admission);
+    access_log_set(&engine->access, &snapshot->access);
 }
 
 _Static_assert(CLIENT_ADDRESS_TEXT >= INET6_ADDRSTRLEN, "any address fits");
 
-static struct client *take_client(struct request_engine *engine, const struct ip_address *address)
+static struct client *take_client(struct request_engine *engine, const struct request_peer *peer)
 {
     struct client *client = pool_take(&engine->clients);
     if (client == NULL)
@@ -122,10 +133,11 @@ static struct client *take_client(struct request_engine *engine, const struct ip
     char text[INET6_ADDRSTRLEN];
     *client = (struct client){
         .engine = engine,
-        .address_name = coalesce_address_name(engine->config.coalesce, address),
+        .peer = *peer,
+        .address_name = coalesce_address_name(engine->config.coalesce, &peer->remote),
     };
     account_init(&client->account);
-    ip_address_format(address, text);
+    ip_address_format(&peer->remote, text);
     client->address_length = (uint8_t)strlen(text);
     memcpy(client->address, text, client->address_length);
     list_push_back(&engine->client_list, &client->link);
@@ -133,9 +145,9 @@ static struct client *take_client(struct request_engine *engine, const struct ip
 }
 
 bool request_accept(struct request_engine *engine, struct transport transport,
-                    const struct ip_address *address, struct h2_conn **out_conn, uint64_t now)
+                    const struct request_peer *peer, struct h2_conn **out_conn, uint64_t now)
 {
-    struct client *client = take_client(engine, address);
+    struct client *client = take_client(engine, peer);
     if (client == NULL) {
         counter_add(&engine->counters.connections_shed, 1);
         transport.ops->abort(transport.stream);
@@ -162,6 +174,16 @@ bool request_drain(struct request_engine *engine, uint32_t max, uint64_t now)
         h2_shutdown(list_entry(link, struct client, link)->conn, now);
     }
     return true;
+}
+
+const struct access_record *request_record(struct request_engine *engine)
+{
+    return ring_spsc_front(&engine->access.records);
+}
+
+void request_record_done(struct request_engine *engine)
+{
+    ring_spsc_drop(&engine->access.records);
 }
 
 uint32_t request_connection_count(const struct request_engine *engine)

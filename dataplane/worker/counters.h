@@ -31,6 +31,7 @@ enum counter_layer {
 struct worker_counters {
     struct loop_counters loop;
     const void *layers[COUNTER_LAYERS]; /* the structs derived from the .def lists */
+    const void *histograms[COUNTER_LAYERS]; /* likewise, histograms.h; NULL: it has none */
 };
 
 struct counter_description {

@@ -23,8 +23,14 @@ static void accept_event(void *app, struct tcp_conn *conn, uint32_t events, uint
     }
     struct tcp_info info;
     tcp_info(conn, now, &info);
+    struct request_peer peer = {
+        .remote = info.tuple.remote,
+        .local = info.tuple.local,
+        .remote_port = info.tuple.remote_port,
+        .local_port = info.tuple.local_port,
+    };
     struct h2_conn *h2 = NULL;
-    if (!request_accept(worker->requests, transport_tcp(conn), &info.tuple.remote, &h2, now)) {
+    if (!request_accept(worker->requests, transport_tcp(conn), &peer, &h2, now)) {
         counter_add(&worker->counters.loop.connections_shed, 1);
         return;
     }

@@ -15,6 +15,16 @@ bool worker_fact(struct worker *worker, struct fact *out)
     return ring_spsc_pop(&worker->facts, out);
 }
 
+const struct access_record *worker_record(struct worker *worker)
+{
+    return request_record(worker->requests);
+}
+
+void worker_record_done(struct worker *worker)
+{
+    request_record_done(worker->requests);
+}
+
 void worker_tell(struct worker *worker, const struct fact *fact)
 {
     if (!ring_spsc_push(&worker->facts, fact))

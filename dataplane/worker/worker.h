@@ -46,6 +46,7 @@ struct worker_limits {
     uint32_t header_bytes;         /* a header section we accept, decoded */
     uint32_t hpack_tables;         /* of client connections; 0: worker_default_hpack_tables() */
     uint32_t send_blocks;          /* 2 KiB of header being sent; 0: worker_default_send_blocks() */
+    uint32_t access_records;       /* of ended requests, on their way to the control thread */
     uint64_t upstream_max_age_ns;  /* of a connection to a backend; 0: an hour */
     uint64_t stall_timeout_ns;     /* a client that takes nothing; 0: for ever */
     uint64_t idle_timeout_ns;      /* a client without requests; 0: for ever */
@@ -106,6 +107,10 @@ bool worker_order(struct worker *worker, const struct order *order);
 
 /* Control thread: the next fact; false: none. */
 bool worker_fact(struct worker *worker, struct fact *out);
+
+/* Control thread: the oldest record of a request that has ended, until it is done; NULL: none. */
+const struct access_record *worker_record(struct worker *worker);
+void worker_record_done(struct worker *worker);
 
 /* Any thread, relaxed reads. */
 const struct worker_counters *worker_counters(const struct worker *worker);

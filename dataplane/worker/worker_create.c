@@ -184,10 +184,12 @@ static struct request_engine *create_requests(struct worker *worker,
         .h2 = worker->h2,
         .wheel = &worker->wheel,
         .random = &worker->random,
+        .clock = &worker->clock,
         .connections_max = config->limits.client_connections,
         .exchanges_max = config->limits.exchanges,
         .header_bytes = config->limits.header_bytes,
         .segment_bytes = config->limits.segment_bytes,
+        .access_records = config->limits.access_records,
         .client_held_bytes = config->limits.client_held_bytes,
         .socket_id = config->socket_id,
     };
@@ -216,6 +218,8 @@ static void collect_counters(struct worker *worker)
     layers[COUNTER_LAYER_UPSTREAM] = upstream_counters(worker->upstream);
     layers[COUNTER_LAYER_COALESCE] = coalesce_counters(worker->coalesce);
     layers[COUNTER_LAYER_REQUEST] = request_counters(worker->requests);
+    worker->counters.histograms[COUNTER_LAYER_COALESCE] = coalesce_histograms(worker->coalesce);
+    worker->counters.histograms[COUNTER_LAYER_REQUEST] = request_histograms(worker->requests);
 }
 
 static bool create_rings(struct worker *worker, int socket_id)

@@ -19,8 +19,8 @@ from case import CASES, Failed, Skip                                       # noq
 from netlab import LabError, wait_until                                    # noqa: E402
 from edge_site import Site                                                    # noqa: E402
 
-GROUPS = ("basic", "bodies", "aborts", "load", "abuse", "host", "coalesce", "failover", "store",
-          "drain", "grpc", "grpc_js", "cookies", "tunnels", "events", "memory", "pause", "crowd",
+GROUPS = ("basic", "bodies", "aborts", "records", "load", "abuse", "host", "coalesce", "failover",
+          "store", "drain", "grpc", "grpc_js", "cookies", "tunnels", "events", "memory", "pause", "crowd",
           "mixed", "valves")
 
 

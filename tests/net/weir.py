@@ -37,7 +37,7 @@ class Weir:
     name = "weir"
     features = frozenset({"coalesce", "post-body", "failover", "store", "drain", "hang", "cookies",
                           "http2-only", "idle", "max-forwards", "held-bytes",
-                          "tunnels", "keepalive"})
+                          "tunnels", "keepalive", "access-log"})
     drain_signal = signal.SIGTERM
     daemon = os.path.join(BUILD, "control", "weir")
     weirctl = os.path.join(BUILD, "control", "weirctl", "weirctl")
@@ -54,6 +54,7 @@ class Weir:
         directory = self.site.lab.directory
         self.config["state_dir"] = os.path.join(directory, "state")
         self.config["control"]["socket"] = os.path.join(directory, "control.sock")
+        self.config["log"] = {"access": {"path": self.access_log()}}
         # Sooner than by default, so that cases can wait for it.
         limits = self.config.setdefault("limits", {})
         limits["client_stall_timeout"] = limits["client_idle_timeout"] = "10s"
@@ -112,6 +113,24 @@ class Weir:
                 self.complained.add(number)
                 return text[at:at + 4000]
         return ""
+
+    # the access log
+    def access_log(self):
+        return os.path.join(self.site.lab.directory, "access.log")
+
+    def records(self, **members):
+        """The lines since the log was last rotated that have these members."""
+        with open(self.access_log(), encoding="utf-8") as file:
+            lines = [json.loads(line) for line in file.read().split("\n")[:-1]]
+        return [line for line in lines
+                if all(line.get(name) == value for name, value in members.items())]
+
+    def rotate(self):
+        """The log begins anew; returns where the old one is."""
+        old = self.access_log() + ".1"
+        os.rename(self.access_log(), old)
+        self.ctl("log", "reopen")
+        return old
 
     # weirctl
     def ctl_text(self, *arguments, check=True):

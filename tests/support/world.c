@@ -37,6 +37,7 @@ const struct worker_limits world_limits = {
     .stall_timeout_ns = 60 * CLOCK_S,
     .idle_timeout_ns = 300 * CLOCK_S,
     .client_held_bytes = 1024 * 1024,
+    .access_records = 256,
 };
 
 /* Hosts listen at one queue, Weir at one a worker. */

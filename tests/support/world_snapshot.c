@@ -110,6 +110,7 @@ struct snapshot *world_snapshot_build(const struct world_draft *draft, uint64_t 
         .generation = generation,
         .draining = draft->draining,
         .admission = draft->admission,
+        .access = draft->access,
         .denied = draft->denied,
         .node = bytes_text("node-1"),
         .listeners = built->listeners,

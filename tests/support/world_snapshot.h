@@ -27,6 +27,7 @@ enum world_service { WORLD_SERVICE, WORLD_SERVICE_EMPTY, WORLD_SERVICES };
 struct world_draft {
     bool draining;
     struct snapshot_admission admission;
+    struct snapshot_access access;
     struct snapshot_route routes[WORLD_ROUTES];
     struct snapshot_region regions[WORLD_REGIONS];
     struct snapshot_backend backends[WORLD_BACKENDS_MAX];

@@ -120,6 +120,8 @@ static bool takes(const struct config_key *key, const char *json)
         return first == '5';
     case KEY_SIZE:
         return strcmp(json, "5") == 0; /* refused or not by its range */
+    case KEY_FRACTION:
+        return strcmp(json, "5") == 0; /* refused by its range */
     case KEY_BOOL:
         return first == 't';
     case KEY_PREFIXES:

@@ -6,6 +6,7 @@
  * from the top of the tree: it writes the tables into docs/ anew.
  */
 #include "control/config_keys.h"
+#include "control/counters_print.h"
 #include "control/methods.h"
 #include "control/region_table.h"
 #include "dataplane/base/check.h"
@@ -25,6 +26,7 @@ static const struct {
     {"docs/configuration.md", config_keys_print},
     {"docs/control-socket.md", methods_print},
     {"docs/failover.md", region_table_print},
+    {"docs/operations.md", counters_print},
 };
 
 static void path_in_tree(const char *path, char *out, size_t size)

@@ -1,0 +1,258 @@
+/*
+ * Two buffers of the same size: the control thread fills one while the writer has the other. One
+ * mutex guards which is which and what is to be done; the writer never holds it while it opens or
+ * writes, so that the control thread waits for a copy of a line at most.
+ */
+#include "control/access_file.h"
+
+#include "control/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BUFFER_BYTES (4u << 20)
+#define PATH_BYTES   256
+
+struct buffer {
+    char *text;
+    size_t length;
+};
+
+/* What the writer does with a buffer: write its beginning, open the file, write the rest. */
+struct work {
+    struct buffer *buffer;
+    bool open;
+    size_t open_at;
+    bool end;
+    char path[PATH_BYTES];
+};
+
+struct access_file {
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    pthread_t thread;
+    int fd;                /* the writer's; -1: none */
+    int error;             /* the writer's: what was told last */
+    char path[PATH_BYTES]; /* the writer's, of `fd` */
+    /* Guarded by the mutex. */
+    struct buffer buffers[2];
+    uint32_t filling;
+    bool closed;    /* no path: lines are not wanted */
+    bool open;      /* `wanted` is to be opened ... */
+    size_t open_at; /* ... when so much of the buffer that is being filled has been written */
+    bool end;
+    char wanted[PATH_BYTES];
+    struct access_file_counts counts;
+};
+
+/* --- the writer's thread --- */
+
+/* Told once until it goes well again. */
+static void note_failure(struct access_file *file, int error)
+{
+    pthread_mutex_lock(&file->mutex);
+    file->counts.failed++;
+    pthread_mutex_unlock(&file->mutex);
+    if (error != file->error)
+        log_line(LOG_LEVEL_ERROR, "log.access.path: %s: %s: lines are lost", file->path,
+                 strerror(error));
+    file->error = error;
+}
+
+static void count_lost(struct access_file *file, uint64_t lines)
+{
+    pthread_mutex_lock(&file->mutex);
+    file->counts.lost += lines;
+    pthread_mutex_unlock(&file->mutex);
+}
+
+static uint64_t count_lines(const char *text, size_t length)
+{
+    uint64_t lines = 0;
+    for (size_t i = 0; i < length; i++)
+        lines += text[i] == '\n';
+    return lines;
+}
+
+/* Returns an errno. */
+static int write_all(int fd, const char *text, size_t length)
+{
+    while (length > 0) {
+        ssize_t count = write(fd, text, length);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return errno;
+        text += count;
+        length -= (size_t)count;
+    }
+    return 0;
+}
+
+static void write_lines(struct access_file *file, const char *text, size_t length)
+{
+    if (length == 0)
+        return;
+    int error = file->fd < 0 ? 0 : write_all(file->fd, text, length);
+    if (file->fd < 0 || error != 0)
+        count_lost(file, count_lines(text, length));
+    if (error != 0)
+        note_failure(file, error);
+    else if (file->fd >= 0)
+        file->error = 0;
+}
+
+static void close_file(struct access_file *file)
+{
+    if (file->fd >= 0)
+        (void)close(file->fd);
+    file->fd = -1;
+}
+
+static void open_file(struct access_file *file, const char *path)
+{
+    close_file(file);
+    memcpy(file->path, path, PATH_BYTES);
+    if (path[0] == '\0')
+        return;
+    file->fd = strcmp(path, "-") == 0 ? dup(STDOUT_FILENO)
+                                      : open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    if (file->fd < 0)
+        note_failure(file, errno);
+}
+
+/* Wait for something to do. The other buffer is filled from here on. */
+static struct work take_work(struct access_file *file)
+{
+    pthread_mutex_lock(&file->mutex);
+    while (!file->open && !file->end && file->buffers[file->filling].length == 0)
+        pthread_cond_wait(&file->wake, &file->mutex);
+    struct work work = {
+        .buffer = &file->buffers[file->filling],
+        .open = file->open,
+        .open_at = file->open_at,
+        .end = file->end,
+    };
+    memcpy(work.path, file->wanted, PATH_BYTES);
+    file->filling = !file->filling;
+    file->buffers[file->filling].length = 0;
+    file->open = false;
+    pthread_mutex_unlock(&file->mutex);
+    return work;
+}
+
+static void *writer(void *context)
+{
+    struct access_file *file = context;
+    struct work work;
+    do {
+        work = take_work(file);
+        struct buffer *buffer = work.buffer;
+        size_t before = work.open ? work.open_at : buffer->length;
+        write_lines(file, buffer->text, before);
+        if (work.open)
+            open_file(file, work.path);
+        write_lines(file, buffer->text + before, buffer->length - before);
+    } while (!work.end);
+    close_file(file);
+    return NULL;
+}
+
+/* --- the control thread --- */
+
+static void free_file(struct access_file *file)
+{
+    pthread_mutex_destroy(&file->mutex);
+    pthread_cond_destroy(&file->wake);
+    free(file->buffers[0].text);
+    free(file->buffers[1].text);
+    free(file);
+}
+
+struct access_file *access_file_create(void)
+{
+    struct access_file *file = calloc(1, sizeof(*file));
+    if (file == NULL)
+        return NULL;
+    file->fd = -1;
+    file->closed = true;
+    pthread_mutex_init(&file->mutex, NULL);
+    pthread_cond_init(&file->wake, NULL);
+    for (int i = 0; i < 2; i++)
+        file->buffers[i].text = malloc(BUFFER_BYTES);
+    if (file->buffers[0].text != NULL && file->buffers[1].text != NULL &&
+        pthread_create(&file->thread, NULL, writer, file) == 0)
+        return file;
+    free_file(file);
+    return NULL;
+}
+
+void access_file_destroy(struct access_file *file)
+{
+    if (file == NULL)
+        return;
+    pthread_mutex_lock(&file->mutex);
+    file->end = true;
+    pthread_cond_signal(&file->wake);
+    pthread_mutex_unlock(&file->mutex);
+    pthread_join(file->thread, NULL);
+    free_file(file);
+}
+
+/* With the mutex held. What is asked again meanwhile is done once. */
+static void ask_to_open(struct access_file *file)
+{
+    if (!file->open)
+        file->open_at = file->buffers[file->filling].length;
+    file->open = true;
+    pthread_cond_signal(&file->wake);
+}
+
+void access_file_set(struct access_file *file, const char *path)
+{
+    pthread_mutex_lock(&file->mutex);
+    if (strcmp(file->wanted, path) != 0) {
+        snprintf(file->wanted, sizeof(file->wanted), "%s", path);
+        file->closed = path[0] == '\0';
+        ask_to_open(file);
+    }
+    pthread_mutex_unlock(&file->mutex);
+}
+
+void access_file_reopen(struct access_file *file)
+{
+    pthread_mutex_lock(&file->mutex);
+    ask_to_open(file);
+    pthread_mutex_unlock(&file->mutex);
+}
+
+bool access_file_add(struct access_file *file, const char *line, size_t length)
+{
+    pthread_mutex_lock(&file->mutex);
+    struct buffer *buffer = &file->buffers[file->filling];
+    bool fits = !file->closed && length <= BUFFER_BYTES - buffer->length;
+    if (fits) {
+        memcpy(buffer->text + buffer->length, line, length);
+        buffer->length += length;
+        file->counts.lines++;
+        if (buffer->length == length)
+            pthread_cond_signal(&file->wake);
+    } else {
+        file->counts.lost++;
+    }
+    pthread_mutex_unlock(&file->mutex);
+    return fits;
+}
+
+struct access_file_counts access_file_counts(struct access_file *file)
+{
+    pthread_mutex_lock(&file->mutex);
+    struct access_file_counts counts = file->counts;
+    pthread_mutex_unlock(&file->mutex);
+    return counts;
+}

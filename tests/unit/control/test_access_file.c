@@ -1,0 +1,139 @@
+/* Lines on their way to a file: nobody waits, and what is renamed is left alone. */
+#include "control/access_file.h"
+
+#include "tests/support/cmocka.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char directory[] = "/tmp/weir_access_XXXXXX";
+
+static const char *path_of(const char *name)
+{
+    static char path[2][128];
+    static int next;
+    next = !next;
+    snprintf(path[next], sizeof(path[next]), "%s/%s", directory, name);
+    return path[next];
+}
+
+static int make_directory(void **state)
+{
+    return mkdtemp(directory) == NULL ? -1 : 0;
+}
+
+static int remove_directory(void **state)
+{
+    static const char *const names[] = {"a", "b", "a.1", "pipe"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        (void)unlink(path_of(names[i]));
+    return rmdir(directory);
+}
+
+static void assert_content(const char *name, const char *expected)
+{
+    char text[256] = "";
+    FILE *file = fopen(path_of(name), "r");
+    assert_non_null(file);
+    (void)!fread(text, 1, sizeof(text) - 1, file);
+    fclose(file);
+    assert_string_equal(text, expected);
+    assert_int_equal(unlink(path_of(name)), 0);
+}
+
+static void add(struct access_file *file, const char *line)
+{
+    assert_true(access_file_add(file, line, strlen(line)));
+}
+
+static void lines_arrive_in_order(void **state)
+{
+    struct access_file *file = access_file_create();
+    access_file_set(file, path_of("a"));
+    add(file, "one\n");
+    add(file, "two\n");
+    access_file_destroy(file);
+    assert_content("a", "one\ntwo\n");
+}
+
+/* Whatever the writer has done by then: a line belongs to the file of its time. */
+static void a_new_path_is_for_new_lines(void **state)
+{
+    struct access_file *file = access_file_create();
+    access_file_set(file, path_of("a"));
+    add(file, "to a\n");
+    while (access(path_of("a"), F_OK) != 0)
+        (void)usleep(1000);
+    access_file_set(file, path_of("b"));
+    add(file, "to b\n");
+    access_file_destroy(file);
+    assert_content("a", "to a\n");
+    assert_content("b", "to b\n");
+}
+
+static void a_renamed_file_keeps_what_it_got(void **state)
+{
+    struct access_file *file = access_file_create();
+    access_file_set(file, path_of("a"));
+    add(file, "before\n");
+    while (access(path_of("a"), F_OK) != 0)
+        (void)usleep(1000);
+    assert_int_equal(rename(path_of("a"), path_of("a.1")), 0);
+    add(file, "between\n");
+    access_file_reopen(file);
+    add(file, "after\n");
+    access_file_destroy(file);
+    assert_content("a.1", "before\nbetween\n");
+    assert_content("a", "after\n");
+}
+
+static void without_a_path_lines_are_lost_and_counted(void **state)
+{
+    struct access_file *file = access_file_create();
+    assert_false(access_file_add(file, "x\n", 2));
+    access_file_set(file, path_of("nowhere/at/all"));
+    add(file, "y\n");
+    while (access_file_counts(file).lost < 2)
+        (void)usleep(1000);
+    assert_true(access_file_counts(file).failed >= 1);
+    access_file_destroy(file);
+}
+
+/* Nobody reads the pipe: the writer waits in write(), the caller does not. */
+static void a_file_that_takes_nothing_costs_lines_and_no_time(void **state)
+{
+    static char line[4096];
+    memset(line, 'x', sizeof(line) - 1);
+    line[sizeof(line) - 1] = '\n';
+    assert_int_equal(mkfifo(path_of("pipe"), 0600), 0);
+    int reader = open(path_of("pipe"), O_RDONLY | O_NONBLOCK);
+    assert_true(reader >= 0);
+    struct access_file *file = access_file_create();
+    access_file_set(file, path_of("pipe"));
+    uint64_t added = 0;
+    while (access_file_add(file, line, sizeof(line)))
+        added++;
+    struct access_file_counts counts = access_file_counts(file);
+    assert_int_equal(counts.lines, added);
+    assert_int_equal(counts.lost, 1);
+    assert_int_equal(close(reader), 0); /* the writer gets EPIPE */
+    access_file_destroy(file);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lines_arrive_in_order),
+        cmocka_unit_test(a_new_path_is_for_new_lines),
+        cmocka_unit_test(a_renamed_file_keeps_what_it_got),
+        cmocka_unit_test(without_a_path_lines_are_lost_and_counted),
+        cmocka_unit_test(a_file_that_takes_nothing_costs_lines_and_no_time),
+    };
+    signal(SIGPIPE, SIG_IGN);
+    return cmocka_run_group_tests(tests, make_directory, remove_directory);
+}
