@@ -111,11 +111,11 @@ static void every_limit_is_in_the_sum(void **state)
         const char *key;
         int value;
     } cases[] = {
-        {"client_connections", 1024}, {"streams", 16384},       {"upstream_connections", 512},
-        {"backend_connections", 64},  {"flights", 2048},        {"exchanges", 2048},
-        {"payload_bytes", 33554432},  {"time_wait", 8192},      {"neighbours", 4096},
-        {"header_bytes", 65536},      {"coalesce_keys", 32768}, {"hpack_tables", 4096},
-        {"send_blocks", 16384},
+        {"client_connections", 1024}, {"streams", 16384},        {"upstream_connections", 512},
+        {"backend_connections", 64},  {"flights", 2048},         {"exchanges", 2048},
+        {"payload_bytes", 33554432},  {"time_wait", 8192},       {"neighbours", 4096},
+        {"header_bytes", 65536},      {"coalesce_keys", 32768},  {"hpack_tables", 4096},
+        {"send_blocks", 16384},       {"access_records", 16384},
     };
     for (size_t i = 0; i < array_count(cases); i++)
         expect_growth_promised(cases[i].key, json_pack("{s:i}", cases[i].key, cases[i].value));
