@@ -114,21 +114,38 @@ static bool is_any_well(const struct nodes_world *world)
 }
 
 /* Everybody is of the right configuration now: the first node's order is the world's. */
-static const char *check_region(struct nodes_world *world, uint32_t region)
+static struct nodes_asker asker_of(const struct nodes_node *node)
+{
+    return (struct nodes_asker){node->index, 0, nodes_node_config(node)};
+}
+
+/* Rule S3 freezes again and again while two regions that died together ask to go down. */
+static bool is_frozen_for_good(const struct nodes_world *world)
 {
     const struct nodes_node *node = &world->nodes[0];
-    const struct nodes_asker by = {0, 0, nodes_node_config(node)};
+    const struct nodes_asker by = asker_of(node);
+    for (uint32_t r = 0; r < world->region_count; r++)
+        if (world->truth.regions[r].health == NODES_DEAD &&
+            nodes_law_is_correlated(&by, &node->failover->agreed, &node->failover->votes, r))
+            return true;
+    return false;
+}
+
+static const char *check_region(const struct nodes_world *world, uint32_t region)
+{
+    const struct nodes_node *node = &world->nodes[0];
+    const struct nodes_asker by = asker_of(node);
     const struct region_state *agreed = &node->failover->agreed;
     const struct region_record *record = &agreed->regions[region];
     if (record->override != REGION_OVERRIDE_NONE)
         return "an override is left";
+    if (is_frozen_for_good(world))
+        return NULL;
     if (world->truth.regions[region].health == NODES_WELL)
         return record->automatic == REGION_UP ? NULL : "a region that is well is not up";
-    if (record->automatic == REGION_DOWN)
+    if (record->automatic == REGION_DOWN || nodes_law_keeps(&by, agreed, region))
         return NULL;
-    return nodes_law_holds_back(&by, agreed, &node->failover->votes, region)
-               ? NULL
-               : "a dead region is not down";
+    return "a dead region is not down";
 }
 
 const char *nodes_check_rest(struct nodes_world *world)

@@ -184,18 +184,35 @@ static bool is_more_than_half(const struct region_state *state)
     return 2 * down > state->count;
 }
 
-bool nodes_law_holds_back(const struct nodes_asker *by, const struct region_state *state,
-                          const struct region_votes *votes, uint32_t region)
+bool nodes_law_is_correlated(const struct nodes_asker *by, const struct region_state *state,
+                             const struct region_votes *votes, uint32_t region)
 {
     static const struct nodes_vote same[NODES_MAX]; /* all of one configuration */
     const struct nodes_ballot ballot = {by, votes, same};
+    return is_correlated(&ballot, state, region);
+}
+
+bool nodes_law_keeps(const struct nodes_asker *by, const struct region_state *state,
+                     uint32_t region)
+{
     struct region_state then = *state;
     then.regions[region].automatic = REGION_DOWN;
-    return is_correlated(&ballot, state, region) || is_more_than_half(&then) ||
+    return is_more_than_half(&then) ||
            count_active(&then) < by->config->failover.min_active_regions;
 }
 
 /* ---- judging ---- */
+
+/* The numbers in names: r3, n5. */
+static uint32_t number_of(const struct region_record *record)
+{
+    return (uint32_t)strtoul(record->name + 1, NULL, 10);
+}
+
+static uint32_t node_of(const struct region_vote *vote)
+{
+    return (uint32_t)strtoul(vote->node + 1, NULL, 10);
+}
 
 struct judging {
     struct nodes_law *law;
@@ -219,6 +236,22 @@ static void require(const struct judging *judging, bool holds, const char *rule)
 {
     if (!holds)
         broken(judging, rule);
+}
+
+/* Votes are as young in truth as by the clock, unless that was set back since they came. */
+static void judge_votes(const struct judging *judging)
+{
+    const struct nodes_server *server = judging->decision->server;
+    const struct region_votes *votes = judging->decision->votes;
+    uint64_t most_ns = judging->limits->vote_fresh_ns + 10 * CLOCK_MS; /* drift, whole ms */
+    for (uint32_t i = 0; i < votes->count; i++) {
+        uint64_t came_at_ns = server->votes[node_of(&votes->votes[i])].came_at_ns;
+        require(judging,
+                !nodes_vote_is_fresh(&judging->ballot, &votes->votes[i]) ||
+                    judging->law->sim->now <= came_at_ns + most_ns ||
+                    server->set_back_at_ns >= came_at_ns,
+                "an old vote counts");
+    }
 }
 
 static bool is_same_text(uint64_t epoch, const char *id, const struct region_state *state)
@@ -309,11 +342,6 @@ static void judge_cause(const struct judging *judging, uint32_t number)
     const uint64_t memory_ns = 90 * CLOCK_S; /* probes, votes, dwells, a node that stood still */
     if (law->sim->now > law->truth->doubted_at_ns[number] + memory_ns)
         broken(judging, "the region was well for all nodes");
-}
-
-static uint32_t number_of(const struct region_record *record)
-{
-    return (uint32_t)strtoul(record->name + 1, NULL, 10);
 }
 
 static void judge_step(const struct judging *judging, const struct region_record *from,
@@ -456,7 +484,7 @@ void nodes_law_judge(struct nodes_law *law, const struct nodes_decision *decisio
         .law = law,
         .decision = decision,
         .limits = &decision->by.config->failover,
-        .ballot = {&decision->by, decision->votes, decision->kept},
+        .ballot = {&decision->by, decision->votes, decision->server->votes},
         .past = past_of(law, decision->before),
     };
     law->answers[decision->answer]++;
@@ -466,6 +494,7 @@ void nodes_law_judge(struct nodes_law *law, const struct nodes_decision *decisio
         return;
     }
     law->changes++;
+    judge_votes(&judging);
     judge_epoch(&judging);
     if (judges[decision->request->kind] != NULL)
         judges[decision->request->kind](&judging);

@@ -17,7 +17,7 @@ struct nodes_decision {
     const struct region_state *before; /* regions in the asker's order; votes too */
     const struct region_state *after;
     const struct region_votes *votes;
-    const struct nodes_vote *kept; /* by node, as sent */
+    const struct nodes_server *server;
 };
 
 /* What follows from the decisions that led to a state. */
@@ -53,9 +53,10 @@ void nodes_law_is_known(struct nodes_law *law, uint32_t node, const struct regio
 /* Active by the text: effective UP, DEGRADED, SUSPECT, RECOVERING, or forced up. */
 bool nodes_law_is_active(const struct region_record *record);
 
-/*
- * Whether a rule holds a dead region back from DOWN, as far as STATE and VOTES go: S1, S2's half of
- * the regions, S3.
- */
-bool nodes_law_holds_back(const struct nodes_asker *by, const struct region_state *state,
-                          const struct region_votes *votes, uint32_t region);
+/* Rule S3 by STATE and VOTES: another region is to go down together with this one. */
+bool nodes_law_is_correlated(const struct nodes_asker *by, const struct region_state *state,
+                             const struct region_votes *votes, uint32_t region);
+
+/* Whether S1 or S2's half of the regions keeps this region from going down. */
+bool nodes_law_keeps(const struct nodes_asker *by, const struct region_state *state,
+                     uint32_t region);

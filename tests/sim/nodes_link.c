@@ -18,7 +18,6 @@
 struct message {
     uint32_t life;
     uint64_t number;
-    uint64_t sent_at_ns;
     uint32_t server;
     struct nodes_asker by;
     struct region_vote vote;
@@ -78,7 +77,6 @@ static struct message *new_message(const struct nodes_link *link, uint32_t vote_
     check(message != NULL);
     message->life = link->life;
     message->server = link->server;
-    message->sent_at_ns = sim_of(link)->now;
     message->vote_count = vote_count;
     return message;
 }
@@ -283,7 +281,7 @@ static void serve_beat(void *context, void *item)
         return;
     struct nodes_server *server = &link->world->servers[message->server];
     uint64_t now = sim_of(link)->now;
-    nodes_server_vote(server, &message->by, &message->vote, message->sent_at_ns, now);
+    nodes_server_vote(server, &message->by, &message->vote, now);
     nodes_server_read(server, &message->by, now, &state, &votes);
     struct message *reply = new_message(link, votes.count);
     reply->life = message->life;

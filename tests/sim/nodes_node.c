@@ -28,17 +28,15 @@ const struct config *nodes_node_config(const struct nodes_node *node)
 
 static uint64_t local_ns(const struct nodes_node *node, uint64_t now)
 {
-    uint64_t since = now - node->started_at_ns;
-    return LOCAL_ZERO + since + (uint64_t)((int64_t)since / PPM * node->drift_ppm);
+    int64_t since = (int64_t)(now - node->started_at_ns); /* some hours at most */
+    return LOCAL_ZERO + (uint64_t)(since + since * node->drift_ppm / PPM);
 }
 
 static uint64_t world_ns(const struct nodes_node *node, uint64_t local)
 {
     int64_t since = (int64_t)(local - LOCAL_ZERO);
-    uint64_t at = node->started_at_ns + (uint64_t)(since - since / PPM * node->drift_ppm);
-    if (local_ns(node, at) > local) /* drift of drift */
-        at -= local_ns(node, at) - local;
-    while (local_ns(node, at) < local)
+    uint64_t at = node->started_at_ns + (uint64_t)(since * PPM / (PPM + node->drift_ppm));
+    while (local_ns(node, at) < local) /* rounding */
         at += local - local_ns(node, at);
     return at;
 }

@@ -177,14 +177,32 @@ void nodes_world_run(struct nodes_world *world, uint64_t until_ns)
     world->sim->now = until_ns;
 }
 
-/* All that may have to pass one after the other, with a margin. */
+/* All that may have to pass one after the other, longer where the clock was set back. */
 static uint64_t rest_within_ns(const struct nodes_world *world)
 {
     const struct config_failover *failover = &nodes_world_config(world)->failover;
     uint64_t each_ns = failover->hold_down_max_ns + failover->recover_dwell_ns +
                        (failover->ramp_steps + 1) * failover->ramp_step_ns + failover->up_dwell_ns;
-    return 120 * CLOCK_S + each_ns + world->region_count * failover->down_interval_ns +
-           5 * failover->penalty_half_life_ns + 17 * failover->freeze_ns;
+    return 120 * CLOCK_S + world->servers[world->master].set_back_ms * CLOCK_MS + each_ns +
+           world->region_count * failover->down_interval_ns + 5 * failover->penalty_half_life_ns +
+           17 * failover->freeze_ns;
+}
+
+static void tell_regions(const struct nodes_world *world)
+{
+    const struct nodes_server *server = &world->servers[world->master];
+    uint64_t now_ms = nodes_server_now_ms(server, world->sim->now);
+    for (uint32_t r = 0; r < server->state.count; r++) {
+        const struct region_record *record = &server->state.regions[r];
+        sim_tell(world->sim,
+                 "%s is %s, and %s for %lld ms, override %s; hold-down over in %lld ms, penalty %u "
+                 "of %lld ms ago, kept out %u",
+                 record->name, nodes_health_name(world->truth.regions[r].health),
+                 region_automatic_name(record->automatic), (long long)(now_ms - record->since_ms),
+                 region_override_name(record->override),
+                 (long long)(record->hold_down_until_ms - now_ms), record->penalty,
+                 (long long)(now_ms - record->penalty_at_ms), record->kept_out);
+    }
 }
 
 static void come_to_rest(struct nodes_world *world)
@@ -196,8 +214,10 @@ static void come_to_rest(struct nodes_world *world)
         nodes_order_lift(world);
         nodes_world_run(world, sim->now + STEP_NS);
         const char *wrong = nodes_check_rest(world);
-        if (wrong != NULL && sim->now > limit_ns)
+        if (wrong != NULL && sim->now > limit_ns) {
+            tell_regions(world);
             sim_fail(sim, "not at rest: %s", wrong);
+        }
         if (wrong != NULL)
             rest_since_ns = 0;
         else if (rest_since_ns == 0)

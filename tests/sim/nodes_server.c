@@ -17,7 +17,17 @@ void nodes_server_begin(struct nodes_server *server, const struct config *all, u
 
 void nodes_server_wipe(struct nodes_server *server, const struct config *all)
 {
-    nodes_server_begin(server, all, server->zero_ms, server->drift_ppm);
+    region_state_init(&server->state, all);
+    memset(server->votes, 0, sizeof(server->votes));
+}
+
+void nodes_server_jump(struct nodes_server *server, int64_t by_ms, uint64_t now)
+{
+    server->zero_ms += (uint64_t)by_ms;
+    if (by_ms >= 0)
+        return;
+    server->set_back_at_ns = now;
+    server->set_back_ms += (uint64_t)-by_ms;
 }
 
 uint64_t nodes_server_now_ms(const struct nodes_server *server, uint64_t now)
@@ -27,7 +37,7 @@ uint64_t nodes_server_now_ms(const struct nodes_server *server, uint64_t now)
 }
 
 void nodes_server_vote(struct nodes_server *server, const struct nodes_asker *by,
-                       const struct region_vote *vote, uint64_t sent_at_ns, uint64_t now)
+                       const struct region_vote *vote, uint64_t now)
 {
     server->votes[by->node] = (struct nodes_vote){
         .is_kept = true,
@@ -36,7 +46,7 @@ void nodes_server_vote(struct nodes_server *server, const struct nodes_asker *by
         .variant = by->variant,
         .ends_at_ms =
             nodes_server_now_ms(server, now) + by->config->failover.vote_gone_ns / CLOCK_MS,
-        .sent_at_ns = sent_at_ns,
+        .came_at_ns = now,
     };
 }
 
@@ -117,7 +127,7 @@ enum region_answer nodes_server_decide(struct nodes_server *server, struct nodes
         .before = &before,
         .after = state,
         .votes = &votes,
-        .kept = server->votes,
+        .server = server,
     };
     nodes_law_judge(law, &decision);
     if (answer == REGION_DONE || answer == REGION_FROZE)

@@ -17,7 +17,7 @@ struct nodes_vote {
     const struct config *config; /* the sender's; lives as long as the run */
     uint32_t variant;            /* of the configuration */
     uint64_t ends_at_ms;         /* by the server's clock */
-    uint64_t sent_at_ns;         /* in truth */
+    uint64_t came_at_ns;         /* in truth */
 };
 
 /* Plain values: a replica is a copy. */
@@ -26,6 +26,8 @@ struct nodes_server {
     struct nodes_vote votes[NODES_MAX];
     uint64_t zero_ms; /* the clock at time 0 */
     int32_t drift_ppm;
+    uint64_t set_back_at_ns; /* when the clock last jumped back, in truth; 0: never */
+    uint64_t set_back_ms;    /* all such jumps together */
 };
 
 /* Who asks a server. */
@@ -41,10 +43,12 @@ void nodes_server_begin(struct nodes_server *server, const struct config *all, u
 /* A new, empty database. */
 void nodes_server_wipe(struct nodes_server *server, const struct config *all);
 
+void nodes_server_jump(struct nodes_server *server, int64_t by_ms, uint64_t now);
+
 uint64_t nodes_server_now_ms(const struct nodes_server *server, uint64_t now);
 
 void nodes_server_vote(struct nodes_server *server, const struct nodes_asker *by,
-                       const struct region_vote *vote, uint64_t sent_at_ns, uint64_t now);
+                       const struct region_vote *vote, uint64_t now);
 
 /* What the asker sees: regions in its order. */
 void nodes_server_read(const struct nodes_server *server, const struct nodes_asker *by,

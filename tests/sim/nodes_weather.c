@@ -175,8 +175,12 @@ static void promote_replica(struct nodes_world *world)
     if (world->split_until_ns != 0)
         return;
     uint32_t other = (world->master + 1) % NODES_SERVERS;
-    world->servers[other] = world->replica;
-    world->servers[other].drift_ppm = (int32_t)sim_draw(sim, 0, 400) - 200;
+    uint64_t now_ms = nodes_server_now_ms(&world->servers[world->master], sim->now);
+    struct nodes_server *server = &world->servers[other];
+    *server = world->replica;
+    server->drift_ppm = (int32_t)sim_draw(sim, 0, 400) - 200;
+    nodes_server_jump(server, (int64_t)(now_ms - nodes_server_now_ms(server, sim->now)), sim->now);
+    nodes_server_jump(server, (int64_t)sim_draw(sim, 0, 400) - 200, sim->now);
     world->master = other;
     sim_note(sim, "weather: the replica is promoted, at epoch %llu",
              (unsigned long long)world->replica.state.epoch);
@@ -204,7 +208,7 @@ static void jump_clock(struct nodes_world *world)
     uint64_t ms = sim_draw_log(sim, 10, 600000);
     struct nodes_server *server = &world->servers[world->master];
     bool back = sim_one_in(sim, 2);
-    server->zero_ms = back ? server->zero_ms - ms : server->zero_ms + ms;
+    nodes_server_jump(server, back ? -(int64_t)ms : (int64_t)ms, sim->now);
     sim_note(sim, "weather: the store's clock jumps %s by %llu ms", back ? "back" : "forth",
              (unsigned long long)ms);
 }
