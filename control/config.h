@@ -146,6 +146,7 @@ struct config_route {
     enum forward_policy forwarded;
     enum forward_policy x_forwarded;
     enum no_region_policy when_no_region;
+    enum priority priority;
     uint64_t hold_first_byte_ns;
     uint64_t hold_stream_ns;
     char event_stream_error[256];

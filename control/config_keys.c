@@ -20,6 +20,7 @@ static const char *const probe_choices[] = {"tcp", "http2", NULL};
 static const char *const cookies_choices[] = {"auto", "always", NULL};
 static const char *const forward_choices[] = {"off", "append", "replace", NULL};
 static const char *const no_region_choices[] = {"panic", "fail", NULL};
+static const char *const priority_choices[] = {"normal", "critical", "sheddable", NULL};
 static const char *const congestion_choices[] = {"cubic", "newreno", NULL};
 static const char *const coalesce_choices[] = {"off", "shadow", "get", "post-body", NULL};
 
@@ -192,6 +193,11 @@ static const struct config_key route_keys[] = {
     {"when_no_region", KEY_CHOICE, 0, MEMBER(config_route, when_no_region),
      .fallback = "\"panic\"", .choices = no_region_choices,
      .help = "every active region looks sick: try all of their backends, or fail with 503"},
+    {"priority", KEY_CHOICE, 0, MEMBER(config_route, priority), .fallback = "\"normal\"",
+     .choices = priority_choices,
+     .help = "who is refused first when there is not room for all: a critical request may find a "
+             "limit full to the last place, a normal one to 90 %, a sheddable one to 70 %; a "
+             "client's urgency of 6 or 7 (RFC 9218) makes its request sheddable"},
     {"hold_first_byte", KEY_DURATION, 0, MEMBER(config_route, hold_first_byte_ns), .high = SEC(15),
      .fallback = "\"0s\"",
      .help = "response headers wait so long for the first body byte: until then a failing backend "

@@ -121,6 +121,7 @@ static void add_routes(struct builder *builder, const struct config *config, str
             .forwarded = from->forwarded,
             .x_forwarded = from->x_forwarded,
             .when_no_region = from->when_no_region,
+            .priority = from->priority,
             .hold_first_byte_ns = from->hold_first_byte_ns,
             .hold_stream_ns = from->hold_stream_ns,
             .event_stream_error = event_text(builder, from->event_stream_error),

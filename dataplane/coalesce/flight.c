@@ -39,6 +39,8 @@ static void read_route(struct flight *flight, const struct flight_request *reque
     flight->route = request->route;
     flight->service = route->service;
     flight->replay_safe = route->replay_safe;
+    flight->pick.trusts_probes = route->when_no_region == NO_REGION_FAIL;
+    flight->pick.priority = request->priority;
     flight->first_byte_timeout_ns = route->first_byte_timeout_ns;
     flight->idle_timeout_ns = route->idle_timeout_ns;
     flight->hold_first_byte_ns = route->hold_first_byte_ns;

@@ -20,18 +20,22 @@ struct loss_rule {
     bool budgeted;      /* C14b */
     bool leaves_region; /* C14a */
     bool may_return;    /* the same backend will do when there is no other */
+    bool by_time;       /* it may only be slow: not in panic, when everybody is */
     size_t counter;
     const char *name; /* one word, in the access record */
 };
 
 static const struct loss_rule loss_rules[LOSSES] = {
-    [LOSS_CONNECTION] = {false, false, true, true, COUNTER_AT(retries_lost), "connection-lost"},
-    [LOSS_UNPROCESSED] = {true, false, false, true, COUNTER_AT(retries_unprocessed), "unprocessed"},
-    [LOSS_RESET] = {false, true, true, false, COUNTER_AT(retries_reset), "reset"},
-    [LOSS_MALFORMED] = {false, true, false, false, COUNTER_AT(retries_malformed), "bad-response"},
-    [LOSS_LATE] = {false, true, false, false, COUNTER_AT(retries_late), "late"},
-    [LOSS_SILENT] = {false, false, true, false, COUNTER_AT(retries_silent), "silent"},
-    [LOSS_SUSPECTED] = {false, true, true, false, COUNTER_AT(retries_suspected), "suspected"},
+    [LOSS_CONNECTION] = {false, false, true, true, false, COUNTER_AT(retries_lost),
+                         "connection-lost"},
+    [LOSS_UNPROCESSED] = {true, false, false, true, false, COUNTER_AT(retries_unprocessed),
+                          "unprocessed"},
+    [LOSS_RESET] = {false, true, true, false, false, COUNTER_AT(retries_reset), "reset"},
+    [LOSS_MALFORMED] = {false, true, false, false, false, COUNTER_AT(retries_malformed),
+                        "bad-response"},
+    [LOSS_LATE] = {false, true, false, false, true, COUNTER_AT(retries_late), "late"},
+    [LOSS_SILENT] = {false, false, true, false, false, COUNTER_AT(retries_silent), "silent"},
+    [LOSS_SUSPECTED] = {false, true, true, false, true, COUNTER_AT(retries_suspected), "suspected"},
 };
 
 /* What upstream's word means here. A connect that nobody answers leaves the region, too (C14a). */
@@ -93,9 +97,10 @@ static const struct snapshot_backend *pick_with(struct flight *flight,
     const struct coalesce_config *config = &flight->coalesce->config;
     const struct snapshot *snapshot = flight->coalesce->snapshot;
     uint32_t index;
-    if (pick_backend(snapshot, config->loads, request, config->random, &index) != PICK_OK)
-        return NULL;
-    return &snapshot->backends[index];
+    enum pick_failure none = pick_backend(snapshot, config->loads, request, config->random, &index);
+    if (none == PICK_FULL && flight->last_failure == FLIGHT_NO_BACKEND)
+        flight->last_failure = FLIGHT_NO_CAPACITY;
+    return none == PICK_OK ? &snapshot->backends[index] : NULL;
 }
 
 /* The next backend, or NULL. */
@@ -127,6 +132,7 @@ void flight_try(struct flight *flight, uint64_t now)
             break;
         }
         flight->picks++;
+        flight->pick.priority = PRIORITY_CRITICAL; /* it is taken: what is tried again goes on */
         if (attempt_start(&flight->attempt, backend, now)) {
             COALESCE_COUNT(coalesce, attempts);
             flight->tried_at_ns = now;
@@ -184,6 +190,10 @@ static bool may_retry(struct flight *flight, const struct loss_rule *rule)
     }
     if (!flight->replayable) {
         COALESCE_COUNT(coalesce, retries_denied_body);
+        return false;
+    }
+    if (rule->by_time && coalesce->snapshot->panic) {
+        COALESCE_COUNT(coalesce, retries_denied_panic);
         return false;
     }
     if (rule->budgeted && !budget_take(flight)) {

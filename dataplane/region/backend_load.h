@@ -7,6 +7,8 @@
 
 #include "dataplane/region/snapshot.h"
 
+#include <stdalign.h>
+
 /* Outcomes that passive health counts (failover.md, "Backend health"). */
 enum backend_outcome {
     BACKEND_SUCCESS,        /* a complete answer that is not in the list below */
@@ -30,7 +32,11 @@ struct backend_load {
 
 struct backend_loads {
     struct backend_load slots[SNAPSHOT_BACKENDS_MAX];
-    /* The worker's own, nobody else reads it: slots whose path is silent now, a bit each. */
+    /* Attempts in flight at the snapshot's backends, by region (region_load.h). */
+    alignas(64) uint64_t regions[SNAPSHOT_REGIONS_MAX];
+    /* The worker's own, nobody else reads it: the sum of others' `regions` at the last look, ... */
+    alignas(64) uint32_t others[SNAPSHOT_REGIONS_MAX];
+    /* ... and the slots whose path is silent now, a bit each. */
     uint64_t silent[SNAPSHOT_BACKENDS_MAX / 64];
     uint32_t silent_count;
 };

@@ -2,6 +2,7 @@
 
 #include "dataplane/base/check.h"
 #include "dataplane/base/counter.h"
+#include "dataplane/region/region_load.h"
 
 /* The share that takes every new flight. */
 #define SHARE_FULL 1000u
@@ -35,8 +36,9 @@ static uint32_t weight_of(const struct candidates *candidates, uint32_t index)
 {
     const struct snapshot_backend *backend =
         &candidates->snapshot->backends[candidates->group.first + index];
-    bool pickable =
-        backend->usable && !backend->drained && !was_tried(candidates->request, backend->slot);
+    const struct pick_request *request = candidates->request;
+    bool healthy = backend->usable || (candidates->snapshot->panic && !request->trusts_probes);
+    bool pickable = healthy && !backend->drained && !was_tried(request, backend->slot);
     if (candidates->heard_only && backend_is_silent(candidates->loads, backend->slot))
         return 0;
     return pickable ? backend->weight : 0;
@@ -87,21 +89,64 @@ static bool is_silent(const struct candidates *candidates)
     return candidates->loads->silent_count > 0 && !candidates->heard_only;
 }
 
-/* The best region's candidates. *SERVED: whether an active region has any of its backends. */
-static bool find_region(const struct snapshot *snapshot, const struct backend_loads *loads,
-                        const struct pick_request *request, struct random *random,
-                        struct candidates *best, bool *served)
+static bool is_full(const struct snapshot *snapshot, const struct backend_loads *loads,
+                    uint32_t region)
+{
+    uint32_t capacity = snapshot->regions[region].capacity;
+    return capacity > 0 && region_in_flight(loads, region) >= capacity;
+}
+
+/* Whether this node may have one more of its priority in flight, wherever it goes (S4). */
+static bool node_has_room(const struct snapshot *snapshot, const struct backend_loads *loads,
+                          enum priority priority)
+{
+    uint64_t used = 0;
+    if (snapshot->admission.node_flights == 0)
+        return true;
+    for (uint32_t i = 0; i < snapshot->region_count; i++)
+        used += region_in_flight(loads, i);
+    return used < priority_part(priority, snapshot->admission.node_flights);
+}
+
+/* The same for the regions that serve it together. One without a known capacity takes everybody. */
+static bool regions_have_room(const struct snapshot *snapshot, const struct backend_loads *loads,
+                              const struct pick_request *request)
+{
+    const struct snapshot_group *groups = snapshot->services[request->service].groups;
+    uint64_t used = 0;
+    uint64_t capacity = 0;
+    for (uint32_t i = 0; i < snapshot->region_count; i++) {
+        if (!snapshot->regions[i].active || groups[i].count == 0)
+            continue;
+        if (snapshot->regions[i].capacity == 0)
+            return true;
+        capacity += snapshot->regions[i].capacity;
+        used += region_in_flight(loads, i);
+    }
+    return capacity == 0 || used < priority_part(request->priority, capacity);
+}
+
+/* The best region's candidates, or why there are none. */
+static enum pick_failure find_region(const struct snapshot *snapshot,
+                                     const struct backend_loads *loads,
+                                     const struct pick_request *request, struct random *random,
+                                     struct candidates *best)
 {
     const struct snapshot_group *groups = snapshot->services[request->service].groups;
     unsigned best_against = AGAINST_MORE;
-    *served = false;
+    enum pick_failure none = PICK_NO_SERVICE_BACKEND;
     for (uint32_t i = 0; i < snapshot->region_count && best_against > 0; i++) {
         struct candidates here = {snapshot, loads, request, groups[i], false};
         if (!snapshot->regions[i].active || here.group.count == 0)
             continue;
-        *served = true;
+        if (none == PICK_NO_SERVICE_BACKEND)
+            none = PICK_NONE_USABLE;
         if (!settle_for(&here))
             continue;
+        if (is_full(snapshot, loads, i)) {
+            none = PICK_FULL;
+            continue;
+        }
         unsigned against = against_region(&snapshot->regions[i], i, request, random);
         if (is_silent(&here))
             against |= AGAINST_SILENT;
@@ -110,7 +155,7 @@ static bool find_region(const struct snapshot *snapshot, const struct backend_lo
             *best = here;
         }
     }
-    return best_against < AGAINST_MORE;
+    return best_against < AGAINST_MORE ? PICK_OK : none;
 }
 
 /* The backend whose part of the sum of weights, without EXCEPT's, holds POINT. */
@@ -159,9 +204,12 @@ enum pick_failure pick_backend(const struct snapshot *snapshot, const struct bac
     check(request->service < snapshot->service_count);
     check(request->tried_count <= PICK_TRIED_MAX);
     struct candidates best = {0};
-    bool served;
-    if (!find_region(snapshot, loads, request, random, &best, &served))
-        return served ? PICK_NONE_USABLE : PICK_NO_SERVICE_BACKEND;
+    enum pick_failure none = find_region(snapshot, loads, request, random, &best);
+    if (none != PICK_OK)
+        return none;
+    if (!node_has_room(snapshot, loads, request->priority) ||
+        !regions_have_room(snapshot, loads, request))
+        return PICK_FULL;
     *out_backend = best.group.first + pick_of_two(&best, random);
     return PICK_OK;
 }

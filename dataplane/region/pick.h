@@ -4,7 +4,9 @@
  * Regions in order of preference, each by its share; inside a region weighted power of two choices
  * on in-flight attempts per weight. What was tried already is excluded. A region without a usable
  * backend is detoured (failover.md, "Valves"). Backends whose path is silent for this worker, and
- * regions where all are, come last. O(regions + backends of the service in the region).
+ * regions where all are, come last. A region at its capacity gets nothing more; what fits nowhere
+ * is refused, the lowest priority first. In panic backends are picked whether they are found usable
+ * or not, for those who do not trust probes. O(regions + backends of the service in the region).
  */
 #pragma once
 
@@ -18,12 +20,15 @@ struct pick_request {
     uint16_t tried_count;
     uint32_t tried_slots[PICK_TRIED_MAX]; /* backends not to pick again */
     int16_t avoid_region;                 /* leave this region if another one can serve; -1: none */
+    bool trusts_probes;                   /* in panic, too: only backends found usable */
+    enum priority priority;               /* of the capacity, it may find so much in use */
 };
 
 enum pick_failure {
     PICK_OK,
     PICK_NO_SERVICE_BACKEND, /* the service has no backend in any active region */
     PICK_NONE_USABLE,        /* all of them are down, drained, or were tried */
+    PICK_FULL,               /* those that are left have no capacity for it */
 };
 
 /* On PICK_OK the index into snapshot->backends is in *out_backend. */

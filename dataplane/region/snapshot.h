@@ -13,6 +13,7 @@
 #include "dataplane/base/bytes.h"
 #include "dataplane/base/ip_address.h"
 #include "dataplane/base/siphash.h"
+#include "dataplane/region/priority.h"
 
 struct deny_table; /* dataplane/net/deny.h */
 
@@ -88,6 +89,7 @@ struct snapshot_route {
     enum forward_policy forwarded;   /* RFC 7239 */
     enum forward_policy x_forwarded; /* x-forwarded-for, -proto, -host */
     enum no_region_policy when_no_region;
+    enum priority priority;          /* when there is not room for all */
     struct bytes event_stream_error; /* C11: said before an event stream is reset; "": nothing */
     uint64_t event_stream_keepalive_ns; /* silence after which event streams get a comment; 0: none */
     const struct bytes *extended_connect; /* RFC 8441: lower-case protocols that may be asked for */

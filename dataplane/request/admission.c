@@ -4,11 +4,6 @@
 #include "dataplane/coalesce/principal.h"
 #include "dataplane/region/snapshot.h"
 
-/* Of the limit, in thousandths: how far each class may fill it. */
-static const uint32_t class_permille[ADMISSION_CLASSES] = {
-    [ADMISSION_NORMAL] = 1000,
-};
-
 void admission_init(struct admission *admission, uint32_t exchanges_max)
 {
     uint32_t refusals = exchanges_max / REFUSALS_SHARE;
@@ -29,9 +24,9 @@ void admission_set(struct admission *admission, const struct snapshot_admission 
 }
 
 enum admission_verdict admission_ask(struct admission *admission, struct principal *principal,
-                                     enum admission_class class)
+                                     enum priority priority)
 {
-    uint64_t limit = (uint64_t)admission->limit * class_permille[class] / 1000;
+    uint64_t limit = priority_part(priority, admission->limit);
     if (admission->in_progress >= limit)
         return ADMISSION_FULL;
     uint32_t left = (uint32_t)limit - admission->in_progress;

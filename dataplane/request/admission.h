@@ -10,10 +10,12 @@
  * has more than PRINCIPAL_SHARE times what is left: there is always room for somebody else. The
  * snapshot brings them; 0 is all that there are exchanges for.
  *
- * Classes: a class may fill the worker up to its part of the limit. Who is to be shed first has the
- * smaller part; a class of requests is named where admission_ask() is called.
+ * Priorities (region/priority.h): each may fill the worker up to its part of the limit. Who is to
+ * be shed first has the smaller part.
  */
 #pragma once
+
+#include "dataplane/region/priority.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,8 +24,6 @@
 
 struct principal;
 struct snapshot_admission;
-
-enum admission_class { ADMISSION_NORMAL, ADMISSION_CLASSES };
 
 enum admission_verdict {
     ADMISSION_OK,
@@ -48,7 +48,7 @@ void admission_set(struct admission *admission, const struct snapshot_admission 
 
 /* One more request of the principal. ADMISSION_OK: it counts until admission_end(). O(1). */
 enum admission_verdict admission_ask(struct admission *admission, struct principal *principal,
-                                     enum admission_class class);
+                                     enum priority priority);
 void admission_end(struct admission *admission, struct principal *principal);
 
 /* A request that is not admitted is about to be told so. False: there is no room for that. O(1). */

@@ -56,6 +56,7 @@ void exchange_subscribe(struct exchange *exchange, const struct snapshot_route *
         .idempotent = exchange->idempotent,
         .key = key,
         .verdict = exchange->verdict,
+        .priority = exchange->priority,
         .deadline_ns = exchange->deadline_ns,
     };
     switch (coalesce_subscribe(engine->config.coalesce, &exchange->subscriber, &request, now)) {
@@ -216,13 +217,18 @@ static struct exchange *take(struct client *client, struct h2_stream *stream, bo
 
 /* C29: who asks, and whether there is room for one more of its requests. */
 static enum local_answer admit(struct exchange *exchange, const struct client *client,
-                               const struct snapshot_route *route, const struct fields *fields)
+                               const struct snapshot_route *route, const struct fields *fields,
+                               uint64_t now)
 {
     struct request_engine *engine = exchange->engine;
     struct principal *principal =
         coalesce_principal(engine->config.coalesce, route, fields, client->address_name);
     exchange->subscriber.principal = principal;
-    switch (admission_ask(&engine->admission, principal, ADMISSION_NORMAL)) {
+    exchange->priority = route_priority(route, fields);
+    if (!panic_gate_admits(&engine->panic_gate, &engine->counters, exchange->priority,
+                           engine->config.random, now))
+        return LOCAL_PANIC;
+    switch (admission_ask(&engine->admission, principal, exchange->priority)) {
     case ADMISSION_OK:
         exchange->admitted = true;
         return LOCAL_NONE;
@@ -256,7 +262,7 @@ static enum local_answer forward(struct exchange *exchange, const struct client 
     fields_init(scratch, scratch->data, scratch->capacity);
     enum local_answer refusal = request_rules(engine->snapshot, fields, scratch, &route);
     if (refusal == LOCAL_NONE)
-        refusal = admit(exchange, client, route, scratch);
+        refusal = admit(exchange, client, route, scratch, now);
     if (refusal != LOCAL_NONE)
         return refusal;
     struct bytes method = BYTES_NONE;

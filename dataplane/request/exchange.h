@@ -15,6 +15,7 @@
 #include "dataplane/request/admission.h"
 #include "dataplane/request/cut.h"
 #include "dataplane/request/keepalive.h"
+#include "dataplane/request/panic_gate.h"
 #include "dataplane/request/request.h"
 
 #define CLIENT_ADDRESS_TEXT 48
@@ -43,6 +44,7 @@ enum local_answer {
     LOCAL_NO_MEMORY,
     LOCAL_REQUESTS,           /* admission: the worker's limit */
     LOCAL_PRINCIPAL_REQUESTS, /* admission: the principal's */
+    LOCAL_PANIC,              /* as few are taken as succeed (panic_gate.h) */
     LOCAL_LIMIT,              /* of coalesce, in this order: enum coalesce_limit */
     LOCAL_LIMIT_LAST = LOCAL_LIMIT + COALESCE_LIMITS - 1,
     LOCAL_TIMEOUT,
@@ -65,6 +67,7 @@ struct exchange {
     uint32_t local_at;           /* bytes of a local answer's text that went out */
     enum flight_failure failure; /* with LOCAL_FLIGHT */
     enum key_verdict verdict;    /* why it could share, or not */
+    enum priority priority;
     bool head_sent;
     bool asks_tunnel;           /* extended CONNECT */
     bool tunnel;                /* it was answered with 2xx (RFC 8441) */
@@ -99,6 +102,7 @@ struct request_engine {
     const struct snapshot *snapshot; /* of this step */
     struct access_log access;
     struct admission admission;
+    struct panic_gate panic_gate;
     struct pool clients;   /* POOL_LIFO */
     struct pool exchanges; /* POOL_RESTING: timers and flights name them */
     struct section_pools sections;
@@ -168,6 +172,9 @@ const char *exchange_alone_name(const struct exchange *exchange);
 /* route.c: the route of a request, or NULL. Pure. O(routes). */
 const struct snapshot_route *route_match(const struct snapshot *snapshot, struct bytes authority,
                                          struct bytes path);
+
+/* How much the request matters: as the route says, or less when its client says so. Pure. */
+enum priority route_priority(const struct snapshot_route *route, const struct fields *request);
 
 /* ASCII case-insensitive; LOWER is lower case already. */
 bool route_same_text(struct bytes text, struct bytes lower);

@@ -39,6 +39,7 @@ static const struct local_answer_rule rules[LOCAL_ANSWERS] = {
                         COUNTER_AT(local_requests)},
     [LOCAL_PRINCIPAL_REQUESTS] = {503, "too many requests of yours in progress",
                                   "principal-requests", COUNTER_AT(local_principal_requests)},
+    [LOCAL_PANIC] = {503, "few requests succeed now", "panic", COUNTER_AT(local_panic)},
     LIMIT_AT(FLIGHTS) = {503, "overloaded", "flights", COUNTER_AT(local_no_memory)},
     LIMIT_AT(HEADERS) = {503, "overloaded", "headers", COUNTER_AT(local_no_memory)},
     LIMIT_AT(PAYLOAD) = {503, "overloaded", "payload", COUNTER_AT(local_no_memory)},

@@ -121,6 +121,7 @@ void request_begin_step(struct request_engine *engine, const struct snapshot *sn
     engine->snapshot = snapshot;
     admission_set(&engine->admission, &snapshot->admission);
     access_log_set(&engine->access, &snapshot->access);
+    panic_gate_set(&engine->panic_gate, snapshot->panic);
 }
 
 _Static_assert(CLIENT_ADDRESS_TEXT >= INET6_ADDRSTRLEN, "any address fits");

@@ -1,8 +1,14 @@
 /*
- * route: which service a request goes to. Routes come sorted by the control thread (exact
- * authority before wildcard before any, longer path first), so the first match is the answer.
+ * route: which service a request goes to, and how much it matters. Routes come sorted by the
+ * control thread (exact authority before wildcard before any, longer path first), so the first
+ * match is the answer.
  */
 #include "dataplane/request/exchange.h"
+
+#include "dataplane/h2/h2_priority.h"
+
+/* RFC 9218 4.1: 7 is for the background. From here on a client says that others go first. */
+#define URGENCY_SHEDDABLE 6
 
 static uint8_t lower(uint8_t c)
 {
@@ -63,4 +69,14 @@ const struct snapshot_route *route_match(const struct snapshot *snapshot, struct
             return route;
     }
     return NULL;
+}
+
+/* Urgency counts downwards only: anybody may say that he is urgent. */
+enum priority route_priority(const struct snapshot_route *route, const struct fields *request)
+{
+    struct bytes value;
+    if (fields_find(request, FIELD_PRIORITY, &value) &&
+        h2_priority_read(value).urgency >= URGENCY_SHEDDABLE)
+        return PRIORITY_SHEDDABLE;
+    return route->priority;
 }

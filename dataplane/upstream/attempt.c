@@ -44,19 +44,33 @@ static uint64_t *failure_counter(struct upstream_counters *counters, enum attemp
     return NULL;
 }
 
+/* Of a region only what is at backends of the snapshot: those that go or come are recounted. */
+static void count_in_region(const struct attempt *attempt, uint64_t change)
+{
+    struct upstream *upstream = attempt->upstream;
+    const struct upstream_slot *slot = &upstream->slots[attempt->slot];
+    uint64_t *regions = upstream->config.loads->regions;
+    if (slot->present && slot->generation == attempt->generation)
+        counter_set(&regions[slot->region], regions[slot->region] + change);
+}
+
 static void join_in_flight(struct attempt *attempt)
 {
     struct backend_load *load = load_of(attempt);
     attempt->in_flight = load != NULL;
-    if (load != NULL)
-        counter_add(&load->in_flight, 1);
+    if (load == NULL)
+        return;
+    counter_add(&load->in_flight, 1);
+    count_in_region(attempt, 1);
 }
 
 static void leave_in_flight(struct attempt *attempt)
 {
     struct backend_load *load = load_of(attempt);
-    if (load != NULL && attempt->in_flight)
-        counter_set(&load->in_flight, load->in_flight - 1);
+    if (load == NULL || !attempt->in_flight)
+        return;
+    counter_set(&load->in_flight, load->in_flight - 1);
+    count_in_region(attempt, UINT64_MAX); /* less one */
 }
 
 /* Whatever it was doing, it is idle now. The stream, if any, is dead or about to be. */

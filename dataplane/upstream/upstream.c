@@ -3,6 +3,7 @@
 #include "dataplane/base/check.h"
 #include "dataplane/base/counter.h"
 #include "dataplane/base/memory.h"
+#include "dataplane/region/region_load.h"
 
 static void slot_init(struct upstream_slot *slot)
 {
@@ -112,6 +113,7 @@ static void slot_adopt(struct upstream *upstream, const struct snapshot_backend 
     struct upstream_slot *slot = &upstream->slots[backend->slot];
     bool known = slot->applied > 0 && slot->generation == backend->generation;
     slot->applied = upstream->applied;
+    slot->region = backend->region;
     if (slot->present && known)
         return;
     slot_leave(upstream, backend->slot, now);
@@ -133,6 +135,7 @@ void upstream_apply(struct upstream *upstream, const struct snapshot *snapshot, 
     for (uint32_t i = 0; i < SNAPSHOT_BACKENDS_MAX; i++)
         if (upstream->slots[i].applied != upstream->applied)
             slot_leave(upstream, i, now);
+    region_loads_recount(upstream->config.loads, snapshot);
 }
 
 /* The open connection with the fewest attempts that takes one more, or NULL. */

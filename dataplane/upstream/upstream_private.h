@@ -96,6 +96,7 @@ struct upstream_conn {
 /* A backend, as far as this worker's connections go. */
 struct upstream_slot {
     bool present; /* in the snapshot */
+    uint16_t region;
     uint32_t generation;
     uint64_t applied; /* upstream->applied at which it was last seen */
     struct ip_address address;

@@ -5,6 +5,7 @@
 
 #include "dataplane/base/clock.h"
 #include "dataplane/base/memory.h"
+#include "dataplane/region/region_load.h"
 #include "dataplane/worker/mail.h"
 #include "dataplane/worker/worker_internal.h"
 
@@ -66,6 +67,20 @@ static void take_snapshot(struct worker *worker, uint64_t now)
     worker_listeners_apply(worker, snapshot, now);
     upstream_apply(worker->upstream, snapshot, now);
     counter_add(&worker->counters.loop.snapshots_applied, 1);
+}
+
+/* What the other workers have in flight, for limits that are the node's. */
+static void look_at_others(struct worker *worker, uint64_t now)
+{
+    const struct worker_shared *shared = worker->shared;
+    if (worker->workers == 1 || now < worker->loads_due_at_ns)
+        return;
+    worker->loads_due_at_ns = now + REGION_LOOK_NS;
+    region_loads_forget_others(worker->loads);
+    for (uint16_t i = 0; i < shared->workers; i++)
+        if (i != worker->index)
+            region_loads_hear(worker->loads, shared->members[i]->loads,
+                              worker->snapshot->region_count);
 }
 
 /* The clock has left time out since the turn before. */
@@ -146,6 +161,7 @@ static bool worker_step(struct worker *worker, uint64_t now)
     worker->more_packets = false;
     take_snapshot(worker, now);
     note_gap(worker);
+    look_at_others(worker, now);
     busy |= worker_take_orders(worker, now);
     busy |= mail_take(worker, now);
     busy |= receive(worker, now);

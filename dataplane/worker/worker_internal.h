@@ -6,7 +6,7 @@
 
 #include <stdatomic.h>
 
-#define WORKER_MAILS_A_TURN   256  /* from each other worker */
+#define WORKER_MAILS_A_TURN   256 /* from each other worker */
 #define WORKER_ORDERS_A_TURN  16
 #define WORKER_TIMERS_A_TURN  1024
 #define WORKER_PUT_OFF_TURNS  64   /* in a row, in which timers wait for packets */
@@ -57,6 +57,7 @@ struct worker {
     struct coalesce *coalesce;
     struct request_engine *requests;
     struct backend_loads *loads;
+    uint64_t loads_due_at_ns; /* the next look at those of others */
 
     struct worker_lane *lanes_out[NET_WORKERS_MAX]; /* to worker i; NULL for itself */
     struct worker_lane *lanes_in[NET_WORKERS_MAX];  /* from worker i */

@@ -1,7 +1,9 @@
 """What the data path does at once and by itself: nobody waits for a path that has fallen silent."""
+import copy
 import time
 
 from case import all_ok, case, equal, expect
+from cases.grpc import apply
 from edge_site import URL4, wait_until
 from growth import Growth
 from netlab import REGIONS
@@ -80,3 +82,85 @@ def who_comes_later_does_not_meet_the_silence_again(site):
     moved = growth.all().get("coalesce.connects_moved", 0)
     repeated = growth.all().get("coalesce.retries_silent", 0)
     expect(moved + repeated <= 2, f"{moved} connects and {repeated} requests met the silence")
+
+
+def configure(site, change):
+    """CHANGE is called with a copy of the configuration, which is applied then."""
+    config = copy.deepcopy(site.proxy.config)
+    change(config)
+    apply(site, config, "valves.json")
+
+
+def backends_of(config):
+    return [backend for region in config["services"][0]["regions"].values()
+            for backend in region["backends"]]
+
+
+def give_capacity(config):
+    """10 a backend: 16 of 20 for each region; sheddable requests have a route of their own."""
+    for backend in backends_of(config):
+        backend["capacity"] = 10
+    rest = next(route for route in config["routes"] if route["name"] == "rest")
+    config["routes"].append({**rest, "name": "vital", "path": "/events/", "priority": "critical"})
+    config["routes"] = [route for route in config["routes"] if route["name"] != "events"]
+
+
+def hang(site, count, path="/slow?ms=6000", **options):
+    """COUNT requests, which stay open for 6 s if PATH does not say otherwise; their client."""
+    label = f"client-{time.monotonic_ns()}"
+    return site.client_in_background(URL4 + path, label, count=count, **options)
+
+
+def open_in(site, region):
+    return sum(site.backends[name].counts()["open"] for name in REGIONS[region])
+
+
+@case(needs=NEEDS, fresh=True, timeout_s=120)
+def a_region_is_filled_to_its_capacity_and_the_next_one_takes_the_rest(site):
+    configure(site, give_capacity)
+    client = hang(site, 24)
+    wait_until(lambda: site.open_requests() == 24, 30, "24 requests to be open")
+    # Workers see each other's with a delay of a millisecond: a few may be above.
+    filled = open_in(site, "eu")
+    all_ok(site.report_of(client), 24)
+    expect(16 <= filled <= 16 + 2 * site.workers, f"{filled} of 24 were in eu, which takes 16")
+
+
+@case(needs=NEEDS, fresh=True, timeout_s=120)
+def what_fits_nowhere_is_refused_the_lowest_priority_first(site):
+    """32 fit: 29 normal ones, 23 sheddable ones, all critical ones."""
+    configure(site, give_capacity)
+    client = hang(site, 29, concurrency=29)
+    wait_until(lambda: site.open_requests() >= 26, 30, "the requests to be open")
+    others = [hang(site, 5, "/", header="priority:u=7"), hang(site, 5, "/slow?ms=500"),
+              hang(site, 1, "/events/")]
+    sheddable, normal, vital = (site.report_of(other) for other in others)
+    report = site.report_of(client)
+    equal(sheddable["statuses"], {"503": 5}, "sheddable requests")
+    fields = dict(sheddable["headers"])
+    expect("retry-after" in fields and "capacity" in fields["cache-status"], f"{fields}")
+    expect(report["statuses"]["200"] >= 27, f"{report['statuses']}")
+    equal(vital["statuses"], {"200": 1}, "critical requests")
+    expect(normal["statuses"].get("503", 0) >= 1, f"normal requests: {normal['statuses']}")
+    all_ok(site.client(URL4 + "/", count=5, header="priority:u=7"), 5)
+
+
+@case(needs=NEEDS, fresh=True, timeout_s=120)
+def in_panic_health_is_not_believed_unless_the_route_wants_it(site):
+    def change(config):
+        rest = next(route for route in config["routes"] if route["name"] == "rest")
+        config["routes"].append({**rest, "name": "strict", "path": "/events/",
+                                 "when_no_region": "fail"})
+        config["routes"] = [route for route in config["routes"] if route["name"] != "events"]
+    configure(site, change)
+    for backend in site.backends.values():
+        backend.ask("/set?health=503")         # probes fail, requests do not
+    wait_until(lambda: not any(site.proxy.backend(name)["usable"] for name in site.backends),
+               60, "all backends to be found unhealthy")
+    wait_until(lambda: site.client(URL4 + "/", count=1)["statuses"] == {"200": 1}, 30,
+               "pages from backends that probes speak against")
+    equal(site.client(URL4 + "/events/", count=3)["statuses"], {"503": 3}, "on the strict route")
+    for backend in site.backends.values():
+        backend.ask("/set?health=200")
+    wait_until(lambda: site.client(URL4 + "/events/", count=1)["statuses"] == {"200": 1}, 60,
+               "pages on the strict route again")

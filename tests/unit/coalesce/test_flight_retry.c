@@ -268,6 +268,43 @@ static void an_unanswered_connect_leaves_the_region(void **state)
     }
 }
 
+static void who_finds_no_capacity_is_told_so(void **state)
+{
+    struct client client;
+    for (int i = 0; i < WORLD_REGIONS; i++) {
+        world->regions[i].capacity = 1;
+        worker->loads.regions[i] = 1;
+    }
+    client_get(&client, worker, "/");
+    assert_failed(&client, FLIGHT_NO_CAPACITY);
+    assert_int_equal(flight_failure_answer(FLIGHT_NO_CAPACITY)->status, 503);
+    assert_int_equal(counters_of(worker)->failed_no_capacity, 1);
+    client_leave(&client);
+    world_pass(world, CLOCK_S);
+    worker->loads.regions[1] = 0;
+    client_get(&client, worker, "/");
+    assert_int_equal(region_of_last_try(), 1);
+    answer_whole(worker, 1);
+    client_leave(&client);
+}
+
+static void in_panic_who_is_slow_is_not_tried_again(void **state)
+{
+    struct client slow, lost;
+    world->snapshot.panic = true;
+    client_ask(&slow, worker, ROUTE_OFF, "GET", "/");
+    fake_pull(last_try(), world->now);
+    fake_suspect(last_try(), SUSPICION_PING, world->now);
+    assert_int_equal(worker->upstream->started, 1);
+    assert_int_equal(counters_of(worker)->retries_denied_panic, 1);
+    client_ask(&lost, worker, ROUTE_OFF, "GET", "/");
+    fake_pull(last_try(), world->now);
+    fake_fail(last_try(), ATTEMPT_CONNECTION_LOST, world->now);
+    assert_int_equal(worker->upstream->started, 3);
+    client_leave(&slow);
+    client_leave(&lost);
+}
+
 static void suspicion_without_elsewhere_changes_nothing(void **state)
 {
     struct client client;
@@ -321,6 +358,8 @@ int main(void)
         CASE(suspicion_moves_what_may_move),
         CASE(a_silent_path_costs_no_budget_and_an_unanswered_ping_does),
         CASE(an_unanswered_connect_leaves_the_region),
+        CASE(who_finds_no_capacity_is_told_so),
+        CASE(in_panic_who_is_slow_is_not_tried_again),
         CASE(suspicion_without_elsewhere_changes_nothing),
         CASE(the_retry_finds_its_service_by_name_in_a_new_snapshot),
     };

@@ -334,6 +334,152 @@ static void who_is_silent_comes_last(void **state)
     }
 }
 
+/* Regions have capacity, and so many attempts of this worker's and of others in flight. */
+struct room {
+    uint32_t capacity[REGIONS];
+    uint32_t own[REGIONS];
+    uint32_t others[REGIONS];
+};
+
+static void make_room(struct world *world, const struct room *room)
+{
+    for (uint32_t i = 0; i < REGIONS; i++) {
+        world->regions[i].capacity = room->capacity[i];
+        loads.regions[i] = room->own[i];
+        loads.others[i] = room->others[i];
+    }
+}
+
+static void a_full_region_pushes_on_to_the_next(void **state)
+{
+    static const struct {
+        struct room room;
+        enum priority priority;
+        int region; /* -1: refused */
+    } cases[] = {
+        {{{10, 10, 10}, {9, 0, 0}, {0, 0, 0}}, PRIORITY_NORMAL, 0},
+        {{{10, 10, 10}, {10, 0, 0}, {0, 0, 0}}, PRIORITY_NORMAL, 1},
+        {{{10, 10, 10}, {4, 0, 0}, {6, 0, 0}}, PRIORITY_NORMAL, 1},
+        {{{10, 10, 10}, {10, 5, 0}, {0, 5, 0}}, PRIORITY_NORMAL, 2},
+        {{{10, 0, 0}, {1000, 0, 0}, {0, 0, 0}}, PRIORITY_NORMAL, 1},
+        {{{0, 10, 10}, {1000, 0, 0}, {0, 0, 0}}, PRIORITY_NORMAL, 0}, /* not known: no limit */
+        {{{10, 10, 0}, {10, 10, 1000}, {0, 0, 0}}, PRIORITY_SHEDDABLE, 2},
+        {{{10, 10, 10}, {10, 10, 10}, {0, 0, 0}}, PRIORITY_CRITICAL, -1},
+        {{{10, 10, 10}, {10, 10, 9}, {0, 0, 0}}, PRIORITY_CRITICAL, 2},
+        {{{10, 10, 10}, {10, 10, 7}, {0, 0, 0}}, PRIORITY_NORMAL, -1}, /* 27 of 30 */
+        {{{10, 10, 10}, {10, 10, 6}, {0, 0, 0}}, PRIORITY_NORMAL, 2},
+        {{{10, 10, 10}, {10, 10, 1}, {0, 0, 0}}, PRIORITY_SHEDDABLE, -1}, /* 21 of 30 */
+        {{{10, 10, 10}, {10, 0, 0}, {0, 10, 0}}, PRIORITY_SHEDDABLE, 2},
+        {{{10, 10, 10}, {4, 8, 8}, {0, 0, 0}}, PRIORITY_SHEDDABLE, 0},
+    };
+    for (size_t i = 0; i < array_count(cases); i++) {
+        struct world world;
+        uint32_t index;
+        world_init(&world);
+        make_room(&world, &cases[i].room);
+        world.request.priority = cases[i].priority;
+        enum pick_failure expected = cases[i].region < 0 ? PICK_FULL : PICK_OK;
+        assert_int_equal(pick(&world, &index), expected);
+        if (expected == PICK_OK)
+            assert_int_equal(world.backends[index].region, cases[i].region);
+    }
+}
+
+static void a_node_takes_no_more_than_its_part(void **state)
+{
+    static const struct {
+        uint32_t limit, used; /* in the last region, which is not active */
+        enum priority priority;
+        enum pick_failure expected;
+    } cases[] = {
+        {0, 5000, PRIORITY_SHEDDABLE, PICK_OK},   {100, 99, PRIORITY_CRITICAL, PICK_OK},
+        {100, 100, PRIORITY_CRITICAL, PICK_FULL}, {100, 89, PRIORITY_NORMAL, PICK_OK},
+        {100, 90, PRIORITY_NORMAL, PICK_FULL},    {100, 70, PRIORITY_SHEDDABLE, PICK_FULL},
+        {1, 0, PRIORITY_SHEDDABLE, PICK_OK},
+    };
+    for (size_t i = 0; i < array_count(cases); i++) {
+        struct world world;
+        uint32_t index;
+        world_init(&world);
+        world.snapshot.admission.node_flights = cases[i].limit;
+        world.regions[2].active = false;
+        loads.others[2] = cases[i].used;
+        world.request.priority = cases[i].priority;
+        assert_int_equal(pick(&world, &index), cases[i].expected);
+    }
+}
+
+/* Shares are of what reaches a region: what it does not take meets the next one's dice. */
+static void shares_and_clips_work_together(void **state)
+{
+    static const struct {
+        uint16_t share[REGIONS];
+        struct room room;
+        uint32_t expected[REGIONS]; /* of 4000, roughly */
+    } cases[] = {
+        {{700, 1000, 1000}, {{0}, {0}, {0}}, {2800, 1200, 0}},
+        {{500, 500, 1000}, {{0}, {0}, {0}}, {2000, 1000, 1000}},
+        {{700, 1000, 1000}, {{0, 10, 0}, {0, 10, 0}, {0}}, {2800, 0, 1200}},
+        {{50, 1000, 1000}, {{0, 10, 10}, {0, 10, 10}, {0}}, {4000, 0, 0}}, /* in full, rather */
+        {{700, 0, 0}, {{0}, {0}, {0}}, {4000, 0, 0}},
+    };
+    for (size_t i = 0; i < array_count(cases); i++) {
+        struct world world;
+        uint32_t counts[BACKENDS];
+        world_init(&world);
+        make_room(&world, &cases[i].room);
+        for (uint32_t r = 0; r < REGIONS; r++)
+            world.regions[r].share_permille = cases[i].share[r];
+        picks(&world, 4000, counts);
+        for (uint32_t r = 0; r < REGIONS; r++)
+            assert_near(region_count(counts, r), cases[i].expected[r], 150);
+    }
+}
+
+static void in_panic_health_is_not_believed_but_drain_is(void **state)
+{
+    static const struct {
+        bool panic, trusts_probes;
+        uint32_t usable, drained, allowed; /* a bit for each backend */
+    } cases[] = {
+        {true, false, 0x00, 0x00, 0x03},  {true, false, 0x02, 0x00, 0x03},
+        {true, false, 0x00, 0x01, 0x02},  {true, false, 0x00, 0x03, 0x0c},
+        {true, true, 0x02, 0x00, 0x02},   {true, true, 0x20, 0x00, 0x20},
+        {true, true, 0x00, 0x00, 0x00},   {false, false, 0x02, 0x00, 0x02},
+        {false, false, 0x00, 0x00, 0x00},
+    };
+    for (size_t i = 0; i < array_count(cases); i++) {
+        struct world world;
+        uint32_t picked = 0;
+        world_init(&world);
+        world.snapshot.panic = cases[i].panic;
+        world.request.trusts_probes = cases[i].trusts_probes;
+        for (uint32_t b = 0; b < BACKENDS; b++) {
+            world.backends[b].usable = cases[i].usable >> b & 1;
+            world.backends[b].drained = cases[i].drained >> b & 1;
+        }
+        for (uint32_t n = 0; n < 200; n++) {
+            uint32_t index;
+            if (pick(&world, &index) == PICK_OK)
+                picked |= 1u << index;
+        }
+        assert_int_equal(picked, cases[i].allowed);
+    }
+}
+
+static void in_panic_regions_that_are_out_stay_out(void **state)
+{
+    struct world world;
+    uint32_t counts[BACKENDS];
+    world_init(&world);
+    world.snapshot.panic = true;
+    world.regions[0].active = false;
+    for (uint32_t b = 0; b < BACKENDS; b++)
+        world.backends[b].usable = false;
+    picks(&world, 100, counts);
+    assert_int_equal(region_count(counts, 1), 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -349,6 +495,11 @@ int main(void)
         cmocka_unit_test(failures_say_what_is_missing),
         cmocka_unit_test(every_small_case_picks_a_backend_that_may_serve),
         cmocka_unit_test(who_is_silent_comes_last),
+        cmocka_unit_test(a_full_region_pushes_on_to_the_next),
+        cmocka_unit_test(a_node_takes_no_more_than_its_part),
+        cmocka_unit_test(shares_and_clips_work_together),
+        cmocka_unit_test(in_panic_health_is_not_believed_but_drain_is),
+        cmocka_unit_test(in_panic_regions_that_are_out_stay_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,7 +35,7 @@ static uint32_t fill(struct admission *admission, struct principal *principal,
                      enum admission_verdict *out_last)
 {
     uint32_t count = 0;
-    while ((*out_last = admission_ask(admission, principal, ADMISSION_NORMAL)) == ADMISSION_OK)
+    while ((*out_last = admission_ask(admission, principal, PRIORITY_CRITICAL)) == ADMISSION_OK)
         count++;
     return count;
 }
@@ -85,7 +85,7 @@ static void c29_a_refusal_names_its_limit(void **state)
     assert_int_equal(fill(&admission, second, &verdict), 1);
     assert_int_equal(verdict, ADMISSION_FULL);
     admission_end(&admission, first);
-    assert_int_equal(admission_ask(&admission, first, ADMISSION_NORMAL), ADMISSION_OK);
+    assert_int_equal(admission_ask(&admission, first, PRIORITY_CRITICAL), ADMISSION_OK);
     empty(&admission, first);
     empty(&admission, second);
 }
@@ -98,7 +98,7 @@ static void c29_a_smaller_limit_ends_nothing(void **state)
     fill(&admission, first, &verdict);
     admission_set(&admission, &(struct snapshot_admission){.requests = 5});
     assert_int_equal(first->requests, 113);
-    assert_int_equal(admission_ask(&admission, first, ADMISSION_NORMAL), ADMISSION_FULL);
+    assert_int_equal(admission_ask(&admission, first, PRIORITY_CRITICAL), ADMISSION_FULL);
     empty(&admission, first);
 }
 
@@ -116,6 +116,37 @@ static void c29_refusals_have_their_own_room(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void who_matters_less_finds_the_worker_full_sooner(void **state)
+{
+    static const struct {
+        uint32_t limit;
+        enum priority priority;
+        uint32_t expected;
+    } cases[] = {
+        {100, PRIORITY_CRITICAL, 100}, {100, PRIORITY_NORMAL, 90}, {100, PRIORITY_SHEDDABLE, 70},
+        {1, PRIORITY_SHEDDABLE, 1},    {2, PRIORITY_SHEDDABLE, 2}, {4, PRIORITY_SHEDDABLE, 3},
+    };
+    for (size_t i = 0; i < array_count(cases); i++) {
+        struct admission admission = with(cases[i].limit, 0);
+        struct principal *some[100];
+        uint32_t count = 0;
+        for (;; count++) { /* each asks once */
+            struct principal *principal = principals_take(&principals, 1 + count % 12, 0, 8);
+            principal->requests = 0;
+            if (admission_ask(&admission, principal, cases[i].priority) != ADMISSION_OK) {
+                principal_drop(principal);
+                break;
+            }
+            some[count] = principal;
+        }
+        assert_int_equal(count, cases[i].expected);
+        for (uint32_t c = 0; c < count; c++) {
+            some[c]->requests = 0;
+            principal_drop(some[c]);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -123,6 +154,8 @@ int main(void)
         CASE(c29_a_refusal_names_its_limit),
         CASE(c29_a_smaller_limit_ends_nothing),
         CASE(c29_refusals_have_their_own_room),
+        cmocka_unit_test_setup_teardown(who_matters_less_finds_the_worker_full_sooner, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

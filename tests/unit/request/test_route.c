@@ -57,10 +57,39 @@ static void the_first_route_that_matches_whole_segments_is_taken(void **state)
     }
 }
 
+static void a_client_may_say_that_it_matters_less_but_not_more(void **state)
+{
+    static const struct {
+        enum priority route;
+        const char *field; /* NULL: none */
+        enum priority expected;
+    } cases[] = {
+        {PRIORITY_NORMAL, NULL, PRIORITY_NORMAL},
+        {PRIORITY_CRITICAL, NULL, PRIORITY_CRITICAL},
+        {PRIORITY_NORMAL, "u=0", PRIORITY_NORMAL},
+        {PRIORITY_SHEDDABLE, "u=0", PRIORITY_SHEDDABLE},
+        {PRIORITY_NORMAL, "u=5", PRIORITY_NORMAL},
+        {PRIORITY_NORMAL, "u=6", PRIORITY_SHEDDABLE},
+        {PRIORITY_CRITICAL, "u=7, i", PRIORITY_SHEDDABLE},
+        {PRIORITY_NORMAL, "u=9", PRIORITY_NORMAL},
+        {PRIORITY_CRITICAL, "what", PRIORITY_CRITICAL},
+    };
+    for (size_t i = 0; i < array_count(cases); i++) {
+        uint8_t room[256];
+        struct fields request;
+        struct snapshot_route route = {.priority = cases[i].route};
+        fields_init(&request, room, sizeof(room));
+        if (cases[i].field != NULL)
+            fields_add_token(&request, FIELD_PRIORITY, bytes_text(cases[i].field));
+        assert_int_equal(route_priority(&route, &request), cases[i].expected);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_route_that_matches_whole_segments_is_taken),
+        cmocka_unit_test(a_client_may_say_that_it_matters_less_but_not_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -560,6 +560,16 @@ static void walk_step(void)
         upstream_tick(world.upstream, world.now);
 }
 
+/* Of each region: what is at backends of the snapshot. */
+static void walk_check_regions(void)
+{
+    uint64_t sums[SNAPSHOT_REGIONS_MAX] = {0};
+    for (uint32_t i = 0; i < world.snapshot.backend_count; i++)
+        sums[world.backends[i].region] += world.loads.slots[world.backends[i].slot].in_flight;
+    for (uint32_t i = 0; i < SNAPSHOT_REGIONS_MAX; i++)
+        assert_int_equal(world.loads.regions[i], sums[i]);
+}
+
 /* Each accepted start has ended exactly once, or is under way. */
 static void walk_check(void)
 {
@@ -571,6 +581,7 @@ static void walk_check(void)
         waiting += try->attempt.state == ATTEMPT_WAITING;
     }
     assert_int_equal(upstream_waiting_count(world.upstream), waiting);
+    walk_check_regions();
 }
 
 /* What all walks together came across: every counter of the folder. */

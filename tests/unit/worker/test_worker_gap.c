@@ -67,6 +67,7 @@ static void assert_nobody_suspected(struct world *world)
 {
     assert_int_equal(count(world, "upstream", "suspicions"), 0);
     assert_int_equal(count(world, "coalesce", "retries_suspected"), 0);
+    assert_int_equal(count(world, "coalesce", "retries_silent"), 0);
     assert_int_equal(count(world, "tcp", "retransmit_timeouts"), 0);
     assert_int_equal(count(world, "upstream", "connections_lost"), 0);
 }
