@@ -3,6 +3,7 @@
  */
 #include "control/config.h"
 
+#include "control/certificates.h"
 #include "control/config_check.h"
 #include "control/config_reader.h"
 #include "control/deny_build.h"
@@ -55,6 +56,8 @@ struct config *config_read_json(const struct json_t *document, const struct conf
         config_check(&reader);
     if (findings->count == before)
         build_denied(&reader);
+    if (findings->count == before)
+        certificates_read(&reader);
     if (findings->count > before) {
         config_free(config);
         return NULL;
@@ -102,6 +105,19 @@ struct config *config_read_file(const char *path, const struct config *previous,
 #define SCRATCH_HEADERS 16             /* header_bytes */
 #define LANE_BYTES      (512ull << 10) /* between two workers */
 
+#define TLS_CLIENT_BYTES                                                                           \
+    192 /* a session, beside what OpenSSL has for it, and its part of kept bytes */
+#define TLS_BYTES (2ull << 20) /* buffers, kept bytes of few clients */
+
+static uint64_t tls_bytes(const struct config *config)
+{
+    const struct config_limits *limits = &config->limits;
+    if (config->certificate_count == 0)
+        return 0;
+    return limits->tls_bytes + limits->tls_bytes / 512 +
+           (uint64_t)limits->client_connections * (256 + TLS_CLIENT_BYTES) + TLS_BYTES;
+}
+
 static uint64_t worker_bytes(const struct config_limits *limits)
 {
     uint64_t clients = limits->client_connections;
@@ -128,6 +144,6 @@ uint64_t config_memory_bytes(const struct config *config)
     uint64_t queues = 0;
     for (uint32_t i = 0; i < config->port_count; i++)
         queues += (uint64_t)config->ports[i].mbufs * MBUF_BYTES;
-    return workers * (worker_bytes(&config->limits) + queues) + workers * workers * LANE_BYTES +
-           (uint64_t)config->limits.coalesce_keys * KEY_BYTES;
+    return workers * (worker_bytes(&config->limits) + tls_bytes(config) + queues) +
+           workers * workers * LANE_BYTES + (uint64_t)config->limits.coalesce_keys * KEY_BYTES;
 }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "dataplane/region/snapshot.h"
+#include "dataplane/tls/tls_context.h"
 
 #include <stddef.h>
 
@@ -53,10 +54,27 @@ struct config_port {
     uint32_t interface_count;
 };
 
+/* A certificate, its chain and its key, as PEM files. */
+struct config_certificate {
+    char name[CONFIG_NAME_MAX];
+    char chain_file[256];
+    char key_file[256];
+};
+
+#define CONFIG_LISTENER_CERTIFICATES 64
+
+struct config_listener_tls {
+    char (*certificates)[CONFIG_NAME_MAX]; /* names; none: clear text */
+    uint32_t certificate_count;
+    enum tls_policy policy;
+    enum tls_http1 http1;
+};
+
 struct config_listener {
     char name[CONFIG_NAME_MAX];
     struct ip_address address;
     uint16_t port;
+    struct config_listener_tls tls;
 };
 
 /* Who decides that a region goes out, or comes back. */
@@ -244,6 +262,12 @@ struct config_limits {
     uint32_t access_records;          /* a worker */
     uint64_t upstream_max_age_ns;     /* 1 h */
     uint64_t drain_timeout_ns; /* SIGTERM, 30 s */
+    uint64_t tls_bytes;        /* OpenSSL's memory, a worker, if there are certificates */
+    uint64_t tls_handshake_timeout_ns;
+};
+
+struct config_tls {
+    char ticket_key_file[256]; /* "": a key of this process's own */
 };
 
 struct config_access {
@@ -310,6 +334,10 @@ struct config {
     struct config_store store;
     struct config_control control;
     struct config_tcp tcp;
+    struct config_tls tls_settings;
+    struct config_certificate *certificates;
+    uint32_t certificate_count;
+    struct tls_contexts *tls; /* of the listeners with TLS, in their order; NULL: there are none */
     struct config_admission admission;
     struct config_log log;
     struct config_limits limits;

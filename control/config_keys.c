@@ -21,6 +21,8 @@ static const char *const cookies_choices[] = {"auto", "always", NULL};
 static const char *const forward_choices[] = {"off", "append", "replace", NULL};
 static const char *const no_region_choices[] = {"panic", "fail", NULL};
 static const char *const priority_choices[] = {"normal", "critical", "sheddable", NULL};
+static const char *const tls_policy_choices[] = {"modern", "intermediate", NULL};
+static const char *const tls_http1_choices[] = {"reject", "answer", NULL};
 static const char *const congestion_choices[] = {"cubic", "newreno", NULL};
 static const char *const coalesce_choices[] = {"off", "shadow", "get", "post-body", NULL};
 
@@ -57,14 +59,48 @@ static const struct config_key port_keys[] = {
 };
 static OBJECT(port_object, config_port, port_keys);
 
+static const struct config_key listener_tls_keys[] = {
+    {"certificates", KEY_TEXTS, 0, COUNTED(config_listener_tls, certificates, certificate_count),
+     .capacity = CONFIG_LISTENER_CERTIFICATES,
+     .help = "names of certificates: the client's server name chooses, the first one is for "
+             "others; none: clear text"},
+    {"policy", KEY_CHOICE, 0, MEMBER(config_listener_tls, policy), .fallback = "\"intermediate\"",
+     .choices = tls_policy_choices,
+     .help = "modern: TLS 1.3; intermediate: also 1.2 with ECDHE and AEAD"},
+    {"http1", KEY_CHOICE, 0, MEMBER(config_listener_tls, http1), .fallback = "\"reject\"",
+     .choices = tls_http1_choices,
+     .help = "clients that offer http/1.1 and not h2: an alert, or an HTTP/1.1 answer that says so"},
+};
+static OBJECT(listener_tls_object, config_listener_tls, listener_tls_keys);
+
 static const struct config_key listener_keys[] = {
     {"name", KEY_TEXT, KEY_REQUIRED | KEY_NAME, MEMBER(config_listener, name), .help = "its name"},
     {"address", KEY_ADDRESS, KEY_REQUIRED, MEMBER(config_listener, address),
      .help = "service address (VIP); not assigned to the host"},
     {"port", KEY_INTEGER, KEY_REQUIRED, MEMBER(config_listener, port), .low = 1, .high = 32767,
      .help = "TCP port, below the ports connections to backends are opened from"},
+    {"tls", KEY_OBJECT, 0, MEMBER(config_listener, tls), .object = &listener_tls_object,
+     .help = "TLS towards clients"},
 };
 static OBJECT(listener_object, config_listener, listener_keys);
+
+static const struct config_key certificate_keys[] = {
+    {"name", KEY_TEXT, KEY_REQUIRED | KEY_NAME, MEMBER(config_certificate, name),
+     .help = "its name"},
+    {"chain_file", KEY_TEXT, KEY_REQUIRED, MEMBER(config_certificate, chain_file),
+     .help = "PEM: the certificate, then intermediate ones; it is for the names in its "
+             "subjectAltName"},
+    {"key_file", KEY_TEXT, KEY_REQUIRED, MEMBER(config_certificate, key_file),
+     .help = "PEM: its private key, without a password"},
+};
+static OBJECT(certificate_object, config_certificate, certificate_keys);
+
+static const struct config_key tls_keys[] = {
+    {"ticket_key_file", KEY_TEXT, 0, MEMBER(config_tls, ticket_key_file), .fallback = "\"\"",
+     .help = "keys of session tickets, 80 bytes each, at most three, the one that makes tickets "
+             "first; the same on all nodes; empty: a key of this process's own"},
+};
+static OBJECT(tls_object, config_tls, tls_keys);
 
 static const struct config_key region_keys[] = {
     {"name", KEY_TEXT, KEY_REQUIRED | KEY_NAME, MEMBER(config_region, name), .help = "its name"},
@@ -427,6 +463,12 @@ static const struct config_key limits_keys[] = {
     {"upstream_max_age", KEY_DURATION, KEY_RESTART, MEMBER(config_limits, upstream_max_age_ns),
      .low = SEC(1), .high = DAY, .fallback = "\"1h\"",
      .help = "a connection to a backend is replaced then, and up to a tenth later"},
+    {"tls_bytes", KEY_SIZE, KEY_RESTART, MEMBER(config_limits, tls_bytes), .low = MIB(8),
+     .high = 1ull << 40, .fallback = "\"64MiB\"",
+     .help = "memory of OpenSSL, a worker, taken if there are `certificates` at start"},
+    {"tls_handshake_timeout", KEY_DURATION, KEY_RESTART,
+     MEMBER(config_limits, tls_handshake_timeout_ns), .low = MS(100), .high = SEC(600),
+     .fallback = "\"10s\"", .help = "a TLS handshake takes no longer"},
     {"drain_timeout", KEY_DURATION, 0, MEMBER(config_limits, drain_timeout_ns), .high = DAY,
      .fallback = "\"30s\"", .help = "SIGTERM: what is left after so long is closed"},
 #undef LIMIT
@@ -451,6 +493,9 @@ static const struct config_key root_keys[] = {
     {"listeners", KEY_LIST, KEY_REQUIRED, COUNTED(config, listeners, listener_count),
      .capacity = SNAPSHOT_LISTENERS_MAX, .object = &listener_object,
      .help = "where clients connect"},
+    {"certificates", KEY_LIST, 0, COUNTED(config, certificates, certificate_count),
+     .capacity = 256, .object = &certificate_object, .help = "certificates of listeners with TLS"},
+    {"tls", KEY_OBJECT, 0, MEMBER(config, tls_settings), .object = &tls_object, .help = "TLS"},
     {"regions", KEY_LIST, KEY_REQUIRED, COUNTED(config, regions, region_count),
      .capacity = SNAPSHOT_REGIONS_MAX, .object = &region_object, .help = "in order of preference"},
     {"health", KEY_OBJECT, 0, MEMBER(config, health), .object = &health_object,

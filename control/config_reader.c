@@ -1,6 +1,7 @@
 #include "control/config_reader.h"
 
 #include "control/config_values.h"
+#include "control/certificates.h"
 #include "control/deny_build.h"
 #include "dataplane/base/check.h"
 
@@ -58,6 +59,7 @@ void config_free(struct config *config)
         free(block);
     }
     deny_drop(config->denied);
+    certificates_drop(config->tls);
     json_decref(config->source);
     free(config);
 }

@@ -46,4 +46,6 @@ void config_needs_restart(const struct config *running, const struct config *wan
                           struct config_findings *out_paths)
 {
     compare_object("", &config_root, running->source, wanted->source, out_paths);
+    if (running->certificate_count == 0 && wanted->certificate_count > 0)
+        config_found(out_paths, "certificates", "the first one needs a restart: TLS has no memory");
 }

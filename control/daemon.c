@@ -450,6 +450,8 @@ static bool create_worker(struct daemon *daemon, uint16_t index)
         .socket_id = daemon->ports.count > 0 ? daemon->ports.ports[0].socket_id : -1,
         .now = clock_now_ns(),
     };
+    if (daemon->config->certificate_count == 0)
+        config.limits.tls_bytes = 0; /* nobody will ask for it */
     random_secret(&config.tcp_secret, sizeof(config.tcp_secret));
     for (uint32_t p = 0; p < daemon->ports.count; p++)
         config.queues[p] = &daemon->ports.ports[p].queues[index];

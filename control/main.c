@@ -1,6 +1,7 @@
 /*
  * weir: reads its arguments, checks the configuration, becomes the daemon.
  */
+#include "control/certificates.h"
 #include "control/config_report.h"
 #include "control/daemon.h"
 
@@ -67,6 +68,10 @@ int main(int count, char **values)
     int status = read_arguments(count, values, &arguments);
     if (status >= 0)
         return status;
+    if (!certificates_init()) {
+        fputs("weir: the memory of the TLS library cannot be bounded\n", stderr);
+        return 1;
+    }
     if (arguments.check)
         return config_report(arguments.config);
     struct config *config = config_load(arguments.config, arguments.running);

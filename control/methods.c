@@ -106,6 +106,10 @@ const struct method method_table[] = {
      "replace the configuration at once and as a whole; kept in state_dir/running.json",
      method_config_apply},
     {"config.get", {{0}}, "the configuration that is applied, as it was given", method_config_get},
+    {"certificate.reload",
+     {{0}},
+     "read certificates, their keys and the ticket keys again; connections go on",
+     method_certificate_reload},
     {"help", {{0}}, "these methods", run_help},
 };
 

@@ -124,6 +124,16 @@ void method_coalesce_route(struct methods *methods, struct rpc_call *call, const
     json_decref(document);
 }
 
+/* The files are read whenever a configuration is. */
+void method_certificate_reload(struct methods *methods, struct rpc_call *call,
+                               const json_t *parameters)
+{
+    json_t *document = json_incref(daemon_config(methods->daemon)->source);
+    log_line(LOG_LEVEL_INFO, "certificate.reload by %s", rpc_who(call));
+    apply(methods, call, document);
+    json_decref(document);
+}
+
 void method_config_get(struct methods *methods, struct rpc_call *call, const json_t *parameters)
 {
     rpc_answer(call, json_pack("{s:O}", "config", daemon_config(methods->daemon)->source));

@@ -21,6 +21,7 @@ method_run method_status, method_worker_list, method_port_list, method_log_reope
 method_run method_stats;
 /* methods_config.c */
 method_run method_config_validate, method_config_apply, method_config_get, method_coalesce_route;
+method_run method_certificate_reload;
 /* methods_regions.c */
 method_run method_region_list, method_region_drain, method_region_undrain, method_backend_list;
 method_run method_region_force_up, method_region_force_down, method_region_unforce;

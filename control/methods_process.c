@@ -1,6 +1,7 @@
 /*
  * methods_process: the process and its parts: status, workers, ports, logs.
  */
+#include "control/certificates.h"
 #include "control/log.h"
 #include "control/methods_internal.h"
 #include "dataplane/base/clock.h"
@@ -77,6 +78,7 @@ void method_status(struct methods *methods, struct rpc_call *call, const json_t 
     set_number(status, "workers", daemon_worker_count(daemon));
     set_number(status, "snapshot", daemon_snapshot_generation(daemon));
     set_number(status, "memory_bytes", memory_taken_bytes());
+    set_number(status, "certificates_expire_unix_ms", certificates_expire_ms(config->tls));
     json_object_set_new(status, "store",
                         json_pack("{s:s, s:s}", "kind", view.store, "state", view.store_state));
     json_object_set_new(status, "failover", status_failover(&view));

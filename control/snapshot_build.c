@@ -1,5 +1,6 @@
 #include "control/snapshot_build.h"
 
+#include "control/certificates.h"
 #include "control/deny_build.h"
 #include "dataplane/base/check.h"
 
@@ -62,9 +63,13 @@ static void add_listeners(struct builder *builder, const struct config *config,
     struct snapshot_listener *room = take(builder, config->listener_count * sizeof(*room));
     out->listeners = room;
     out->listener_count = config->listener_count;
+    uint16_t profiles = 0;
     for (uint32_t i = 0; i < config->listener_count; i++) {
         const struct config_listener *from = &config->listeners[i];
         struct snapshot_listener one = {text(builder, from->name), from->address, from->port};
+        one.tls = from->tls.certificate_count > 0;
+        if (one.tls)
+            one.tls_profile = profiles++;
         if (room != NULL)
             room[i] = one;
     }
@@ -250,6 +255,7 @@ static void build(struct builder *builder, const struct config *config,
     struct snapshot snapshot = {.generation = generation, .draining = draining};
     snapshot.node = text(builder, config->node);
     snapshot.denied = config->denied;
+    snapshot.tls = config->tls;
     snapshot.cookies = cookies_of(&config->tcp, secrets);
     snapshot.admission = admission_of(&config->admission);
     snapshot.admission.node_flights = failover_node_flights(failover);
@@ -277,12 +283,15 @@ const struct snapshot *snapshot_build(const struct config *config, const struct 
     build(&builder, config, failover, secrets, generation, draining);
     check(builder.used == needed);
     (void)deny_hold(config->denied);
+    (void)certificates_hold(config->tls);
     return (const struct snapshot *)(const void *)builder.base;
 }
 
 void snapshot_free(const struct snapshot *snapshot)
 {
-    if (snapshot != NULL)
+    if (snapshot != NULL) {
         deny_drop(snapshot->denied);
+        certificates_drop(snapshot->tls);
+    }
     free((void *)snapshot);
 }

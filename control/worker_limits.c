@@ -21,5 +21,7 @@ struct worker_limits worker_limits_of(const struct config_limits *limits)
         .access_records = limits->access_records,
         .client_held_bytes = limits->client_held_bytes,
         .upstream_max_age_ns = limits->upstream_max_age_ns,
+        .tls_bytes = limits->tls_bytes,
+        .tls_handshake_timeout_ns = limits->tls_handshake_timeout_ns,
     };
 }

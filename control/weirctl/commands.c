@@ -47,6 +47,8 @@ const struct command commands[] = {
      "replace the configuration at once"},
     {"config get", .method = "config.get", .show = show_config,
      .help = "the configuration that is applied"},
+    {"certificate reload", .method = "certificate.reload", .show = show_applied,
+     .help = "read certificates, their keys and ticket keys again"},
     {"help", .method = "help", .show = show_methods, .help = "the methods of the daemon"},
 };
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static const char *text(const json_t *object, const char *key)
 {
@@ -46,6 +47,17 @@ static void show_differences(const json_t *config)
         printf("               %s\n", text(config, "running_file_error"));
 }
 
+/* In UTC, as certificates say it. */
+static void show_expiry(uint64_t unix_s)
+{
+    char date[32];
+    struct tm parts;
+    time_t at = (time_t)unix_s;
+    strftime(date, sizeof(date), "%Y-%m-%d %H:%M", gmtime_r(&at, &parts));
+    printf("certificates   the first one expires %s UTC%s\n", date,
+           at < time(NULL) ? ", EXPIRED" : "");
+}
+
 void show_status(const json_t *result)
 {
     char time[UNITS_TEXT_MAX];
@@ -59,6 +71,8 @@ void show_status(const json_t *result)
     printf("up             %s, %lu workers, %s in pools, snapshot %lu\n",
            units_long_time(number(result, "uptime_ms"), time), number(result, "workers"),
            units_bytes(number(result, "memory_bytes"), memory), number(result, "snapshot"));
+    if (number(result, "certificates_expire_unix_ms") > 0)
+        show_expiry(number(result, "certificates_expire_unix_ms") / 1000);
     printf("store          %s, %s\n", text(store, "kind"), text(store, "state"));
     printf("failover       epoch %lu, %lu nodes live%s%s\n", number(failover, "epoch"),
            number(failover, "nodes_live"), is_true(failover, "frozen") ? ", FROZEN: " : "",

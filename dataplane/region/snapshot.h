@@ -15,6 +15,7 @@
 #include "dataplane/base/siphash.h"
 #include "dataplane/region/priority.h"
 
+struct tls_contexts; /* dataplane/tls/tls_context.h */
 struct deny_table; /* dataplane/net/deny.h */
 
 #define SNAPSHOT_LISTENERS_MAX 64
@@ -27,6 +28,8 @@ struct snapshot_listener {
     struct bytes name;
     struct ip_address address; /* a service address (VIP) */
     uint16_t port;
+    bool tls;
+    uint16_t tls_profile; /* of the snapshot's TLS contexts */
 };
 
 /* Route modes of coalescing. */
@@ -166,6 +169,7 @@ struct snapshot {
     struct snapshot_admission admission;
     struct snapshot_access access;
     const struct deny_table *denied; /* sources that get nothing; NULL: none */
+    struct tls_contexts *tls; /* what listeners with TLS need; NULL: there are none */
     const struct snapshot_listener *listeners;
     uint32_t listener_count;
     const struct snapshot_route *routes;

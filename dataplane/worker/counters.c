@@ -16,6 +16,10 @@ const struct counter_description counter_descriptions[] = {
 #include "dataplane/tcp/tcp_counters.def"
 #undef COUNTER
 #define COUNTER(name, unit, help) \
+    {"tls", #name, unit, help, COUNTER_LAYER_TLS, offsetof(struct tls_counters, name)},
+#include "dataplane/tls/tls_counters.def"
+#undef COUNTER
+#define COUNTER(name, unit, help) \
     {"h2", #name, unit, help, COUNTER_LAYER_H2, offsetof(struct h2_counters, name)},
 #include "dataplane/h2/h2_counters.def"
 #undef COUNTER

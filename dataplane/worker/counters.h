@@ -10,6 +10,7 @@
 #include "dataplane/net/net.h"
 #include "dataplane/request/request.h"
 #include "dataplane/tcp/tcp.h"
+#include "dataplane/tls/tls.h"
 #include "dataplane/upstream/upstream.h"
 
 #define COUNTERS_STRUCT loop_counters
@@ -20,6 +21,7 @@ enum counter_layer {
     COUNTER_LAYER_WORKER,
     COUNTER_LAYER_NET,
     COUNTER_LAYER_TCP,
+    COUNTER_LAYER_TLS,
     COUNTER_LAYER_H2,
     COUNTER_LAYER_UPSTREAM,
     COUNTER_LAYER_COALESCE,
@@ -35,7 +37,7 @@ struct worker_counters {
 };
 
 struct counter_description {
-    const char *layer; /* worker, net, tcp, h2, upstream, coalesce, request */
+    const char *layer; /* worker, net, tcp, tls, h2, upstream, coalesce, request */
     const char *name;
     const char *unit;
     const char *help;

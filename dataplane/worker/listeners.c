@@ -4,7 +4,7 @@
 #include "dataplane/worker/worker_internal.h"
 
 #include "dataplane/h2/h2_tcp.h"
-#include "dataplane/tls/transport.h"
+#include "dataplane/tls/tls.h"
 
 /* Events of a client connection go to its HTTP/2 connection. */
 static void client_event(void *app, struct tcp_conn *conn, uint32_t events, uint64_t now)
@@ -13,6 +13,72 @@ static void client_event(void *app, struct tcp_conn *conn, uint32_t events, uint
 }
 
 static const struct tcp_app client_app = {.event = client_event};
+
+static struct request_peer peer_of(const struct tcp_info *info)
+{
+    return (struct request_peer){
+        .remote = info->tuple.remote,
+        .local = info->tuple.local,
+        .remote_port = info->tuple.remote_port,
+        .local_port = info->tuple.local_port,
+    };
+}
+
+static void tls_client_event(void *app, struct tls_session *session, uint32_t events, uint64_t now)
+{
+    h2_tcp_event(app, events, now);
+}
+
+static const struct tls_app tls_client_app = {.event = tls_client_event};
+
+/* The handshake is done. */
+static void tls_accept_event(void *app, struct tls_session *session, uint32_t events, uint64_t now)
+{
+    struct worker *worker = app;
+    struct tcp_info info;
+    tls_session_info(session, now, &info);
+    struct request_peer peer = peer_of(&info);
+    struct h2_conn *h2 = NULL;
+    if (!request_accept(worker->requests, transport_tls(session), &peer, &h2, now)) {
+        counter_add(&worker->counters.loop.connections_shed, 1);
+        return;
+    }
+    tls_set_app(session, &tls_client_app, h2);
+    h2_tcp_event(h2, events & ~(uint32_t)TCP_OPENED, now);
+}
+
+static const struct tls_app tls_accept_app = {.event = tls_accept_event};
+
+static const struct snapshot_listener *listener_of(const struct snapshot *snapshot,
+                                                   const struct flow_tuple *tuple)
+{
+    for (uint32_t i = 0; i < snapshot->listener_count; i++)
+        if (snapshot->listeners[i].port == tuple->local_port &&
+            ip_address_equal(&snapshot->listeners[i].address, &tuple->local))
+            return &snapshot->listeners[i];
+    return NULL;
+}
+
+/* Whether the connection was for TLS; what became of it is TLS's. */
+static bool accept_tls(struct worker *worker, struct tcp_conn *conn, const struct tcp_info *info,
+                       uint32_t events, uint64_t now)
+{
+    const struct snapshot_listener *listener = listener_of(worker->snapshot, &info->tuple);
+    if (listener == NULL || !listener->tls)
+        return false;
+    if (worker->tls == NULL) { /* configured later than there was memory for it */
+        counter_add(&worker->counters.loop.connections_shed, 1);
+        tcp_abort(conn);
+        return true;
+    }
+    const struct tls_profile *profile =
+        tls_contexts_profile(worker->snapshot->tls, listener->tls_profile, worker->index);
+    struct tls_session *session =
+        tls_accept(worker->tls, profile, conn, &tls_accept_app, worker, now);
+    if (session != NULL)
+        tls_accept_events(session, events & ~(uint32_t)TCP_OPENED, now);
+    return true;
+}
 
 static void accept_event(void *app, struct tcp_conn *conn, uint32_t events, uint64_t now)
 {
@@ -23,12 +89,9 @@ static void accept_event(void *app, struct tcp_conn *conn, uint32_t events, uint
     }
     struct tcp_info info;
     tcp_info(conn, now, &info);
-    struct request_peer peer = {
-        .remote = info.tuple.remote,
-        .local = info.tuple.local,
-        .remote_port = info.tuple.remote_port,
-        .local_port = info.tuple.local_port,
-    };
+    if (accept_tls(worker, conn, &info, events, now))
+        return;
+    struct request_peer peer = peer_of(&info);
     struct h2_conn *h2 = NULL;
     if (!request_accept(worker->requests, transport_tcp(conn), &peer, &h2, now)) {
         counter_add(&worker->counters.loop.connections_shed, 1);

@@ -169,9 +169,13 @@ static bool worker_step(struct worker *worker, uint64_t now)
         busy |= request_drain(worker->requests, WORKER_DRAINS_A_TURN, now);
     busy |= run_timers(worker, now);
     busy |= tcp_dispatch(worker->tcp, WORKER_EVENTS_A_TURN, now) > 0;
+    if (worker->tls != NULL)
+        busy |= tls_turn(worker->tls, now);
     coalesce_tick(worker->coalesce, now);
     busy |= upstream_tick(worker->upstream, now);
     h2_flush(worker->h2, now);
+    if (worker->tls != NULL)
+        tls_flush(worker->tls);
     tcp_out(worker->tcp, now);
     net_flush(worker->net);
     report_drained(worker);
@@ -264,6 +268,8 @@ int worker_run(void *context)
 {
     struct worker *worker = context;
     struct rte_rcu_qsbr *quiescence = worker->shared->quiescence;
+    if (worker->tls != NULL)
+        tls_enter(worker->tls);
     rte_rcu_qsbr_thread_register(quiescence, worker->index);
     rte_rcu_qsbr_thread_online(quiescence, worker->index);
     uint64_t turn_began = clock_cycles();

@@ -51,6 +51,8 @@ struct worker_limits {
     uint64_t stall_timeout_ns;     /* a client that takes nothing; 0: for ever */
     uint64_t idle_timeout_ns;      /* a client without requests; 0: for ever */
     uint64_t client_held_bytes;    /* of responses, for one client; 0: no bound */
+    uint64_t tls_bytes;            /* of OpenSSL; 0: no TLS */
+    uint64_t tls_handshake_timeout_ns;
 };
 
 /*

@@ -90,6 +90,30 @@ static struct tcp *create_tcp(struct worker *worker, const struct worker_config 
     return tcp_create(&tcp);
 }
 
+/* Decrypted bytes wait only for clients that read nothing: a few have to be enough. */
+static uint32_t tls_kept_of(const struct worker_limits *limits)
+{
+    return 64 + limits->client_connections / 256;
+}
+
+/* True without TLS, too. */
+static bool create_tls(struct worker *worker, const struct worker_config *config)
+{
+    const struct worker_limits *limits = &config->limits;
+    struct tls_config tls = {
+        .wheel = &worker->wheel,
+        .sessions_max = limits->client_connections,
+        .kept_max = tls_kept_of(limits),
+        .memory_bytes = limits->tls_bytes,
+        .handshake_timeout_ns = limits->tls_handshake_timeout_ns,
+        .socket_id = config->socket_id,
+    };
+    if (limits->tls_bytes == 0)
+        return true;
+    worker->tls = tls_create(&tls);
+    return worker->tls != NULL;
+}
+
 static struct h2 *create_h2(struct worker *worker, const struct worker_config *config)
 {
     const struct worker_limits *limits = &config->limits;
@@ -200,7 +224,7 @@ static bool create_layers(struct worker *worker, const struct worker_config *con
 {
     worker->loads = memory_take("backend loads", sizeof(*worker->loads), config->socket_id);
     return worker->loads != NULL && (worker->net = create_net(worker, config)) != NULL &&
-           (worker->tcp = create_tcp(worker, config)) != NULL &&
+           (worker->tcp = create_tcp(worker, config)) != NULL && create_tls(worker, config) &&
            (worker->h2 = create_h2(worker, config)) != NULL &&
            (worker->upstream = create_upstream(worker, config)) != NULL &&
            (worker->prober = create_prober(worker, config)) != NULL &&
@@ -214,6 +238,7 @@ static void collect_counters(struct worker *worker)
     layers[COUNTER_LAYER_WORKER] = &worker->counters.loop;
     layers[COUNTER_LAYER_NET] = net_counters(worker->net);
     layers[COUNTER_LAYER_TCP] = tcp_counters(worker->tcp);
+    layers[COUNTER_LAYER_TLS] = worker->tls != NULL ? tls_counters(worker->tls) : &worker->no_tls;
     layers[COUNTER_LAYER_H2] = h2_counters(worker->h2);
     layers[COUNTER_LAYER_UPSTREAM] = upstream_counters(worker->upstream);
     layers[COUNTER_LAYER_COALESCE] = coalesce_counters(worker->coalesce);

@@ -51,6 +51,7 @@ struct worker {
 
     struct net *net;
     struct tcp *tcp;
+    struct tls *tls; /* NULL: no memory was taken for it */
     struct h2 *h2;
     struct upstream *upstream;
     struct prober *prober;
@@ -72,6 +73,7 @@ struct worker {
     } listeners[SNAPSHOT_LISTENERS_MAX];
 
     struct worker_counters counters;
+    struct tls_counters no_tls; /* all zero, when there is no TLS */
 };
 
 /* listeners.c: make TCP listen to what the snapshot says (nothing while draining). */

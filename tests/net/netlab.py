@@ -315,10 +315,10 @@ class Lab:
         self.processes = [p for p in self.processes if p.alive()] + [process]
         return process
 
-    def run(self, name, argv, timeout_s=60, check=True, cpu=None):
+    def run(self, name, argv, timeout_s=60, check=True, cpu=None, stdin=b""):
         """Runs a command in a namespace to its end and returns the completed process."""
         try:
-            done = subprocess.run(self.argv(name, argv, cpu), stdin=subprocess.DEVNULL,
+            done = subprocess.run(self.argv(name, argv, cpu), input=stdin,
                                   capture_output=True, timeout=timeout_s, check=False)
         except subprocess.TimeoutExpired as error:
             raise LabError(f"{argv[0]}: no end after {timeout_s:g} s: "

@@ -19,9 +19,9 @@ from case import CASES, Failed, Skip                                       # noq
 from netlab import LabError, wait_until                                    # noqa: E402
 from edge_site import Site                                                    # noqa: E402
 
-GROUPS = ("basic", "bodies", "aborts", "records", "load", "abuse", "host", "coalesce", "failover",
-          "store", "drain", "grpc", "grpc_js", "cookies", "tunnels", "events", "memory", "pause", "crowd",
-          "mixed", "valves")
+GROUPS = ("basic", "bodies", "tls", "aborts", "records", "load", "abuse", "host", "coalesce",
+          "failover", "store", "drain", "grpc", "grpc_js", "cookies", "tunnels", "events", "memory",
+          "pause", "crowd", "mixed", "valves")
 
 
 class TookTooLong(Exception):

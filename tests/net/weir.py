@@ -7,10 +7,14 @@ import copy
 import json
 import os
 import signal
+import sys
 
-from netlab import LabError
+from netlab import VIP4, VIP6, LabError
 
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(TREE, "tests", "support"))
+import certificates                                                        # noqa: E402
+
 DEMO_CONFIG = os.path.join(TREE, "scripts", "demo", "weir.json")
 BUILD = os.environ.get("WEIR_BUILD", os.path.join(TREE, "build"))
 CHANNELS = os.path.join(BUILD, "tests", "support", "libveth_channels.so")
@@ -35,7 +39,7 @@ def with_workers(config, workers):
 
 class Weir:
     name = "weir"
-    features = frozenset({"coalesce", "post-body", "failover", "store", "drain", "hang", "cookies",
+    features = frozenset({"tls", "coalesce", "post-body", "failover", "store", "drain", "hang", "cookies",
                           "http2-only", "idle", "max-forwards", "held-bytes",
                           "tunnels", "keepalive", "access-log"})
     drain_signal = signal.SIGTERM
@@ -65,11 +69,27 @@ class Weir:
                            "extended_connect": ["websocket"]})
             routes.append({**rest, "name": "events", "path": "/events/",
                            "event_stream_keepalive": "1s", "coalesce": {"mode": "get"}})
+        self.prepare_tls(os.path.join(directory, "tls"))
         os.makedirs(self.config["state_dir"], exist_ok=True)
         path = os.path.join(directory, "weir.json")
         with open(path, "w", encoding="utf-8") as file:
             json.dump(self.config, file, indent=2)
         return path
+
+    def prepare_tls(self, directory):
+        """The same service addresses, with TLS on port 443."""
+        if not os.path.isdir(directory):
+            certificates.make(directory, (VIP4, VIP6))
+        if "certificates" in self.config:
+            return
+        self.config["certificates"] = [
+            {"name": name, "chain_file": os.path.join(directory, name + ".pem"),
+             "key_file": os.path.join(directory, name + ".key")} for name in ("site", "wild")]
+        self.config["tls"] = {"ticket_key_file": os.path.join(directory, "tickets.key")}
+        self.config["listeners"] += [
+            {"name": f"tls{version}", "address": address, "port": 443,
+             "tls": {"certificates": ["site", "wild"]}}
+            for version, address in ((4, VIP4), (6, VIP6))]
 
     def start(self, cpu=None):
         path = self.prepare()

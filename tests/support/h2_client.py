@@ -23,6 +23,7 @@ import hashlib
 import json
 import os
 import socket
+import ssl
 import sys
 import time
 import urllib.parse
@@ -268,6 +269,10 @@ class Run:
         self.options = options
         self.report = Report(options)
         self.next = 0
+        self.tls = None                  # for https: with this authority, and h2 by ALPN
+        if options.ca:
+            self.tls = ssl.create_default_context(cafile=options.ca)
+            self.tls.set_alpn_protocols(["h2"])
 
     def say(self, line):
         if self.options.events:
@@ -278,7 +283,7 @@ class Run:
         target = parts.path or "/"
         if parts.query:
             target += "?" + parts.query
-        fields = [(":method", self.options.method), (":scheme", "http"),
+        fields = [(":method", self.options.method), (":scheme", parts.scheme),
                   (":authority", self.options.authority or parts.netloc), (":path", target)]
         if self.options.body_size is not None and self.options.declare_length:
             fields.append(("content-length", str(self.options.body_size)))
@@ -289,7 +294,8 @@ class Run:
         parts = urllib.parse.urlsplit(self.options.url)
         loop = asyncio.get_running_loop()
         _, client = await asyncio.wait_for(loop.create_connection(
-            lambda: Client(self.options, self.say), parts.hostname, parts.port or 80,
+            lambda: Client(self.options, self.say), parts.hostname,
+            parts.port or (443 if self.tls else 80), ssl=self.tls,
             family=socket.AF_INET6 if ":" in (parts.hostname or "") else socket.AF_INET),
             self.options.timeout)
         return client
@@ -322,6 +328,7 @@ def arguments():
     add("--connections", type=int, default=1)
     add("--concurrency", type=int, help="requests open per connection (all of them)")
     add("--method", default="GET")
+    add("--ca", help="the certificate authority, for an https URL")
     add("--authority", help="instead of the URL's host and port")
     add("--header", action="append", default=[], metavar="NAME:VALUE")
     add("--body-size", type=int)

@@ -1,0 +1,121 @@
+/* The layout of tls and its sessions. Private to dataplane/tls. */
+#pragma once
+
+#include "dataplane/base/counter.h"
+#include "dataplane/base/pool.h"
+#include "dataplane/tls/tls.h"
+#include "dataplane/tls/tls_arena.h"
+
+#include <openssl/ssl.h>
+#include <stdatomic.h>
+
+#define TLS_RECORD_BYTES 16384 /* plain bytes of a record at most: RFC 8446 5.1 */
+#define TLS_DIRECT_BYTES 4096  /* from here on a piece is a record of its own, not copied */
+#define TLS_ALPN_H2      "\x02h2"
+#define TLS_ALPN_HTTP1   "\x08http/1.1"
+
+enum tls_state {
+    TLS_HANDSHAKE,
+    TLS_OPEN,
+    TLS_CLOSING, /* the owner has let go; a record waits for memory of TCP */
+    TLS_BROKEN,  /* of no more use: the owner is told TCP_FAILED, or was */
+};
+
+struct tls_session {
+    SSL *ssl;
+    struct tls *tls;
+    const struct tls_profile *profile; /* until the handshake has ended */
+    struct tcp_conn *tcp;
+    const struct tls_app *app;
+    void *context;
+    enum tls_state state;
+    uint32_t events;        /* to be told in the next turn */
+    uint32_t waiting_bytes; /* taken by OpenSSL, not by TCP yet; nothing else may be sent */
+    uint32_t messages;      /* of handshake type, after the handshake */
+    bool tcp_ended;         /* no more bytes will come from TCP */
+    bool tcp_failed;        /* the connection was lost: nothing can be sent */
+    uint8_t *kept;          /* decrypted bytes that nobody took; NULL: none */
+    uint32_t kept_at;
+    uint32_t kept_end;
+    struct list link; /* tls->handshakes or tls->news */
+    struct timer deadline;
+};
+
+struct tls {
+    struct tls_config config;
+    struct tls_counters counters;
+    uint64_t now; /* of this turn */
+    struct tls_arena *arena;
+    struct pool sessions;          /* POOL_RESTING: timers name them */
+    struct pool kept;              /* POOL_LIFO, TLS_RECORD_BYTES each */
+    struct list handshakes;        /* have bytes to work on */
+    struct list news;              /* have events to tell, or bytes that wait */
+    struct tls_session *gathering; /* whose bytes are in `gathered`, NULL: nobody's */
+    uint32_t gathered_bytes;
+    uint8_t *gathered;
+    struct tls_session *reading; /* whose bytes are in `plain`, until read_done() */
+    uint32_t plain_bytes;
+    uint8_t *plain;
+};
+
+/* One certificate's context, and the names it is for. */
+struct tls_named_context {
+    SSL_CTX *context;
+    char **names; /* lower case; "*.x" is any one label before .x */
+    uint32_t name_count;
+};
+
+/*
+ * One worker's copy of a listener's settings. Held by the contexts and by each session until its
+ * handshake has ended; whoever drops the last hold frees it, that may be the worker.
+ */
+struct tls_profile {
+    _Atomic uint32_t holders;
+    struct tls_named_context *contexts; /* the first one is for unknown names */
+    uint32_t context_count;
+    enum tls_http1 http1;
+    struct tls_ticket_keys tickets;
+    EVP_CIPHER *ticket_cipher;
+};
+
+/* tls_profile.c. NULL: MESSAGE says why. */
+struct tls_profile *tls_profile_create(const struct tls_profile_source *source,
+                                       OSSL_LIB_CTX *library, const struct tls_ticket_keys *tickets,
+                                       char *message, size_t message_size);
+void tls_profile_hold(const struct tls_profile *profile);
+void tls_profile_drop(const struct tls_profile *profile);
+
+/* tls_certificate.c: load a certificate, its chain and key, and the names it is for. */
+bool tls_certificate_load(struct tls_named_context *into,
+                          const struct tls_certificate_source *source, OSSL_LIB_CTX *library,
+                          char *message, size_t message_size);
+int64_t tls_certificate_expires(const struct tls_named_context *context);
+bool tls_certificate_is_for(const struct tls_named_context *context, const char *name);
+
+/* tls_bio.c: OpenSSL's way to a session's connection. Main thread at start; NULL: no memory. */
+bool tls_bio_init(void);
+BIO *tls_bio_new(struct tls_session *session);
+
+/* tls_handshake.c */
+void tls_handshake_step(struct tls_session *session, uint64_t now);
+void tls_handshake_queue(struct tls_session *session);
+
+/* tls_session.c. The owner lets go: close_notify and FIN, or RST. */
+void tls_session_close(struct tls_session *session);
+void tls_session_abort(struct tls_session *session);
+
+/* It is of no more use: its owner is told TCP_FAILED. */
+void tls_session_fail(struct tls_session *session);
+
+/* EVENTS are told in the next turn, or what waits is tried again then. */
+void tls_session_tell(struct tls_session *session, uint32_t events);
+
+/* Its connection has been let go: free everything. */
+void tls_session_free(struct tls_session *session);
+
+/* tls_record.c: gathered and waiting bytes. False: they wait for TCP's memory. */
+bool tls_records_flush(struct tls_session *session);
+
+/* tls_tickets.c: OpenSSL's callback (SSL_CTX_set_tlsext_ticket_key_evp_cb(3)). */
+int tls_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+                   EVP_MAC_CTX *mac, int encrypt);

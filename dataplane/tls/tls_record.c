@@ -1,0 +1,266 @@
+/*
+ * tls_record: plain bytes become records and records plain bytes: the transport of an open session.
+ *
+ * Sending: small pieces are gathered in the worker's one buffer, for one session at a time, and are
+ * a record when another session sends, when the buffer is full, or when the turn ends. When TCP has
+ * no memory for a record, OpenSSL holds it encrypted, and the session takes nothing more until it
+ * is gone. Receiving: one record at a time in the worker's other buffer; what the owner leaves
+ * there is kept with the session.
+ */
+#include "dataplane/tls/tls_private.h"
+
+#include <openssl/err.h>
+#include <string.h>
+
+/* More than any record's header, nonce and tag; what shares a record may pay for one of its own. */
+#define RECORD_EXTRA 64
+
+/* Of handshake type after the handshake: key updates are due every 2^24 records (RFC 8446 5.5). */
+#define MESSAGES_MAX 64
+
+static void count_failure(struct tls *tls)
+{
+    int reason = ERR_GET_REASON(ERR_peek_error());
+    if (reason >= SSL_AD_REASON_OFFSET && reason < SSL_AD_REASON_OFFSET + 256)
+        counter_add(&tls->counters.alerts_received, 1);
+    else if (reason == SSL_R_UNEXPECTED_EOF_WHILE_READING)
+        counter_add(&tls->counters.truncated, 1);
+    else if (reason == ERR_R_MALLOC_FAILURE)
+        counter_add(&tls->counters.no_memory, 1);
+    else
+        counter_add(&tls->counters.records_broken, 1);
+}
+
+/* Hand bytes to OpenSSL. True: it has taken them, TCP may not have yet. */
+static bool encrypt(struct tls_session *session, const uint8_t *data, uint32_t length)
+{
+    size_t done = 0;
+    ERR_clear_error();
+    counter_add(&session->tls->counters.bytes_out, length);
+    if (SSL_write_ex(session->ssl, data, length, &done) == 1)
+        return true;
+    if (SSL_get_error(session->ssl, 0) == SSL_ERROR_WANT_WRITE) {
+        session->waiting_bytes = length;
+        counter_add(&session->tls->counters.writes_waited, 1);
+        tls_session_tell(session, 0);
+        return true;
+    }
+    count_failure(session->tls);
+    tls_session_fail(session);
+    return false;
+}
+
+/* OpenSSL asks for the same length again, and looks at the record that it holds, not at bytes. */
+static bool flush_waiting(struct tls_session *session)
+{
+    size_t done = 0;
+    if (session->waiting_bytes == 0)
+        return true;
+    ERR_clear_error();
+    if (SSL_write_ex(session->ssl, session->tls->gathered, session->waiting_bytes, &done) == 1) {
+        session->waiting_bytes = 0;
+        return true;
+    }
+    if (SSL_get_error(session->ssl, 0) == SSL_ERROR_WANT_WRITE)
+        return false;
+    session->waiting_bytes = 0;
+    count_failure(session->tls);
+    tls_session_fail(session);
+    return true;
+}
+
+static void flush_gathered(struct tls *tls)
+{
+    struct tls_session *session = tls->gathering;
+    uint32_t length = tls->gathered_bytes;
+    tls->gathering = NULL;
+    tls->gathered_bytes = 0;
+    if (session != NULL && length > 0 && session->state != TLS_BROKEN)
+        (void)encrypt(session, tls->gathered, length);
+}
+
+void tls_flush(struct tls *tls)
+{
+    flush_gathered(tls);
+}
+
+bool tls_records_flush(struct tls_session *session)
+{
+    if (session->tls->gathering == session)
+        flush_gathered(session->tls);
+    return flush_waiting(session);
+}
+
+/* What TCP takes, less what records add and what waits to become one. */
+static uint32_t record_room(void *stream)
+{
+    struct tls_session *session = stream;
+    struct tls *tls = session->tls;
+    if (session->state != TLS_OPEN || session->waiting_bytes > 0)
+        return 0;
+    if (tls->gathering == session && tls->gathered_bytes > TLS_RECORD_BYTES / 2)
+        flush_gathered(tls);
+    if (session->state != TLS_OPEN || session->waiting_bytes > 0)
+        return 0;
+    uint32_t gathered = tls->gathering == session ? tls->gathered_bytes : 0;
+    uint32_t taken = gathered + 2 * RECORD_EXTRA;
+    uint32_t room = tcp_send_room(session->tcp);
+    uint32_t free_bytes = TLS_RECORD_BYTES - gathered;
+    if (room <= taken)
+        return 0;
+    return room - taken < free_bytes ? room - taken : free_bytes;
+}
+
+static bool gather(struct tls_session *session, const uint8_t *data, uint32_t length)
+{
+    struct tls *tls = session->tls;
+    if (tls->gathering != session) {
+        flush_gathered(tls);
+        tls->gathering = session;
+    }
+    if (tls->gathered_bytes + length > TLS_RECORD_BYTES)
+        return false;
+    memcpy(tls->gathered + tls->gathered_bytes, data, length);
+    tls->gathered_bytes += length;
+    return true;
+}
+
+static bool record_send_copy(void *stream, struct bytes bytes)
+{
+    struct tls_session *session = stream;
+    if (session->state != TLS_OPEN || session->waiting_bytes > 0)
+        return false;
+    return gather(session, bytes.data, (uint32_t)bytes.length);
+}
+
+static bool record_send_segment(void *stream, struct segment *segment, uint32_t offset,
+                                uint32_t length)
+{
+    struct tls_session *session = stream;
+    if (session->state != TLS_OPEN || session->waiting_bytes > 0)
+        return false;
+    if (length < TLS_DIRECT_BYTES)
+        return gather(session, segment->data + offset, length);
+    if (!tls_records_flush(session) || session->state != TLS_OPEN || session->waiting_bytes > 0)
+        return false;
+    return encrypt(session, segment->data + offset, length);
+}
+
+/* A record that nobody took is there first. */
+static struct bytes kept_view(const struct tls_session *session)
+{
+    return bytes_of(session->kept + session->kept_at, session->kept_end - session->kept_at);
+}
+
+static void end_reading(struct tls_session *session, int result)
+{
+    int error = SSL_get_error(session->ssl, result);
+    if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE)
+        return;
+    if (error == SSL_ERROR_ZERO_RETURN) {
+        counter_add(&session->tls->counters.closed_clean, 1);
+        tls_session_tell(session, TCP_EOF);
+        return;
+    }
+    count_failure(session->tls);
+    tls_session_fail(session);
+}
+
+static struct bytes record_read(void *stream)
+{
+    struct tls_session *session = stream;
+    struct tls *tls = session->tls;
+    size_t length = 0;
+    if (session->kept != NULL)
+        return kept_view(session);
+    if (session->state != TLS_OPEN)
+        return BYTES_NONE;
+    if (tls->reading != NULL) { /* somebody is in the middle of the buffer */
+        tls_session_tell(session, TCP_READABLE);
+        return BYTES_NONE;
+    }
+    ERR_clear_error();
+    int result = SSL_read_ex(session->ssl, tls->plain, TLS_RECORD_BYTES, &length);
+    if (result != 1) {
+        end_reading(session, result);
+        return BYTES_NONE;
+    }
+    counter_add(&tls->counters.bytes_in, length);
+    if (session->messages > MESSAGES_MAX) {
+        counter_add(&tls->counters.key_update_floods, 1);
+        tls_session_fail(session);
+        return BYTES_NONE;
+    }
+    tls->reading = session;
+    tls->plain_bytes = (uint32_t)length;
+    return bytes_of(tls->plain, length);
+}
+
+/* The buffer is needed for others: what is left of it stays with the session. */
+static void keep(struct tls_session *session, uint32_t from)
+{
+    struct tls *tls = session->tls;
+    session->kept = pool_take(&tls->kept);
+    if (session->kept == NULL) {
+        counter_add(&tls->counters.kept_shed, 1);
+        tls_session_fail(session);
+        return;
+    }
+    counter_add(&tls->counters.kept, 1);
+    session->kept_at = 0;
+    session->kept_end = tls->plain_bytes - from;
+    memcpy(session->kept, tls->plain + from, session->kept_end);
+}
+
+static void record_read_done(void *stream, uint32_t count)
+{
+    struct tls_session *session = stream;
+    struct tls *tls = session->tls;
+    if (session->kept != NULL) {
+        session->kept_at += count;
+        if (session->kept_at < session->kept_end)
+            return;
+        pool_give(&tls->kept, session->kept);
+        session->kept = NULL;
+        return;
+    }
+    if (tls->reading != session)
+        return;
+    tls->reading = NULL;
+    if (count < tls->plain_bytes)
+        keep(session, count);
+}
+
+static void record_close(void *stream)
+{
+    tls_session_close(stream);
+}
+
+static void record_abort(void *stream)
+{
+    tls_session_abort(stream);
+}
+
+static uint64_t record_rtt_ns(void *stream, uint64_t now)
+{
+    const struct tls_session *session = stream;
+    struct tcp_info info;
+    tcp_info(session->tcp, now, &info);
+    return info.smoothed_rtt_ns;
+}
+
+static const struct transport_ops record_ops = {
+    .room = record_room,
+    .send_copy = record_send_copy,
+    .send_segment = record_send_segment,
+    .read = record_read,
+    .read_done = record_read_done,
+    .close = record_close,
+    .abort = record_abort,
+    .rtt_ns = record_rtt_ns,
+};
+
+struct transport transport_tls(struct tls_session *session)
+{
+    return (struct transport){&record_ops, session};
+}

@@ -1,0 +1,315 @@
+/*
+ * tls_session: the engine, and the life of a session: handshake, open, closing or broken.
+ */
+#include "dataplane/base/clock.h"
+#include "dataplane/base/memory.h"
+#include "dataplane/tls/tls_private.h"
+
+#include <openssl/err.h>
+
+#define HANDSHAKES_A_TURN 4
+#define NEWS_A_TURN       1024
+#define CLOSE_TIMEOUT_NS  (10 * CLOCK_S)
+
+static bool create_pools(struct tls *tls)
+{
+    const struct tls_config *config = &tls->config;
+    tls->gathered = memory_take("tls buffers", TLS_RECORD_BYTES, config->socket_id);
+    tls->plain = memory_take("tls buffers", TLS_RECORD_BYTES, config->socket_id);
+    return tls->gathered != NULL && tls->plain != NULL &&
+           pool_init(&tls->sessions, "tls sessions", POOL_RESTING, config->sessions_max,
+                     sizeof(struct tls_session), config->socket_id) &&
+           pool_init(&tls->kept, "tls kept", POOL_LIFO, config->kept_max, TLS_RECORD_BYTES,
+                     config->socket_id);
+}
+
+struct tls *tls_create(const struct tls_config *config)
+{
+    struct tls *tls = memory_take("tls engines", sizeof(*tls), config->socket_id);
+    if (tls == NULL || !tls_bio_init())
+        return NULL;
+    tls->config = *config;
+    list_init(&tls->handshakes);
+    list_init(&tls->news);
+    if (config->memory_bytes > 0) {
+        tls->arena = tls_arena_create(config->memory_bytes, config->socket_id);
+        if (tls->arena == NULL)
+            return NULL;
+    }
+    return create_pools(tls) ? tls : NULL;
+}
+
+void tls_enter(struct tls *tls)
+{
+    tls_arena_enter(tls->arena);
+}
+
+struct tls_counters *tls_counters(struct tls *tls)
+{
+    return &tls->counters;
+}
+
+uint32_t tls_session_count(const struct tls *tls)
+{
+    return pool_used(&tls->sessions);
+}
+
+void tls_set_app(struct tls_session *session, const struct tls_app *app, void *context)
+{
+    session->app = app;
+    session->context = context;
+}
+
+void tls_session_info(const struct tls_session *session, uint64_t now, struct tcp_info *out)
+{
+    tcp_info(session->tcp, now, out);
+}
+
+void tls_session_free(struct tls_session *session)
+{
+    struct tls *tls = session->tls;
+    if (tls->gathering == session) {
+        tls->gathering = NULL;
+        tls->gathered_bytes = 0;
+    }
+    if (tls->reading == session)
+        tls->reading = NULL;
+    if (session->kept != NULL)
+        pool_give(&tls->kept, session->kept);
+    list_remove(&session->link);
+    timer_cancel(tls->config.wheel, &session->deadline);
+    tls_profile_drop(session->profile);
+    SSL_free(session->ssl);
+    pool_give(&tls->sessions, session);
+}
+
+void tls_session_tell(struct tls_session *session, uint32_t events)
+{
+    session->events |= events;
+    if (!list_is_linked(&session->link))
+        list_push_back(&session->tls->news, &session->link);
+}
+
+void tls_session_fail(struct tls_session *session)
+{
+    if (session->state == TLS_BROKEN)
+        return;
+    session->state = TLS_BROKEN;
+    tls_session_tell(session, TCP_FAILED);
+}
+
+void tls_session_abort(struct tls_session *session)
+{
+    /* After a violation of TLS the alert that says so still goes out. */
+    if (session->state == TLS_BROKEN && !session->tcp_failed)
+        tcp_close(session->tcp);
+    else
+        tcp_abort(session->tcp);
+    tls_session_free(session);
+}
+
+void tls_session_close(struct tls_session *session)
+{
+    if (session->state == TLS_BROKEN) {
+        tls_session_abort(session);
+        return;
+    }
+    session->state = TLS_CLOSING;
+    if (!tls_records_flush(session)) {
+        if (!timer_is_armed(&session->deadline))
+            timer_arm(session->tls->config.wheel, &session->deadline,
+                      session->tls->now + CLOSE_TIMEOUT_NS);
+        tls_session_tell(session, 0);
+        return;
+    }
+    ERR_clear_error();
+    (void)SSL_shutdown(session->ssl); /* close_notify; without room for it the end is only FIN */
+    tcp_close(session->tcp);
+    tls_session_free(session);
+}
+
+/* The handshake, or the last record, has had its time. */
+static void give_up(struct timer *timer, void *context, uint64_t now)
+{
+    struct tls_session *session = context;
+    if (session->state == TLS_HANDSHAKE)
+        counter_add(&session->tls->counters.handshake_timeouts, 1);
+    tcp_abort(session->tcp);
+    tls_session_free(session);
+}
+
+static void handshake_event(struct tls_session *session, uint32_t events)
+{
+    if (events & TCP_FAILED) {
+        counter_add(&session->tls->counters.handshake_lost, 1);
+        tcp_abort(session->tcp);
+        tls_session_free(session);
+        return;
+    }
+    if (events & (TCP_READABLE | TCP_EOF))
+        tls_handshake_queue(session);
+}
+
+static void open_event(struct tls_session *session, uint32_t events, uint64_t now)
+{
+    if (events & TCP_FAILED)
+        session->state = TLS_BROKEN;
+    else if (events & TCP_WRITABLE && !tls_records_flush(session))
+        events &= ~(uint32_t)TCP_WRITABLE; /* it is told when the record has gone */
+    if (events != 0)
+        session->app->event(session->context, session, events, now);
+}
+
+static void tcp_event(void *app, struct tcp_conn *conn, uint32_t events, uint64_t now)
+{
+    struct tls_session *session = app;
+    session->tls->now = now;
+    session->tcp_ended |= (events & (TCP_EOF | TCP_FAILED)) != 0;
+    session->tcp_failed |= (events & TCP_FAILED) != 0;
+    switch (session->state) {
+    case TLS_HANDSHAKE:
+        handshake_event(session, events);
+        break;
+    case TLS_OPEN:
+        open_event(session, events, now);
+        break;
+    case TLS_CLOSING:
+        if (events & TCP_FAILED)
+            tls_session_abort(session);
+        else
+            tls_session_close(session);
+        break;
+    case TLS_BROKEN:
+        break; /* its owner will be told, or was */
+    }
+}
+
+static const struct tcp_app session_app = {.event = tcp_event};
+
+/* Messages after the handshake are counted: a peer may not make us work on them for ever. */
+static void on_message(int written, int version, int type, const void *data, size_t length,
+                       SSL *ssl, void *argument)
+{
+    struct tls_session *session = argument;
+    if (!written && type == SSL3_RT_HANDSHAKE && session->state == TLS_OPEN)
+        session->messages++;
+}
+
+static bool start_ssl(struct tls_session *session, const struct tls_profile *profile)
+{
+    ERR_clear_error();
+    session->ssl = SSL_new(profile->contexts[0].context);
+    BIO *bio = session->ssl != NULL ? tls_bio_new(session) : NULL;
+    if (bio == NULL)
+        return false;
+    SSL_set_bio(session->ssl, bio, bio);
+    SSL_set_app_data(session->ssl, session);
+    SSL_set_msg_callback(session->ssl, on_message);
+    SSL_set_msg_callback_arg(session->ssl, session);
+    SSL_set_accept_state(session->ssl);
+    return true;
+}
+
+struct tls_session *tls_accept(struct tls *tls, const struct tls_profile *profile,
+                               struct tcp_conn *conn, const struct tls_app *app, void *context,
+                               uint64_t now)
+{
+    struct tls_session *session = pool_take(&tls->sessions);
+    if (session == NULL) {
+        counter_add(&tls->counters.no_session, 1);
+        tcp_abort(conn);
+        return NULL;
+    }
+    *session = (struct tls_session){
+        .tls = tls,
+        .tcp = conn,
+        .app = app,
+        .context = context,
+        .state = TLS_HANDSHAKE,
+        .profile = profile,
+    };
+    tls_profile_hold(profile);
+    list_init(&session->link);
+    timer_init(&session->deadline, give_up, session);
+    if (!start_ssl(session, profile)) {
+        counter_add(&tls->counters.no_memory, 1);
+        tcp_abort(conn);
+        tls_session_free(session);
+        return NULL;
+    }
+    timer_arm(tls->config.wheel, &session->deadline, now + tls->config.handshake_timeout_ns);
+    tcp_set_app(conn, &session_app, session);
+    counter_add(&tls->counters.accepted, 1);
+    return session;
+}
+
+void tls_accept_events(struct tls_session *session, uint32_t events, uint64_t now)
+{
+    if (events != 0)
+        tcp_event(session, session->tcp, events, now);
+}
+
+static void tell_news(struct tls_session *session, uint64_t now)
+{
+    if (session->state == TLS_CLOSING) {
+        tls_session_close(session);
+        return;
+    }
+    bool waited = session->waiting_bytes > 0;
+    if (waited && session->state == TLS_OPEN && !tls_records_flush(session))
+        tls_session_tell(session, 0);
+    else if (waited)
+        session->events |= TCP_WRITABLE;
+    uint32_t events = session->events;
+    session->events = 0;
+    if (events & TCP_FAILED)
+        events = TCP_FAILED;
+    if (events != 0)
+        session->app->event(session->context, session, events, now);
+}
+
+static bool run_handshakes(struct tls *tls, uint64_t now)
+{
+    uint32_t done = 0;
+    struct list *link;
+    while (done < HANDSHAKES_A_TURN && (link = list_pop_front(&tls->handshakes)) != NULL) {
+        tls_handshake_step(list_entry(link, struct tls_session, link), now);
+        done++;
+    }
+    if (!list_is_empty(&tls->handshakes))
+        counter_add(&tls->counters.handshakes_put_off, 1);
+    return done > 0;
+}
+
+static bool run_news(struct tls *tls, uint64_t now)
+{
+    struct list here;
+    list_init(&here);
+    list_append_all(&here, &tls->news); /* what is told from here on waits for the next turn */
+    uint32_t done = 0;
+    struct list *link;
+    while (done < NEWS_A_TURN && (link = list_pop_front(&here)) != NULL) {
+        tell_news(list_entry(link, struct tls_session, link), now);
+        done++;
+    }
+    list_append_all(&tls->news, &here);
+    return done > 0;
+}
+
+static void set_gauges(struct tls *tls)
+{
+    if (tls->arena == NULL)
+        return;
+    counter_set(&tls->counters.memory_used, tls_arena_used_bytes(tls->arena));
+    counter_set(&tls->counters.memory_most, tls_arena_most_bytes(tls->arena));
+    counter_set(&tls->counters.memory_refused, tls_arena_refused(tls->arena));
+}
+
+bool tls_turn(struct tls *tls, uint64_t now)
+{
+    tls->now = now;
+    bool busy = run_handshakes(tls, now);
+    busy |= run_news(tls, now);
+    set_gauges(tls);
+    return busy;
+}

@@ -1,0 +1,171 @@
+"""TLS towards clients: with the clients people use, and with those who do it wrong."""
+import os
+
+from case import all_ok, case, equal, expect
+from netlab import VIP4, VIP6, wait_until
+
+TLS4, TLS6 = f"https://{VIP4}", f"https://[{VIP6}]"
+
+
+def files(site):
+    return os.path.join(site.lab.directory, "tls")
+
+
+def ca(site):
+    return os.path.join(files(site), "ca.pem")
+
+
+def curl(site, url, *options, check=True):
+    return site.lab.run("clients", ["curl", "-sS", "-f", "--max-time", "30", "--http2", "--cacert",
+                                    ca(site), *options, url], check=check, timeout_s=60)
+
+
+def s_client(site, *options, text=b"", check=False):
+    """openssl s_client's output; it ends when TEXT has been sent."""
+    done = site.lab.run("clients", ["timeout", "10", "openssl", "s_client", "-connect",
+                                    f"{VIP4}:443", "-CAfile", ca(site), *options], check=check,
+                        timeout_s=30, stdin=text)
+    return (done.stdout + done.stderr).decode(errors="replace")
+
+
+def counted(site, name):
+    return site.proxy.ctl("stats")["counters"]["tls." + name]["sum"]
+
+
+@case(needs=("tls",))
+def curl_gets_a_page_with_a_verified_certificate(site):
+    for url in (TLS4, TLS6):
+        page = curl(site, url + "/", "-o", "/dev/stdout", "-w", "%{http_version}").stdout.decode()
+        expect(" answer " in page and page.endswith("2"), f"unexpected page {page!r}")
+
+
+@case(needs=("tls",))
+def both_versions_are_spoken_and_no_older_one(site):
+    for option, version in (("-tls1_2", "TLSv1.2"), ("-tls1_3", "TLSv1.3")):
+        said = s_client(site, "-alpn", "h2", option)
+        expect(version in said and "Verification: OK" in said and "ALPN protocol: h2" in said,
+               f"{version}: {said[-800:]}")
+    before = counted(site, "refused_version")
+    said = s_client(site, "-alpn", "h2", "-tls1_1", "-cipher", "ALL:@SECLEVEL=0")
+    expect("alert protocol version" in said, f"TLS 1.1: {said[-800:]}")
+    expect(counted(site, "refused_version") == before + 1, "refused_version was not counted")
+
+
+@case(needs=("tls",))
+def the_name_chooses_the_certificate(site):
+    for name, subject in (("site.example", "CN = site"), ("a.wild.example", "CN = wild"),
+                          ("a.b.wild.example", "CN = site"), ("nobody.example", "CN = site"),
+                          ("A.WILD.example", "CN = wild")):
+        said = s_client(site, "-alpn", "h2", "-servername", name)
+        expect(f"subject={subject}\n" in said, f"{name}: {said[:1500]}")
+
+
+@case(needs=("tls",))
+def who_offers_only_http1_gets_an_alert(site):
+    before = counted(site, "refused_alpn")
+    said = s_client(site, "-alpn", "http/1.1")
+    expect("no application protocol" in said, said[-800:])
+    equal(counted(site, "refused_alpn"), before + 1, "refused_alpn")
+    done = curl(site, TLS4 + "/", "--http1.1", check=False)
+    expect(done.returncode != 0, "curl with HTTP/1.1 got something")
+
+
+@case(needs=("tls",))
+def sessions_are_resumed_on_any_worker(site):
+    ticket = site.lab.path("ticket.pem")
+    for option in ("-tls1_2", "-tls1_3"):
+        # The ticket of TLS 1.3 comes after the handshake: a moment is needed to read it.
+        said = s_client(site, "-alpn", "h2", option, "-sess_out", ticket, text=b"x\n")
+        expect("New, TLS" in said, f"{option}: {said[-800:]}")
+        before = counted(site, "resumed")
+        for _ in range(6):
+            said = s_client(site, "-alpn", "h2", option, "-sess_in", ticket)
+            expect("Reused, TLS" in said, f"{option}: {said[-800:]}")
+        equal(counted(site, "resumed"), before + 6, f"resumed with {option}")
+
+
+@case(needs=("tls",))
+def nghttp_and_h2load_work_over_tls(site):
+    done = site.lab.run("clients", ["nghttp", "-v", "--no-dep", TLS4 + "/"])
+    expect(b":status: 200" in done.stdout, done.stdout.decode()[-500:])
+    result = site.h2load("-n", "2000", "-c", "20", "-m", "10", TLS4 + "/")
+    equal(result["succeeded"], 2000, "requests that succeeded")
+
+
+@case(needs=("tls",))
+def bodies_larger_than_any_buffer_pass_both_ways(site):
+    size = 20_000_000
+    done = curl(site, TLS4 + f"/bytes?n={size}", "-o", "/dev/null", "-w", "%{size_download}")
+    equal(done.stdout.decode(), str(size), "bytes of the answer")
+    body = site.lab.path("upload.bin")
+    with open(body, "wb") as file:
+        file.write(os.urandom(1 << 20) * 8)
+    said = curl(site, TLS4 + "/echo?body=1", "--data-binary", "@" + body, "-H",
+                "content-type: application/octet-stream", "-o", body + ".back")
+    equal(said.returncode, 0, "curl's status")
+    with open(body, "rb") as one, open(body + ".back", "rb") as two:
+        expect(one.read() == two.read(), "the echo differs")
+
+
+@case(needs=("tls",))
+def clear_text_and_rubbish_are_refused_by_name(site):
+    before = {name: counted(site, name) for name in ("refused_message", "handshake_lost")}
+    done = site.lab.run("clients", ["curl", "-sS", "--max-time", "5", f"http://{VIP4}:443/"],
+                        check=False)
+    expect(done.returncode != 0, "clear text was answered")
+    rubbish = ("import socket,os;"
+               f"s=socket.create_connection(('{VIP4}',443),5);s.settimeout(5);"
+               "s.sendall(b'\\x16\\x03\\x01\\x40\\x01'+os.urandom(3000));"
+               "n=1\nwhile n: n=len(s.recv(4096))")
+    site.lab.run("clients", ["/usr/bin/python3", "-c", rubbish], check=False)
+    lost = f"import socket;socket.create_connection(('{VIP4}',443),5).close()"
+    site.lab.run("clients", ["/usr/bin/python3", "-c", lost])
+    wait_until(lambda: counted(site, "handshake_lost") > before["handshake_lost"], 5,
+                        "the lost handshake to be counted")
+    expect(counted(site, "refused_message") >= before["refused_message"] + 2, "rubbish uncounted")
+    page = curl(site, TLS4 + "/").stdout.decode()
+    expect(" answer " in page, "nobody is served any more")
+
+
+@case(needs=("tls",))
+def memory_comes_back(site):
+    def used():
+        return counted(site, "memory_used")
+    curl(site, TLS4 + "/")
+    wait_until(site.proxy.settled, 15, "connections to end")
+    before = used()
+    site.h2load("-n", "500", "-c", "100", "-m", "1", TLS4 + "/")
+    wait_until(site.proxy.settled, 15, "connections to end")
+    most = counted(site, "memory_most")
+    print(f"    TLS memory: {before} before, {used()} after, {most} at most")
+    expect(used() <= before + 65536, f"{before} bytes before, {used()} after 100 connections")
+
+
+@case(needs=("tls",))
+def a_certificate_is_replaced_while_connections_go_on(site):
+    def serial():
+        said = s_client(site, "-alpn", "h2")
+        pem = said[said.index("-----BEGIN"):said.index("-----END") + 26]
+        done = site.lab.run("clients", ["openssl", "x509", "-noout", "-serial"],
+                            stdin=pem.encode())
+        return done.stdout
+    client = site.client_in_background(TLS4 + "/slow?s=4", "tls-slow", ca=ca(site))
+    wait_until(lambda: site.open_requests() == 1, 10, "the request to be under way")
+    first = serial()
+    for kind in ("pem", "key"):
+        os.rename(os.path.join(files(site), f"site.{kind}"), site.lab.path(f"first.{kind}"))
+        os.symlink(os.path.join(files(site), f"other.{kind}"),
+                   os.path.join(files(site), f"site.{kind}"))
+    try:
+        equal(serial(), first, "the serial number before reload")
+        site.proxy.ctl("certificate", "reload")
+        expect(serial() != first, "the old certificate is still shown")
+        all_ok(site.report_of(client), 1)
+        os.unlink(os.path.join(files(site), "site.key"))
+        said = site.proxy.ctl_text("certificate", "reload", check=False)
+        expect(serial() != first, f"a reload that failed changed something: {said}")
+    finally:
+        for kind in ("pem", "key"):
+            os.replace(site.lab.path(f"first.{kind}"), os.path.join(files(site), f"site.{kind}"))
+    site.proxy.ctl("certificate", "reload")
+    equal(serial(), first, "the serial number at the end")

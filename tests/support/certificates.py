@@ -1,0 +1,54 @@
+#!/usr/bin/python3
+"""certificates.py DIRECTORY: a certificate authority of one's own, and certificates by it.
+
+Files in DIRECTORY: ca.pem; site.pem and site.key (ECDSA P-256, for site.example and the service
+addresses), wild.pem and wild.key (RSA, for *.wild.example), other.pem and other.key (ECDSA,
+site.example again, another serial number), tickets.key. Needs the command openssl.
+"""
+import os
+import subprocess
+import sys
+
+EC = ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+RSA = ["rsa:2048"]
+
+
+def openssl(*arguments):
+    subprocess.run(["openssl", *arguments], check=True, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)
+
+
+def authority(path):
+    openssl("req", "-x509", "-newkey", *EC, "-nodes", "-days", "30", "-subj", "/CN=test authority",
+            "-addext", "basicConstraints=critical,CA:TRUE", "-addext",
+            "keyUsage=critical,keyCertSign,cRLSign", "-keyout", path("ca.key"), "-out",
+            path("ca.pem"))
+
+
+def certificate(path, name, kind, names):
+    with open(path(name + ".ext"), "w", encoding="ascii") as file:
+        file.write(f"subjectAltName={','.join(names)}\nextendedKeyUsage=serverAuth\n")
+    openssl("req", "-newkey", *kind, "-nodes", "-subj", f"/CN={name}", "-keyout",
+            path(name + ".key"), "-out", path(name + ".csr"))
+    openssl("x509", "-req", "-in", path(name + ".csr"), "-CA", path("ca.pem"), "-CAkey",
+            path("ca.key"), "-CAcreateserial", "-days", "30", "-extfile", path(name + ".ext"),
+            "-out", path(name + ".pem"))
+
+
+def make(directory, addresses=()):
+    """ADDRESSES: further names of site.pem, for clients that do not ask by name."""
+    os.makedirs(directory, exist_ok=True)
+
+    def path(name):
+        return os.path.join(directory, name)
+    authority(path)
+    site = ["DNS:site.example"] + [f"IP:{address}" for address in addresses]
+    certificate(path, "site", EC, site)
+    certificate(path, "other", EC, site)
+    certificate(path, "wild", RSA, ["DNS:*.wild.example"])
+    with open(path("tickets.key"), "wb") as file:
+        file.write(os.urandom(80))
+
+
+if __name__ == "__main__":
+    make(sys.argv[1], sys.argv[2:])
