@@ -440,7 +440,7 @@ static bool create_worker(struct daemon *daemon, uint16_t index)
         .index = index,
         .shared = &daemon->shared,
         .queue_count = (uint8_t)daemon->ports.count,
-        .limits = worker_limits_of(&daemon->config->limits),
+        .limits = worker_limits_of(daemon->config),
         .idle = daemon->config->idle == CONFIG_IDLE_POLL ? WORKER_IDLE_POLL : WORKER_IDLE_ADAPTIVE,
         .random_seed = seed,
         .congestion = daemon->config->tcp.congestion == CONFIG_CONGESTION_CUBIC
@@ -450,8 +450,6 @@ static bool create_worker(struct daemon *daemon, uint16_t index)
         .socket_id = daemon->ports.count > 0 ? daemon->ports.ports[0].socket_id : -1,
         .now = clock_now_ns(),
     };
-    if (daemon->config->certificate_count == 0)
-        config.limits.tls_bytes = 0; /* nobody will ask for it */
     random_secret(&config.tcp_secret, sizeof(config.tcp_secret));
     for (uint32_t p = 0; p < daemon->ports.count; p++)
         config.queues[p] = &daemon->ports.ports[p].queues[index];

@@ -1,7 +1,8 @@
 #include "control/worker_limits.h"
 
-struct worker_limits worker_limits_of(const struct config_limits *limits)
+struct worker_limits worker_limits_of(const struct config *config)
 {
+    const struct config_limits *limits = &config->limits;
     return (struct worker_limits){
         .client_connections = limits->client_connections,
         .streams = limits->streams,
@@ -21,7 +22,8 @@ struct worker_limits worker_limits_of(const struct config_limits *limits)
         .access_records = limits->access_records,
         .client_held_bytes = limits->client_held_bytes,
         .upstream_max_age_ns = limits->upstream_max_age_ns,
-        .tls_bytes = limits->tls_bytes,
+        /* Without certificates nobody will ask for it. */
+        .tls_bytes = config->certificate_count > 0 ? limits->tls_bytes : 0,
         .tls_handshake_timeout_ns = limits->tls_handshake_timeout_ns,
     };
 }

@@ -4,4 +4,4 @@
 #include "control/config.h"
 #include "dataplane/worker/worker.h"
 
-struct worker_limits worker_limits_of(const struct config_limits *limits);
+struct worker_limits worker_limits_of(const struct config *config);

@@ -136,9 +136,10 @@ static bool takes(const struct config_key *key, const char *json)
     case KEY_MODE:
     case KEY_ADDRESS:
     case KEY_PERMILLES:
-    case KEY_LIST:
     case KEY_MAP:
         return false;
+    case KEY_LIST:
+        return !(key->flags & KEY_REQUIRED) && strcmp(json, "[]") == 0;
     }
     return false;
 }
