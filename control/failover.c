@@ -2,6 +2,7 @@
  * failover: life, health and the verdicts.
  */
 #include "control/failover_internal.h"
+#include "control/vote_due.h"
 
 #include "dataplane/base/check.h"
 #include "dataplane/base/clock.h"
@@ -13,6 +14,7 @@
 #include <string.h>
 
 #define BEAT_JITTER_PERMILLE 200u
+#define VOTE_SPACING_NS      (100 * CLOCK_MS) /* of votes that are due before their beat */
 
 void failover_say(const struct failover *failover, const char *format, ...)
 {
@@ -43,6 +45,23 @@ static void publish(void *context, uint64_t now)
 
 /* Health and verdicts. */
 
+/* Vote before the next beat is due when there is something to say. */
+static void plan_vote(struct failover *failover)
+{
+    uint64_t soonest_ns = failover->voted_at_ns + VOTE_SPACING_NS;
+    uint64_t due_ns = CLOCK_NEVER;
+    for (uint32_t i = 0; i < failover->config->region_count; i++) {
+        uint64_t region_ns =
+            vote_due_ns(&failover->rules, &failover->verdicts[i],
+                        failover->agreed.regions[i].automatic, failover->voted_at_ns);
+        due_ns = region_ns < due_ns ? region_ns : due_ns;
+    }
+    if (due_ns == CLOCK_NEVER)
+        loop_timer_stop(failover->vote_timer);
+    else
+        loop_timer_at(failover->vote_timer, due_ns > soonest_ns ? due_ns : soonest_ns);
+}
+
 static void look(struct failover *failover, uint64_t now)
 {
     struct verdict_members members[SNAPSHOT_REGIONS_MAX];
@@ -55,6 +74,7 @@ static void look(struct failover *failover, uint64_t now)
         verdict_update(&failover->verdicts[i], now, &members[i], &failover->config->failover);
     }
     failover_refresh(failover);
+    plan_vote(failover);
     loop_timer_at(failover->probe_timer, health_due_ns(failover->health));
 }
 
@@ -88,6 +108,7 @@ static void beat(void *context, uint64_t now)
     uint64_t thousandth = interval_ns / 1000;
     uint32_t jitter = random_below(&failover->random, 2 * BEAT_JITTER_PERMILLE + 1);
     loop_timer_at(failover->beat_timer, now + thousandth * (1000 - BEAT_JITTER_PERMILLE + jitter));
+    failover->voted_at_ns = now;
     look(failover, now);
     if (failover_tell(failover, true))
         failover_publish(failover);
@@ -123,13 +144,14 @@ static bool create_parts(struct failover *failover, uint64_t now)
     random_seed(&failover->random, seed);
     failover->probe_timer = loop_timer(failover->loop, probe, failover);
     failover->beat_timer = loop_timer(failover->loop, beat, failover);
+    failover->vote_timer = loop_timer(failover->loop, beat, failover);
     failover->act_timer = loop_timer(failover->loop, act, failover);
     failover->publish_timer = loop_timer(failover->loop, publish, failover);
     failover->health = health_create(&failover->host, seed);
     for (uint32_t i = 0; i < SNAPSHOT_REGIONS_MAX; i++)
         verdict_init(&failover->verdicts[i], now);
     return failover->probe_timer != NULL && failover->beat_timer != NULL &&
-           failover->act_timer != NULL && failover->publish_timer != NULL &&
+           failover->vote_timer != NULL && failover->act_timer != NULL && failover->publish_timer != NULL &&
            failover->health != NULL;
 }
 
@@ -168,6 +190,7 @@ void failover_destroy(struct failover *failover)
     health_destroy(failover->health);
     loop_timer_destroy(failover->probe_timer);
     loop_timer_destroy(failover->beat_timer);
+    loop_timer_destroy(failover->vote_timer);
     loop_timer_destroy(failover->act_timer);
     loop_timer_destroy(failover->publish_timer);
     free(failover);

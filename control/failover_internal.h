@@ -4,7 +4,8 @@
  * thread.
  *
  * Timers: `probe` at the next due probe or end of an ejection; `beat` every vote interval with
- * jitter, and at once when the store is found; `act` at the next turn, to ask for the next change;
+ * jitter, and at once when the store is found; `vote` when a vote says something new before that;
+ * `act` at the next turn, to ask for the next change;
  * `publish` at the next turn, so that many changes make one snapshot.
  */
 #pragma once
@@ -43,6 +44,7 @@ struct failover {
     uint64_t unix_ms_at_zero; /* of this host */
     struct loop_timer *probe_timer;
     struct loop_timer *beat_timer;
+    struct loop_timer *vote_timer;
     struct loop_timer *act_timer;
     struct loop_timer *publish_timer;
 
@@ -56,6 +58,7 @@ struct failover {
     uint32_t node_flights;
 
     struct store *store;
+    uint64_t voted_at_ns;
     enum store_link link;
     char link_text[FAILOVER_TEXT_MAX];
     uint64_t connected_at_ns;

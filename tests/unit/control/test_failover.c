@@ -364,6 +364,23 @@ static void the_majority_of_three_decides_for_the_third(void **state)
     assert_true(failover_backend_usable(world.nodes[0].failover, 0));
 }
 
+/* Beats are an hour apart: what is decided rests on votes that came when there was something new. */
+static void votes_are_told_when_evidence_begins_and_when_it_has_held(void **state)
+{
+    lab_redis_start(&world.redis, NULL);
+    make_nodes(2, 2);
+    wait_for_begin();
+    for (uint32_t n = 0; n < 2; n++) {
+        struct config_failover *failover = &world.nodes[n].lab.config.failover;
+        failover->vote_interval_ns = 3600 * CLOCK_S;
+        failover->vote_fresh_ns = failover->vote_gone_ns = 2 * 3600 * CLOCK_S;
+        failover_apply(world.nodes[n].failover, &world.nodes[n].lab.config);
+    }
+    lab_run_for(world.loop, 50 * CLOCK_MS);
+    kill_region(0, true);
+    wait_for(0, "down");
+}
+
 static void a_part_of_a_region_makes_it_spill_in_proportion(void **state)
 {
     lab_redis_start(&world.redis, NULL);
@@ -775,6 +792,7 @@ int main(void)
         CASE(two_nodes_agree_that_a_region_is_down_and_that_it_is_back),
         CASE(one_node_of_two_cannot_take_a_region_down),
         CASE(the_majority_of_three_decides_for_the_third),
+        CASE(votes_are_told_when_evidence_begins_and_when_it_has_held),
         CASE(a_part_of_a_region_makes_it_spill_in_proportion),
         CASE(nodes_that_reach_nothing_abstain),
         CASE(the_last_region_stays_active_with_an_alarm),
