@@ -632,6 +632,6 @@ uint32_t coalesce_objects_used(const struct coalesce *coalesce)
            pool_used(&coalesce->lents) + pool_used(&coalesce->helds) +
            pool_used(&coalesce->pacers) + section_pools_used(&coalesce->sections) +
            pool_used(&coalesce->payload.segments) + (entries->count - entries->free_count) +
-           pool_used(&entries->small_keys) + pool_used(&entries->large_keys) +
-           principals_count(&coalesce->principals) + coalesce->refusal_count;
+           pool_used(&entries->large_keys) + principals_count(&coalesce->principals) +
+           coalesce->refusal_count;
 }

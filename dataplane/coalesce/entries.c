@@ -6,8 +6,15 @@
 
 #include <rte_rcu_qsbr.h>
 
-#define SMALL_KEY_BYTES 512
-#define SMALL_PER_LARGE 8
+#define LINE_BYTES        64
+#define PREFETCHED_BYTES  256 /* of an entry: most keys end before */
+#define PREFETCH_AHEAD    4
+#define ENTRIES_PER_LARGE 8 /* so many can have a key that is not in its entry */
+
+static uint32_t *take_indices(uint32_t count, int socket_id)
+{
+    return memory_take("coalesce entries", (count + 1) * sizeof(uint32_t), socket_id);
+}
 
 bool entries_init(struct entries *entries, struct coalesce_table *table, uint16_t owner,
                   uint16_t workers, struct rte_rcu_qsbr *quiescence, int socket_id)
@@ -18,62 +25,73 @@ bool entries_init(struct entries *entries, struct coalesce_table *table, uint16_
         .quiescence = quiescence,
         .owner = owner,
         .count = count,
+        .free = take_indices(count, socket_id),
+        .retired = take_indices(count, socket_id),
         .free_count = count,
-        .queue = memory_take("coalesce entries", (count + 1) * sizeof(uint32_t), socket_id),
     };
-    if (entries->queue == NULL)
+    if (entries->free == NULL || entries->retired == NULL)
         return false;
     for (uint32_t i = 0; i < count; i++)
-        entries->queue[i] = owner * count + i;
-    return pool_init(&entries->small_keys, "coalesce keys", POOL_RESTING, count, SMALL_KEY_BYTES,
-                     socket_id) &&
-           pool_init(&entries->large_keys, "coalesce keys", POOL_RESTING,
-                     count / SMALL_PER_LARGE + 1, COALESCE_KEY_BYTES, socket_id);
+        entries->free[i] = owner * count + count - 1 - i;
+    return pool_init(&entries->large_keys, "coalesce keys", POOL_RESTING,
+                     count / ENTRIES_PER_LARGE + 1, COALESCE_KEY_BYTES, socket_id);
 }
 
-static uint32_t queue_place(const struct entries *entries, uint32_t offset)
+/* Where the key's bytes go; NULL: there is no room. */
+static uint8_t *key_room(struct entries *entries, struct key_entry *entry, size_t length)
 {
-    uint64_t place = (uint64_t)entries->free_head + offset;
-    return (uint32_t)(place < entries->count ? place : place - entries->count);
+    if (length <= TABLE_KEY_BYTES)
+        return entry->room;
+    return length <= COALESCE_KEY_BYTES ? pool_take(&entries->large_keys) : NULL;
 }
 
-static void *take_key_room(struct entries *entries, size_t length, bool *out_large)
+static struct key_entry *free_entry(const struct entries *entries, uint32_t depth)
 {
-    *out_large = length > SMALL_KEY_BYTES;
-    if (length > COALESCE_KEY_BYTES)
-        return NULL;
-    return pool_take(*out_large ? &entries->large_keys : &entries->small_keys);
+    return table_entry(entries->table, entries->free[entries->free_count - 1 - depth]);
+}
+
+/* One that is written soon, and at which nobody may have looked for long. */
+static void prefetch_later(const struct entries *entries)
+{
+    if (entries->free_count <= PREFETCH_AHEAD)
+        return;
+    const uint8_t *later = (const uint8_t *)free_entry(entries, PREFETCH_AHEAD);
+    for (uint32_t at = 0; at < PREFETCHED_BYTES; at += LINE_BYTES)
+        __builtin_prefetch(later + at, 1);
 }
 
 struct key_entry *entries_take(struct entries *entries, uint64_t hash, struct bytes key,
                                handle flight)
 {
-    bool large;
-    void *room = entries->free_count > 0 ? take_key_room(entries, key.length, &large) : NULL;
+    if (entries->free_count == 0)
+        return NULL;
+    struct key_entry *entry = free_entry(entries, 0);
+    uint8_t *room = key_room(entries, entry, key.length);
     if (room == NULL)
         return NULL;
+    prefetch_later(entries);
     memcpy(room, key.data, key.length);
-    struct key_entry *entry = table_entry(entries->table, entries->queue[queue_place(entries, 0)]);
-    entries->free_head = queue_place(entries, 1);
+    entry->hash = hash;
+    entry->key = room;
+    entry->flight = flight;
+    entry->key_length = (uint32_t)key.length;
+    entry->owner = entries->owner;
     entries->free_count--;
-    *entry = (struct key_entry){
-        .hash = hash,
-        .key = room,
-        .key_length = (uint32_t)key.length,
-        .owner = entries->owner,
-        .flight = flight,
-        .large = large,
-    };
     return entry;
 }
 
-/* Behind the free and the retired, where the ring has room for what was taken. */
+static uint32_t retired_place(const struct entries *entries, uint32_t offset)
+{
+    uint64_t place = (uint64_t)entries->retired_head + offset;
+    return (uint32_t)(place < entries->count ? place : place - entries->count);
+}
+
 static void enqueue(struct entries *entries, const struct key_entry *entry)
 {
     uint32_t index = (uint32_t)(entry - table_entry(entries->table, 0));
-    uint32_t waiting = entries->free_count + entries->retired_count;
-    check(waiting < entries->count && index / entries->count == entries->owner);
-    entries->queue[queue_place(entries, waiting)] = index;
+    check(entries->free_count + entries->retired_count < entries->count &&
+          index / entries->count == entries->owner);
+    entries->retired[retired_place(entries, entries->retired_count)] = index;
     entries->retired_count++;
 }
 
@@ -104,14 +122,15 @@ uint32_t entries_tick(struct entries *entries, uint32_t max)
 {
     uint32_t freed = 0;
     while (freed < max && entries->retired_count > 0) {
-        uint32_t index = entries->queue[queue_place(entries, entries->free_count)];
+        uint32_t index = entries->retired[entries->retired_head];
         struct key_entry *entry = table_entry(entries->table, index);
         if (!has_passed(entries, entry))
             break;
-        pool_give(entry->large ? &entries->large_keys : &entries->small_keys,
-                  (void *)(uintptr_t)entry->key);
-        entries->free_count++;
+        if (entry->key != entry->room)
+            pool_give(&entries->large_keys, (void *)(uintptr_t)entry->key);
+        entries->retired_head = retired_place(entries, 1);
         entries->retired_count--;
+        entries->free[entries->free_count++] = index;
         freed++;
     }
     return freed;

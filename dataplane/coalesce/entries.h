@@ -4,8 +4,8 @@
  *
  * Life of an entry: taken, filled, published (table_put), removed (table_remove), retired here with
  * the token of a grace period, and free again when every worker has been quiescent since. The
- * retired are a first-in first-out queue, so only its head is asked. Free entries are used in
- * first-in first-out order as well.
+ * retired are a first-in first-out queue, so only its head is asked. Of the free ones the last is
+ * used first: it is still in the cache, and the grace period has passed whatever the order.
  */
 #pragma once
 
@@ -19,11 +19,11 @@ struct entries {
     struct rte_rcu_qsbr *quiescence; /* NULL: everything is quiescent */
     uint32_t owner;
     uint32_t count;
-    uint32_t *queue; /* a ring of `count` entry indices: [free ...][retired ...] */
-    uint32_t free_head;
+    uint32_t *free;    /* entry indices, a stack */
+    uint32_t *retired; /* entry indices, a ring of `count` */
     uint32_t free_count;
+    uint32_t retired_head;
     uint32_t retired_count;
-    struct pool small_keys; /* POOL_RESTING */
     struct pool large_keys; /* POOL_RESTING */
 };
 

@@ -13,6 +13,8 @@
 #define ENTRIES_MAX       ((uint32_t)PLACE_MASK - 1) /* number 0 means none */
 #define BUCKETS_PER_ENTRY 4
 #define PUT_TRIES         8
+#define LINE_BYTES        64
+#define PREFETCHED_BYTES  256 /* of an entry: most keys end before */
 
 struct coalesce_table {
     _Atomic uint64_t *buckets;
@@ -74,6 +76,11 @@ static _Atomic uint64_t *bucket_of(const struct coalesce_table *table, uint64_t 
     return &table->buckets[hash & table->bucket_mask];
 }
 
+void table_prefetch(const struct coalesce_table *table, uint64_t hash)
+{
+    __builtin_prefetch((const void *)bucket_of(table, hash));
+}
+
 /* The entry in one place of a bucket's word, or NULL. */
 static struct key_entry *entry_at(const struct coalesce_table *table, uint64_t word, int place)
 {
@@ -84,6 +91,13 @@ static struct key_entry *entry_at(const struct coalesce_table *table, uint64_t w
 static uint64_t number_of(const struct coalesce_table *table, const struct key_entry *entry)
 {
     return (uint64_t)(entry - table->entries) + 1;
+}
+
+/* The lines of the key are asked for together with what is before them. */
+static void prefetch_entry(const struct key_entry *entry)
+{
+    for (uint32_t at = 0; at < PREFETCHED_BYTES; at += LINE_BYTES)
+        __builtin_prefetch((const uint8_t *)entry + at);
 }
 
 /* The hash only saves comparing: the whole key decides (rule C3). */
@@ -97,7 +111,10 @@ static struct key_entry *find_in(const struct coalesce_table *table, uint64_t wo
 {
     for (int place = 0; place < BUCKET_PLACES; place++) {
         struct key_entry *entry = entry_at(table, word, place);
-        if (entry != NULL && serves(entry, hash, key))
+        if (entry == NULL)
+            continue;
+        prefetch_entry(entry);
+        if (serves(entry, hash, key))
             return entry;
     }
     return NULL;
@@ -107,6 +124,16 @@ struct key_entry *table_find(const struct coalesce_table *table, uint64_t hash, 
 {
     uint64_t word = atomic_load_explicit(bucket_of(table, hash), memory_order_acquire);
     return find_in(table, word, hash, key);
+}
+
+void table_prefetch_entries(const struct coalesce_table *table, uint64_t hash)
+{
+    uint64_t word = atomic_load_explicit(bucket_of(table, hash), memory_order_relaxed);
+    for (int place = 0; place < BUCKET_PLACES; place++) {
+        const struct key_entry *entry = entry_at(table, word, place);
+        if (entry != NULL)
+            prefetch_entry(entry);
+    }
 }
 
 /* WORD with NUMBER in its first free place, or 0 when there is none. */

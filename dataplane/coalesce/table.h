@@ -35,18 +35,27 @@
 #include "dataplane/base/handle.h"
 #include "dataplane/base/siphash.h"
 
+/* Keys up to here are in their entries. */
+#define TABLE_KEY_BYTES 536
+
 struct coalesce_table;
 
-/* A published key. Owner: the worker `owner`; constant while it can be found. */
+/*
+ * A published key. Owner: the worker `owner`; constant while it can be found. Most keys lie beside
+ * what is known of them: the address of every line follows from the number in the bucket, so a
+ * look-up waits for memory twice, for the bucket and for the entry.
+ */
 struct key_entry {
     uint64_t hash;
-    const uint8_t *key;
-    uint32_t key_length;
-    uint32_t owner;
+    const uint8_t *key; /* `room`, or where a longer one is */
     handle flight;
     uint64_t token; /* entries.c: the grace period that has to pass */
-    bool large;     /* entries.c: which pool the key's bytes are from */
-};
+    uint32_t key_length;
+    uint32_t owner;
+    uint8_t room[TABLE_KEY_BYTES];
+} __attribute__((aligned(64)));
+
+_Static_assert(sizeof(struct key_entry) == 9 * 64, "whole cache lines");
 
 enum table_put {
     TABLE_PUT_DONE,
@@ -64,6 +73,13 @@ uint64_t table_hash(const struct coalesce_table *table, struct bytes key);
 
 /* The secret of all workers' hashes: random per start (C3). */
 struct siphash_key table_secret(const struct coalesce_table *table);
+
+/*
+ * For a batch of requests: ask the memory for the bucket of each, then for the entries in it,
+ * before the first is looked for. Both only read, and may be left out.
+ */
+void table_prefetch(const struct coalesce_table *table, uint64_t hash);
+void table_prefetch_entries(const struct coalesce_table *table, uint64_t hash);
 
 /* The entry that serves the key, or NULL. Valid until the worker's next quiescent state. O(key). */
 struct key_entry *table_find(const struct coalesce_table *table, uint64_t hash, struct bytes key);

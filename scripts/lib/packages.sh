@@ -19,7 +19,10 @@ packages_net=(
     redis-server redis-tools
 )
 command -v npm >/dev/null || packages_net+=(nodejs npm) # whoever has another Node.js keeps it
-packages_bench=(nghttp2-server nghttp2-proxy)
+packages_bench=(
+    nghttp2-server nghttp2-proxy
+    liburcu-dev          # what the table of coalescing is compared with
+)
 
 packages_missing() {
     local name

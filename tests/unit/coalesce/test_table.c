@@ -186,7 +186,7 @@ static void long_keys_come_from_a_pool_of_their_own(void **state)
     while ((taken[count] = entries_take(&entries, 1, bytes_of(key, COALESCE_KEY_BYTES), 1)) != NULL)
         count++;
     assert_int_equal(count, 64 / 8 + 1);
-    assert_non_null(entries_take(&entries, 1, bytes_of(key, 512), 1));
+    assert_non_null(entries_take(&entries, 1, bytes_of(key, TABLE_KEY_BYTES), 1));
     for (uint32_t i = 0; i < count; i++)
         entries_retire(&entries, taken[i]);
     assert_int_equal(entries_tick(&entries, 100), count);
