@@ -6,7 +6,8 @@
  *   0x00..0x7f  so many octets more: the peer sends them
  *   0x80..0x8f  two octets of length, type and flags from the next two, stream from one: a frame
  *               whose header is right, with that many of the octets that follow
- *   0x90..0xff  an act of the owner or of the transport, see act()
+ *   0x90..0xef  an act of the owner or of the transport, see act()
+ *   0xf0..0xff  a change of what the owner does from here on, see change()
  * Whatever comes, the connection ends with every stream told and every object given back; that
  * is what lab_close() checks.
  */
@@ -35,6 +36,7 @@ static void open_connection(uint8_t how)
         config.window_budget_bytes = 1 << 18;
     }
     lab_create(&config);
+    h2_announce_connect(lab.h2, true);
     lab_open((how & 1) != 0 ? H2_CLIENT : H2_SERVER);
     if ((how & 0x40) != 0)
         lab_handshake();
@@ -149,6 +151,34 @@ static void act(uint8_t what)
     }
 }
 
+static void change(uint8_t what)
+{
+    static const uint32_t bodies[] = {0, 1, 50000, 1 << 20};
+    switch (what % 16) {
+    case 0:
+        lab.owner.connects = !lab.owner.connects;
+        break;
+    case 1:
+        lab.pipe.ends[0].random = &lab.random;
+        lab.pipe.ends[0].starve_in_100 ^= 50;
+        break;
+    case 2:
+    case 3:
+    case 4:
+        lab.owner.requests = (enum lab_requests)(what % 16 - 2);
+        break;
+    case 8:
+    case 9:
+    case 10:
+    case 11:
+        if (lab.owner.body_bytes < bodies[what % 4]) /* what was begun can still be ended */
+            lab.owner.body_bytes = bodies[what % 4];
+        break;
+    default:
+        break;
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct reader in = reader_over(bytes_of(data, size));
@@ -159,12 +189,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             feed(take(&in, what + 1u));
         else if (what < 0x90)
             feed_frame(&in);
-        else
+        else if (what < 0xf0)
             act(what);
+        else
+            change(what);
         lab_flush();
         lab_forget_sent();
     }
     lab.pipe.ends[0].capacity = 1 << 18;
+    lab.pipe.ends[0].starve_in_100 = 0;
     lab_close();
     return 0;
 }

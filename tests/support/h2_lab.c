@@ -98,8 +98,9 @@ static struct h2_supply on_supply(struct h2_stream *stream, uint32_t max, uint64
     bool is_client = h2_stream_conn(stream)->role == H2_CLIENT;
     if (lab.owner.sent_headers[place] && lab.owner.changes_mind)
         return change_mind(stream, now);
+    bool has_body = !is_client || lab.owner.uploads != NULL || lab.owner.connects;
     if (lab.owner.sent_headers[place])
-        return supply_body(place, is_client && lab.owner.uploads == NULL ? 0 : max);
+        return supply_body(place, has_body ? max : 0);
     if (!is_client && !lab.owner.answer)
         return (struct h2_supply){.kind = H2_SUPPLY_NONE};
     lab.owner.sent_headers[place] = true;
