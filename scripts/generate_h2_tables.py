@@ -12,7 +12,7 @@ import sys
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "dataplane" / "h2"
 
 HASH_SIZE = 512
-PAIR_BITS = 11
+PAIR_BITS = 12
 
 # RFC 7541 Appendix B: the length in bits of the code of each symbol 0..255 and of EOS. The codes
 # follow from the lengths: they are canonical, shorter first, equal lengths in order of symbols.

@@ -148,6 +148,7 @@ static void conn_init(struct h2_conn *conn, struct h2 *h2, enum h2_role role, ui
     struct hpack_tables *tables = h2_tables_for(h2, role);
     hpack_decoder_init(&conn->decoder, tables);
     hpack_encoder_init(&conn->encoder, tables);
+    conn->encoder.plain = role == H2_CLIENT;
     h2_settings_defaults(&conn->peer);
     h2_budgets_init(&conn->budgets, now);
 }

@@ -56,6 +56,7 @@ struct hpack_encoder {
     uint32_t limit_bytes;      /* the peer's SETTINGS, at most HPACK_TABLE_BYTES is used */
     uint32_t lowest_bytes;     /* lowest limit since the last block (RFC 7541 4.2) */
     bool announce;             /* the next block begins with size updates */
+    bool plain;                /* no string is Huffman-coded: cycles count more than bytes */
     bool used;                 /* since it was last asked whether it needs its table */
 };
 
@@ -78,6 +79,7 @@ void hpack_decoder_limit(struct hpack_decoder *decoder, uint32_t limit_bytes);
 enum hpack_result hpack_decode(struct hpack_decoder *decoder, struct bytes block,
                                struct fields *out);
 
+/* `plain` may be set afterwards. */
 void hpack_encoder_init(struct hpack_encoder *encoder, struct hpack_tables *tables);
 void hpack_encoder_close(struct hpack_encoder *encoder);
 

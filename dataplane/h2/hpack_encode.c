@@ -127,13 +127,41 @@ static inline void write_integer(struct writer *out, uint8_t flag, uint32_t pref
         write_long_integer(out, flag, prefix_max, value);
 }
 
-/* RFC 7541 5.2: in the Huffman code when that is shorter. */
-static void write_string(struct writer *out, struct bytes text)
+static void write_plain(struct writer *out, struct bytes text)
 {
+    write_integer(out, 0, STRING_BITS, text.length);
+    writer_bytes(out, text);
+}
+
+#define SHORT_STRING ((1 << STRING_BITS) - 1) /* below it a length is one octet */
+
+/* In one pass: the code may turn out to be longer than the text, and is overwritten then. */
+static void write_short(struct writer *out, struct bytes text)
+{
+    size_t coded_bytes = hpack_huffman_encode_wide(text, out->at + 1);
+    if (coded_bytes >= text.length) {
+        write_plain(out, text);
+        return;
+    }
+    *out->at = (uint8_t)(HUFFMAN_FLAG | coded_bytes);
+    out->at += 1 + coded_bytes;
+}
+
+/* RFC 7541 5.2: in the Huffman code when that is shorter, and wanted. */
+static void write_string(const struct hpack_encoder *encoder, struct writer *out, struct bytes text)
+{
+    if (encoder->plain) {
+        write_plain(out, text);
+        return;
+    }
+    bool is_wide = writer_room(out) > HPACK_HUFFMAN_WIDE(text.length);
+    if (text.length < SHORT_STRING && is_wide && !out->failed) {
+        write_short(out, text);
+        return;
+    }
     size_t coded_bytes = hpack_huffman_length(text);
     if (coded_bytes >= text.length) {
-        write_integer(out, 0, STRING_BITS, text.length);
-        writer_bytes(out, text);
+        write_plain(out, text);
         return;
     }
     write_integer(out, HUFFMAN_FLAG, STRING_BITS, coded_bytes);
@@ -143,13 +171,13 @@ static void write_string(struct writer *out, struct bytes text)
 }
 
 /* RFC 7541 6.2; NAME_INDEX 0: the name in full. */
-static void write_literal(struct writer *out, uint8_t flag, uint32_t prefix_bits,
-                          uint32_t name_index, const struct field *field)
+static void write_literal(const struct hpack_encoder *encoder, struct writer *out, uint8_t flag,
+                          uint32_t prefix_bits, uint32_t name_index, const struct field *field)
 {
     write_integer(out, flag, prefix_bits, name_index);
     if (name_index == 0)
-        write_string(out, field->name);
-    write_string(out, field->value);
+        write_string(encoder, out, field->name);
+    write_string(encoder, out, field->value);
 }
 
 static enum table_rule rule_of(const struct field *field)
@@ -190,20 +218,20 @@ static void encode_new(struct hpack_encoder *encoder, const struct field *field,
     bool likely_again = rule == TABLE_ENTER ||
                         (encoder->table != NULL && hpack_table_seen(encoder->table, field->hash));
     if (likely_again && enter_table(encoder, field))
-        write_literal(out, ENTER_FLAG, ENTER_BITS, name_index, field);
+        write_literal(encoder, out, ENTER_FLAG, ENTER_BITS, name_index, field);
     else
-        write_literal(out, PLAIN_FLAG, LITERAL_BITS, name_index, field);
+        write_literal(encoder, out, PLAIN_FLAG, LITERAL_BITS, name_index, field);
 }
 
 static void encode_field(struct hpack_encoder *encoder, struct field *field, struct writer *out)
 {
     enum table_rule rule = rule_of(field);
     if (rule == TABLE_NEVER) {
-        write_literal(out, NEVER_FLAG, LITERAL_BITS, name_index_of(encoder, field), field);
+        write_literal(encoder, out, NEVER_FLAG, LITERAL_BITS, name_index_of(encoder, field), field);
         return;
     }
     uint32_t index = field->static_index;
-    if (index == 0)
+    if (index == 0 && field->hash == 0) /* with a hash it comes from another dynamic table */
         index = hpack_static_find(field->token, field->value);
     if (index != 0) {
         write_integer(out, INDEXED_FLAG, INDEXED_BITS, index);

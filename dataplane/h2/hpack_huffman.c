@@ -115,23 +115,82 @@ size_t hpack_huffman_length(struct bytes text)
     return (bits + 7) / 8;
 }
 
+/* Codes that are still to be written: the lowest `count` bits, fewer than 8 between two calls. */
+struct bit_writer {
+    uint64_t bits;
+    uint32_t count;
+    uint8_t *at;
+};
+
+/* Codes one behind the other. */
+struct codes {
+    uint64_t bits;
+    uint32_t length;
+};
+
+static inline struct codes code_of(uint8_t symbol)
+{
+    return (struct codes){huffman_codes[symbol].bits, huffman_codes[symbol].length};
+}
+
+static inline struct codes join(struct codes first, struct codes second)
+{
+    return (struct codes){first.bits << second.length | second.bits, first.length + second.length};
+}
+
+/* At most 56 bits. Eight bytes are written, of which those count that are full. */
+static inline void put(struct bit_writer *out, struct codes codes)
+{
+    out->bits = out->bits << codes.length | codes.bits;
+    out->count += codes.length;
+    uint64_t bytes = htobe64(out->bits << (64 - out->count));
+    memcpy(out->at, &bytes, sizeof(bytes));
+    out->at += out->count / 8;
+    out->count &= 7;
+}
+
+#define JOINED_BITS 56
+#define STEP        4 /* symbols */
+
+static inline void put_four(struct bit_writer *out, const uint8_t *text)
+{
+    struct codes front = join(code_of(text[0]), code_of(text[1]));
+    struct codes four = join(front, join(code_of(text[2]), code_of(text[3])));
+    if (four.length <= JOINED_BITS)
+        put(out, four);
+    else
+        for (int i = 0; i < STEP; i++)
+            put(out, code_of(text[i]));
+}
+
+/* The last code is padded with ones. */
+static uint8_t *finish(const struct bit_writer *out)
+{
+    if (out->count == 0)
+        return out->at;
+    *out->at = (uint8_t)(out->bits << (8 - out->count) | 0xff >> out->count);
+    return out->at + 1;
+}
+
+size_t hpack_huffman_encode_wide(struct bytes text, uint8_t *out)
+{
+    struct bit_writer writer = {.at = out};
+    size_t i = 0;
+    for (; i + STEP <= text.length; i += STEP)
+        put_four(&writer, text.data + i);
+    for (; i < text.length; i++)
+        put(&writer, code_of(text.data[i]));
+    return (size_t)(finish(&writer) - out);
+}
+
 void hpack_huffman_encode(struct bytes text, uint8_t *out)
 {
-    uint64_t pending = 0; /* its low `count` bits are still to be written, fewer than 32 */
-    uint32_t count = 0;
+    struct bit_writer writer = {.at = out};
     for (size_t i = 0; i < text.length; i++) {
-        const struct huffman_code *code = &huffman_codes[text.data[i]];
-        pending = pending << code->length | code->bits;
-        count += code->length;
-        if (count < 32)
-            continue;
-        count -= 32;
-        uint32_t word = htobe32((uint32_t)(pending >> count));
-        memcpy(out, &word, sizeof(word));
-        out += sizeof(word);
+        struct codes code = code_of(text.data[i]);
+        writer.bits = writer.bits << code.length | code.bits;
+        for (writer.count += code.length; writer.count >= 8; writer.count -= 8)
+            *writer.at++ = (uint8_t)(writer.bits >> (writer.count - 8));
     }
-    uint32_t padding = -count & 7;
-    pending = pending << padding | ((1U << padding) - 1);
-    for (count += padding; count > 0; count -= 8)
-        *out++ = (uint8_t)(pending >> (count - 8));
+    (void)finish(&writer);
 }

@@ -19,3 +19,9 @@ size_t hpack_huffman_length(struct bytes text);
 
 /* Encode TEXT into exactly hpack_huffman_length(TEXT) bytes at OUT. */
 void hpack_huffman_encode(struct bytes text, uint8_t *out);
+
+/* What hpack_huffman_encode_wide() may write for LENGTH bytes: the longest codes, and some more. */
+#define HPACK_HUFFMAN_WIDE(length) ((length)*4 + 8)
+
+/* The same, several symbols at a time, where there are so many bytes. Returns how many count. */
+size_t hpack_huffman_encode_wide(struct bytes text, uint8_t *out);

@@ -125,6 +125,20 @@ static void a_known_name_is_sent_as_its_index(void **state)
 }
 
 /* RFC 7541 4.2, 6.3 */
+/* Decision 15. */
+static void a_plain_encoder_codes_no_string(void **state)
+{
+    struct hpack_encoder encoder;
+    hpack_encoder_init(&encoder, &fixture_tables);
+    check_hex(encode_one(&encoder, fixture_field("date", "aaaa")), "0f12 83 18c63f");
+    check_hex(encode_one(&encoder, fixture_field("aaaa", "aaaa")), "40 83 18c63f 83 18c63f");
+    encoder.plain = true;
+    check_hex(encode_one(&encoder, fixture_field("date", "aaaa")), "0f12 04 61616161");
+    check_hex(encode_one(&encoder, fixture_field("aaab", "aaaa")), "40 04 61616162 04 61616161");
+    check_hex(encode_one(&encoder, fixture_field("aaab", "aaaa")), "be");
+    hpack_encoder_close(&encoder);
+}
+
 static void limits_are_announced(void **state)
 {
     static const struct {
@@ -369,6 +383,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fields_get_their_representation),
         cmocka_unit_test(a_known_name_is_sent_as_its_index),
+        cmocka_unit_test(a_plain_encoder_codes_no_string),
         cmocka_unit_test(limits_are_announced),
         cmocka_unit_test(a_table_between_two_limits_is_emptied),
         cmocka_unit_test(a_limit_of_zero_takes_no_table),

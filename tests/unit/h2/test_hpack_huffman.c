@@ -31,6 +31,9 @@ static void check_round_trip(struct bytes text)
     coded[length] = 0xa5;
     hpack_huffman_encode(text, coded);
     assert_int_equal(coded[length], 0xa5);
+    static uint8_t wide[65536];
+    assert_int_equal(hpack_huffman_encode_wide(text, wide), length);
+    assert_memory_equal(coded, wide, length);
     bool failed;
     struct bytes got;
     assert_true(decodes(bytes_of(coded, length), text.length, &got, decoded, &failed));
