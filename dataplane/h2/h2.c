@@ -149,6 +149,7 @@ void h2_flush(struct h2 *h2, uint64_t now)
     struct list again;
     list_init(&again);
     h2_enter(h2, now);
+    h2_announce_on(h2);
     for (uint32_t pass = 0; pass < FLUSH_PASSES && !list_is_empty(&h2->active); pass++)
         flush_pass(h2, &again, now);
     list_append_all(&h2->active, &again);

@@ -215,8 +215,9 @@ uint64_t h2_slot_hold(struct h2_conn *conn);
 void h2_slot_free(struct h2 *h2, uint64_t slot);
 
 /*
- * Server role: connections opened from now on announce extended CONNECT (RFC 8441), or not. Those
- * before stay as they are: what was announced cannot be taken back.
+ * Server role: connections announce extended CONNECT (RFC 8441), those that are open in a SETTINGS
+ * of its own, some with each h2_flush(). Or new ones do not: what was announced cannot be taken
+ * back.
  */
 void h2_announce_connect(struct h2 *h2, bool announced);
 

@@ -173,7 +173,8 @@ struct h2_conn {
     uint8_t role;              /* enum h2_role */
     uint8_t state;             /* enum h2_conn_state */
     bool settings_seen : 1;    /* the peer's first SETTINGS is complete */
-    bool settings_due : 1;     /* ours, with the client preface before */
+    bool settings_due : 1;     /* our first, with the client preface before */
+    bool connect_due : 1;      /* another one, about ENABLE_CONNECT_PROTOCOL */
     bool control_due : 1;      /* some of the above is to be written */
     bool final_sent : 1;       /* H2_GOAWAY_LAST is decided: later streams are not for us */
     bool resets_forgotten : 1; /* recent_resets overflowed once */

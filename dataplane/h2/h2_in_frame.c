@@ -196,8 +196,8 @@ static void settings_acknowledged(struct h2_conn *conn)
         counter_add(&conn->h2->counters.acks_unasked, 1);
         return;
     }
-    conn->settings_unacked--;
-    conn->due_ns[H2_DEADLINE_ACK] = CLOCK_NEVER;
+    if (--conn->settings_unacked == 0)
+        conn->due_ns[H2_DEADLINE_ACK] = CLOCK_NEVER;
 }
 
 static void begin_settings(struct h2_conn *conn, uint64_t now)

@@ -47,6 +47,16 @@ static bool send_number(struct h2_conn *conn, enum h2_frame_type type, uint32_t 
     return send_numbers(conn, type, stream_id, &number, 1);
 }
 
+/* RFC 9113 6.5.3: it has to be acknowledged in time. */
+static void settings_sent(struct h2_conn *conn)
+{
+    counter_add(&conn->h2->counters.frames_out, 1);
+    conn->settings_unacked++;
+    uint64_t timeout_ns = conn->h2->config.settings_timeout_ns;
+    if (timeout_ns > 0)
+        h2_conn_deadline(conn, H2_DEADLINE_ACK, conn->h2->now + timeout_ns);
+}
+
 /* RFC 9113 3.4: the client's preface, and both sides' first SETTINGS. */
 static bool out_settings(struct h2_conn *conn)
 {
@@ -60,12 +70,22 @@ static bool out_settings(struct h2_conn *conn)
     check(!w.failed);
     if (!h2_out_send(conn, writer_written(&w)))
         return false;
-    counter_add(&conn->h2->counters.frames_out, 1);
     conn->settings_due = false;
-    conn->settings_unacked++;
-    uint64_t timeout_ns = conn->h2->config.settings_timeout_ns;
-    if (timeout_ns > 0)
-        h2_conn_deadline(conn, H2_DEADLINE_ACK, conn->h2->now + timeout_ns);
+    settings_sent(conn);
+    return true;
+}
+
+static bool out_connect_protocol(struct h2_conn *conn)
+{
+    if (!conn->connect_due)
+        return true;
+    uint8_t bytes[H2_FRAME_HEADER_BYTES + H2_SETTING_BYTES];
+    struct writer w = writer_over(bytes, sizeof(bytes));
+    h2_settings_write_connect(&w);
+    if (!h2_out_send(conn, writer_written(&w)))
+        return false;
+    conn->connect_due = false;
+    settings_sent(conn);
     return true;
 }
 
@@ -171,8 +191,8 @@ bool h2_out_control(struct h2_conn *conn)
 {
     if (!h2_out_is_whole(conn) || conn->state == H2_CONN_PREFACE)
         return false;
-    if (!out_settings(conn) || !out_acks(conn) || !out_goaway(conn) || !out_pings(conn) ||
-        !out_credit(conn) || !out_resets(conn))
+    if (!out_settings(conn) || !out_connect_protocol(conn) || !out_acks(conn) ||
+        !out_goaway(conn) || !out_pings(conn) || !out_credit(conn) || !out_resets(conn))
         return false;
     conn->control_due = false;
     return true;

@@ -71,7 +71,32 @@ enum h2_violation h2_settings_complete(struct h2_conn *conn)
 
 void h2_announce_connect(struct h2 *h2, bool announced)
 {
+    if (announced && !h2->connect_protocol)
+        h2->announced_to = 0;
     h2->connect_protocol = announced;
+}
+
+/* Who has not had our SETTINGS yet finds it there. */
+static void announce_to(struct h2_conn *conn)
+{
+    if (conn->role != H2_SERVER || conn->connect_protocol || h2_conn_is_closed(conn))
+        return;
+    conn->connect_protocol = true;
+    if (conn->state == H2_CONN_PREFACE || conn->settings_due)
+        return;
+    conn->connect_due = true;
+    h2_conn_wake_control(conn);
+}
+
+void h2_announce_on(struct h2 *h2)
+{
+    if (!h2->connect_protocol)
+        return;
+    for (uint32_t i = 0; i < H2_LIMIT_ANNOUNCED && h2->announced_to < h2->conns.count; i++) {
+        struct h2_conn *conn = pool_at(&h2->conns, h2->announced_to++);
+        if (conn != NULL)
+            announce_to(conn);
+    }
 }
 
 bool h2_peer_connects(const struct h2_conn *conn)
@@ -94,6 +119,16 @@ static void write_setting(struct writer *out, enum h2_setting id, uint32_t value
 {
     writer_u16(out, (uint16_t)id);
     writer_u32(out, value);
+}
+
+void h2_settings_write_connect(struct writer *out)
+{
+    uint8_t *header = writer_take(out, H2_FRAME_HEADER_BYTES);
+    if (header == NULL)
+        return;
+    write_setting(out, H2_SETTING_ENABLE_CONNECT_PROTOCOL, 1);
+    h2_frame_write(header,
+                   (struct h2_frame){.length = H2_SETTING_BYTES, .type = H2_FRAME_SETTINGS});
 }
 
 void h2_settings_write(const struct h2_conn *conn, struct writer *out)

@@ -37,5 +37,8 @@ enum h2_violation h2_settings_apply(struct h2_conn *conn, uint16_t id, uint32_t 
  */
 enum h2_violation h2_settings_complete(struct h2_conn *conn);
 
-/* Our SETTINGS frame, whole. */
+/* Our first SETTINGS frame, whole. */
 void h2_settings_write(const struct h2_conn *conn, struct writer *out);
+
+/* A later one: extended CONNECT is taken now (RFC 8441 3). */
+void h2_settings_write_connect(struct writer *out);

@@ -37,6 +37,7 @@ struct h2 {
     struct list dead_conns;
     struct list dead_streams;
     bool connect_protocol; /* h2_announce_connect() */
+    uint32_t announced_to; /* the first connection's slot that was not told yet */
     uint64_t now;          /* the latest that was handed in */
     uint32_t depth;        /* of entries from outside */
     uint32_t stream_count; /* alive for their owners */
@@ -56,6 +57,9 @@ static inline struct hpack_tables *h2_tables_for(struct h2 *h2, enum h2_role rol
 
 void h2_enter(struct h2 *h2, uint64_t now);
 void h2_leave(struct h2 *h2);
+
+/* Some of the connections that do not know yet what h2_announce_connect() said. */
+void h2_announce_on(struct h2 *h2);
 
 /* Give dead streams back now, if only the outermost entry is running. */
 void h2_bury_streams(struct h2 *h2);

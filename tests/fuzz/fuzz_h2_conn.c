@@ -167,6 +167,10 @@ static void change(uint8_t what)
     case 4:
         lab.owner.requests = (enum lab_requests)(what % 16 - 2);
         break;
+    case 5:
+    case 6:
+        h2_announce_connect(lab.h2, what % 16 == 6);
+        break;
     case 8:
     case 9:
     case 10:

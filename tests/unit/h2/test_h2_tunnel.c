@@ -47,6 +47,59 @@ static void it_is_announced_when_somebody_takes_it(void **state)
     assert_true(is_announced());
 }
 
+/* Whether the lab's connection has sent exactly that, since it was last asked. */
+static bool has_sent_connect(void)
+{
+    static const uint8_t frame[] = {0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 1};
+    bool has = lab.sent_bytes == sizeof(frame) && memcmp(lab.sent, frame, sizeof(frame)) == 0;
+    assert_true(has || lab.sent_bytes == 0);
+    lab_forget_sent();
+    return has;
+}
+
+/* RFC 8441 3: a later SETTINGS, once; what was announced stays. */
+static void an_open_connection_hears_of_it_later(void **state)
+{
+    open_server(false);
+    lab_flush();
+    assert_false(has_sent_connect());
+    h2_announce_connect(lab.h2, true);
+    lab_flush();
+    assert_true(has_sent_connect());
+    h2_announce_connect(lab.h2, false);
+    h2_announce_connect(lab.h2, true);
+    lab_flush();
+    assert_false(has_sent_connect());
+    lab_script("SETTINGS/1/0; HEADERS/4/1 " TARGET " " PROTOCOL);
+    assert_int_equal(lab.owner.headers, 1);
+    lab_wait(CLOCK_S * 20);
+    assert_int_equal(COUNT(settings_slow), 0);
+    lab_close();
+}
+
+static void it_has_to_be_acknowledged_too(void **state)
+{
+    open_server(false);
+    h2_announce_connect(lab.h2, true);
+    lab_flush();
+    lab_wait(CLOCK_S * 20);
+    assert_int_equal(COUNT(settings_slow), 1);
+    lab_close();
+}
+
+/* It stands in the first SETTINGS then. */
+static void a_connection_without_preface_hears_of_it_once(void **state)
+{
+    struct h2_config config = lab_config();
+    lab_create(&config);
+    lab_open(H2_SERVER);
+    h2_announce_connect(lab.h2, true);
+    lab_flush();
+    lab_script("PREFACE; SETTINGS/0/0");
+    assert_int_equal(lab_seen(H2_FRAME_SETTINGS, 0).count, 2); /* ours, and an acknowledgement */
+    lab_close();
+}
+
 static void requests_have_to_be_whole(void **state)
 {
     static const struct {
@@ -180,6 +233,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_is_announced_when_somebody_takes_it),
+        cmocka_unit_test(an_open_connection_hears_of_it_later),
+        cmocka_unit_test(it_has_to_be_acknowledged_too),
+        cmocka_unit_test(a_connection_without_preface_hears_of_it_once),
         cmocka_unit_test(requests_have_to_be_whole),
         cmocka_unit_test(a_server_may_end_its_side_first),
         cmocka_unit_test(a_client_may_end_its_side_first),
