@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #define STREAMS 90
+#define FEW     5           /* enough to pass the bound, not twice of it */
 #define WINDOW  (64u << 10) /* what a backend may send before anybody looks */
 #define BOUND   (512u << 10)
 #define SIZE    400000
@@ -23,11 +24,11 @@ static struct world *open_world(uint64_t seed, uint16_t workers)
     return world_open(&config);
 }
 
-/* STREAMS requests whose answers nobody takes. */
+/* COUNT requests whose answers nobody takes. */
 static void ask_and_take_nothing(struct world *world, struct client_conn *conn, const char *format,
-                                 struct client_request **out)
+                                 struct client_request **out, uint32_t count)
 {
-    for (uint32_t i = 0; i < STREAMS; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         char path[64];
         snprintf(path, sizeof(path), format, i);
         out[i] =
@@ -59,7 +60,7 @@ static void expect_bounded(uint64_t seed, const char *format)
     struct client_request *requests[STREAMS];
     struct world *world = open_world(seed, 1);
     struct client_conn *conn = world_connect_to(world, 0, false);
-    ask_and_take_nothing(world, conn, format, requests);
+    ask_and_take_nothing(world, conn, format, requests, STREAMS);
     held_is_bounded(world, WINDOW);
     innocent_is_served(world, 2000000);
     world_run_for(world, 30 * CLOCK_S);
@@ -113,22 +114,49 @@ static void the_bound_holds_across_workers(void **state)
 /* A client may leave some of its streams alone and read others. */
 static void a_stream_that_is_read_goes_on_beside_those_that_are_not(void **state)
 {
-    struct client_request *requests[STREAMS];
+    struct client_request *requests[FEW];
     struct world *world = open_world(44, 1);
     struct client_conn *conn = world_connect_to(world, 0, false);
-    ask_and_take_nothing(world, conn, "/own/%u?size=400000", requests);
+    ask_and_take_nothing(world, conn, "/own/%u?size=400000", requests, FEW);
     held_is_bounded(world, WINDOW);
-    client_resume(requests[STREAMS - 1]);
+    client_resume(requests[FEW - 1]);
     struct client_request *shared = world_get(world, conn, "/share?size=1500000");
     world_run_for(world, 10 * CLOCK_S);
-    assert_true(client_is_whole(requests[STREAMS - 1], 200, SIZE));
+    assert_true(client_is_whole(requests[FEW - 1], 200, SIZE));
     assert_true(client_is_whole(shared, 200, 1500000));
     assert_int_equal(requests[0]->outcome, CLIENT_OPEN);
-    for (uint32_t i = 0; i < STREAMS - 1; i++)
+    for (uint32_t i = 0; i < FEW - 1; i++)
         client_resume(requests[i]);
     assert_true(world_run(world));
-    for (uint32_t i = 0; i < STREAMS; i++)
+    for (uint32_t i = 0; i < FEW; i++)
         assert_true(client_is_whole(requests[i], 200, SIZE));
+    assert_true(check_and_close(world));
+}
+
+/* It is paused, and asks on: within twice the bound it is served, beyond it may come again. */
+static void what_a_paused_client_asks_for_is_bounded(void **state)
+{
+    struct client_request *first[FEW], *more[STREAMS - FEW];
+    struct world *world = open_world(45, 1);
+    struct client_conn *conn = world_connect_to(world, 0, false);
+    ask_and_take_nothing(world, conn, "/own/%u?size=400000", first, FEW);
+    assert_int_equal(world_counter(world, "request", "clients_paused"), 1);
+    ask_and_take_nothing(world, conn, "/own/more/%u?size=400000", more, STREAMS - FEW);
+    uint32_t refused = 0;
+    for (uint32_t i = 0; i < STREAMS - FEW; i++)
+        refused += more[i]->outcome == CLIENT_RESET && more[i]->reset.unprocessed;
+    assert_in_range(STREAMS - refused, FEW + 1, 2 * BOUND / (2 * WINDOW));
+    assert_int_equal(world_counter(world, "request", "paused_refused"), refused);
+    assert_in_range(world_counter(world, "request", "held_for_client_max"), BOUND,
+                    2 * BOUND + 2 * BOUND / WINDOW * 2 * SEGMENT);
+    for (uint32_t i = 0; i < FEW; i++)
+        client_resume(first[i]);
+    for (uint32_t i = 0; i < STREAMS - FEW - refused; i++)
+        client_resume(more[i]);
+    assert_true(world_run(world));
+    struct client_request *again = world_get(world, conn, "/own/again?size=400000");
+    assert_true(world_run(world));
+    assert_true(client_is_whole(again, 200, SIZE));
     assert_true(check_and_close(world));
 }
 
@@ -139,6 +167,7 @@ int main(void)
         cmocka_unit_test(the_bound_holds_for_flights_that_others_may_join),
         cmocka_unit_test(the_bound_holds_across_workers),
         cmocka_unit_test(a_stream_that_is_read_goes_on_beside_those_that_are_not),
+        cmocka_unit_test(what_a_paused_client_asks_for_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
