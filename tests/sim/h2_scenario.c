@@ -1,12 +1,14 @@
 /*
  * The scenario h2: clients and a server of our HTTP/2 over our TCP in bad weather. Exchanges of
  * every kind (tests/support/h2_app.h), owners that hold back credit, small windows, growing ones,
- * few streams, header blocks and places; graceful ends from either side. h2_check.h holds every
- * frame against the RFC.
+ * few streams, header blocks and places; tunnels, which a server may begin to take in mid-run;
+ * windows that SETTINGS lower and raise (h2_windows.h); graceful ends from either side. h2_check.h
+ * holds every frame against the RFC.
  */
 #include "dataplane/base/clock.h"
 #include "dataplane/h2/h2.h"
 #include "dataplane/h2/h2_tcp.h"
+#include "tests/sim/h2_windows.h"
 #include "tests/sim/lab.h"
 #include "tests/support/h2_app.h"
 
@@ -28,6 +30,7 @@
 struct side {
     struct h2_app app;
     struct h2_exchange exchanges[EXCHANGES];
+    struct h2_windows windows;
     struct tcp_conn *tcp; /* before h2 has it */
     bool is_open;
     bool failed; /* without ever being open */
@@ -45,6 +48,8 @@ struct h2_run {
     uint32_t most_bytes;      /* of a body */
     uint32_t consume_percent; /* a turn */
     uint32_t shutdown_ppm;
+    uint32_t window_ppm;     /* a turn */
+    uint64_t connects_at_ns; /* the server takes tunnels from then on */
     uint64_t calm_at_ns;
     bool is_kind;     /* nobody aborts or shuts down */
     bool asks_within; /* new requests from inside of callbacks, too */
@@ -216,6 +221,20 @@ static uint32_t draw_bytes(struct sim *sim)
     return sim_one_in(sim, 3) ? 0 : sim_draw_log(sim, 1, run.most_bytes);
 }
 
+/* RFC 8441: nothing but DATA, in both directions at once. */
+static struct h2_plan draw_tunnel(struct sim *sim)
+{
+    return (struct h2_plan){
+        .seed = ++run.plans,
+        .request_bytes = draw_bytes(sim),
+        .response_bytes = draw_bytes(sim),
+        .server_resets = sim_one_in(sim, 6),
+        .client_resets = sim_one_in(sim, 6),
+        .early = true,
+        .tunnel = true,
+    };
+}
+
 static struct h2_plan draw_plan(struct sim *sim)
 {
     return (struct h2_plan){
@@ -237,7 +256,8 @@ static void ask(struct side *side)
 {
     while (side->app.conn != NULL && side->app.exchange_count < EXCHANGES &&
            h2_request_room(side->app.conn) > 0) {
-        struct h2_plan plan = draw_plan(run.sim);
+        bool tunnel = h2_peer_connects(side->app.conn) && sim_one_in(run.sim, 4);
+        struct h2_plan plan = tunnel ? draw_tunnel(run.sim) : draw_plan(run.sim);
         (void)h2_app_request(&side->app, &plan, run.sim->now);
     }
 }
@@ -288,6 +308,10 @@ static bool turn_sides(struct side *sides, uint32_t count, bool asks)
             ask(side);
         h2_app_consume(&side->app, run.consume_percent);
         maybe_end(side);
+        if (run.window_ppm > 0)
+            h2_windows_maybe_lower(&side->windows, side->app.conn, run.sim, run.window_ppm);
+        else
+            h2_windows_restore(&side->windows, side->app.conn);
         busy |= is_busy(side);
     }
     return busy;
@@ -295,6 +319,7 @@ static bool turn_sides(struct side *sides, uint32_t count, bool asks)
 
 static void turn(bool asks)
 {
+    h2_announce_connect(run.h2[1], run.sim->now >= run.connects_at_ns);
     bool busy = turn_sides(run.clients, run.conn_count, asks);
     busy |= turn_sides(run.servers, run.accepted, false);
     for (uint32_t i = 0; i < LAB_HOSTS; i++)
@@ -432,7 +457,10 @@ static void run_h2(struct sim *sim)
     run.asks_within = sim_one_in(sim, 2);
     run.large_one_in = sim_one_in(sim, 3) ? 2 : 10;
     run.shutdown_ppm = run.is_kind ? 0 : sim_draw_log(sim, 10, 3000);
+    run.window_ppm = sim_one_in(sim, 2) ? sim_draw_log(sim, 100, 30000) : 0;
     run.calm_at_ns = sim->now + sim_draw_log(sim, 10, WEATHER_MS) * CLOCK_MS;
+    run.connects_at_ns =
+        sim_one_in(sim, 2) ? sim->now : sim->now + sim_draw_log(sim, 1, WEATHER_MS) * CLOCK_MS;
     for (uint32_t i = 0; i < CONNS_MAX; i++) {
         init_side(&run.clients[i], 0);
         init_side(&run.servers[i], 1);
@@ -443,6 +471,7 @@ static void run_h2(struct sim *sim)
     lab_calm(&run.lab);
     run.consume_percent = 100;
     run.shutdown_ppm = 0;
+    run.window_ppm = 0;
     for (uint64_t end = sim->now + CALM_NS; !all_done();) {
         if (sim->now >= end)
             complain();

@@ -31,7 +31,7 @@ void h2_plan_read(struct bytes path, struct h2_plan *plan)
     text[path.length] = 0;
     check(sscanf(text, "/%u/%u/%u/%u/%u/%u/%u/%u/%u/%u", &n[0], &n[1], &n[2], &n[3], &n[4], &n[5],
                  &n[6], &n[7], &n[8], &n[9]) == 10);
-    *plan = (struct h2_plan){n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9], false};
+    *plan = (struct h2_plan){n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9]};
 }
 
 static uint8_t fields_memory[65536];
@@ -92,14 +92,25 @@ static bool has_trailers(const struct h2_exchange *exchange)
                                : exchange->plan.response_trailers && !exchange->plan.head;
 }
 
+static const char *method_of(const struct h2_plan *plan)
+{
+    if (plan->tunnel)
+        return "CONNECT";
+    return plan->head ? "HEAD" : plan->request_bytes > 0 ? "POST" : "GET";
+}
+
 static struct h2_supply supply_headers(struct h2_exchange *exchange)
 {
     const struct h2_plan *plan = &exchange->plan;
     char path[H2_APP_PATH_BYTES];
     h2_plan_write(plan, path);
     fields_init(&fields, fields_memory, sizeof(fields_memory));
+    if (plan->tunnel && exchange->is_client)
+        add_text(FIELD_PROTOCOL, "test");
+    if (plan->tunnel && !exchange->is_client)
+        h2_stream_tunnel(exchange->stream);
     if (exchange->is_client) {
-        add_text(FIELD_METHOD, plan->head ? "HEAD" : plan->request_bytes > 0 ? "POST" : "GET");
+        add_text(FIELD_METHOD, method_of(plan));
         add_text(FIELD_SCHEME, "https");
         add_text(FIELD_AUTHORITY, "weir.example");
         add_text(FIELD_PATH, path);
@@ -107,7 +118,7 @@ static struct h2_supply supply_headers(struct h2_exchange *exchange)
         add_text(FIELD_STATUS, "200");
         add_text(FIELD_SERVER, "test");
     }
-    if (plan->seed % 2 == 0)
+    if (plan->seed % 2 == 0 && !plan->tunnel)
         add_number(FIELD_CONTENT_LENGTH,
                    exchange->is_client ? plan->request_bytes : plan->response_bytes);
     if (plan->large_headers)
@@ -217,6 +228,7 @@ static struct h2_exchange *accept_request(struct h2_app *app, struct h2_stream *
     h2_plan_read(text, &exchange->plan);
     check(fields_find(got, FIELD_METHOD, &text));
     exchange->plan.head = bytes_equal_text(text, "HEAD");
+    exchange->plan.tunnel = bytes_equal_text(text, "CONNECT");
     exchange->stream = stream;
     h2_stream_set_owner(stream, exchange);
     return exchange;
@@ -296,6 +308,10 @@ static void app_finished(struct h2_stream *stream, uint64_t now)
 {
     struct h2_exchange *exchange = h2_stream_owner(stream);
     check(exchange->outcome == H2_OUTCOME_OPEN && exchange->stream == stream);
+    if (exchange->plan.tunnel) /* nobody was cut short */
+        check(exchange->received_bytes == (exchange->is_client ? exchange->plan.response_bytes
+                                                               : exchange->plan.request_bytes) &&
+              exchange->sent_bytes == bytes_to_send(exchange));
     exchange->outcome = H2_OUTCOME_FINISHED;
     exchange->stream = NULL;
     maybe_close(exchange->app, now);

@@ -21,6 +21,7 @@ struct h2_plan {
     bool server_resets; /* in the middle of the response */
     bool client_resets;
     bool head;
+    bool tunnel; /* extended CONNECT: both bodies at once, each side ends for itself */
 };
 
 enum h2_outcome {
