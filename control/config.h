@@ -206,6 +206,9 @@ struct config_failover {
     uint32_t worse_percent;       /* 200 */
     uint32_t worse_samples;       /* 200 */
     uint32_t worse_at_least;      /* percent: 5 */
+    uint32_t hard_tries;          /* 5 in all */
+    uint32_t hard_tries_per_backend; /* 3 for each usable one */
+    uint64_t proposal_ttl_ns;     /* 30 min */
     uint32_t min_active_regions;  /* 1 */
     uint64_t down_interval_ns;    /* 60 s: rule S2 */
     uint64_t correlated_ns;       /* 10 s: rule S3 */
@@ -216,6 +219,7 @@ struct config_failover {
     uint64_t vote_fresh_ns;       /* 3 s */
     uint64_t vote_gone_ns;        /* 6 s */
     bool review_unless_hard;
+    bool dry_run;
     bool single_node;
     char (*nodes)[CONFIG_NAME_MAX]; /* the roster */
     uint32_t node_count;

@@ -270,6 +270,9 @@ static const struct config_key failover_keys[] = {
     }
 #define PERCENT(key, member, most, text, what) NUMBER(key, member, 1, most, text, what)
     DURATION("hard_failure", hard_failure_ns, MS(100), "\"3s\"", "no success for so long"),
+    NUMBER("hard_tries", hard_tries, 1, 100000, "5", "... after at least so many tries"),
+    NUMBER("hard_tries_per_backend", hard_tries_per_backend, 0, 1000, "3",
+           "... and so many for each usable backend"),
     DURATION("down_dwell", down_dwell_ns, MS(100), "\"6s\"", "SUSPECT to DOWN: A below suspect_below"),
     DURATION("degraded_dwell", degraded_dwell_ns, MS(100), "\"6s\"", "UP to DEGRADED"),
     DURATION("up_dwell", up_dwell_ns, MS(100), "\"30s\"", "DEGRADED to UP"),
@@ -324,6 +327,10 @@ static const struct config_key failover_keys[] = {
     {"review_unless_hard", KEY_BOOL, 0, MEMBER(config_failover, review_unless_hard),
      .fallback = "false",
      .help = "on_failure of `review` does not wait when nothing succeeds any more"},
+    DURATION("proposal_ttl", proposal_ttl_ns, SEC(1), "\"30m\"",
+             "a proposal of mode `review` is withdrawn after so long; so long a rejection holds"),
+    {"dry_run", KEY_BOOL, 0, MEMBER(config_failover, dry_run), .fallback = "false",
+     .help = "automation changes no region: it only says what it would have done"},
     {"single_node", KEY_BOOL, 0, MEMBER(config_failover, single_node), .fallback = "false",
      .help = "decide alone, with doubled dwells"},
     {"nodes", KEY_TEXTS, 0, COUNTED(config_failover, nodes, node_count), .capacity = 64,

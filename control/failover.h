@@ -72,6 +72,10 @@ struct failover_region_view {
     uint64_t hold_down_left_ms;
     uint32_t votes_fresh;
     uint32_t votes_agreeing;
+    uint32_t capacity;    /* attempts of this node there at most; 0: no limit */
+    const char *proposed; /* what waits for review: the state it should go to; NULL: nothing */
+    uint64_t proposal_left_ms;
+    char proposal_evidence[128];
     char reason[128];
 };
 
@@ -82,6 +86,11 @@ struct failover_view {
     char frozen_reason[128];
     uint64_t epoch;
     uint32_t nodes_live;
+    bool panic;      /* every active region looks sick to this node */
+    bool blind;      /* this node reaches no region: its vote does not count */
+    bool dry_run;
+    uint64_t admit;  /* flights of all nodes at most (rule S4); 0: no limit */
+    uint32_t node_flights; /* ... of this node */
 };
 
 struct failover_backend_view {
@@ -113,6 +122,7 @@ enum failover_command {
     FAILOVER_FORCE_DOWN,
     FAILOVER_UNFORCE,
     FAILOVER_APPROVE, /* the transition that waits for review */
+    FAILOVER_REJECT,
     FAILOVER_FREEZE, /* of all regions: automation is switched off */
     FAILOVER_THAW,
     FAILOVER_COMMANDS
@@ -122,7 +132,7 @@ struct failover_order {
     enum failover_command command;
     uint32_t region;  /* not of freeze and thaw */
     uint64_t ttl_ms;  /* 0: until undone */
-    bool despite_s1;  /* the operator has named the rule that would refuse */
+    uint32_t despite; /* enum region_rule: what the operator has named does not refuse */
     const char *by;   /* who (peer credentials), for the audit */
 };
 

@@ -58,12 +58,23 @@ static void say_changes(const struct failover *failover, const struct region_sta
                          region_automatic_name(from->automatic),
                          region_automatic_name(to->automatic), to->reason, now->epoch,
                          now->decided_by);
+        if (to->proposed_until_ms > from->proposed_until_ms)
+            failover_say(failover,
+                         "ALARM: region %s: proposed: %s: %s; `region approve` or `region reject`",
+                         to->name, region_automatic_name(to->proposed), to->evidence);
         if (from->override != to->override)
             failover_say(failover, "region %s: override %s -> %s: %s (epoch %" PRIu64 ", by %s)",
                          to->name, region_override_name(from->override),
                          region_override_name(to->override), to->reason, now->epoch,
                          now->decided_by);
     }
+    if (before->admit != now->admit && now->admit != 0)
+        failover_say(failover,
+                     "ALARM: rule S4: what is active cannot carry the load: %" PRIu64
+                     " flights of all nodes at most",
+                     now->admit);
+    else if (before->admit != now->admit)
+        failover_say(failover, "rule S4: no limit of admission any more");
     if (before->stopped != now->stopped)
         failover_say(failover, "%s (epoch %" PRIu64 ")", now->reason, now->epoch);
     if (before->frozen_until_ms != now->frozen_until_ms && now->frozen_until_ms != 0)
@@ -138,14 +149,20 @@ static bool ask_init(struct failover *failover, uint64_t now)
     return true;
 }
 
+/* Whether the rules, as known here, would do it: what is refused again and again is not asked. */
+static bool would_do(const struct failover *failover, const struct region_request *request)
+{
+    struct region_state scratch = failover->stored;
+    return region_rules_decide(&failover->rules, &scratch, &failover->votes,
+                               failover_store_ms(failover), request) == REGION_DONE;
+}
+
 /* The store holds something older than a node has applied. Whoever has the newest brings it. */
 static bool ask_reassert(struct failover *failover)
 {
     struct region_request request = request_for(failover, REGION_REASSERT, 0);
-    struct region_state scratch = failover->stored;
     request.content = &failover->agreed;
-    if (region_rules_decide(&failover->rules, &scratch, &failover->votes,
-                            failover_store_ms(failover), &request) != REGION_DONE)
+    if (!would_do(failover, &request))
         return false;
     failover_say(failover,
                  "the store holds epoch %" PRIu64 ", this node applied %" PRIu64 ": reasserting",
@@ -156,30 +173,47 @@ static bool ask_reassert(struct failover *failover)
 
 static bool ask_expiry(struct failover *failover)
 {
-    uint64_t now_ms = failover_store_ms(failover);
     for (uint32_t i = 0; i < failover->agreed.count; i++) {
-        const struct region_record *record = &failover->agreed.regions[i];
-        if (record->override == REGION_OVERRIDE_NONE || record->expires_ms == 0 ||
-            now_ms < record->expires_ms)
-            continue;
         struct region_request request = request_for(failover, REGION_EXPIRE, i);
+        if (!would_do(failover, &request))
+            continue;
         ask(failover, &request);
         return true;
     }
     return false;
 }
 
-/* A due change that a safety rule forbids is news for an operator, once. */
+/* The regions that an operator could bring back: out by order, and healthy. */
+static void name_healthy(const struct failover *failover, char *out, size_t size)
+{
+    size_t used = 0;
+    out[0] = '\0';
+    for (uint32_t i = 0; i < failover->agreed.count && used < size; i++) {
+        const struct region_record *record = &failover->agreed.regions[i];
+        bool healthy = verdict_available_permille(&failover->verdicts[i]) >=
+                       failover->config->failover.recover_at * 10;
+        if (!region_is_active(record) && record->override != REGION_OVERRIDE_NONE && healthy)
+            used += (size_t)snprintf(out + used, size - used, "%s%s",
+                                     used == 0 ? "; out by an operator, but healthy: " : ", ",
+                                     record->name);
+    }
+}
+
+/* A due change that is not made is news for an operator, once. */
 static void note_proposal(struct failover *failover, uint32_t region,
                           const struct region_proposal *proposal)
 {
+    char healthy[FAILOVER_TEXT_MAX] = "";
     struct region_proposal *before = &failover->proposals[region];
     bool same = before->due == proposal->due && before->answer == proposal->answer;
     *before = *proposal;
-    if (!same && proposal->due && proposal->answer != REGION_DONE)
-        failover_say(failover, "ALARM: region %s should be %s (%s), but %s",
-                     failover->agreed.regions[region].name, region_automatic_name(proposal->to),
-                     proposal->reason, region_answer_text(proposal->answer));
+    if (same || !proposal->due || proposal->answer == REGION_DONE)
+        return;
+    if (proposal->answer == REGION_REFUSED_S1)
+        name_healthy(failover, healthy, sizeof(healthy));
+    failover_say(failover, "ALARM: region %s should be %s (%s), but %s%s",
+                 failover->agreed.regions[region].name, region_automatic_name(proposal->to),
+                 proposal->reason, region_answer_text(proposal->answer), healthy);
 }
 
 static void find_proposals(struct failover *failover)
@@ -191,14 +225,23 @@ static void find_proposals(struct failover *failover)
     }
 }
 
+/* Whether it is in the store for an operator to see. */
+static bool is_kept(const struct failover *failover, uint32_t region, enum region_automatic to)
+{
+    const struct region_record *record = &failover->agreed.regions[region];
+    return region_is_proposed(record, failover_store_ms(failover)) && record->proposed == to;
+}
+
 /* The first transition that is due and would be answered so. */
 static bool ask_move(struct failover *failover, enum region_answer answer)
 {
+    enum region_request_kind kind = answer == REGION_WAITS ? REGION_PROPOSE : REGION_MOVE;
     for (uint32_t i = 0; i < failover->agreed.count; i++) {
         const struct region_proposal *proposal = &failover->proposals[i];
-        if (!proposal->due || proposal->answer != answer)
+        if (!proposal->due || proposal->answer != answer ||
+            (kind == REGION_PROPOSE && is_kept(failover, i, proposal->to)))
             continue;
-        struct region_request request = request_for(failover, REGION_MOVE, i);
+        struct region_request request = request_for(failover, kind, i);
         request.to = proposal->to;
         ask(failover, &request);
         return true;
@@ -209,7 +252,8 @@ static bool ask_move(struct failover *failover, enum region_answer answer)
 /* A freeze comes last: one that is due again and again must not keep other regions from moving. */
 static void ask_moves(struct failover *failover)
 {
-    if (!ask_move(failover, REGION_DONE))
+    if (!ask_move(failover, REGION_DONE) && !ask_move(failover, REGION_WAITS) &&
+        !failover->rules.dry_run)
         (void)ask_move(failover, REGION_FROZE);
 }
 
@@ -329,6 +373,15 @@ static bool is_blind(const struct failover *failover)
     return true;
 }
 
+static void notice_blindness(struct failover *failover, bool blind)
+{
+    if (blind == failover->blind)
+        return;
+    failover->blind = blind;
+    failover_say(failover, blind ? "ALARM: blind: no region answers here; this node's vote abstains"
+                                 : "this node sees regions again: its vote counts");
+}
+
 static void notice_silence(struct failover *failover, uint64_t now)
 {
     uint64_t limit_ns = failover->config->failover.store_lost_ns;
@@ -353,9 +406,10 @@ void failover_agree_resume(struct failover *failover, uint64_t now)
 
 void failover_agree_beat(struct failover *failover, uint64_t now)
 {
+    notice_blindness(failover, is_blind(failover));
     struct region_vote vote = {
         .epoch = failover->agreed.epoch,
-        .blind = is_blind(failover),
+        .blind = failover->blind,
         .agreement = failover->rules.agreement,
     };
     snprintf(vote.node, sizeof(vote.node), "%s", failover->config->node);
@@ -375,7 +429,8 @@ void failover_command(struct failover *failover, const struct failover_order *or
         [FAILOVER_DRAIN] = REGION_DRAIN,       [FAILOVER_UNDRAIN] = REGION_UNDRAIN,
         [FAILOVER_FORCE_UP] = REGION_FORCE_UP, [FAILOVER_FORCE_DOWN] = REGION_FORCE_DOWN,
         [FAILOVER_UNFORCE] = REGION_UNFORCE,   [FAILOVER_APPROVE] = REGION_APPROVE,
-        [FAILOVER_FREEZE] = REGION_FREEZE,     [FAILOVER_THAW] = REGION_THAW,
+        [FAILOVER_REJECT] = REGION_REJECT,     [FAILOVER_FREEZE] = REGION_FREEZE,
+        [FAILOVER_THAW] = REGION_THAW,
     };
     enum region_request_kind kind = kinds[order->command];
     char text[FAILOVER_TEXT_MAX + 64];
@@ -395,7 +450,7 @@ void failover_command(struct failover *failover, const struct failover_order *or
     struct failover_waiting *waiting = &failover->commands[failover->command_count++];
     *waiting = (struct failover_waiting){request_for(failover, kind, order->region), done, context};
     waiting->request.ttl_ms = order->ttl_ms;
-    waiting->request.despite_s1 = order->despite_s1;
+    waiting->request.despite = order->despite;
     snprintf(waiting->request.by, sizeof(waiting->request.by), "%s", order->by);
     act_soon(failover);
 }

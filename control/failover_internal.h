@@ -56,6 +56,7 @@ struct failover {
     struct failover_told told[SNAPSHOT_REGIONS_MAX];
     bool panic;
     uint32_t node_flights;
+    bool blind; /* as last voted */
 
     struct store *store;
     uint64_t voted_at_ns;

@@ -165,6 +165,17 @@ static bool tell_panic(struct failover *failover)
     return true;
 }
 
+/* This node's part of the limit that was agreed with the last change (rule S4). */
+static bool tell_admission(struct failover *failover)
+{
+    uint32_t flights = 0;
+    if (failover->agreed.admit > 0)
+        flights = told_capacity(failover->node_flights, may_have(failover, failover->agreed.admit));
+    bool differs = flights != failover->node_flights;
+    failover->node_flights = flights;
+    return differs;
+}
+
 bool failover_tell(struct failover *failover, bool again)
 {
     uint64_t now = loop_now_ns(failover->loop);
@@ -180,7 +191,9 @@ bool failover_tell(struct failover *failover, bool again)
                    told.capacity != before->capacity;
         *before = told;
     }
-    return tell_panic(failover) || differs;
+    differs |= tell_panic(failover);
+    differs |= tell_admission(failover);
+    return differs;
 }
 
 bool failover_region_active(const struct failover *failover, uint32_t region)

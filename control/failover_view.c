@@ -26,6 +26,14 @@ static void explain(const struct failover *failover, uint32_t region, char *out,
         snprintf(out, size, "%s", failover->agreed.regions[region].reason);
 }
 
+static void view_proposal(const struct failover *failover, const struct region_record *record,
+                          struct failover_region_view *out)
+{
+    out->proposed = region_automatic_name(record->proposed);
+    out->proposal_left_ms = left_ms(failover, record->proposed_until_ms);
+    snprintf(out->proposal_evidence, sizeof(out->proposal_evidence), "%s", record->evidence);
+}
+
 void failover_region_view(const struct failover *failover, uint32_t region,
                           struct failover_region_view *out)
 {
@@ -48,7 +56,10 @@ void failover_region_view(const struct failover *failover, uint32_t region,
         .backends = verdict->members.backends,
         .votes_fresh = count.fresh,
         .votes_agreeing = count.agreeing,
+        .capacity = failover->told[region].capacity,
     };
+    if (region_is_proposed(record, failover_store_ms(failover)))
+        view_proposal(failover, record, out);
     if (record->automatic == REGION_DOWN)
         out->hold_down_left_ms = left_ms(failover, record->hold_down_until_ms);
     explain(failover, region, out->reason, sizeof(out->reason));
@@ -109,6 +120,11 @@ void failover_view(const struct failover *failover, struct failover_view *out)
         .store_state = links[failover->link],
         .epoch = failover->agreed.epoch,
         .nodes_live = count.fresh,
+        .panic = failover->panic,
+        .blind = failover->blind,
+        .dry_run = failover->rules.dry_run,
+        .admit = failover->agreed.admit,
+        .node_flights = failover->node_flights,
     };
     explain_frozen(failover, out);
 }

@@ -21,8 +21,9 @@ static method_run run_help;
     }
 #define DESPITE_PARAMETER                                                                          \
     {                                                                                              \
-        "despite", PARAMETER_TEXT, false,                                                          \
-            "S1: also when no other region is active; stands in the audit"                         \
+        "despite", PARAMETER_NAMES, false,                                                         \
+            "[\"S1\"]: also when no other region is active; [\"S4\"]: without a limit of admission; " \
+            "stands in the audit"                                                                  \
     }
 #define CONFIG_PARAMETER                                                                           \
     {                                                                                              \
@@ -67,9 +68,16 @@ const struct method method_table[] = {
      "end a force; what automation has found meanwhile counts",
      method_region_unforce},
     {"region.approve",
-     {REGION_PARAMETER},
-     "do what is due for a region and waits for review; refused when the votes do not ask for it now",
+     {REGION_PARAMETER,
+      {"despite", PARAMETER_NAMES, false,
+       "safety rules that do not refuse, S1 to S5; stands in the audit"}},
+     "do what is proposed for a region, also while rule S3 has frozen automation, which ends; refused "
+     "when the votes do not ask for it now",
      method_region_approve},
+    {"region.reject",
+     {REGION_PARAMETER},
+     "withdraw what is proposed for a region; not proposed again for failover.proposal_ttl",
+     method_region_reject},
     {"region.freeze",
      {{"ttl", PARAMETER_DURATION, false, "until then; default: until thawed"}},
      "automation off: no region changes by itself; requests, probes and detours go on",
@@ -119,6 +127,7 @@ static const char *const type_names[] = {
     [PARAMETER_TEXT] = "text",
     [PARAMETER_DURATION] = "duration",
     [PARAMETER_OBJECT] = "object",
+    [PARAMETER_NAMES] = "list of texts",
 };
 
 static json_t *describe_parameter(const struct method_parameter *parameter)
@@ -206,6 +215,18 @@ static const struct method_parameter *find_parameter(const struct method *method
     return NULL;
 }
 
+static bool are_texts(const json_t *list)
+{
+    size_t index;
+    json_t *value;
+    json_array_foreach(list, index, value)
+    {
+        if (!json_is_string(value))
+            return false;
+    }
+    return json_is_array(list);
+}
+
 static bool fits(const struct method_parameter *parameter, const json_t *value)
 {
     uint64_t ns;
@@ -216,6 +237,8 @@ static bool fits(const struct method_parameter *parameter, const json_t *value)
         return json_is_string(value) && value_duration(json_string_value(value), &ns);
     case PARAMETER_OBJECT:
         return json_is_object(value);
+    case PARAMETER_NAMES:
+        return are_texts(value);
     }
     return false;
 }

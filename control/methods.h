@@ -15,6 +15,7 @@ enum parameter_type {
     PARAMETER_TEXT,
     PARAMETER_DURATION, /* "10m", as in the configuration */
     PARAMETER_OBJECT,
+    PARAMETER_NAMES, /* a list of texts */
 };
 
 struct method_parameter {

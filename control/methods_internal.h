@@ -25,6 +25,7 @@ method_run method_certificate_reload;
 /* methods_regions.c */
 method_run method_region_list, method_region_drain, method_region_undrain, method_backend_list;
 method_run method_region_force_up, method_region_force_down, method_region_unforce;
+method_run method_region_reject;
 method_run method_region_approve, method_region_freeze, method_region_thaw, method_region_explain;
 /* methods_flights.c */
 method_run method_flight_list, method_flight_kill;

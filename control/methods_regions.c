@@ -7,6 +7,15 @@
 
 #include <string.h>
 
+static void set_proposal(json_t *entry, const struct failover_region_view *view)
+{
+    json_t *proposal = json_object();
+    set_text(proposal, "to", view->proposed);
+    set_text(proposal, "evidence", view->proposal_evidence);
+    set_number(proposal, "left_ms", view->proposal_left_ms);
+    json_object_set_new(entry, "proposal", proposal);
+}
+
 static json_t *region_entry(struct methods *methods, uint32_t index)
 {
     struct failover_region_view view;
@@ -27,6 +36,9 @@ static json_t *region_entry(struct methods *methods, uint32_t index)
     set_number(entry, "votes_fresh", view.votes_fresh);
     set_number(entry, "votes_agreeing", view.votes_agreeing);
     set_text(entry, "reason", view.reason);
+    set_number(entry, "capacity", view.capacity);
+    if (view.proposed != NULL)
+        set_proposal(entry, &view);
     return entry;
 }
 
@@ -54,14 +66,24 @@ enum command_ttl {
     TTL_FORCED,       /* failover.force_ttl when it is not given; 0s: until undone */
 };
 
+#define OUT_RULES (REGION_RULE_S1 | REGION_RULE_S4) /* what can be in the way of taking one out */
+#define ALL_RULES                                                                                  \
+    (REGION_RULE_S1 | REGION_RULE_S2 | REGION_RULE_S3 | REGION_RULE_S4 | REGION_RULE_S5)
+
 static const struct {
     enum command_ttl ttl;
-    bool of_all; /* regions */
+    bool of_all;    /* regions */
+    uint32_t rules; /* that can be named by `despite` */
 } command_rules[FAILOVER_COMMANDS] = {
-    [FAILOVER_DRAIN] = {TTL_UNTIL_UNDONE, false}, [FAILOVER_UNDRAIN] = {TTL_NONE, false},
-    [FAILOVER_FORCE_UP] = {TTL_FORCED, false},    [FAILOVER_FORCE_DOWN] = {TTL_FORCED, false},
-    [FAILOVER_UNFORCE] = {TTL_NONE, false},       [FAILOVER_APPROVE] = {TTL_NONE, false},
-    [FAILOVER_FREEZE] = {TTL_UNTIL_UNDONE, true}, [FAILOVER_THAW] = {TTL_NONE, true},
+    [FAILOVER_DRAIN] = {TTL_UNTIL_UNDONE, false, OUT_RULES},
+    [FAILOVER_UNDRAIN] = {TTL_NONE, false, 0},
+    [FAILOVER_FORCE_UP] = {TTL_FORCED, false, 0},
+    [FAILOVER_FORCE_DOWN] = {TTL_FORCED, false, OUT_RULES},
+    [FAILOVER_UNFORCE] = {TTL_NONE, false, OUT_RULES},
+    [FAILOVER_APPROVE] = {TTL_NONE, false, ALL_RULES},
+    [FAILOVER_REJECT] = {TTL_NONE, false, 0},
+    [FAILOVER_FREEZE] = {TTL_UNTIL_UNDONE, true, 0},
+    [FAILOVER_THAW] = {TTL_NONE, true, 0},
 };
 
 static bool read_region(const struct config *config, struct rpc_call *call,
@@ -89,16 +111,25 @@ static bool read_ttl(const struct config *config, struct rpc_call *call, const j
     return right;
 }
 
-/* The one rule that can refuse an order is S1. */
-static bool read_despite(struct rpc_call *call, const json_t *parameters, bool *out)
+/* The names of safety rules; RULES are those that can refuse this command. */
+static bool read_despite(struct rpc_call *call, const json_t *parameters, uint32_t rules,
+                         uint32_t *out)
 {
-    const char *text = json_string_value(json_object_get(parameters, "despite"));
-    *out = text != NULL;
-    if (text == NULL || strcmp(text, "S1") == 0)
-        return true;
-    rpc_refuse(call, RPC_INVALID_PARAMETERS, NULL,
-               "despite: expected S1, the rule that can refuse an order");
-    return false;
+    size_t index;
+    json_t *name;
+    char expected[REGION_RULES_TEXT_MAX];
+    *out = 0;
+    json_array_foreach(json_object_get(parameters, "despite"), index, name)
+    {
+        uint32_t rule = region_rule_of(json_string_value(name)) & rules;
+        if (rule == 0) {
+            rpc_refuse(call, RPC_INVALID_PARAMETERS, NULL, "despite: expected some of %s",
+                       region_rules_text(rules, expected));
+            return false;
+        }
+        *out |= rule;
+    }
+    return true;
 }
 
 static json_t *vote_entry(const struct region_vote *vote, uint32_t region)
@@ -112,6 +143,8 @@ static json_t *vote_entry(const struct region_vote *vote, uint32_t region)
     json_object_set_new(entry, "availability", json_real(opinion->available_permille / 1000.0));
     set_number(entry, "usable_backends", opinion->usable);
     set_number(entry, "in_flight", opinion->in_flight);
+    if (opinion->capacity != REGION_CAPACITY_UNKNOWN)
+        set_number(entry, "capacity", (uint64_t)opinion->capacity);
     return entry;
 }
 
@@ -165,7 +198,7 @@ static void command(struct methods *methods, struct rpc_call *call, const json_t
     if (!command_rules[what].of_all && !read_region(config, call, parameters, &order.region))
         return;
     if (!read_ttl(config, call, parameters, command_rules[what].ttl, &order.ttl_ms) ||
-        !read_despite(call, parameters, &order.despite_s1))
+        !read_despite(call, parameters, command_rules[what].rules, &order.despite))
         return;
     failover_command(daemon_failover(methods->daemon), &order, command_done, call);
 }
@@ -182,6 +215,7 @@ COMMAND(force_up, FAILOVER_FORCE_UP)
 COMMAND(force_down, FAILOVER_FORCE_DOWN)
 COMMAND(unforce, FAILOVER_UNFORCE)
 COMMAND(approve, FAILOVER_APPROVE)
+COMMAND(reject, FAILOVER_REJECT)
 COMMAND(freeze, FAILOVER_FREEZE)
 COMMAND(thaw, FAILOVER_THAW)
 #undef COMMAND

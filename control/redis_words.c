@@ -76,6 +76,7 @@ static const char *operation(enum region_request_kind kind)
         [REGION_INIT] = "init",         [REGION_MOVE] = "move",
         [REGION_DRAIN] = "drain",       [REGION_UNDRAIN] = "undrain",
         [REGION_EXPIRE] = "expire",     [REGION_REASSERT] = "reassert",
+        [REGION_PROPOSE] = "propose",   [REGION_REJECT] = "reject",
     };
     check(kind < REGION_REQUESTS);
     return names[kind];
@@ -120,6 +121,9 @@ static const struct {
     RULE(roster),
     RULE(alone),
     RULE(review_unless_hard),
+    RULE(dry_run),
+    RULE(capacity_percent),
+    RULE(proposal_ms),
     RULE(quiet_ms),
     RULE(penalty),
     RULE(penalty_out),
@@ -186,12 +190,13 @@ static void add_field(void *context, const char *field, const char *value)
 static void add_request(struct redis_words *words, const struct config *config,
                         const struct region_request *request)
 {
+    char despite[REGION_RULES_TEXT_MAX];
     redis_words_add(words, "op=%s", operation(request->kind));
     if (region_request_is_of_region(request->kind))
         redis_words_add(words, "region=%s", config->regions[request->region].name);
     redis_words_add(words, "to=%s", region_automatic_name(request->to));
     redis_words_add(words, "ttl_ms=%" PRIu64, request->ttl_ms);
-    redis_words_add(words, "despite_s1=%d", request->despite_s1);
+    redis_words_add(words, "despite=%s", region_rules_text(request->despite, despite));
     redis_words_add(words, "by=%s", request->by);
     redis_words_add(words, "epoch=%" PRIu64, request->epoch);
     redis_words_add(words, "change_id=%s", request->change_id);

@@ -9,8 +9,8 @@
 #include "control/region_rules.h"
 
 #define REDIS_KEY_MAX     256
-#define REDIS_WORDS_MAX   1024
-#define REDIS_WORDS_BYTES (192 * 1024)
+#define REDIS_WORDS_MAX   1280
+#define REDIS_WORDS_BYTES (256 * 1024)
 
 /* A command under construction. Sized for the largest configuration. */
 struct redis_words {

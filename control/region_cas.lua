@@ -35,16 +35,24 @@ local NOT_HELD = -1
 local QUIET = limit('quiet_ms')
 local PENALTY_MAX = 100000
 local FREEZE_DOUBLINGS = 4
+local FLIGHTS_MAX = 1000000000
+local UNKNOWN = -1
+
+-- Whether the operator has named the rule: it does not refuse.
+local function despite(rule)
+    return ask.despite ~= nil and ask.despite:find(rule, 1, true) ~= nil
+end
 
 -- The state: numbers and texts by the names of the hash's fields.
 
 local NUMBERS = {
-    'epoch', 'stopped', 'stopped_until', 'last_down', 'frozen_until', 'frozen_times',
+    'epoch', 'stopped', 'stopped_until', 'admit', 'last_down', 'frozen_until', 'frozen_times',
 }
 local TEXTS = {'change_id', 'incarnation', 'decided_by', 'reason'}
 local REGION_NUMBERS = {'expires', 'since', 'downs', 'hold_down_until', 'step', 'step_since', 'penalty',
-    'penalty_at', 'kept_out'}
-local REGION_TEXTS = {auto = 'up', before = 'up', override = 'none', reason = ''}
+    'penalty_at', 'kept_out', 'proposed_until', 'rejected_until'}
+local REGION_TEXTS = {auto = 'up', before = 'up', override = 'none', reason = '', proposed = 'up',
+    evidence = ''}
 
 local function read_state(fields)
     local state = {regions = {}, order = {}}
@@ -103,25 +111,25 @@ end
 
 local EVIDENCE = {
     hard = 1, below_suspect = 2, below_recovering = 3, below_degraded = 4, least_clear = 5,
-    least_keep = 6, least_recover = 7, least_up = 8, worse = 9,
+    least_keep = 6, least_recover = 7, least_up = 8, worse = 9, slower = 10,
 }
 
 local function read_vote(text, own)
-    local epoch, id, blind, agreement, rest = text:match('^v2 (%d+) (%S+) ([01]) (%x+)(.*)$')
+    local epoch, id, blind, agreement, rest = text:match('^v3 (%d+) (%S+) ([01]) (%x+)(.*)$')
     if not epoch then
         return nil
     end
     local vote = {
         own = own, epoch = number(epoch), id = id == '-' and '' or id, blind = blind == '1',
-        agreement = agreement, held = {},
+        agreement = agreement, held = {}, flights = {}, capacity = {},
     }
     for name, opinion in rest:gmatch('(%S+)=(%S+)') do
         local held, index = {}, 0
         for value in opinion:gmatch('[^:]+') do
             index = index + 1
-            held[index - 3] = number(value)
+            held[index - 4] = number(value)
         end
-        vote.held[name] = held
+        vote.held[name], vote.flights[name], vote.capacity[name] = held, held[-1], held[0]
     end
     return vote
 end
@@ -164,8 +172,8 @@ local function agreeing(name, evidence, dwell)
     local margins = {}
     for _, vote in ipairs(votes) do
         local held = vote.held[name] and vote.held[name][EVIDENCE[evidence]] or NOT_HELD
-        if not vote.blind and vote.agreement == ask.agreement and held ~= NOT_HELD and
-            held >= dwell then
+        local agrees = vote.agreement == ask.agreement or (ask.op == 'approve' and despite('S5'))
+        if not vote.blind and agrees and held ~= NOT_HELD and held >= dwell then
             table.insert(margins, held - dwell)
         end
     end
@@ -230,6 +238,7 @@ local ROWS = {
     {'recovering', 'down', 'hard', 'hard_ms', always},
     {'recovering', 'down', 'below_recovering', 'down_ms', always},
     {'recovering', 'down', 'worse', 'none_ms', always},
+    {'recovering', 'down', 'slower', 'none_ms', always},
     {'recovering', 'recovering', 'least_keep', 'none_ms', inner_step_held},
     {'recovering', 'up', 'least_keep', 'none_ms', last_step_held},
 }
@@ -244,6 +253,7 @@ local EVIDENCE_TEXTS = {
     least_recover = 'availability at least %d %%',
     least_up = 'availability at least %d %%',
     worse = 'errors above %d %% of those before the failure',
+    slower = 'first bytes later than %d %% of before the failure',
 }
 
 local function evidence_text(evidence)
@@ -333,27 +343,27 @@ local function is_stopped(state)
     return state.stopped ~= 0 and (state.stopped_until == 0 or now < state.stopped_until)
 end
 
-local function judge(state, name, to)
+local function judge(state, name, to, heeds)
     if is_stopped(state) then
         return 'stopped'
     end
-    if now < state.frozen_until then
+    if heeds('S3') and now < state.frozen_until then
         return 'frozen'
     end
     if to ~= 'down' or state.regions[name].override ~= 'none' then
         return 'done'
     end
-    if is_correlated(state, name) then
+    if heeds('S3') and is_correlated(state, name) then
         return 'S3'
     end
-    if is_last_active(state) then
+    if heeds('S1') and is_last_active(state) then
         return 'S1'
     end
-    return is_too_fast(state, name) and 'S2' or 'done'
+    return heeds('S2') and is_too_fast(state, name) and 'S2' or 'done'
 end
 
 -- What the mode of the region says to a transition.
-local function mode_answer(name, row)
+local function mode_answer(region, name, row)
     local from, to, evidence = unpack(row)
     local mode = 'auto'
     if to == 'down' then
@@ -365,33 +375,100 @@ local function mode_answer(name, row)
         ask.review_unless_hard == '1' then
         return 'done'
     end
+    if mode == 'review' and now < region.rejected_until then
+        return 'rejected'
+    end
     return mode == 'auto' and 'done' or mode
 end
 
 local function judge_row(state, name, row)
-    local answer = judge(state, name, row[2])
-    return answer == 'done' and mode_answer(name, row) or answer
+    local answer = judge(state, name, row[2], always)
+    if answer == 'done' then
+        answer = mode_answer(state.regions[name], name, row)
+    end
+    return answer == 'done' and ask.dry_run == '1' and 'dry_run' or answer
+end
+
+-- An operator says that the observers are right: rule S3 has nothing to add.
+local function judge_approval(state, name, row)
+    local answer = judge(state, name, row[2], function(rule)
+        return rule ~= 'S3' and not despite(rule)
+    end)
+    if answer == 'done' then
+        answer = mode_answer(state.regions[name], name, row)
+    end
+    return (answer == 'review' or answer == 'rejected') and 'done' or answer
+end
+
+-- Rule S4.
+
+local function load_of_votes(state)
+    local load = 0
+    for _, vote in ipairs(votes) do
+        for _, name in ipairs(state.order) do
+            load = load + math.min(vote.flights[name] or 0, FLIGHTS_MAX)
+        end
+    end
+    return load
+end
+
+-- The median of what the votes that see say, the lesser of two.
+local function capacity_of(name)
+    local values = {}
+    for _, vote in ipairs(votes) do
+        if not vote.blind then
+            table.insert(values, vote.capacity[name] or UNKNOWN)
+        end
+    end
+    table.sort(values)
+    return values[math.floor((#values + 1) / 2)] or UNKNOWN
+end
+
+-- Of the active regions, or nil: it is not known of one of them.
+local function active_capacity(state)
+    local sum = 0
+    for name, region in pairs(state.regions) do
+        local capacity = is_active(region) and capacity_of(name) or 0
+        if capacity < 0 then
+            return nil
+        end
+        sum = sum + capacity
+    end
+    return sum
+end
+
+local function active_count(state)
+    local active = 0
+    for _, region in pairs(state.regions) do
+        active = active + (is_active(region) and 1 or 0)
+    end
+    return active
+end
+
+-- Set the limit of admission that fits the state as it is after a change.
+local function fit_admission(state, took_out)
+    local before = state.admit
+    if not took_out and before == 0 then
+        return
+    end
+    state.admit = 0
+    local capacity = active_capacity(state)
+    if active_count(state) == #state.order or not capacity then
+        return
+    end
+    local fits = math.floor(capacity * limit('capacity_percent') / 100)
+    if before ~= 0 or fits < load_of_votes(state) then
+        state.admit = math.max(fits, 1)
+    end
 end
 
 -- Changes.
 
+-- Quiet time since the last DOWN takes from their number.
 local function forgive(region)
-    if now > region.since then
-        region.downs = math.max(0, region.downs - math.floor((now - region.since) / QUIET))
+    if now > region.penalty_at then
+        region.downs = math.max(0, region.downs - math.floor((now - region.penalty_at) / QUIET))
     end
-end
-
-local function punish(region)
-    region.penalty = math.min(penalty_left(region) + limit('penalty'), PENALTY_MAX)
-    region.penalty_at = now
-    if region.penalty > limit('penalty_out') then
-        region.kept_out = 1
-    end
-end
-
-local function begin_ramp(region)
-    region.kept_out = 0
-    region.auto, region.step, region.since, region.step_since = 'recovering', 0, now, now
 end
 
 local function hold_down_for(downs)
@@ -405,20 +482,34 @@ local function hold_down_for(downs)
     return math.min(length, limit('hold_down_max_ms'))
 end
 
+local function punish(region)
+    forgive(region)
+    region.downs = region.downs + 1
+    region.hold_down_until = now + hold_down_for(region.downs)
+    region.penalty = math.min(penalty_left(region) + limit('penalty'), PENALTY_MAX)
+    region.penalty_at = now
+    if region.penalty > limit('penalty_out') then
+        region.kept_out = 1
+    end
+end
+
+local function begin_ramp(region)
+    region.kept_out = 0
+    region.auto, region.step, region.since, region.step_since = 'recovering', 0, now, now
+end
+
 local function move(state, region, to)
     local from = region.auto
     if from == 'recovering' and to == 'recovering' then
         region.step, region.step_since = region.step + 1, now
         return
     end
-    forgive(region)
+    region.proposed_until, region.rejected_until = 0, 0
     if to == 'suspect' then
         region.before = from
     end
     if to == 'down' then
         punish(region)
-        region.downs = region.downs + 1
-        region.hold_down_until = now + hold_down_for(region.downs)
         if from ~= 'recovering' and region.override == 'none' then
             state.last_down = now
         end
@@ -441,11 +532,7 @@ end
 local function lift_override(region)
     local was_out = region.override ~= 'force_up'
     region.override, region.expires = 'none', 0
-    if not was_out then
-        return
-    end
-    if region.auto == 'up' or region.auto == 'degraded' then
-        forgive(region)
+    if was_out and (region.auto == 'up' or region.auto == 'degraded') then
         begin_ramp(region)
     end
 end
@@ -459,8 +546,11 @@ local function audit(state, was)
     redis.call('XADD', KEYS[2], 'MAXLEN', '~', '10000', '*', 'epoch', integer(state.epoch), 'what',
         ask.op, 'region', ask.region or '', 'from', was or '', 'to', region and region.auto or '',
         'override', region and region.override or '', 'why', state.reason, 'node', ask.node,
-        'by', ask.by or '', 'votes', table.concat(seen, ', '), 'needed', integer(quorum))
+        'by', ask.by or '', 'votes', table.concat(seen, ', '), 'needed', integer(quorum), 'admit', integer(state.admit),
+        'despite', ask.despite or '')
 end
+
+local active_before -- the change
 
 -- Every change ends here: a new epoch with a name of its own.
 local function commit(state, why, answer, was)
@@ -471,6 +561,14 @@ local function commit(state, why, answer, was)
     end
     state.decided_by = ask.node
     state.reason = why:sub(1, 127)
+    if ask.region and answer == 'done' then
+        local took_out = active_count(state) < active_before
+        if not despite('S4') then
+            fit_admission(state, took_out)
+        elseif took_out then
+            state.admit = 0
+        end
+    end
     write_state(state)
     audit(state, was)
     redis.call('PUBLISH', KEYS[1] .. ':hint', integer(state.epoch))
@@ -520,6 +618,9 @@ function operations.move(state)
     if to ~= ask.to then
         return 'quorum'
     end
+    if ask.dry_run == '1' then
+        return 'dry_run'
+    end
     local answer = judge_row(state, ask.region, row)
     if answer == 'S3' then
         freeze(state)
@@ -533,7 +634,34 @@ function operations.move(state)
     return commit_region(state, why, was)
 end
 
--- The evidence must hold now as well: an approval does not outlive what it was given for.
+-- Keep what waits for review, with its evidence, once.
+function operations.propose(state)
+    local region = state.regions[ask.region]
+    local to, why, row = find_due(state, ask.region)
+    if to ~= ask.to then
+        return 'quorum'
+    end
+    local answer = judge_row(state, ask.region, row)
+    if answer == 'S3' then
+        return 'frozen' -- that is for a move to write
+    end
+    if answer ~= 'review' then
+        return answer == 'done' and 'stale' or answer
+    end
+    if now < region.proposed_until and region.proposed == to then
+        return 'stale'
+    end
+    region.proposed, region.proposed_until = to, now + limit('proposal_ms')
+    region.evidence = why:sub(1, 127)
+    return commit(state, 'proposed: ' .. to .. ', as ' .. why, 'done', region.auto)
+end
+
+local function despite_text()
+    return (ask.despite or '') ~= '' and ' despite ' .. ask.despite or ''
+end
+
+-- The evidence must hold now as well: an approval does not outlive what it was given for. It ends
+-- a freeze by rule S3: the operator believes the observers.
 function operations.approve(state)
     local region = state.regions[ask.region]
     local was = region.auto
@@ -541,15 +669,22 @@ function operations.approve(state)
     if not to then
         return 'quorum'
     end
-    local answer = judge_row(state, ask.region, row)
-    if answer == 'S3' then
-        return 'frozen'
-    end
-    if answer ~= 'done' and answer ~= 'review' then
+    local answer = judge_approval(state, ask.region, row)
+    if answer ~= 'done' then
         return answer
     end
     move(state, region, to)
-    return commit_region(state, why .. '; approved by ' .. ask.by, was)
+    state.frozen_until = 0
+    return commit_region(state, why .. '; approved' .. despite_text() .. ' by ' .. ask.by, was)
+end
+
+function operations.reject(state)
+    local region = state.regions[ask.region]
+    if now >= region.proposed_until then
+        return 'override'
+    end
+    region.proposed_until, region.rejected_until = 0, now + limit('proposal_ms')
+    return commit(state, region.proposed .. ' rejected by ' .. ask.by, 'done', region.auto)
 end
 
 -- Operators' orders.
@@ -559,12 +694,8 @@ local ORDERS = {
     unforce = 'unforced', freeze = 'automation switched off', thaw = 'automation switched on',
 }
 
-local function despite_s1()
-    return ask.despite_s1 == '1'
-end
-
 local function order_text()
-    return ORDERS[ask.op] .. (despite_s1() and ' despite S1' or '') .. ' by ' .. ask.by
+    return ORDERS[ask.op] .. despite_text() .. ' by ' .. ask.by
 end
 
 local function end_of(ttl)
@@ -577,7 +708,7 @@ end
 
 local function set_override(state)
     local region = state.regions[ask.region]
-    if not despite_s1() and would_leave_too_few(state, region, ask.op == 'force_up') then
+    if not despite('S1') and would_leave_too_few(state, region, ask.op == 'force_up') then
         return 'S1'
     end
     region.override, region.expires = ask.op, end_of(limit('ttl_ms'))
@@ -590,7 +721,7 @@ operations.drain, operations.force_up, operations.force_down =
 local function lift(state, why)
     local region = state.regions[ask.region]
     local was = region.auto
-    if not despite_s1() and would_leave_too_few(state, region, region.auto ~= 'down') then
+    if not despite('S1') and would_leave_too_few(state, region, region.auto ~= 'down') then
         return 'S1'
     end
     lift_override(region)
@@ -642,7 +773,7 @@ end
 
 local function decide()
     local state = read_state(read_hash(KEYS[1]))
-    local compares = ask.op == 'move' or ask.op == 'expire'
+    local compares = ask.op == 'move' or ask.op == 'expire' or ask.op == 'propose'
     if not operations[ask.op] or (ask.region and not state.regions[ask.region]) then
         return 'unknown'
     end
@@ -652,6 +783,7 @@ local function decide()
     if compares and (ask.epoch ~= integer(state.epoch) or ask.change_id ~= state.change_id) then
         return 'stale'
     end
+    active_before = active_count(state)
     return operations[ask.op](state)
 end
 

@@ -2,6 +2,7 @@
  * region_change: what a request does to the agreed state: transitions, operators' orders, reassert.
  * Whether a transition is due and allowed is said by region_rules.c.
  */
+#include "control/region_capacity.h"
 #include "control/region_quorum.h"
 
 #include <stdio.h>
@@ -17,17 +18,20 @@ static uint64_t hold_down_for_ms(const struct region_rules *rules, uint32_t down
     return for_ms < rules->hold_down_max_ms ? for_ms : rules->hold_down_max_ms;
 }
 
-/* Quiet time takes from the number of downs. */
+/* Quiet time since the last DOWN takes from their number. */
 static void forgive(const struct region_rules *rules, struct region_record *record, uint64_t now_ms)
 {
-    if (now_ms <= record->since_ms)
+    if (now_ms <= record->penalty_at_ms)
         return;
-    uint64_t quiet = (now_ms - record->since_ms) / rules->quiet_ms;
+    uint64_t quiet = (now_ms - record->penalty_at_ms) / rules->quiet_ms;
     record->downs -= quiet < record->downs ? (uint32_t)quiet : record->downs;
 }
 
 static void punish(const struct region_rules *rules, struct region_record *record, uint64_t now_ms)
 {
+    forgive(rules, record, now_ms);
+    record->downs++;
+    record->hold_down_until_ms = now_ms + hold_down_for_ms(rules, record->downs);
     uint32_t penalty = region_penalty(rules, record, now_ms) + rules->penalty;
     record->penalty = penalty < REGION_PENALTY_MAX ? penalty : REGION_PENALTY_MAX;
     record->penalty_at_ms = now_ms;
@@ -54,13 +58,12 @@ static void move(const struct region_rules *rules, struct region_state *state, u
         record->step_since_ms = now_ms;
         return;
     }
-    forgive(rules, record, now_ms);
+    record->proposed_until_ms = 0;
+    record->rejected_until_ms = 0;
     if (to == REGION_SUSPECT)
         record->before = from;
     if (to == REGION_DOWN) {
         punish(rules, record, now_ms);
-        record->downs++;
-        record->hold_down_until_ms = now_ms + hold_down_for_ms(rules, record->downs);
         if (from != REGION_RECOVERING && record->override == REGION_OVERRIDE_NONE)
             state->last_down_ms = now_ms;
     }
@@ -111,6 +114,8 @@ static enum region_answer decide_move(const struct region_rules *rules, struct r
         region_rules_propose(rules, state, votes, now_ms, request->region);
     if (!proposal.due || proposal.to != request->to)
         return REGION_NO_QUORUM;
+    if (rules->dry_run)
+        return REGION_DRY_RUN;
     if (proposal.answer == REGION_FROZE) {
         freeze(rules, state, now_ms);
         return commit(rules, state, request, region_answer_text(REGION_FROZE), REGION_FROZE);
@@ -121,24 +126,82 @@ static enum region_answer decide_move(const struct region_rules *rules, struct r
     return commit_region(rules, state, request, proposal.reason);
 }
 
-/* The evidence must hold now as well: an approval does not outlive what it was given for. */
+/* Keep what waits for review, with its evidence, once. */
+static enum region_answer decide_propose(const struct region_rules *rules,
+                                         struct region_state *state,
+                                         const struct region_votes *votes, uint64_t now_ms,
+                                         const struct region_request *request)
+{
+    struct region_record *record = &state->regions[request->region];
+    char reason[2 * REGION_REASON_MAX];
+    struct region_proposal proposal =
+        region_rules_propose(rules, state, votes, now_ms, request->region);
+    if (!proposal.due || proposal.to != request->to)
+        return REGION_NO_QUORUM;
+    if (proposal.answer == REGION_FROZE)
+        return REGION_FROZEN; /* that is for a move to write */
+    if (proposal.answer != REGION_WAITS)
+        return proposal.answer == REGION_DONE ? REGION_STALE : proposal.answer;
+    if (region_is_proposed(record, now_ms) && record->proposed == proposal.to)
+        return REGION_STALE;
+    record->proposed = proposal.to;
+    record->proposed_until_ms = now_ms + rules->proposal_ms;
+    snprintf(record->evidence, sizeof(record->evidence), "%s", proposal.reason);
+    snprintf(reason, sizeof(reason), "proposed: %s, as %s", region_automatic_name(proposal.to),
+             proposal.reason);
+    return commit(rules, state, request, reason, REGION_DONE);
+}
+
+static const char *despite_text(uint32_t despite, char out[REGION_RULES_TEXT_MAX + 16])
+{
+    char rules[REGION_RULES_TEXT_MAX];
+    snprintf(out, REGION_RULES_TEXT_MAX + 16, "%s%s", despite == 0 ? "" : " despite ",
+             region_rules_text(despite, rules));
+    return out;
+}
+
+/*
+ * The evidence must hold now as well: an approval does not outlive what it was given for. It ends a
+ * freeze by rule S3: the operator believes the observers.
+ */
 static enum region_answer decide_approve(const struct region_rules *rules,
                                          struct region_state *state,
                                          const struct region_votes *votes, uint64_t now_ms,
                                          const struct region_request *request)
 {
-    char reason[2 * REGION_REASON_MAX + 16];
-    struct region_proposal proposal =
-        region_rules_propose(rules, state, votes, now_ms, request->region);
-    if (!proposal.due)
+    char why[REGION_REASON_MAX];
+    char despite[REGION_RULES_TEXT_MAX + 16];
+    char reason[2 * REGION_REASON_MAX + 64];
+    struct region_rules relaxed = *rules;
+    relaxed.any_agreement = (request->despite & REGION_RULE_S5) != 0;
+    const struct region_row *row =
+        region_due_row(&relaxed, state, votes, now_ms, request->region, why);
+    if (row == NULL)
         return REGION_NO_QUORUM;
-    if (proposal.answer == REGION_FROZE)
-        return REGION_FROZEN;
-    if (proposal.answer != REGION_DONE && proposal.answer != REGION_WAITS)
-        return proposal.answer;
-    move(rules, state, request->region, proposal.to, now_ms);
-    snprintf(reason, sizeof(reason), "%s; approved by %s", proposal.reason, request->by);
+    enum region_answer answer =
+        region_judge_approval(rules, state, votes, request->region, row, request->despite, now_ms);
+    if (answer != REGION_DONE)
+        return answer;
+    move(rules, state, request->region, row->to, now_ms);
+    state->frozen_until_ms = 0;
+    snprintf(reason, sizeof(reason), "%s; approved%s by %s", why,
+             despite_text(request->despite, despite), request->by);
     return commit_region(rules, state, request, reason);
+}
+
+static enum region_answer decide_reject(const struct region_rules *rules,
+                                        struct region_state *state, uint64_t now_ms,
+                                        const struct region_request *request)
+{
+    struct region_record *record = &state->regions[request->region];
+    char reason[2 * REGION_REASON_MAX];
+    if (!region_is_proposed(record, now_ms))
+        return REGION_NO_OVERRIDE;
+    record->proposed_until_ms = 0;
+    record->rejected_until_ms = now_ms + rules->proposal_ms;
+    snprintf(reason, sizeof(reason), "%s rejected by %s", region_automatic_name(record->proposed),
+             request->by);
+    return commit(rules, state, request, reason, REGION_DONE);
 }
 
 /* Operators' orders. */
@@ -158,9 +221,15 @@ static const struct {
 
 static const char *order_text(const struct region_request *request, char out[REGION_REASON_MAX])
 {
+    char despite[REGION_RULES_TEXT_MAX + 16];
     snprintf(out, REGION_REASON_MAX, "%s%s by %s", orders[request->kind].text,
-             request->despite_s1 ? " despite S1" : "", request->by);
+             despite_text(request->despite, despite), request->by);
     return out;
+}
+
+static bool heeds_s1(const struct region_request *request)
+{
+    return (request->despite & REGION_RULE_S1) == 0;
 }
 
 /* The region would stop taking flights, and too few would be left. */
@@ -177,7 +246,7 @@ static enum region_answer decide_override(const struct region_rules *rules,
     struct region_record *record = &state->regions[request->region];
     bool active_then = request->kind == REGION_FORCE_UP;
     char text[REGION_REASON_MAX];
-    if (!request->despite_s1 && would_leave_too_few(rules, state, record, active_then))
+    if (heeds_s1(request) && would_leave_too_few(rules, state, record, active_then))
         return REGION_REFUSED_S1;
     record->override = orders[request->kind].override;
     record->expires_ms = request->ttl_ms == 0 ? 0 : now_ms + request->ttl_ms;
@@ -185,16 +254,13 @@ static enum region_answer decide_override(const struct region_rules *rules,
 }
 
 /* A region that was out for an operator comes back slowly; what automation has found stands. */
-static void lift_override(const struct region_rules *rules, struct region_record *record,
-                          uint64_t now_ms)
+static void lift_override(struct region_record *record, uint64_t now_ms)
 {
     bool was_out = record->override != REGION_OVERRIDE_FORCE_UP;
     record->override = REGION_OVERRIDE_NONE;
     record->expires_ms = 0;
-    if (!was_out || (record->automatic != REGION_UP && record->automatic != REGION_DEGRADED))
-        return;
-    forgive(rules, record, now_ms);
-    begin_ramp(record, now_ms);
+    if (was_out && (record->automatic == REGION_UP || record->automatic == REGION_DEGRADED))
+        begin_ramp(record, now_ms);
 }
 
 static enum region_answer decide_lift(const struct region_rules *rules, struct region_state *state,
@@ -202,10 +268,10 @@ static enum region_answer decide_lift(const struct region_rules *rules, struct r
                                       const char *text)
 {
     struct region_record *record = &state->regions[request->region];
-    if (!request->despite_s1 &&
+    if (heeds_s1(request) &&
         would_leave_too_few(rules, state, record, record->automatic != REGION_DOWN))
         return REGION_REFUSED_S1;
-    lift_override(rules, record, now_ms);
+    lift_override(record, now_ms);
     return commit_region(rules, state, request, text);
 }
 
@@ -327,18 +393,10 @@ bool region_request_is_of_region(enum region_request_kind kind)
            kind != REGION_THAW;
 }
 
-enum region_answer region_rules_decide(const struct region_rules *rules, struct region_state *state,
-                                       const struct region_votes *votes, uint64_t now_ms,
-                                       const struct region_request *request)
+static enum region_answer act(const struct region_rules *rules, struct region_state *state,
+                              const struct region_votes *votes, uint64_t now_ms,
+                              const struct region_request *request)
 {
-    bool compares = request->kind == REGION_MOVE || request->kind == REGION_EXPIRE;
-    if (region_request_is_of_region(request->kind) && request->region >= state->count)
-        return REGION_UNKNOWN;
-    if (request->kind != REGION_REASSERT && is_older(rules, state, votes))
-        return REGION_OLDER;
-    if (compares &&
-        (request->epoch != state->epoch || strcmp(request->change_id, state->change_id) != 0))
-        return REGION_STALE;
     switch (request->kind) {
     case REGION_INIT:
         return decide_init(rules, state, request);
@@ -357,6 +415,10 @@ enum region_answer region_rules_decide(const struct region_rules *rules, struct 
         return decide_thaw(rules, state, now_ms, request);
     case REGION_APPROVE:
         return decide_approve(rules, state, votes, now_ms, request);
+    case REGION_REJECT:
+        return decide_reject(rules, state, now_ms, request);
+    case REGION_PROPOSE:
+        return decide_propose(rules, state, votes, now_ms, request);
     case REGION_EXPIRE:
         return decide_expire(rules, state, now_ms, request);
     case REGION_REASSERT:
@@ -365,4 +427,35 @@ enum region_answer region_rules_decide(const struct region_rules *rules, struct 
         break;
     }
     return REGION_UNKNOWN;
+}
+
+/* Rule S4, unless the operator has named it. */
+static void fit_admission(const struct region_rules *rules, struct region_state *state,
+                          const struct region_votes *votes, const struct region_request *request,
+                          bool took_out)
+{
+    if ((request->despite & REGION_RULE_S4) == 0)
+        region_fit_admission(rules, state, votes, took_out);
+    else if (took_out)
+        state->admit = 0;
+}
+
+enum region_answer region_rules_decide(const struct region_rules *rules, struct region_state *state,
+                                       const struct region_votes *votes, uint64_t now_ms,
+                                       const struct region_request *request)
+{
+    bool compares = request->kind == REGION_MOVE || request->kind == REGION_EXPIRE ||
+                    request->kind == REGION_PROPOSE;
+    if (region_request_is_of_region(request->kind) && request->region >= state->count)
+        return REGION_UNKNOWN;
+    if (request->kind != REGION_REASSERT && is_older(rules, state, votes))
+        return REGION_OLDER;
+    if (compares &&
+        (request->epoch != state->epoch || strcmp(request->change_id, state->change_id) != 0))
+        return REGION_STALE;
+    uint32_t active = region_active_count(state);
+    enum region_answer answer = act(rules, state, votes, now_ms, request);
+    if (answer == REGION_DONE && region_request_is_of_region(request->kind))
+        fit_admission(rules, state, votes, request, region_active_count(state) < active);
+    return answer;
 }

@@ -70,7 +70,7 @@ uint32_t region_quorum_agreeing(const struct region_rules *rules, const struct r
         const struct region_vote *vote = &votes->votes[i];
         int32_t held_ms = vote->regions[region].held_ms[evidence];
         if (region_vote_counts(rules, vote) && !vote->blind &&
-            vote->agreement == rules->agreement && held_ms != REGION_NOT_HELD &&
+            (vote->agreement == rules->agreement || rules->any_agreement) && held_ms != REGION_NOT_HELD &&
             (uint64_t)held_ms >= for_ms)
             count++;
     }

@@ -41,5 +41,18 @@ enum region_answer region_judge_row(const struct region_rules *rules,
                                     const struct region_votes *votes, uint32_t region,
                                     const struct region_row *row, uint64_t now_ms);
 
+/* The same for an operator's approval, who has named the rules DESPITE. */
+enum region_answer region_judge_approval(const struct region_rules *rules,
+                                         const struct region_state *state,
+                                         const struct region_votes *votes, uint32_t region,
+                                         const struct region_row *row, uint32_t despite,
+                                         uint64_t now_ms);
+
+/* The row that a region should follow now, and why; NULL: none. */
+const struct region_row *region_due_row(const struct region_rules *rules,
+                                        const struct region_state *state,
+                                        const struct region_votes *votes, uint64_t now_ms,
+                                        uint32_t region, char reason[REGION_REASON_MAX]);
+
 /* Rule S1: one active region less would be too few. */
 bool region_is_last_active(const struct region_rules *rules, const struct region_state *state);

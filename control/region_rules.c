@@ -21,6 +21,8 @@ static const struct {
                       "the store holds an older state, which is being replaced; try again"},
     [REGION_FROZEN] = {"frozen", "automation is frozen by rule S3"},
     [REGION_WAITS] = {"review", "it waits for an operator: region approve"},
+    [REGION_REJECTED] = {"rejected", "an operator has rejected it"},
+    [REGION_DRY_RUN] = {"dry_run", "dry_run is on: it is only said"},
     [REGION_MANUAL] = {"manual", "this region is only reported on: force it, or drain it"},
     [REGION_STOPPED] = {"stopped", "automation is switched off by an operator"},
     [REGION_NOT_HELD_HERE] = {"holder", "another node holds the newest state, or too few vote"},
@@ -38,6 +40,27 @@ const char *region_answer_text(enum region_answer answer)
 {
     check(answer < REGION_ANSWERS);
     return answers[answer].text;
+}
+
+static const char *const rule_names[] = {"S1", "S2", "S3", "S4", "S5"};
+
+const char *region_rules_text(uint32_t rules, char out[REGION_RULES_TEXT_MAX])
+{
+    int used = 0;
+    out[0] = '\0';
+    for (uint32_t i = 0; i < array_count(rule_names); i++)
+        if ((rules & 1u << i) != 0)
+            used += snprintf(out + used, (size_t)(REGION_RULES_TEXT_MAX - used), "%s%s",
+                             used == 0 ? "" : ", ", rule_names[i]);
+    return out;
+}
+
+uint32_t region_rule_of(const char *name)
+{
+    for (uint32_t i = 0; i < array_count(rule_names); i++)
+        if (strcmp(rule_names[i], name) == 0)
+            return 1u << i;
+    return 0;
 }
 
 /* FNV-1a, over values and not over structs: padding would differ. */
@@ -85,6 +108,11 @@ static uint64_t agreement_of(const struct config *config)
         failover->worse_percent,
         failover->worse_samples,
         failover->worse_at_least,
+        failover->hard_tries,
+        failover->hard_tries_per_backend,
+        failover->proposal_ttl_ns,
+        failover->capacity_percent,
+        failover->dry_run,
     };
     uint64_t hash = mix(0xcbf29ce484222325u, lengths, sizeof(lengths));
     hash = mix(hash, failover->ramp_permille, failover->ramp_steps * sizeof(uint32_t));
@@ -123,6 +151,9 @@ void region_rules_init(struct region_rules *rules, const struct config *config)
         .correlated_ms = failover->correlated_ns / CLOCK_MS,
         .freeze_ms = failover->freeze_ns / CLOCK_MS,
         .review_unless_hard = failover->review_unless_hard,
+        .dry_run = failover->dry_run,
+        .capacity_percent = failover->capacity_percent,
+        .proposal_ms = failover->proposal_ttl_ns / CLOCK_MS,
         .fresh_ms = failover->vote_fresh_ns / CLOCK_MS,
         .roster = failover->node_count > 0 ? failover->node_count : 1,
         .alone = alone,
@@ -186,11 +217,10 @@ static bool condition_holds(const struct region_rules *rules, const struct regio
     return false;
 }
 
-/* The row that a region should follow now, or NULL. */
-static const struct region_row *find_due(const struct region_rules *rules,
-                                         const struct region_state *state,
-                                         const struct region_votes *votes, uint64_t now_ms,
-                                         uint32_t region, char reason[REGION_REASON_MAX])
+const struct region_row *region_due_row(const struct region_rules *rules,
+                                        const struct region_state *state,
+                                        const struct region_votes *votes, uint64_t now_ms,
+                                        uint32_t region, char reason[REGION_REASON_MAX])
 {
     const struct region_record *record = &state->regions[region];
     uint32_t seeing = region_quorum_fresh(rules, votes, true);
@@ -237,6 +267,8 @@ static bool is_correlated(const struct region_rules *rules, const struct region_
                           const struct region_votes *votes, uint32_t region)
 {
     int64_t own_ms = down_asked_for_ms(rules, state, votes, region);
+    if (own_ms < 0)
+        return false;
     for (uint32_t i = 0; i < state->count; i++) {
         int64_t other_ms = i == region ? -1 : down_asked_for_ms(rules, state, votes, i);
         if (other_ms < 0)
@@ -269,24 +301,28 @@ static bool is_too_fast(const struct region_rules *rules, const struct region_st
 /* What the safety rules say to a due move. A region under an override loses nothing. */
 static enum region_answer judge(const struct region_rules *rules, const struct region_state *state,
                                 const struct region_votes *votes, uint32_t region,
-                                enum region_automatic to, uint64_t now_ms)
+                                enum region_automatic to, uint32_t despite, uint64_t now_ms)
 {
+    bool heeds_s3 = (despite & REGION_RULE_S3) == 0;
     if (region_is_stopped(state, now_ms))
         return REGION_STOPPED;
-    if (now_ms < state->frozen_until_ms)
+    if (heeds_s3 && now_ms < state->frozen_until_ms)
         return REGION_FROZEN;
     if (to != REGION_DOWN || state->regions[region].override != REGION_OVERRIDE_NONE)
         return REGION_DONE;
-    if (is_correlated(rules, state, votes, region))
+    if (heeds_s3 && is_correlated(rules, state, votes, region))
         return REGION_FROZE;
-    if (region_is_last_active(rules, state))
+    if ((despite & REGION_RULE_S1) == 0 && region_is_last_active(rules, state))
         return REGION_REFUSED_S1;
-    return is_too_fast(rules, state, region, now_ms) ? REGION_REFUSED_S2 : REGION_DONE;
+    if ((despite & REGION_RULE_S2) == 0 && is_too_fast(rules, state, region, now_ms))
+        return REGION_REFUSED_S2;
+    return REGION_DONE;
 }
 
 /* What the mode of the region says to a transition. */
-static enum region_answer mode_answer(const struct region_rules *rules, uint32_t region,
-                                      const struct region_row *row)
+static enum region_answer mode_answer(const struct region_rules *rules,
+                                      const struct region_record *record, uint32_t region,
+                                      const struct region_row *row, uint64_t now_ms)
 {
     enum config_mode mode = CONFIG_MODE_AUTO;
     if (row->to == REGION_DOWN)
@@ -297,7 +333,9 @@ static enum region_answer mode_answer(const struct region_rules *rules, uint32_t
         row->to == REGION_DOWN && row->evidence == REGION_HARD_FAILURE && rules->review_unless_hard;
     switch (mode) {
     case CONFIG_MODE_REVIEW:
-        return urgent ? REGION_DONE : REGION_WAITS;
+        if (urgent)
+            return REGION_DONE;
+        return now_ms < record->rejected_until_ms ? REGION_REJECTED : REGION_WAITS;
     case CONFIG_MODE_MANUAL:
         return REGION_MANUAL;
     case CONFIG_MODE_AUTO:
@@ -312,8 +350,24 @@ enum region_answer region_judge_row(const struct region_rules *rules,
                                     const struct region_votes *votes, uint32_t region,
                                     const struct region_row *row, uint64_t now_ms)
 {
-    enum region_answer answer = judge(rules, state, votes, region, row->to, now_ms);
-    return answer == REGION_DONE ? mode_answer(rules, region, row) : answer;
+    enum region_answer answer = judge(rules, state, votes, region, row->to, 0, now_ms);
+    if (answer == REGION_DONE)
+        answer = mode_answer(rules, &state->regions[region], region, row, now_ms);
+    return answer == REGION_DONE && rules->dry_run ? REGION_DRY_RUN : answer;
+}
+
+/* An operator says that the observers are right: rule S3 has nothing to add. */
+enum region_answer region_judge_approval(const struct region_rules *rules,
+                                         const struct region_state *state,
+                                         const struct region_votes *votes, uint32_t region,
+                                         const struct region_row *row, uint32_t despite,
+                                         uint64_t now_ms)
+{
+    enum region_answer answer =
+        judge(rules, state, votes, region, row->to, despite | REGION_RULE_S3, now_ms);
+    if (answer == REGION_DONE)
+        answer = mode_answer(rules, &state->regions[region], region, row, now_ms);
+    return answer == REGION_WAITS || answer == REGION_REJECTED ? REGION_DONE : answer;
 }
 
 struct region_proposal region_rules_propose(const struct region_rules *rules,
@@ -322,7 +376,8 @@ struct region_proposal region_rules_propose(const struct region_rules *rules,
                                             uint32_t region)
 {
     struct region_proposal proposal = {.answer = REGION_NO_QUORUM};
-    const struct region_row *row = find_due(rules, state, votes, now_ms, region, proposal.reason);
+    const struct region_row *row =
+        region_due_row(rules, state, votes, now_ms, region, proposal.reason);
     if (row == NULL)
         return proposal;
     proposal.due = true;

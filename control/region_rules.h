@@ -37,6 +37,10 @@ struct region_rules {
     enum config_mode on_failure[SNAPSHOT_REGIONS_MAX];
     enum config_mode on_recovery[SNAPSHOT_REGIONS_MAX];
     bool review_unless_hard;
+    bool dry_run;              /* automation changes nothing */
+    bool any_agreement;        /* rule S5 was named: votes with other rules agree, too */
+    uint32_t capacity_percent; /* rule S4: of the capacity that may be used */
+    uint64_t proposal_ms;      /* a proposal, and a rejection, hold for so long */
     uint32_t roster;    /* nodes in the configuration */
     bool alone;         /* only the own vote counts */
     uint64_t agreement; /* votes with another one never agree: rule S5 */
@@ -44,6 +48,22 @@ struct region_rules {
 };
 
 void region_rules_init(struct region_rules *rules, const struct config *config);
+
+/* The safety rules, as bits: those that an operator has named do not refuse. */
+enum region_rule {
+    REGION_RULE_S1 = 1u << 0,
+    REGION_RULE_S2 = 1u << 1,
+    REGION_RULE_S3 = 1u << 2,
+    REGION_RULE_S4 = 1u << 3,
+    REGION_RULE_S5 = 1u << 4,
+};
+
+#define REGION_RULES_TEXT_MAX 24
+
+/* "S1, S4". Returns OUT. */
+const char *region_rules_text(uint32_t rules, char out[REGION_RULES_TEXT_MAX]);
+/* One of them by its name; 0: there is none of that name. */
+uint32_t region_rule_of(const char *name);
 
 enum region_request_kind {
     REGION_INIT,  /* the database is empty: write what is configured */
@@ -56,6 +76,8 @@ enum region_request_kind {
     REGION_FREEZE,   /* no automatic change of any region */
     REGION_THAW,     /* ends that, and a freeze by rule S3 */
     REGION_APPROVE,  /* an operator's order: the transition that is due and waits for review */
+    REGION_REJECT,   /* ... is not wanted, and not proposed again for a while */
+    REGION_PROPOSE,  /* keep the transition that is due for review */
     REGION_EXPIRE,   /* the override's time is over */
     REGION_REASSERT, /* the store holds an older state than was applied */
     REGION_REQUESTS
@@ -66,7 +88,7 @@ struct region_request {
     uint32_t region;            /* where region_request_is_of_region() */
     enum region_automatic to;   /* move */
     uint64_t ttl_ms;            /* of an order; 0: until undone */
-    bool despite_s1;            /* the operator has named the rule: it does not refuse */
+    uint32_t despite;           /* enum region_rule: named by the operator, not heeded */
     char by[REGION_REASON_MAX]; /* who, for the audit */
     uint64_t epoch;             /* move, expire: the state this was found for */
     char change_id[REGION_ID_MAX];
@@ -87,6 +109,8 @@ enum region_answer {
     REGION_OLDER,         /* a node has applied a newer state: only reassert is accepted */
     REGION_FROZEN,        /* by rule S3, before */
     REGION_WAITS,         /* for an operator's approval */
+    REGION_REJECTED,      /* an operator does not want it */
+    REGION_DRY_RUN,       /* it would be done */
     REGION_MANUAL,        /* this region is not moved by automation */
     REGION_STOPPED,       /* by an operator: automation is switched off */
     REGION_NOT_HELD_HERE, /* reassert: another node holds the newest state, or too few vote */

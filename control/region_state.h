@@ -48,6 +48,12 @@ struct region_record {
     uint64_t penalty_at_ms;
     uint32_t kept_out;              /* 1: not back before the penalty is small */
     char reason[REGION_REASON_MAX]; /* of the last change */
+
+    /* What waits for an operator's review. */
+    enum region_automatic proposed;   /* the state it should go to */
+    uint64_t proposed_until_ms;       /* 0: nothing is proposed */
+    uint64_t rejected_until_ms;       /* not proposed again before; 0: not rejected */
+    char evidence[REGION_REASON_MAX]; /* of the proposal */
 };
 
 struct region_state {
@@ -58,6 +64,7 @@ struct region_state {
     char reason[REGION_REASON_MAX];   /* of the last change of anything */
     uint32_t stopped;                 /* 1: an operator has switched automation off */
     uint64_t stopped_until_ms;        /* ... until then; 0: for ever */
+    uint64_t admit;                   /* rule S4: flights of all nodes at most; 0: no limit */
     uint64_t last_down_ms;            /* rule S2: the last automatic DOWN */
     uint64_t frozen_until_ms;         /* rule S3 */
     uint32_t frozen_times;            /* rule S3: doubles */
@@ -76,6 +83,7 @@ enum region_evidence {
     REGION_AT_LEAST_RECOVER, /* ... `recover_at` */
     REGION_AT_LEAST_UP,      /* ... `up_at` */
     REGION_WORSE,            /* more errors than before the failure (region_errors.h) */
+    REGION_SLOWER,           /* later first bytes than before the failure (region_delays.h) */
     REGION_EVIDENCES
 };
 
@@ -86,6 +94,7 @@ struct region_opinion {
     uint32_t available_permille;
     uint32_t usable;                   /* backends */
     uint64_t in_flight;                /* of this node */
+    int64_t capacity;                  /* flights it can carry; REGION_CAPACITY_UNKNOWN */
     int32_t held_ms[REGION_EVIDENCES]; /* REGION_NOT_HELD, or for how long; at most 1e9 */
 };
 
@@ -118,6 +127,9 @@ bool region_is_active(const struct region_record *record);
 
 /* Whether an operator's order stops every automatic change now. */
 bool region_is_stopped(const struct region_state *state, uint64_t now_ms);
+
+/* Whether something waits for an operator's review. */
+bool region_is_proposed(const struct region_record *record, uint64_t now_ms);
 
 uint32_t region_active_count(const struct region_state *state);
 

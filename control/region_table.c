@@ -21,6 +21,7 @@ const struct region_row region_rows[] = {
     {REGION_RECOVERING, REGION_DOWN, REGION_HARD_FAILURE, REGION_DWELL_HARD, REGION_ALWAYS},
     {REGION_RECOVERING, REGION_DOWN, REGION_BELOW_RECOVERING, REGION_DWELL_DOWN, REGION_ALWAYS},
     {REGION_RECOVERING, REGION_DOWN, REGION_WORSE, REGION_DWELL_NONE, REGION_ALWAYS},
+    {REGION_RECOVERING, REGION_DOWN, REGION_SLOWER, REGION_DWELL_NONE, REGION_ALWAYS},
     {REGION_RECOVERING, REGION_RECOVERING, REGION_AT_LEAST_KEEP, REGION_DWELL_NONE,
      REGION_STEP_HELD},
     {REGION_RECOVERING, REGION_UP, REGION_AT_LEAST_KEEP, REGION_DWELL_NONE, REGION_LAST_STEP_HELD},
@@ -41,6 +42,7 @@ static const struct {
     [REGION_AT_LEAST_RECOVER] = {"least_recover", "availability at least %u %%"},
     [REGION_AT_LEAST_UP] = {"least_up", "availability at least %u %%"},
     [REGION_WORSE] = {"worse", "errors above %u %% of those before the failure"},
+    [REGION_SLOWER] = {"slower", "first bytes later than %u %% of before the failure"},
 };
 
 const char *region_evidence_name(enum region_evidence evidence)
@@ -78,6 +80,7 @@ uint32_t region_evidence_percent(const struct config_failover *failover,
     case REGION_AT_LEAST_UP:
         return failover->up_at;
     case REGION_WORSE:
+    case REGION_SLOWER:
         return failover->worse_percent;
     case REGION_HARD_FAILURE:
     case REGION_EVIDENCES:

@@ -14,6 +14,7 @@ static const char *const evidences[REGION_EVIDENCES] = {
     [REGION_AT_LEAST_RECOVER] = "A at least recover_at",
     [REGION_AT_LEAST_UP] = "A at least up_at",
     [REGION_WORSE] = "more errors than before",
+    [REGION_SLOWER] = "later first bytes than before",
 };
 
 static const char *const dwells[REGION_DWELLS] = {

@@ -38,6 +38,7 @@ static const struct field state_fields[] = {
     {"reason", FIELD_TEXT, STATE(reason)},
     {"stopped", FIELD_U32, STATE(stopped)},
     {"stopped_until", FIELD_U64, STATE(stopped_until_ms)},
+    {"admit", FIELD_U64, STATE(admit)},
     {"last_down", FIELD_U64, STATE(last_down_ms)},
     {"frozen_until", FIELD_U64, STATE(frozen_until_ms)},
     {"frozen_times", FIELD_U32, STATE(frozen_times)},
@@ -58,6 +59,10 @@ static const struct field record_fields[] = {
     {"penalty_at", FIELD_U64, RECORD(penalty_at_ms)},
     {"kept_out", FIELD_U32, RECORD(kept_out)},
     {"reason", FIELD_TEXT, RECORD(reason)},
+    {"proposed", FIELD_AUTOMATIC, RECORD(proposed)},
+    {"proposed_until", FIELD_U64, RECORD(proposed_until_ms)},
+    {"rejected_until", FIELD_U64, RECORD(rejected_until_ms)},
+    {"evidence", FIELD_TEXT, RECORD(evidence)},
 };
 
 /* Texts stand on one line everywhere. */
@@ -200,13 +205,14 @@ const char *region_text_put_vote(const struct region_vote *vote, const struct re
                                  char out[REGION_VOTE_MAX])
 {
     int used =
-        snprintf(out, REGION_VOTE_MAX, "v2 %" PRIu64 " %s %d %016" PRIx64, vote->epoch,
+        snprintf(out, REGION_VOTE_MAX, "v3 %" PRIu64 " %s %d %016" PRIx64, vote->epoch,
                  vote->change_id[0] == '\0' ? "-" : vote->change_id, vote->blind, vote->agreement);
     for (uint32_t i = 0; i < state->count; i++) {
         const struct region_opinion *opinion = &vote->regions[i];
-        used += snprintf(out + used, (size_t)(REGION_VOTE_MAX - used), " %s=%u:%u:%" PRIu64,
-                         state->regions[i].name, opinion->available_permille, opinion->usable,
-                         opinion->in_flight);
+        used +=
+            snprintf(out + used, (size_t)(REGION_VOTE_MAX - used), " %s=%u:%u:%" PRIu64 ":%" PRId64,
+                     state->regions[i].name, opinion->available_permille, opinion->usable,
+                     opinion->in_flight, opinion->capacity);
         for (int e = 0; e < REGION_EVIDENCES; e++)
             used +=
                 snprintf(out + used, (size_t)(REGION_VOTE_MAX - used), ":%d", opinion->held_ms[e]);
@@ -228,12 +234,14 @@ static bool take_held(const char **text, int32_t *out)
     return true;
 }
 
-/* <permille>:<usable>:<in flight>:<held>:<held>... */
+/* <permille>:<usable>:<in flight>:<capacity>:<held>:<held>... */
 static bool take_opinion(struct region_opinion *opinion, const char *text)
 {
     int used = 0;
-    if (sscanf(text, "%4" SCNu32 ":%9" SCNu32 ":%18" SCNu64 "%n", &opinion->available_permille,
-               &opinion->usable, &opinion->in_flight, &used) != 3)
+    if (sscanf(text, "%4" SCNu32 ":%9" SCNu32 ":%18" SCNu64 ":%10" SCNd64 "%n",
+               &opinion->available_permille, &opinion->usable, &opinion->in_flight,
+               &opinion->capacity, &used) != 4 ||
+        opinion->capacity < REGION_CAPACITY_UNKNOWN)
         return false;
     text += used;
     for (int e = 0; e < REGION_EVIDENCES; e++)
@@ -259,11 +267,13 @@ bool region_text_take_vote(struct region_vote *vote, const struct region_state *
     unsigned blind;
     int used = 0;
     *vote = (struct region_vote){0};
-    for (uint32_t i = 0; i < state->count; i++)
+    for (uint32_t i = 0; i < state->count; i++) {
+        vote->regions[i].capacity = REGION_CAPACITY_UNKNOWN;
         for (int e = 0; e < REGION_EVIDENCES; e++)
             vote->regions[i].held_ms[e] = REGION_NOT_HELD;
+    }
     if (strlen(text) >= sizeof(copy) ||
-        sscanf(text, "v2 %18" SCNu64 " %16s %1u %16" SCNx64 "%n", &vote->epoch, vote->change_id,
+        sscanf(text, "v3 %18" SCNu64 " %16s %1u %16" SCNx64 "%n", &vote->epoch, vote->change_id,
                &blind, &vote->agreement, &used) != 4)
         return false;
     vote->blind = blind != 0;

@@ -11,7 +11,7 @@
 
 #define REGION_FIELD_MAX (CONFIG_NAME_MAX + 32)
 #define REGION_VALUE_MAX REGION_REASON_MAX
-#define REGION_VOTE_MAX  8192
+#define REGION_VOTE_MAX  10240
 
 /* Give every field of the state to PUT; the texts live for the call only. */
 void region_text_put(const struct region_state *state,

@@ -3,9 +3,7 @@
 #include "control/region_table.h"
 #include "dataplane/base/clock.h"
 
-#define TRIES_PER_BACKEND 3u
-#define TRIES_AT_LEAST    5u
-#define HELD_MAX_MS       1000000000u
+#define HELD_MAX_MS 1000000000u
 
 void verdict_init(struct verdict *verdict, uint64_t now)
 {
@@ -41,12 +39,13 @@ void verdict_asked(struct verdict *verdict, uint64_t now, enum region_automatic 
     region_errors_count(&verdict->errors, now, automatic, requests, failed);
 }
 
-static bool is_hard_failure(const struct verdict *verdict, uint64_t now, uint64_t hard_ns)
+static bool is_hard_failure(const struct verdict *verdict, uint64_t now,
+                            const struct config_failover *limits)
 {
-    uint32_t enough = verdict->members.usable * TRIES_PER_BACKEND;
-    if (enough < TRIES_AT_LEAST)
-        enough = TRIES_AT_LEAST;
-    return verdict->tries >= enough && now >= verdict->last_success_ns + hard_ns;
+    uint32_t enough = verdict->members.usable * limits->hard_tries_per_backend;
+    if (enough < limits->hard_tries)
+        enough = limits->hard_tries;
+    return verdict->tries >= enough && now >= verdict->last_success_ns + limits->hard_failure_ns;
 }
 
 uint32_t verdict_available_permille(const struct verdict *verdict)
@@ -79,6 +78,7 @@ static bool holds(const struct verdict *verdict, enum region_evidence evidence, 
         return !hard && !below(verdict, percent);
     case REGION_WORSE:
         return region_errors_are_worse(&verdict->errors, limits);
+    case REGION_SLOWER:
     case REGION_EVIDENCES:
         break;
     }
@@ -90,7 +90,7 @@ void verdict_update(struct verdict *verdict, uint64_t now, const struct verdict_
 {
     verdict->members = *members;
     bool known = members->weight > 0;
-    bool hard = is_hard_failure(verdict, now, limits->hard_failure_ns);
+    bool hard = is_hard_failure(verdict, now, limits);
     for (int e = 0; e < REGION_EVIDENCES; e++) {
         if (!known || !holds(verdict, (enum region_evidence)e, hard, limits))
             verdict->since_ns[e] = CLOCK_NEVER;
@@ -105,6 +105,7 @@ struct region_opinion verdict_opinion(const struct verdict *verdict, uint64_t no
         .available_permille = verdict_available_permille(verdict),
         .usable = verdict->members.usable,
         .in_flight = verdict->members.in_flight,
+        .capacity = verdict->members.capacity,
     };
     for (int e = 0; e < REGION_EVIDENCES; e++) {
         uint64_t since_ns = verdict->since_ns[e];

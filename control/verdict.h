@@ -3,8 +3,8 @@
  * and for how long each piece of evidence (region_state.h) has held.
  *
  * A = usable weight / configured weight: a region cannot look healthy by losing members. Hard
- * failure: no success for 3 s, with at least 3 tries per usable backend and 5 in all since then;
- * probes and traffic both count. Plain values; control thread.
+ * failure: no success for `hard_failure`, with at least `hard_tries_per_backend` tries for each usable
+ * backend and `hard_tries` in all since then; probes and traffic both count. Plain values; control thread.
  */
 #pragma once
 

@@ -25,7 +25,10 @@ const struct command commands[] = {
     {"region unforce", ARGUMENT_TEXT, "NAME", "region", false, "region.unforce", show_done,
      "end a force", .takes_despite = true},
     {"region approve", ARGUMENT_TEXT, "NAME", "region", false, "region.approve", show_done,
-     "do what is due for a region and waits for review"},
+     "do what is proposed for a region, also while rule S3 has frozen automation",
+     .takes_despite = true},
+    {"region reject", ARGUMENT_TEXT, "NAME", "region", false, "region.reject", show_done,
+     "withdraw what is proposed for a region"},
     {"automation off", .takes_ttl = true, .method = "region.freeze", .show = show_done,
      .help = "no region changes by itself; requests, probes and detours go on"},
     {"automation on", .method = "region.thaw", .show = show_done,
@@ -88,7 +91,8 @@ void commands_print_help(FILE *out)
     fputs("\n"
           "  --socket PATH  the daemon's control.socket; default: $WEIR_SOCKET, else\n"
           "                 /run/weir/control.sock\n"
-          "  --despite S1   also when no other region is active; it stands in the audit\n"
+          "  --despite S1   also when no other region is active; S4: without a limit of\n"
+          "                 admission; approvals know S1 to S5: S1,S2; stands in the audit\n"
           "  --json         the result as the daemon sent it, for programs\n"
           "\n"
           "Exit status: 0 done, 1 refused by the daemon, 2 wrong usage, 3 no connection.\n",

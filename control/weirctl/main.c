@@ -85,6 +85,18 @@ static json_t *read_document(const char *path)
     return NULL;
 }
 
+/* "S1,S4" as a list. */
+static json_t *split(const char *text)
+{
+    json_t *list = json_array();
+    for (const char *at = text; *at != '\0';) {
+        size_t length = strcspn(at, ",");
+        json_array_append_new(list, json_stringn(at, length));
+        at += length + (at[length] == ',');
+    }
+    return list;
+}
+
 /* The option that the command does not take, or NULL. */
 static const char *excess_option(const struct command *command, const struct options *options)
 {
@@ -113,7 +125,7 @@ static json_t *make_parameters(const struct command *command, const struct optio
     if (options->ttl != NULL)
         json_object_set_new(parameters, "ttl", json_string(options->ttl));
     if (options->despite != NULL)
-        json_object_set_new(parameters, "despite", json_string(options->despite));
+        json_object_set_new(parameters, "despite", split(options->despite));
     if (count == 0)
         return parameters;
     json_t *value =

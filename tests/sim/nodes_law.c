@@ -324,7 +324,10 @@ static void judge_down(struct judging *judging, const struct region_record *from
     require(judging, count_active(decision->after) >= judging->limits->min_active_regions,
             "rule S1");
     require(judging, !is_more_than_half(decision->after), "rule S2, half of the regions");
-    require(judging, !is_correlated(&judging->ballot, decision->before, region), "rule S3");
+    require(judging,
+            decision->request->kind == REGION_APPROVE ||
+                !is_correlated(&judging->ballot, decision->before, region),
+            "rule S3");
     if (from->automatic == REGION_RECOVERING)
         return;
     require(judging,
@@ -401,6 +404,8 @@ static void judge_move(struct judging *judging)
     }
     require(judging, asked_ms(&judging->ballot, region, from->automatic, to->automatic) >= 0,
             "no quorum");
+    if (decision->request->kind == REGION_APPROVE)
+        judging->past.frozen_until_ms = 0; /* the operator believes the observers */
     judge_step(judging, from, to);
     judge_hold_down(judging, number_of(from), from->automatic, to->automatic);
     if (to->automatic != REGION_DOWN)
@@ -422,7 +427,8 @@ static void judge_order(struct judging *judging)
     const struct region_record *to = &decision->after->regions[decision->request->region];
     uint32_t active = count_active(decision->after);
     require(judging,
-            decision->request->despite_s1 || active >= judging->limits->min_active_regions ||
+            (decision->request->despite & REGION_RULE_S1) != 0 ||
+                active >= judging->limits->min_active_regions ||
                 active >= count_active(decision->before),
             "rule S1, by an order that does not name it");
     require(judging, to->override == ordered[decision->request->kind], "another override");

@@ -18,7 +18,8 @@ static void give(struct nodes_world *world, uint32_t node, struct failover_order
         [FAILOVER_DRAIN] = "drain",       [FAILOVER_UNDRAIN] = "undrain",
         [FAILOVER_FORCE_UP] = "force_up", [FAILOVER_FORCE_DOWN] = "force_down",
         [FAILOVER_UNFORCE] = "unforce",   [FAILOVER_APPROVE] = "approve",
-        [FAILOVER_FREEZE] = "freeze",     [FAILOVER_THAW] = "thaw",
+        [FAILOVER_REJECT] = "reject",     [FAILOVER_FREEZE] = "freeze",
+        [FAILOVER_THAW] = "thaw",
     };
     struct nodes_node *to = &world->nodes[node];
     if (to->failover == NULL || !nodes_node_is_awake(to))
@@ -26,7 +27,7 @@ static void give(struct nodes_world *world, uint32_t node, struct failover_order
     order.by = "uid=0";
     sim_note(world->sim, "order to n%u: %s %u, for %llu ms%s", node, names[order.command],
              order.region, (unsigned long long)order.ttl_ms,
-             order.despite_s1 ? ", despite S1" : "");
+             order.despite != 0 ? ", despite S1" : "");
     nodes_node_turn(to);
     failover_command(to->failover, &order, done, world);
 }
@@ -42,7 +43,7 @@ void nodes_order_some(struct nodes_world *world)
         .command = commands[sim_draw(sim, 0, array_count(commands) - 1)],
         .region = sim_draw(sim, 0, world->region_count - 1),
         .ttl_ms = sim_one_in(sim, 4) ? 0 : sim_draw_log(sim, 1000, 120000),
-        .despite_s1 = sim_one_in(sim, 6),
+        .despite = sim_one_in(sim, 6) ? REGION_RULE_S1 : 0,
     };
     give(world, sim_draw(sim, 0, world->node_count - 1), order);
 }
@@ -60,7 +61,7 @@ void nodes_order_lift(struct nodes_world *world)
                  (struct failover_order){
                      .command = is_drained ? FAILOVER_UNDRAIN : FAILOVER_UNFORCE,
                      .region = r,
-                     .despite_s1 = true,
+                     .despite = REGION_RULE_S1,
                  });
     }
 }

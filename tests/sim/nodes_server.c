@@ -62,7 +62,7 @@ static const struct region_opinion *find_opinion(const struct nodes_vote *kept, 
 
 static void take_opinion(struct region_opinion *out, const struct region_opinion *given)
 {
-    *out = (struct region_opinion){0};
+    *out = (struct region_opinion){.capacity = REGION_CAPACITY_UNKNOWN};
     for (int e = 0; e < REGION_EVIDENCES; e++)
         out->held_ms[e] = REGION_NOT_HELD;
     if (given != NULL)

@@ -393,7 +393,7 @@ void failover_command(struct failover *failover, const struct failover_order *or
     failover->command = order->command;
     failover->region = order->region;
     failover->ttl_ms = order->ttl_ms;
-    failover->despite_s1 = order->despite_s1;
+    failover->despite = order->despite;
     snprintf(failover->by, sizeof(failover->by), "%s", order->by);
     failover->done = done;
     failover->done_context = context;

@@ -31,7 +31,7 @@ struct failover {
     enum failover_command command;
     uint32_t region;
     uint64_t ttl_ms;
-    bool despite_s1;
+    uint32_t despite;
     char by[128];
     failover_done *done; /* NULL: none waits */
     void *done_context;

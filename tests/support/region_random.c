@@ -55,6 +55,7 @@ static void some_state(struct region_random *from, struct region_state *state, u
     strcpy(state->reason, "before");
     state->stopped = one_in(from, 6);
     state->stopped_until_ms = one_in(from, 2) ? some_time(from, now_ms) : 0;
+    state->admit = one_in(from, 3) ? below(from, 1000) : 0;
     state->last_down_ms = one_in(from, 2) ? 0 : some_time(from, now_ms);
     state->frozen_until_ms = one_in(from, 4) ? some_time(from, now_ms) : 0;
     state->frozen_times = below(from, 7);
@@ -73,15 +74,30 @@ static void some_state(struct region_random *from, struct region_state *state, u
         record->penalty = below(from, 6000);
         record->penalty_at_ms = some_time(from, now_ms) + below(from, 1000);
         record->kept_out = one_in(from, 2);
+        record->proposed = (enum region_automatic)below(from, REGION_AUTOMATICS);
+        record->proposed_until_ms = some_time(from, now_ms);
+        record->rejected_until_ms = one_in(from, 2) ? some_time(from, now_ms) : 0;
+        strcpy(record->evidence, "evidence of before");
         strcpy(record->reason, "before");
     }
 }
 
+static int64_t some_capacity(struct region_random *from)
+{
+    static const int64_t capacities[] = {0, 1, 99, 100, 500, 501, 1000000000};
+    if (one_in(from, 8))
+        return REGION_CAPACITY_UNKNOWN;
+    return one_in(from, 2) ? capacities[below(from, array_count(capacities))] : below(from, 1000);
+}
+
 static void some_opinions(struct region_random *from, struct region_vote *vote, uint32_t regions)
 {
-    for (uint32_t r = 0; r < regions; r++)
+    for (uint32_t r = 0; r < regions; r++) {
+        vote->regions[r].in_flight = one_in(from, 50) ? 2000000000 : below(from, 600);
+        vote->regions[r].capacity = some_capacity(from);
         for (int e = 0; e < REGION_EVIDENCES; e++)
             vote->regions[r].held_ms[e] = some_held(from);
+    }
 }
 
 /* Two opinions that most share make more quorums, and half quorums, than pure chance. */
@@ -111,6 +127,8 @@ static void some_votes(struct region_random *from, struct region_votes *votes,
         vote->agreement += one_in(from, 10);
         for (uint32_t r = 0; r < state->count && one_in(from, 2); r++)
             vote->regions[r].held_ms[below(from, REGION_EVIDENCES)] = some_held(from);
+        vote->regions[0].capacity = some_capacity(from);
+        vote->regions[0].in_flight = below(from, 1000);
     }
 }
 
@@ -124,7 +142,7 @@ static void some_request(struct region_random *from, struct region_request *requ
         .region = below(from, state->count),
         .to = (enum region_automatic)below(from, REGION_AUTOMATICS),
         .ttl_ms = one_in(from, 2) ? 0 : below(from, 100000),
-        .despite_s1 = one_in(from, 3),
+        .despite = one_in(from, 2) ? 0 : below(from, 32),
         .by = "uid=0 = someone",
         .epoch = state->epoch + one_in(from, 20),
         .content = content,

@@ -45,10 +45,10 @@ static enum region_answer decide_at(struct world *world, const struct region_req
 }
 
 static enum region_answer order(struct world *world, enum region_request_kind kind, uint32_t region,
-                                bool despite_s1)
+                                uint32_t despite)
 {
     struct region_request request = {
-        .kind = kind, .region = region, .despite_s1 = despite_s1, .by = "me"};
+        .kind = kind, .region = region, .despite = despite, .by = "me"};
     return decide_at(world, &request, NOW_MS);
 }
 
@@ -58,11 +58,11 @@ static void what_is_forced_is_so_whatever_was_found(void **state)
         struct world *world = world_make();
         struct region_record *record = &world->state.regions[0];
         record->automatic = (enum region_automatic)a;
-        assert_int_equal(order(world, REGION_FORCE_UP, 0, false), REGION_DONE);
+        assert_int_equal(order(world, REGION_FORCE_UP, 0, 0), REGION_DONE);
         assert_true(region_is_active(record));
         assert_string_equal(region_effective_name(record), "force_up");
         assert_string_equal(record->reason, "forced up by me");
-        assert_int_equal(order(world, REGION_FORCE_DOWN, 0, false), REGION_DONE);
+        assert_int_equal(order(world, REGION_FORCE_DOWN, 0, 0), REGION_DONE);
         assert_false(region_is_active(record));
         assert_int_equal(record->automatic, a);
     }
@@ -87,8 +87,8 @@ static void an_end_of_force_leads_on_from_what_was_served(void **state)
     for (size_t i = 0; i < array_count(cases); i++) {
         struct world *world = world_make();
         world->state.regions[0].automatic = cases[i].beneath;
-        assert_int_equal(order(world, cases[i].force, 0, false), REGION_DONE);
-        assert_int_equal(order(world, REGION_UNFORCE, 0, false), REGION_DONE);
+        assert_int_equal(order(world, cases[i].force, 0, 0), REGION_DONE);
+        assert_int_equal(order(world, REGION_UNFORCE, 0, 0), REGION_DONE);
         assert_int_equal(world->state.regions[0].automatic, cases[i].after);
         assert_int_equal(world->state.regions[0].override, REGION_OVERRIDE_NONE);
     }
@@ -113,7 +113,7 @@ static void what_is_not_there_cannot_be_undone(void **state)
     for (size_t i = 0; i < array_count(cases); i++) {
         struct world *world = world_make();
         world->state.regions[0].override = cases[i].override;
-        assert_int_equal(order(world, cases[i].undo, 0, false), cases[i].answer);
+        assert_int_equal(order(world, cases[i].undo, 0, 0), cases[i].answer);
     }
 }
 
@@ -123,9 +123,9 @@ static void s1_refuses_unless_it_is_named(void **state)
     for (size_t i = 0; i < array_count(kinds); i++) {
         struct world *world = world_make();
         world->state.regions[1].automatic = REGION_DOWN;
-        assert_int_equal(order(world, kinds[i], 0, false), REGION_REFUSED_S1);
-        assert_int_equal(order(world, kinds[i], 1, false), REGION_DONE); /* takes none anyway */
-        assert_int_equal(order(world, kinds[i], 0, true), REGION_DONE);
+        assert_int_equal(order(world, kinds[i], 0, 0), REGION_REFUSED_S1);
+        assert_int_equal(order(world, kinds[i], 1, 0), REGION_DONE); /* takes none anyway */
+        assert_int_equal(order(world, kinds[i], 0, REGION_RULE_S1), REGION_DONE);
         assert_int_equal(region_active_count(&world->state), 0);
         assert_non_null(strstr(world->state.reason, "despite S1 by me"));
     }
@@ -139,7 +139,7 @@ static void a_force_that_holds_the_last_region_up_does_not_end_by_itself(void **
     world->state.regions[0].override = REGION_OVERRIDE_FORCE_UP;
     world->state.regions[0].expires_ms = NOW_MS;
     world->state.regions[1].automatic = REGION_DOWN;
-    assert_int_equal(order(world, REGION_UNFORCE, 0, false), REGION_REFUSED_S1);
+    assert_int_equal(order(world, REGION_UNFORCE, 0, 0), REGION_REFUSED_S1);
     assert_int_equal(decide_at(world, &expire, NOW_MS), REGION_REFUSED_S1);
     world->state.regions[1].automatic = REGION_UP;
     assert_int_equal(decide_at(world, &expire, NOW_MS), REGION_DONE);
@@ -159,12 +159,12 @@ static void automation_that_is_off_changes_nothing_until_it_is_on(void **state)
     struct world *world = world_make();
     struct region_request move = {.kind = REGION_MOVE, .to = REGION_SUSPECT};
     assert_int_equal(proposed_at(world, NOW_MS), REGION_DONE);
-    assert_int_equal(order(world, REGION_FREEZE, 0, false), REGION_DONE);
+    assert_int_equal(order(world, REGION_FREEZE, 0, 0), REGION_DONE);
     assert_string_equal(world->state.reason, "automation switched off by me");
     assert_int_equal(proposed_at(world, NOW_MS + 1000 * HOUR_MS), REGION_STOPPED);
     move.epoch = world->state.epoch;
     assert_int_equal(decide_at(world, &move, NOW_MS), REGION_STOPPED);
-    assert_int_equal(order(world, REGION_THAW, 0, false), REGION_DONE);
+    assert_int_equal(order(world, REGION_THAW, 0, 0), REGION_DONE);
     assert_int_equal(proposed_at(world, NOW_MS), REGION_DONE);
 }
 
@@ -183,7 +183,7 @@ static void a_thaw_ends_a_freeze_by_rule_s3(void **state)
     world->state.frozen_until_ms = NOW_MS + 5;
     world->state.frozen_times = 3;
     assert_int_equal(proposed_at(world, NOW_MS), REGION_FROZEN);
-    assert_int_equal(order(world, REGION_THAW, 0, false), REGION_DONE);
+    assert_int_equal(order(world, REGION_THAW, 0, 0), REGION_DONE);
     assert_int_equal(proposed_at(world, NOW_MS), REGION_DONE);
     assert_int_equal(world->state.frozen_times, 0);
 }
@@ -210,14 +210,14 @@ static void review_waits_for_approval_and_manual_for_more(void **state)
         world->state.regions[0].automatic = REGION_SUSPECT;
         world->rules.on_failure[0] = cases[i].mode;
         world->rules.review_unless_hard = cases[i].unless_hard;
-        assert_int_equal(order(world, REGION_APPROVE, 0, false), REGION_NO_QUORUM);
+        assert_int_equal(order(world, REGION_APPROVE, 0, 0), REGION_NO_QUORUM);
         world->votes.votes[0].regions[0].held_ms[cases[i].evidence] = 1000000;
         struct region_proposal proposal =
             region_rules_propose(&world->rules, &world->state, &world->votes, NOW_MS, 0);
         assert_int_equal(proposal.answer, cases[i].proposed);
         if (proposal.answer != REGION_DONE)
             assert_int_equal(decide_at(world, &move, NOW_MS), cases[i].proposed);
-        assert_int_equal(order(world, REGION_APPROVE, 0, false), cases[i].approved);
+        assert_int_equal(order(world, REGION_APPROVE, 0, 0), cases[i].approved);
         if (cases[i].approved != REGION_DONE)
             continue;
         assert_int_equal(world->state.regions[0].automatic, REGION_DOWN);

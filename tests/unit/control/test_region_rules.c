@@ -4,83 +4,13 @@
 #include "dataplane/base/check.h"
 #include "dataplane/base/clock.h"
 #include "tests/support/cmocka.h"
-#include "tests/support/failover_lab.h"
+#include "tests/support/region_world.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define NOW_MS        1700000000000ull
-#define LONG_MS       900000000
-#define MINUTE_MS     60000ull
 #define NO_CHANGE     REGION_AUTOMATICS
-#define NODES         3
-#define REGIONS       4
 #define EVIDENCE_NONE REGION_EVIDENCES
-
-struct world {
-    struct lab_config lab;
-    struct region_rules rules;
-    struct region_state state;
-    struct region_votes votes;
-    struct region_request request;
-};
-
-static struct world *world_make(void)
-{
-    static struct world world;
-    memset(&world, 0, sizeof(world));
-    lab_config_make(&world.lab, REGIONS, 1);
-    lab_config_cluster(&world.lab, NODES, 0, "127.0.0.1:6379");
-    region_rules_init(&world.rules, &world.lab.config);
-    region_state_init(&world.state, &world.lab.config);
-    world.state.epoch = 10;
-    strcpy(world.state.change_id, "aaaaaaaaaaaaaaaa");
-    strcpy(world.state.incarnation, "iiiiiiiiiiiiiiii");
-    world.votes.count = NODES;
-    for (uint32_t n = 0; n < NODES; n++) {
-        struct region_vote *vote = &world.votes.votes[n];
-        snprintf(vote->node, sizeof(vote->node), "n%u", n);
-        vote->epoch = 10;
-        strcpy(vote->change_id, "aaaaaaaaaaaaaaaa");
-        vote->agreement = world.rules.agreement;
-        for (uint32_t r = 0; r < REGIONS; r++)
-            for (int e = 0; e < REGION_EVIDENCES; e++)
-                vote->regions[r].held_ms[e] = REGION_NOT_HELD;
-    }
-    world.request = (struct region_request){.kind = REGION_MOVE, .epoch = 10, .by = "me"};
-    strcpy(world.request.change_id, "aaaaaaaaaaaaaaaa");
-    strcpy(world.request.new_change_id, "bbbbbbbbbbbbbbbb");
-    strcpy(world.request.new_incarnation, "jjjjjjjjjjjjjjjj");
-    return &world;
-}
-
-static void hold(struct world *world, uint32_t node, uint32_t region, enum region_evidence evidence,
-                 int32_t for_ms)
-{
-    world->votes.votes[node].regions[region].held_ms[evidence] = for_ms;
-}
-
-static void all_hold(struct world *world, uint32_t region, enum region_evidence evidence,
-                     int32_t for_ms)
-{
-    for (uint32_t n = 0; n < NODES; n++)
-        hold(world, n, region, evidence, for_ms);
-}
-
-static struct region_proposal propose(struct world *world, uint32_t region)
-{
-    return region_rules_propose(&world->rules, &world->state, &world->votes, NOW_MS, region);
-}
-
-static enum region_answer decide(struct world *world, enum region_request_kind kind,
-                                 uint32_t region, enum region_automatic to)
-{
-    world->request.kind = kind;
-    world->request.region = region;
-    world->request.to = to;
-    return region_rules_decide(&world->rules, &world->state, &world->votes, NOW_MS,
-                               &world->request);
-}
 
 /* All that states do with evidence that has held for ever; with any other they do nothing. */
 static const struct {
@@ -103,6 +33,7 @@ static const struct {
     {REGION_RECOVERING, REGION_BELOW_RECOVERING, REGION_DOWN},
     {REGION_RECOVERING, REGION_AT_LEAST_KEEP, REGION_RECOVERING},
     {REGION_RECOVERING, REGION_WORSE, REGION_DOWN},
+    {REGION_RECOVERING, REGION_SLOWER, REGION_DOWN},
 };
 
 /* NO_CHANGE: it stays what it is. */
@@ -477,7 +408,8 @@ static void the_hold_down_doubles_to_its_bound_and_is_forgiven(void **state)
         assert_int_equal(record->downs, i + 1);
     }
     record->automatic = REGION_SUSPECT;
-    record->since_ms = NOW_MS - 3 * 30 * MINUTE_MS; /* three quiet half hours */
+    record->since_ms = NOW_MS - MINUTE_MS; /* SUSPECT and back took nothing from ... */
+    record->penalty_at_ms = NOW_MS - 3 * 30 * MINUTE_MS; /* ... three half hours without a DOWN */
     world->state.last_down_ms = 0;
     world->request.epoch = world->state.epoch;
     assert_int_equal(decide(world, REGION_MOVE, 0, REGION_DOWN), REGION_DONE);

@@ -171,8 +171,8 @@ static void a_region_the_vote_does_not_name_holds_nothing(void **state)
 {
     struct region_state names = filled();
     struct region_vote vote;
-    assert_true(
-        region_text_take_vote(&vote, &names, "v2 5 - 0 00000000000000ff r9=1:1:1:1:1:1:1:1:1:1:1:1"));
+    assert_true(region_text_take_vote(&vote, &names,
+                                      "v3 5 - 0 00000000000000ff r9=1:1:1:-1:1:1:1:1:1:1:1:1:1:1"));
     for (uint32_t i = 0; i < names.count; i++)
         for (int e = 0; e < REGION_EVIDENCES; e++)
             assert_int_equal(vote.regions[i].held_ms[e], REGION_NOT_HELD);
@@ -182,21 +182,24 @@ static void what_is_not_a_vote_is_refused(void **state)
 {
     static const char *const bad[] = {
         "",
-        "v3 5 - 0 ff",
-        "v2 5 - 0",
-        "v2 x - 0 ff",
-        "v2 5 - 0 ff r0",
-        "v2 5 - 0 ff r0=",
-        "v2 5 - 0 ff r0=1:2:3",
-        "v2 5 - 0 ff r0=1:2:3:-2:0:0:0:0:0:0:0:0",
-        "v2 5 - 0 ff r0=1:2:3:1000000001:0:0:0:0:0:0:0:0",
-        "v2 5 - 0 ff r0=1:2:3:0:0:0:0:0:0:0:0:0:0",
-        "v2 5 - 0 ff r0=1:2:3:0:0:0:0:0:0:0:0:x",
+        "v4 5 - 0 ff",
+        "v3 5 - 0",
+        "v3 x - 0 ff",
+        "v3 5 - 0 ff r0",
+        "v3 5 - 0 ff r0=",
+        "v3 5 - 0 ff r0=1:2:3",
+        "v3 5 - 0 ff r0=1:2:3:-2:0:0:0:0:0:0:0:0:0:0",
+        "v3 5 - 0 ff r0=1:2:3:4:-2:0:0:0:0:0:0:0:0:0",
+        "v3 5 - 0 ff r0=1:2:3:4:1000000001:0:0:0:0:0:0:0:0:0",
+        "v3 5 - 0 ff r0=1:2:3:4:0:0:0:0:0:0:0:0:0:0:0",
+        "v3 5 - 0 ff r0=1:2:3:4:0:0:0:0:0:0:0:0:0",
+        "v3 5 - 0 ff r0=1:2:3:4:0:0:0:0:0:0:0:0:0:x",
     };
     struct region_state names = filled();
     struct region_vote vote;
     for (size_t i = 0; i < array_count(bad); i++)
-        assert_false(region_text_take_vote(&vote, &names, bad[i]));
+        if (region_text_take_vote(&vote, &names, bad[i]))
+            fail_msg("taken: %s", bad[i]);
 }
 
 /* Cut at every byte, and every byte replaced: no harm, whatever the answer is. */

@@ -18,6 +18,8 @@ static const struct config_failover limits = {
     .worse_percent = 200,
     .worse_samples = 200,
     .worse_at_least = 5,
+    .hard_tries = 5,
+    .hard_tries_per_backend = 3,
 };
 
 static struct verdict_members of_four(uint32_t usable)

@@ -183,25 +183,27 @@ static void orders_say_what_was_asked_for(void **state)
         const char *words;
         enum failover_command command;
         uint64_t ttl_ms;
-        bool despite_s1;
+        uint32_t despite;
     } cases[] = {
-        {"region force-up us", FAILOVER_FORCE_UP, 4 * 3600000, false},
-        {"region force-up us --ttl 0s", FAILOVER_FORCE_UP, 0, false},
-        {"region force-down us --ttl 1m", FAILOVER_FORCE_DOWN, 60000, false},
-        {"region force-down us --despite S1", FAILOVER_FORCE_DOWN, 4 * 3600000, true},
-        {"region drain us --despite S1", FAILOVER_DRAIN, 0, true},
-        {"region unforce us", FAILOVER_UNFORCE, 0, false},
-        {"region approve us", FAILOVER_APPROVE, 0, false},
-        {"automation off", FAILOVER_FREEZE, 0, false},
-        {"automation off --ttl 1h", FAILOVER_FREEZE, 3600000, false},
-        {"automation on", FAILOVER_THAW, 0, false},
+        {"region force-up us", FAILOVER_FORCE_UP, 4 * 3600000, 0},
+        {"region force-up us --ttl 0s", FAILOVER_FORCE_UP, 0, 0},
+        {"region force-down us --ttl 1m", FAILOVER_FORCE_DOWN, 60000, 0},
+        {"region force-down us --despite S1", FAILOVER_FORCE_DOWN, 4 * 3600000, REGION_RULE_S1},
+        {"region drain us --despite S1,S4", FAILOVER_DRAIN, 0, REGION_RULE_S1 | REGION_RULE_S4},
+        {"region unforce us", FAILOVER_UNFORCE, 0, 0},
+        {"region approve us", FAILOVER_APPROVE, 0, 0},
+        {"region approve us --despite S5", FAILOVER_APPROVE, 0, REGION_RULE_S5},
+        {"region reject us", FAILOVER_REJECT, 0, 0},
+        {"automation off", FAILOVER_FREEZE, 0, 0},
+        {"automation off --ttl 1h", FAILOVER_FREEZE, 3600000, 0},
+        {"automation on", FAILOVER_THAW, 0, 0},
     };
     struct fixture *fixture = *state;
     for (size_t i = 0; i < array_count(cases); i++) {
         assert_int_equal(run(fixture, cases[i].words), 0);
         assert_int_equal(fixture->daemon->failover.command, cases[i].command);
         assert_int_equal(fixture->daemon->failover.ttl_ms, cases[i].ttl_ms);
-        assert_int_equal(fixture->daemon->failover.despite_s1, cases[i].despite_s1);
+        assert_int_equal(fixture->daemon->failover.despite, cases[i].despite);
     }
 }
 
