@@ -67,6 +67,14 @@ const struct fields *message_answer(uint64_t length)
     return &section;
 }
 
+const struct fields *message_events(void)
+{
+    fields_init(&section, room, sizeof(room));
+    fields_add_token(&section, FIELD_STATUS, bytes_text("200"));
+    fields_add_token(&section, FIELD_CONTENT_TYPE, bytes_text("text/event-stream"));
+    return &section;
+}
+
 uint64_t message_number(struct bytes text)
 {
     uint64_t value = 0;
@@ -75,11 +83,11 @@ uint64_t message_number(struct bytes text)
     return value;
 }
 
-uint64_t message_size(struct bytes path)
+uint64_t message_parameter(struct bytes path, const char *name)
 {
-    static const char key[] = "size=";
-    const uint8_t *at = path.length > 0 ? memmem(path.data, path.length, key, 5) : NULL;
+    size_t length = strlen(name);
+    const uint8_t *at = path.length > 0 ? memmem(path.data, path.length, name, length) : NULL;
     if (at == NULL)
         return 0;
-    return message_number(bytes_after(path, (size_t)(at - path.data) + 5));
+    return message_number(bytes_after(path, (size_t)(at - path.data) + length));
 }

@@ -15,8 +15,11 @@ const struct fields *message_request(const struct load_options *options, uint64_
 /* 200 with LENGTH bytes to come. Valid until the next call. */
 const struct fields *message_answer(uint64_t length);
 
+/* 200 and an event stream, its length is not told. Valid until the next call. */
+const struct fields *message_events(void);
+
 /* The decimal number at the start of TEXT. */
 uint64_t message_number(struct bytes text);
 
-/* The answer's bytes that a path asks for; 0 without "size=". */
-uint64_t message_size(struct bytes path);
+/* What a path asks for by "NAME=", "size=" for the answer's bytes; 0: nothing. */
+uint64_t message_parameter(struct bytes path, const char *name);

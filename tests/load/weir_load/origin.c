@@ -1,6 +1,10 @@
 /*
  * origin: answers every request with 200 and the body its path asks for, and checks the request's
  * own body, when all of the request is there.
+ *
+ *     size=N    bytes of the body
+ *     delay=MS  the answer begins so much later
+ *     pace=N    an event stream: N times a second another EVENT_BYTES of the body
  */
 #include "dataplane/base/check.h"
 #include "dataplane/h2/h2_tcp.h"
@@ -8,9 +12,16 @@
 #include "tests/load/weir_load/message.h"
 
 #define EXCHANGES_MAX 65536
+#define EVENT_BYTES   1024
 
 /* Owner: origin->exchanges, until its stream ends. */
 struct exchange {
+    struct origin *origin;
+    struct h2_stream *stream;
+    struct timer next; /* the answer's beginning, or its next event */
+    uint64_t delay_ns;
+    uint64_t pace; /* events a second, 0: all at once */
+    uint64_t began_at_ns;
     uint64_t received;
     uint64_t promised; /* content-length of the request, UINT64_MAX: none */
     uint64_t size;     /* of the answer's body */
@@ -21,14 +32,35 @@ struct exchange {
     bool ended;
 };
 
-static void judge(struct origin *origin, struct h2_stream *stream)
+static void go_on(struct timer *timer, void *context, uint64_t now)
+{
+    const struct exchange *exchange = context;
+    h2_stream_ready(exchange->stream);
+}
+
+static void go_on_at(struct exchange *exchange, uint64_t at_ns)
+{
+    timer_arm(&exchange->origin->load->host.wheel, &exchange->next, at_ns);
+}
+
+static void over(struct exchange *exchange)
+{
+    struct origin *origin = exchange->origin;
+    timer_cancel(&origin->load->host.wheel, &exchange->next);
+    pool_give(&origin->exchanges, exchange);
+}
+
+static void judge(struct origin *origin, struct h2_stream *stream, uint64_t now)
 {
     struct exchange *exchange = h2_stream_owner(stream);
     bool short_of = exchange->promised != UINT64_MAX && exchange->received != exchange->promised;
     origin->requests++;
     origin->bytes_in += exchange->received;
     origin->corrupt += exchange->corrupt || short_of;
-    h2_stream_ready(stream);
+    if (exchange->delay_ns > 0)
+        go_on_at(exchange, now + exchange->delay_ns);
+    else
+        h2_stream_ready(stream);
 }
 
 static struct origin *origin_of(struct h2_stream *stream)
@@ -43,7 +75,7 @@ static void on_headers(void *owner, struct h2_stream *stream, const struct field
     struct bytes path = BYTES_NONE;
     struct bytes length;
     if (section == H2_SECTION_TRAILERS) {
-        judge(origin, stream);
+        judge(origin, stream, now);
         return;
     }
     struct exchange *exchange = pool_take(&origin->exchanges);
@@ -55,13 +87,18 @@ static void on_headers(void *owner, struct h2_stream *stream, const struct field
     (void)fields_find(fields, FIELD_PATH, &path);
     bool has_length = fields_find(fields, FIELD_CONTENT_LENGTH, &length);
     *exchange = (struct exchange){
+        .origin = origin,
+        .stream = stream,
+        .delay_ns = message_parameter(path, "delay=") * CLOCK_MS,
+        .pace = message_parameter(path, "pace="),
         .promised = has_length ? message_number(length) : UINT64_MAX,
-        .size = message_size(path),
+        .size = message_parameter(path, "size="),
         .seed = body_seed(path),
     };
+    timer_init(&exchange->next, go_on, exchange);
     h2_stream_set_owner(stream, exchange);
     if (last)
-        judge(origin, stream);
+        judge(origin, stream, now);
 }
 
 static void on_data(struct h2_stream *stream, struct bytes bytes, bool last, uint64_t now)
@@ -72,17 +109,34 @@ static void on_data(struct h2_stream *stream, struct bytes bytes, bool last, uin
     exchange->received += bytes.length;
     h2_stream_consumed(stream, (uint32_t)bytes.length);
     if (last)
-        judge(origin_of(stream), stream);
+        judge(origin_of(stream), stream, now);
 }
 
-static struct h2_supply send_body(struct origin *origin, struct exchange *exchange, uint32_t max)
+/* How much may be sent at once: the rest, or of one event what is due. */
+static uint64_t due_now(struct exchange *exchange, uint64_t now)
 {
     uint64_t left = exchange->size - exchange->sent;
-    if (max == 0 || left == 0)
+    if (exchange->pace == 0)
+        return left;
+    uint64_t event = exchange->sent / EVENT_BYTES;
+    uint64_t rest = EVENT_BYTES - exchange->sent % EVENT_BYTES;
+    uint64_t due_at_ns = exchange->began_at_ns + event * CLOCK_S / exchange->pace;
+    if (now < due_at_ns) {
+        go_on_at(exchange, due_at_ns);
+        return 0;
+    }
+    return rest < left ? rest : left;
+}
+
+static struct h2_supply send_body(struct exchange *exchange, uint32_t max, uint64_t now)
+{
+    struct origin *origin = exchange->origin;
+    uint64_t due = max == 0 ? 0 : due_now(exchange, now);
+    if (due == 0)
         return (struct h2_supply){.kind = H2_SUPPLY_NONE};
-    struct chunk chunk = body_chunk(exchange->seed, exchange->sent, left, max);
+    struct chunk chunk = body_chunk(exchange->seed, exchange->sent, due, max);
     exchange->sent += chunk.length;
-    exchange->ended = chunk.length == left;
+    exchange->ended = exchange->sent == exchange->size;
     origin->bytes_out += chunk.length;
     return (struct h2_supply){.kind = H2_SUPPLY_DATA, .chunk = chunk, .end = exchange->ended};
 }
@@ -93,13 +147,15 @@ static struct h2_supply on_supply(struct h2_stream *stream, uint32_t max, uint64
     if (exchange->ended)
         return (struct h2_supply){.kind = H2_SUPPLY_NONE};
     if (exchange->head_sent)
-        return send_body(origin_of(stream), exchange, max);
+        return send_body(exchange, max, now);
     exchange->head_sent = true;
+    exchange->began_at_ns = now;
     exchange->ended = exchange->size == 0;
     if (!exchange->ended)
         h2_stream_ready(stream);
     return (struct h2_supply){.kind = H2_SUPPLY_HEADERS,
-                              .fields = message_answer(exchange->size),
+                              .fields = exchange->pace > 0 ? message_events()
+                                                           : message_answer(exchange->size),
                               .end = exchange->ended};
 }
 
@@ -109,14 +165,14 @@ static void on_reset(struct h2_stream *stream, struct h2_reset reset, uint64_t n
     if (h2_stream_owner(stream) == NULL)
         return;
     origin->resets++;
-    pool_give(&origin->exchanges, h2_stream_owner(stream));
+    over(h2_stream_owner(stream));
 }
 
 static void on_finished(struct h2_stream *stream, uint64_t now)
 {
     struct origin *origin = origin_of(stream);
     origin->answers++;
-    pool_give(&origin->exchanges, h2_stream_owner(stream));
+    over(h2_stream_owner(stream));
 }
 
 static void on_available(void *owner, struct h2_conn *h2, uint64_t now)
