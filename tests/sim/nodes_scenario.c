@@ -9,16 +9,18 @@
 #include "tests/sim/nodes_check.h"
 #include "tests/sim/nodes_disk.h"
 #include "tests/sim/nodes_orders.h"
+#include "tests/sim/nodes_script.h"
 #include "tests/sim/nodes_weather.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define STEP_NS     (5 * CLOCK_S)
-#define STABLE_NS   (30 * CLOCK_S) /* at rest for so long */
-#define UNIX_AT_MS  1700000000000ull
-#define SKEW_MS_MAX 10000
+#define STEP_NS      (5 * CLOCK_S)
+#define STABLE_NS    (30 * CLOCK_S) /* at rest for so long */
+#define UNIX_AT_MS   1700000000000ull
+#define SKEW_MS_MAX  10000
+#define SCRIPT_EVERY 6 /* of so many seeds one: a decision takes as long as ten in C */
 
 /* ---- drawing ---- */
 
@@ -125,6 +127,9 @@ static struct nodes_world *open_world(struct sim *sim)
         nodes_server_begin(&world.servers[s], nodes_world_config(&world),
                            UNIX_AT_MS + sim_draw(sim, 0, SKEW_MS_MAX),
                            (int32_t)sim_draw(sim, 0, 400) - 200);
+    world.script = sim->seed % SCRIPT_EVERY == 0 ? nodes_script_open(sim) : NULL;
+    for (uint32_t s = 0; s < NODES_SERVERS; s++)
+        world.servers[s].script = world.script;
     world.replica = world.servers[0];
     return &world;
 }
@@ -135,6 +140,7 @@ static void close_world(struct nodes_world *world)
         nodes_node_stop(&world->nodes[n]);
     nodes_agenda_free(&world->agenda);
     nodes_law_end(&world->law);
+    nodes_script_close(world->script);
 }
 
 /* ---- running ---- */

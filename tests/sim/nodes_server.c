@@ -3,6 +3,7 @@
 #include "dataplane/base/check.h"
 #include "dataplane/base/clock.h"
 #include "tests/sim/nodes_law.h"
+#include "tests/sim/nodes_script.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,6 +131,9 @@ enum region_answer nodes_server_decide(struct nodes_server *server, struct nodes
         .server = server,
     };
     nodes_law_judge(law, &decision);
+    const struct region_bulk_case one = {by->config, rules, now_ms, &before, &votes, request};
+    if (server->script != NULL)
+        nodes_script_compare(server->script, &one, answer, state);
     if (answer == REGION_DONE || answer == REGION_FROZE)
         write_state(server, state);
     return answer;

@@ -1,7 +1,7 @@
 /*
  * nodes_server: the store's server in the simulation of nodes: the agreed state, votes with the
  * time they have left, and a clock of its own. It decides a change by the rules in C, as the script
- * does in Redis; every decision is held against nodes_law.h.
+ * does in Redis; every decision is held against nodes_law.h, and in some runs against the script.
  */
 #pragma once
 
@@ -9,6 +9,7 @@
 #include "tests/sim/nodes_truth.h"
 
 struct nodes_law;
+struct nodes_script;
 
 /* A node's vote as it was sent, and who sent it. */
 struct nodes_vote {
@@ -22,7 +23,8 @@ struct nodes_vote {
 
 /* Plain values: a replica is a copy. */
 struct nodes_server {
-    struct region_state state; /* of all regions; epoch 0: there is none */
+    struct nodes_script *script; /* decides once more; NULL: not in this run */
+    struct region_state state;   /* of all regions; epoch 0: there is none */
     struct nodes_vote votes[NODES_MAX];
     uint64_t zero_ms; /* the clock at time 0 */
     int32_t drift_ppm;

@@ -20,6 +20,7 @@ struct nodes_world {
     struct nodes_node nodes[NODES_MAX];
     struct nodes_server servers[NODES_SERVERS];
     struct nodes_server replica; /* as it was copied last */
+    struct nodes_script *script; /* of the servers; NULL: not in this run */
     uint32_t master;
     uint64_t split_until_ns; /* two masters at a time until then; 0: no */
     uint64_t server_stalls_until_ns;
