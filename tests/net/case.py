@@ -20,22 +20,25 @@ class Case:
     fresh: bool
     workers: tuple
     timeout_s: int
+    site: str
 
     @property
     def name(self):
         return self.run.__name__
 
 
-def case(needs=(), fresh=False, workers=(1, 2, 4), timeout_s=120):
+def case(needs=(), fresh=False, workers=(1, 2, 4), timeout_s=120, site="edge"):
     """Registers a function(site) as a case.
 
     needs    features the proxy must have (proxies declare theirs), else the case is skipped
     fresh    the proxy is restarted with an empty store before and after it
     workers  numbers of workers it says something about
+    site     where it runs: "edge" (edge_site.py), or "cluster" (cluster_site.py: three nodes)
     """
     def register(function):
         group = function.__module__.rsplit(".", 1)[-1]
-        CASES.append(Case(function, group, frozenset(needs), fresh, tuple(workers), timeout_s))
+        CASES.append(Case(function, group, frozenset(needs), fresh, tuple(workers), timeout_s,
+                          site))
         return function
     return register
 

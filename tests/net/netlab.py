@@ -218,6 +218,10 @@ class Lab:
             os.makedirs(self.directory)
         with open(lock_path, "w", encoding="utf-8") as file:
             file.write(self.directory)
+        self._topology()
+        return self
+
+    def _topology(self):
         for name in ("clients", "edge", "fabric", *BACKENDS):
             self._add_namespace(name)
         self._add_bridge()
@@ -227,13 +231,10 @@ class Lab:
             self._link("clients", "eth0", "line", "clients")
         else:
             self._link("edge", "front", "clients", "eth0")
-        self._link("edge", "back", "fabric", "edge")
-        self._ip("fabric", "link set edge master br0")
+        self._join("edge", "back", self.queues)
         for name in BACKENDS:
-            self._link(name, "eth0", "fabric", name, queues=1)
-            self._ip("fabric", f"link set {name} master br0")
+            self._join(name, "eth0")
         self._addresses()
-        return self
 
     def down(self, keep_directory=False):
         """Ends all processes, removes the namespaces and the lab's files."""
@@ -274,6 +275,11 @@ class Lab:
             command("ip", "netns", "exec", self.ns(name), "ethtool", "-K", interface,
                     "tx", "off", "tso", "off", "gso", "off", "gro", "off")
             self._ip(name, f"link set {interface} up")
+
+    def _join(self, name, interface, queues=1):
+        """Connects a namespace with the fabric, where its port is called like it."""
+        self._link(name, interface, "fabric", name, queues=queues)
+        self._ip("fabric", f"link set {name} master br0")
 
     def _addresses(self):
         for name, interface, v4, v6, v4_bits in (

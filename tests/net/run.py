@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Runs the cases of tests/net against a proxy in network namespaces. Needs root.
 
-    run.py [--workers 1,2,4] [--proxy weir|nghttpx] [--list] [PATTERN ...]
+    run.py [--workers 1,2,4] [--proxy weir|nghttpx] [--list] [-v] [--figures FILE] [PATTERN ...]
 
 A PATTERN selects cases whose "group.name" contains it. The last line counts what happened.
 Environment: WEIR_BUILD (the build directory), WEIR_SANITIZED (more patience).
@@ -16,12 +16,15 @@ import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from case import CASES, Failed, Skip                                       # noqa: E402
+from cluster_site import ClusterSite                                       # noqa: E402
+from edge_site import Site                                                 # noqa: E402
 from netlab import LabError, wait_until                                    # noqa: E402
-from edge_site import Site                                                    # noqa: E402
+import figures                                                             # noqa: E402
 
 GROUPS = ("basic", "bodies", "tls", "aborts", "records", "load", "abuse", "host", "coalesce",
           "failover", "store", "drain", "grpc", "grpc_js", "cookies", "tunnels", "events", "memory",
-          "pause", "crowd", "mixed", "valves")
+          "pause", "crowd", "mixed", "valves", "cluster", "sentinel")
+SITES = {"edge": Site, "cluster": ClusterSite}
 
 
 class TookTooLong(Exception):
@@ -45,18 +48,20 @@ class Runner:
     def on_alarm(signum, frame):
         raise TookTooLong
 
-    def selected(self, workers):
+    def selected(self, workers, site):
         patterns = self.options.patterns
         for case in CASES:
             title = f"{case.group}.{case.name}"
-            if workers in case.workers and (not patterns or any(p in title for p in patterns)):
+            if (workers in case.workers and case.site == site
+                    and (not patterns or any(p in title for p in patterns))):
                 yield case
 
     def run(self):
         for workers in self.options.workers:
-            cases = list(self.selected(workers))
-            if cases:
-                self.run_with(workers, cases)
+            for site in SITES:
+                cases = list(self.selected(workers, site))
+                if cases:
+                    self.run_with(SITES[site], workers, cases)
         for title in self.unsteady:
             print(f"unsteady: {title}: failed once, see above")
         for title in self.failed:
@@ -65,9 +70,9 @@ class Runner:
               flush=True)
         return not self.failed and self.passed > 0
 
-    def run_with(self, workers, cases):
+    def run_with(self, site_class, workers, cases):
         try:
-            with Site(self.proxy_class, workers) as site:
+            with site_class(self.proxy_class, workers) as site:
                 for case in cases:
                     self.run_one(site, case)
         except LabError as error:
@@ -169,6 +174,9 @@ def arguments():
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--unsteady", type=int, default=0,
                         help="so many cases may fail once if they pass when run again")
+    parser.add_argument("-v", "--verbose", action="store_true",
+                        help="print what cases have measured")
+    parser.add_argument("--figures", help="a file for what cases have measured, as JSON")
     parser.add_argument("patterns", nargs="*")
     return parser.parse_args()
 
@@ -185,7 +193,12 @@ def main():
         sys.exit("run.py makes network namespaces and needs root")
     # A terminated run takes its namespaces along; a killed one leaves them to the next run.
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(143))
-    return 0 if Runner(options).run() else 1
+    passed = Runner(options).run()
+    if options.verbose:
+        figures.print_table()
+    if options.figures:
+        figures.write(options.figures)
+    return 0 if passed else 1
 
 
 if __name__ == "__main__":

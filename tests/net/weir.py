@@ -45,6 +45,8 @@ class Weir:
     drain_signal = signal.SIGTERM
     daemon = os.path.join(BUILD, "control", "weir")
     weirctl = os.path.join(BUILD, "control", "weirctl", "weirctl")
+    namespace = "edge"                   # where it runs
+    label = "weir"                       # its logs are LABEL-1.log, ...
 
     def __init__(self, site, workers):
         self.site, self.workers = site, workers
@@ -53,9 +55,13 @@ class Weir:
         self.starts = 0
         self.complained = set()          # starts whose complaints were told
 
+    @property
+    def directory(self):
+        return self.site.lab.directory
+
     def prepare(self):
         """Writes the configuration with the lab's own paths in it."""
-        directory = self.site.lab.directory
+        directory = self.directory
         self.config["state_dir"] = os.path.join(directory, "state")
         self.config["control"]["socket"] = os.path.join(directory, "control.sock")
         self.config["log"] = {"access": {"path": self.access_log()}}
@@ -95,7 +101,8 @@ class Weir:
         path = self.prepare()
         self.starts += 1
         self.process = self.site.lab.spawn(
-            "edge", [*self.environment(), self.daemon, "--config", path], f"weir-{self.starts}", cpu=cpu)
+            self.namespace, [*self.environment(), self.daemon, "--config", path],
+            f"{self.label}-{self.starts}", cpu=cpu)
 
     def environment(self):
         """DPDK's AF_XDP driver gives veth one queue unless it is told how many there are."""
@@ -116,7 +123,7 @@ class Weir:
 
     def forget(self):
         """Removes what the next start would remember."""
-        state_dir = os.path.join(self.site.lab.directory, "state")
+        state_dir = os.path.join(self.directory, "state")
         for name in os.listdir(state_dir) if os.path.isdir(state_dir) else ():
             os.unlink(os.path.join(state_dir, name))
 
@@ -125,7 +132,7 @@ class Weir:
         for number in range(1, self.starts + 1):
             if number in self.complained:
                 continue
-            with open(self.site.lab.path(f"weir-{number}.log"), encoding="utf-8",
+            with open(self.site.lab.path(f"{self.label}-{number}.log"), encoding="utf-8",
                       errors="replace") as file:
                 text = file.read()
             at = min((text.find(word) for word in SANITIZER_WORDS if word in text), default=-1)
@@ -155,7 +162,7 @@ class Weir:
     # weirctl
     def ctl_text(self, *arguments, check=True):
         argv = [self.weirctl, "--socket", self.config["control"]["socket"], *arguments]
-        return self.site.lab.run("edge", argv, check=check, timeout_s=20).stdout.decode()
+        return self.site.lab.run(self.namespace, argv, check=check, timeout_s=20).stdout.decode()
 
     def ctl(self, *arguments):
         text = self.ctl_text("--json", *arguments)
