@@ -21,6 +21,7 @@ struct candidates {
     const struct pick_request *request;
     struct snapshot_group group;
     bool heard_only; /* those whose path is silent are left out */
+    uint32_t weight; /* of all that may be picked */
 };
 
 static bool was_tried(const struct pick_request *request, uint32_t slot)
@@ -76,12 +77,12 @@ static unsigned against_region(const struct snapshot_region *region, uint32_t in
 static bool settle_for(struct candidates *candidates)
 {
     candidates->heard_only = candidates->loads->silent_count > 0;
-    if (weight_sum(candidates) > 0)
-        return true;
-    if (!candidates->heard_only)
-        return false;
+    candidates->weight = weight_sum(candidates);
+    if (candidates->weight > 0 || !candidates->heard_only)
+        return candidates->weight > 0;
     candidates->heard_only = false;
-    return weight_sum(candidates) > 0;
+    candidates->weight = weight_sum(candidates);
+    return candidates->weight > 0;
 }
 
 static bool is_silent(const struct candidates *candidates)
@@ -136,7 +137,7 @@ static enum pick_failure find_region(const struct snapshot *snapshot,
     unsigned best_against = AGAINST_MORE;
     enum pick_failure none = PICK_NO_SERVICE_BACKEND;
     for (uint32_t i = 0; i < snapshot->region_count && best_against > 0; i++) {
-        struct candidates here = {snapshot, loads, request, groups[i], false};
+        struct candidates here = {snapshot, loads, request, groups[i], false, 0};
         if (!snapshot->regions[i].active || here.group.count == 0)
             continue;
         if (none == PICK_NO_SERVICE_BACKEND)
@@ -186,9 +187,9 @@ static uint32_t pick_of_two(const struct candidates *candidates, struct random *
     const struct backend_loads *loads = candidates->loads;
     const struct snapshot_backend *backends =
         candidates->snapshot->backends + candidates->group.first;
-    uint32_t sum = weight_sum(candidates);
-    uint32_t a = backend_at(candidates, random_below(random, sum), candidates->group.count);
-    uint32_t rest = sum - backends[a].weight;
+    uint32_t a =
+        backend_at(candidates, random_below(random, candidates->weight), candidates->group.count);
+    uint32_t rest = candidates->weight - backends[a].weight;
     if (rest == 0)
         return a;
     uint32_t b = backend_at(candidates, random_below(random, rest), a);

@@ -105,6 +105,26 @@ static void change_region(struct chaos *chaos)
     }
 }
 
+/* Now and then there is not room for all, or nobody looks well. */
+static void change_limits(struct chaos *chaos, struct world_draft *draft)
+{
+    struct snapshot_region *region = &draft->regions[draw(chaos, WORLD_REGIONS)];
+    struct snapshot_route *route = &draft->routes[draw(chaos, WORLD_ROUTES)];
+    region->capacity = draw(chaos, 2) == 0 ? 0 : 1 + draw(chaos, 20);
+    draft->admission.node_flights = draw(chaos, 4) != 0 ? 0 : 1 + draw(chaos, 40);
+    draft->panic = draw(chaos, 4) == 0;
+    route->priority = (enum priority)draw(chaos, PRIORITIES);
+    route->when_no_region = draw(chaos, 3) == 0 ? NO_REGION_FAIL : NO_REGION_PANIC;
+}
+
+static void unlimited(struct world_draft *draft)
+{
+    for (uint16_t i = 0; i < WORLD_REGIONS; i++)
+        draft->regions[i].capacity = 0;
+    draft->admission.node_flights = 0;
+    draft->panic = false;
+}
+
 static void change_snapshot(struct chaos *chaos)
 {
     struct world_draft *draft = &chaos->world->draft;
@@ -118,6 +138,7 @@ static void change_snapshot(struct chaos *chaos)
     region->suspect = draw(chaos, 3) == 0;
     region->share_permille = (uint16_t)(draw(chaos, 2) == 0 ? 1000 : 1 + draw(chaos, 1000));
     draft->draining = draw(chaos, 20) == 0;
+    change_limits(chaos, draft);
     world_publish(chaos->world);
 }
 
@@ -265,6 +286,7 @@ static void make_all_good(struct chaos *chaos)
         world->draft.backends[i].usable = true;
         world->draft.backends[i].drained = false;
     }
+    unlimited(&world->draft);
     world->draft.draining = false;
     world_publish(world);
     resume_all(chaos);

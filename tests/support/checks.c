@@ -121,7 +121,11 @@ static bool check_loads(const struct world *world, const struct worker *worker, 
         good &= is_zero(world, "attempts said to be in flight", name, load->in_flight);
         good &= is_zero(world, "connections said to be there", name, load->connections);
     }
-    return good;
+    const struct backend_loads *loads = worker_backend_loads(worker);
+    for (uint32_t i = 0; i < SNAPSHOT_REGIONS_MAX; i++)
+        good &= is_zero(world, "attempts said to be in a region", name,
+                        loads->regions[i] + loads->others[i]);
+    return is_zero(world, "silent backends", name, loads->silent_count) && good;
 }
 
 /* What operators see agrees: nothing is open. */

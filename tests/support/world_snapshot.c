@@ -109,6 +109,7 @@ struct snapshot *world_snapshot_build(const struct world_draft *draft, uint64_t 
     built->snapshot = (struct snapshot){
         .generation = generation,
         .draining = draft->draining,
+        .panic = draft->panic,
         .admission = draft->admission,
         .access = draft->access,
         .denied = draft->denied,

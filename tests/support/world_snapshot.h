@@ -26,6 +26,7 @@ enum world_service { WORLD_SERVICE, WORLD_SERVICE_EMPTY, WORLD_SERVICES };
 
 struct world_draft {
     bool draining;
+    bool panic;
     struct snapshot_admission admission;
     struct snapshot_access access;
     struct snapshot_route routes[WORLD_ROUTES];
