@@ -284,6 +284,10 @@ struct config_log {
     struct config_access access;
 };
 
+struct config_metrics {
+    char listen[64]; /* "": nowhere */
+};
+
 struct config_admission {
     uint32_t requests;               /* a worker; 0: what there are exchanges for */
     uint32_t requests_per_principal; /* 0: as many */
@@ -344,6 +348,7 @@ struct config {
     struct tls_contexts *tls; /* of the listeners with TLS, in their order; NULL: there are none */
     struct config_admission admission;
     struct config_log log;
+    struct config_metrics metrics;
     struct config_limits limits;
     struct json_t *source; /* the document as given, for config.get */
     struct config_block *blocks; /* memory of all of the above */

@@ -294,6 +294,17 @@ static void check_sentinels(struct config_reader *reader)
     }
 }
 
+static void check_metrics(struct config_reader *reader)
+{
+    const char *listen = reader->config->metrics.listen;
+    struct redis_address address;
+    if (listen[0] != '\0' &&
+        (!redis_address_parse(listen, &address) || address.socket.ss_family == AF_UNIX))
+        config_found(reader->findings, "metrics.listen",
+                     "is \"%s\"; expected an address with a port: 127.0.0.1:9180 or [::1]:9180",
+                     listen);
+}
+
 static void check_store(struct config_reader *reader)
 {
     const struct config_store *store = &reader->config->store;
@@ -345,6 +356,7 @@ void config_check(struct config_reader *reader)
     check_roster(reader);
     check_failover(reader);
     check_store(reader);
+    check_metrics(reader);
     check_tcp(reader);
     check_limits(reader);
 }

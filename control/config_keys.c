@@ -412,6 +412,12 @@ static const struct config_key log_keys[] = {
 };
 static OBJECT(log_object, config_log, log_keys);
 
+static const struct config_key metrics_keys[] = {
+    {"listen", KEY_TEXT, 0, MEMBER(config_metrics, listen), .fallback = "\"\"",
+     .help = "address and port of the host for `/metrics` and `/ready`: `127.0.0.1:9180`; empty: none"},
+};
+static OBJECT(metrics_object, config_metrics, metrics_keys);
+
 static const struct config_key admission_keys[] = {
     {"requests", KEY_INTEGER, 0, MEMBER(config_admission, requests), .high = 4000000,
      .fallback = "0",
@@ -526,6 +532,8 @@ static const struct config_key root_keys[] = {
     {"admission", KEY_OBJECT, 0, MEMBER(config, admission), .object = &admission_object,
      .help = "how many requests are taken, and from whom"},
     {"log", KEY_OBJECT, 0, MEMBER(config, log), .object = &log_object, .help = "logs"},
+    {"metrics", KEY_OBJECT, 0, MEMBER(config, metrics), .object = &metrics_object,
+     .help = "what monitoring reads"},
     {"limits", KEY_OBJECT, 0, MEMBER(config, limits), .object = &limits_object,
      .help = "sizes of pools, all taken at start"},
 };

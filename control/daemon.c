@@ -11,6 +11,7 @@
 #include "control/access.h"
 #include "control/eal_start.h"
 #include "control/log.h"
+#include "control/metrics.h"
 #include "control/ports.h"
 #include "control/publisher.h"
 #include "control/socket.h"
@@ -60,6 +61,7 @@ struct daemon {
     struct publisher *publisher;
     struct failover *failover;
     struct access *access;
+    struct metrics *metrics;
     struct socket_server *socket;
     struct loop_timer *facts_timer;
     struct loop_timer *observe_timer;
@@ -176,8 +178,14 @@ static void steer_more(void *context, uint64_t now_ns)
 
 bool daemon_apply(struct daemon *daemon, struct config *config, char *message, size_t message_size)
 {
-    if (ports_steer_begin(&daemon->ports, config, message, message_size) != 0)
+    if (!metrics_listen(daemon->metrics, config->metrics.listen, message, message_size))
         return false;
+    if (ports_steer_begin(&daemon->ports, config, message, message_size) != 0) {
+        char ignored[MESSAGE_BYTES];
+        (void)metrics_listen(daemon->metrics, daemon->config->metrics.listen, ignored,
+                             sizeof(ignored));
+        return false;
+    }
     loop_timer_at(daemon->steer_timer, loop_now_ns(daemon->loop));
     struct config *old = daemon->config;
     daemon->config = config;
@@ -251,7 +259,8 @@ static void listing_timeout(void *context, uint64_t now_ns)
     listing_end(context, false);
 }
 
-/* Send ORDER to COUNT workers from FIRST on, whose answers SHOW and END get. False: one is under way. */
+/* Send ORDER to COUNT workers from FIRST on, whose answers SHOW and END get. False: one is under
+ * way. */
 static bool listing_begin(struct daemon *daemon, struct order order, uint32_t first, uint32_t count,
                           daemon_show_flight *show, daemon_end_flights *end, void *context)
 {
@@ -346,7 +355,8 @@ static void take_facts(void *context, uint64_t now_ns)
             take_fact(daemon, &fact);
             taken++;
         }
-        taken += access_take(daemon->access, (uint16_t)i, daemon->shared.members[i], RECORDS_A_TURN);
+        taken +=
+            access_take(daemon->access, (uint16_t)i, daemon->shared.members[i], RECORDS_A_TURN);
     }
     publisher_reclaim(daemon->publisher);
     loop_timer_at(daemon->facts_timer, now_ns + (taken > 0 ? FACTS_BUSY_NS : FACTS_IDLE_NS));
@@ -536,6 +546,11 @@ static int create_control(struct daemon *daemon)
     daemon->socket = socket_open(daemon, message, sizeof(message));
     if (daemon->socket == NULL)
         return say(message);
+    daemon->metrics = metrics_create(daemon);
+    if (daemon->metrics == NULL)
+        return say("metrics: no memory");
+    if (!metrics_listen(daemon->metrics, daemon->config->metrics.listen, message, sizeof(message)))
+        return say(message);
     return 0;
 }
 
@@ -623,6 +638,7 @@ static void stop(struct daemon *daemon)
     rte_eal_mp_wait_lcore();
     if (daemon->socket != NULL)
         socket_close(daemon->socket);
+    metrics_destroy(daemon->metrics);
     if (daemon->failover != NULL)
         failover_destroy(daemon->failover);
     ports_close(&daemon->ports);

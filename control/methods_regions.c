@@ -2,6 +2,7 @@
  * methods_regions: regions and backends, as failover and workers know them.
  */
 #include "control/config_values.h"
+#include "control/load_sum.h"
 #include "control/methods_internal.h"
 #include "dataplane/base/clock.h"
 
@@ -223,25 +224,11 @@ COMMAND(thaw, FAILOVER_THAW)
 /* Attempts and connections of all workers together. */
 static void set_load(json_t *entry, struct daemon *daemon, const struct config_backend *backend)
 {
-    uint64_t in_flight = 0;
-    uint64_t connections = 0;
-    uint64_t succeeded = 0;
-    uint64_t failed = 0;
-    for (uint32_t i = 0; i < daemon_worker_count(daemon); i++) {
-        const struct backend_load *load =
-            &worker_backend_loads(daemon_worker(daemon, i))->slots[backend->slot];
-        if (counter_read(&load->generation) != backend->generation)
-            continue;
-        in_flight += counter_read(&load->in_flight);
-        connections += counter_read(&load->connections);
-        succeeded += counter_read(&load->outcomes[BACKEND_SUCCESS]);
-        for (int o = BACKEND_SUCCESS + 1; o < BACKEND_OUTCOMES; o++)
-            failed += counter_read(&load->outcomes[o]);
-    }
-    set_number(entry, "in_flight", in_flight);
-    set_number(entry, "connections", connections);
-    set_number(entry, "succeeded", succeeded);
-    set_number(entry, "failed", failed);
+    struct load_sum load = load_sum(daemon, backend);
+    set_number(entry, "in_flight", load.in_flight);
+    set_number(entry, "connections", load.connections);
+    set_number(entry, "succeeded", load.succeeded);
+    set_number(entry, "failed", load.failed);
 }
 
 static json_t *backend_entry(struct methods *methods, const struct config_backend *backend)

@@ -619,6 +619,11 @@ void coalesce_list(struct coalesce *coalesce, uint32_t max, uint64_t now,
     }
 }
 
+uint32_t coalesce_free_segments(const struct coalesce *coalesce)
+{
+    return payload_free(coalesce);
+}
+
 uint32_t coalesce_flight_count(const struct coalesce *coalesce)
 {
     return pool_used(&coalesce->flights);

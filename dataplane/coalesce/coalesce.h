@@ -372,6 +372,9 @@ struct segment *coalesce_text(struct coalesce *coalesce, struct principal *princ
 void coalesce_list(struct coalesce *coalesce, uint32_t max, uint64_t now,
                    void (*show)(void *context, const struct fact_flight *flight), void *context);
 
+/* Payload segments that nothing is in. */
+uint32_t coalesce_free_segments(const struct coalesce *coalesce);
+
 uint32_t coalesce_flight_count(const struct coalesce *coalesce);
 
 /* Objects of every kind in use: 0 when every flight has gone and all workers have passed. */

@@ -151,6 +151,7 @@ static void set_gauges(struct worker *worker)
     counter_set(&loop->open_exchanges, request_exchange_count(worker->requests));
     counter_set(&loop->open_flights, coalesce_flight_count(worker->coalesce));
     counter_set(&loop->open_upstreams, upstream_connection_count(worker->upstream));
+    counter_set(&loop->free_segments, coalesce_free_segments(worker->coalesce));
     counter_set(&loop->held_by_flights, coalesce_objects_used(worker->coalesce));
 }
 

@@ -7,7 +7,7 @@ packages_build=(
     meson ninja-build pkg-config
     gcc libc6-dev
     clang                # the XDP program
-    libdpdk-dev libbpf-dev libhiredis-dev libjansson-dev libssl-dev libcmocka-dev
+    libdpdk-dev libbpf-dev libhiredis-dev libjansson-dev libmicrohttpd-dev libssl-dev libcmocka-dev
     libnghttp2-dev       # the second opinion in tests
     python3
 )

@@ -18,6 +18,7 @@ import certificates                                                        # noq
 DEMO_CONFIG = os.path.join(TREE, "scripts", "demo", "weir.json")
 BUILD = os.environ.get("WEIR_BUILD", os.path.join(TREE, "build"))
 CHANNELS = os.path.join(BUILD, "tests", "support", "libveth_channels.so")
+METRICS = "127.0.0.1:9180"
 SANITIZER_WORDS = ("ERROR: AddressSanitizer", "runtime error:", "ERROR: LeakSanitizer")
 
 
@@ -41,7 +42,7 @@ class Weir:
     name = "weir"
     features = frozenset({"tls", "coalesce", "post-body", "failover", "store", "drain", "hang", "cookies",
                           "http2-only", "idle", "max-forwards", "held-bytes",
-                          "tunnels", "keepalive", "access-log"})
+                          "tunnels", "keepalive", "access-log", "metrics"})
     drain_signal = signal.SIGTERM
     daemon = os.path.join(BUILD, "control", "weir")
     weirctl = os.path.join(BUILD, "control", "weirctl", "weirctl")
@@ -65,6 +66,7 @@ class Weir:
         self.config["state_dir"] = os.path.join(directory, "state")
         self.config["control"]["socket"] = os.path.join(directory, "control.sock")
         self.config["log"] = {"access": {"path": self.access_log()}}
+        self.config["metrics"] = {"listen": METRICS}
         # Sooner than by default, so that cases can wait for it.
         limits = self.config.setdefault("limits", {})
         limits["client_stall_timeout"] = limits["client_idle_timeout"] = "10s"
@@ -158,6 +160,28 @@ class Weir:
         os.rename(self.access_log(), old)
         self.ctl("log", "reopen")
         return old
+
+    def monitor(self, path, check=True):
+        """A page of the metrics endpoint, as monitoring on the host sees it: (status, text)."""
+        done = self.site.lab.run("edge", ["curl", "-sS", "--max-time", "10", "-w", "\n%{http_code}",
+                                          f"http://{METRICS}{path}"], check=check)
+        text, _, status = done.stdout.decode().rpartition("\n")
+        return int(status or 0), text
+
+    def metrics(self):
+        """{name with labels: value} of /metrics."""
+        status, text = self.monitor("/metrics")
+        if status != 200:
+            raise LabError(f"/metrics answered {status}: {text[:200]}")
+        return {name: float(value) for name, _, value in
+                (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))}
+
+    def metric(self, name):
+        """The sum over all labels."""
+        found = [value for key, value in self.metrics().items() if key.split("{")[0] == name]
+        if not found:
+            raise LabError(f"no metric {name}")
+        return sum(found)
 
     # weirctl
     def ctl_text(self, *arguments, check=True):

@@ -220,6 +220,32 @@ static void counters_are_summed_and_chosen_by_prefix(void **state)
     json_decref(result);
 }
 
+static void histograms_are_told_with_their_bounds(void **state)
+{
+    struct fixture *fixture = *state;
+    for (uint64_t i = 1; i <= 100; i++)
+        histogram_add(&fixture->daemon->workers[i % 2].request_histograms.duration, i);
+    json_t *result = control_peer_call(&fixture->peer, "stats", "{'prefix': 'request.dur'}");
+    const json_t *histograms = json_object_get(result, "histograms");
+    const json_t *one = json_object_get(histograms, "request.duration");
+    assert_int_equal(json_object_size(histograms), 1);
+    assert_int_equal(number_of(one, "count"), 100);
+    assert_int_equal(number_of(one, "sum"), 5050);
+    assert_int_equal(number_of(one, "p50"), 64);
+    assert_int_equal(number_of(one, "p99"), 128);
+    const json_t *last = json_array_get(json_object_get(one, "buckets"), 7);
+    assert_int_equal(number_of(last, "most"), 128);
+    assert_int_equal(number_of(last, "count"), 36);
+    json_decref(result);
+}
+
+static void logs_are_reopened(void **state)
+{
+    struct fixture *fixture = *state;
+    json_decref(control_peer_call(&fixture->peer, "log.reopen", NULL));
+    assert_int_equal(fixture->daemon->reopened, 1);
+}
+
 static void ports_are_listed_with_features_and_counts(void **state)
 {
     struct fixture *fixture = *state;
@@ -294,6 +320,8 @@ int main(void)
         CASE(the_load_of_a_backend_is_that_of_its_present_life),
         CASE(status_tells_store_and_configuration),
         CASE(counters_are_summed_and_chosen_by_prefix),
+        CASE(histograms_are_told_with_their_bounds),
+        CASE(logs_are_reopened),
         CASE(ports_are_listed_with_features_and_counts),
         CASE(workers_are_listed_with_their_busy_share),
         CASE(help_names_every_method),
