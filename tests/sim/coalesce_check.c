@@ -71,15 +71,26 @@ static void check_flights_like(const struct round *round, uint32_t index)
 
 /* ---- what clients were told ---- */
 
+/* C2, C4: whose answer it may be, and to what. */
+static const char *foreign_to(const struct asker *asker, const struct backend_seen *seen)
+{
+    if (strcmp(seen->authorization, asker->principal != NULL ? asker->principal : "") != 0)
+        return "an answer to another principal";
+    return strcmp(seen->path, asker->path) != 0 ? "an answer to another question" : NULL;
+}
+
 static const char *lie_to(const struct round *round, uint32_t index)
 {
     const struct client_request *request = round->askers[index].request;
     const struct backend_seen *seen = round_answer_of(round, index);
+    const char *foreign = seen != NULL ? foreign_to(&round->askers[index], seen) : NULL;
     bool collapsed = strstr(request->cache_status, "collapsed") != NULL;
     if (seen == NULL && request->status != 0)
         return request->status >= 502 && request->status <= 504 ? NULL : "an unexpected status";
     if (seen == NULL)
         return request->complete ? "END_STREAM without an answer" : NULL;
+    if (foreign != NULL)
+        return foreign;
     if (request->complete && !seen->answered)
         return "END_STREAM though the backend did not end its answer";
     if (collapsed == (round_leader_of(round, seen) == index))
