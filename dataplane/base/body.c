@@ -22,12 +22,20 @@ static void body_link(struct body *body, struct segment *segment)
     body->last = segment;
 }
 
+static struct segment *body_take(struct body *body, struct segment_pool *pool)
+{
+    if (body->promised == 0)
+        return segment_take_for(pool, body->account);
+    body->promised--;
+    return segment_take_promised(pool, body->account);
+}
+
 /* The segment that has room at the end of the body, or NULL when the pool is empty. */
 static struct segment *body_writable(struct body *body, struct segment_pool *pool)
 {
     if (body->last != NULL && !segment_is_full(body->last))
         return body->last;
-    struct segment *segment = segment_take_for(pool, body->account);
+    struct segment *segment = body_take(body, pool);
     if (segment != NULL)
         body_link(body, segment);
     return segment;
@@ -49,6 +57,36 @@ size_t body_append(struct body *body, struct segment_pool *pool, struct bytes by
     }
     body->written_bytes += taken;
     return taken;
+}
+
+/* Segments that the bytes before POSITION have ever taken. */
+static uint64_t segments_until(const struct segment_pool *pool, uint64_t position)
+{
+    return (position + pool->segment_bytes - 1) / pool->segment_bytes;
+}
+
+uint32_t body_promise_cost(const struct body *body, const struct segment_pool *pool, uint64_t until)
+{
+    uint64_t has = segments_until(pool, body->written_bytes) + body->promised;
+    uint64_t needs = segments_until(pool, until);
+    return needs > has ? (uint32_t)(needs - has) : 0;
+}
+
+void body_promise(struct body *body, struct segment_pool *pool, uint64_t until)
+{
+    uint32_t cost = body_promise_cost(body, pool, until);
+    check(until >= body->promised_until);
+    segment_promise(pool, body->account, cost);
+    body->promised += cost;
+    body->promised_until = until;
+}
+
+void body_unpromise(struct body *body, struct segment_pool *pool)
+{
+    uint32_t count = body->promised;
+    body->promised = 0;
+    body->promised_until = 0;
+    segment_unpromise(pool, body->account, count);
 }
 
 void body_adopt(struct body *body, struct segment *segment)
@@ -100,6 +138,7 @@ void body_discard(struct body *body, uint64_t position)
 
 void body_clear(struct body *body)
 {
+    check(body->promised == 0);
     while (body->first != NULL)
         body_drop_first(body);
     *body = (struct body){.account = body->account};

@@ -15,7 +15,10 @@ struct body {
     struct segment *last;
     uint64_t kept_from;     /* position in bytes of the first kept byte; 0: whole prefix is here */
     uint64_t written_bytes; /* position after the last byte */
-    bool ended;             /* nothing will be appended */
+    uint64_t
+        promised_until; /* position up to which there is room for certain, see body_promise() */
+    uint32_t promised;  /* segments set aside for that */
+    bool ended;         /* nothing will be appended */
     struct segment_account *account; /* on which it takes segments; NULL: on nobody's */
 };
 
@@ -40,6 +43,16 @@ void body_init(struct body *body);
  * bytes.length only when the pool is empty. Programmer's error after body_end(). O(bytes).
  */
 size_t body_append(struct body *body, struct segment_pool *pool, struct bytes bytes);
+
+/*
+ * Promise room for the bytes up to UNTIL: body_append() will take them whatever happens. That sets
+ * body_promise_cost() segments aside, which have to be spare. Promises end with body_unpromise(),
+ * before the body is cleared. O(1).
+ */
+uint32_t body_promise_cost(const struct body *body, const struct segment_pool *pool,
+                           uint64_t until);
+void body_promise(struct body *body, struct segment_pool *pool, uint64_t until);
+void body_unpromise(struct body *body, struct segment_pool *pool);
 
 /* Append a segment that is filled elsewhere; the body takes over the caller's reference. */
 void body_adopt(struct body *body, struct segment *segment);

@@ -9,6 +9,9 @@
  * An account is whoever is answerable for segments. None has more than SEGMENT_SHARE times what is
  * free: one alone leaves an eighth of the pool, two that are greedy a fifteenth, and there is
  * always something left for those who come with little.
+ *
+ * A promise sets segments aside for bytes that somebody else was told he may send: they are taken
+ * without being asked for again. What is promised counts as used, and is nobody else's.
  */
 #pragma once
 
@@ -21,7 +24,7 @@ struct segment;
 
 /* Owner: whoever is answerable; it outlives its segments. */
 struct segment_account {
-    uint32_t used; /* segments that were taken on it and are still referred to */
+    uint32_t used; /* segments that were taken on it and are still referred to, or promised */
     void (*emptied)(struct segment_account *account); /* `used` came back to 0; may be NULL */
 };
 
@@ -46,11 +49,25 @@ struct segment_pool {
     struct pool segments;         /* POOL_LIFO */
     uint8_t *data;
     uint32_t segment_bytes;
+    uint32_t promised; /* of the free ones */
 };
 
 /* COUNT segments of SEGMENT_BYTES each. False: not enough memory. At start. */
 bool segment_pool_init(struct segment_pool *pool, const char *name, uint32_t count,
                        uint32_t segment_bytes, int socket_id);
+
+/* Free, and promised to nobody. */
+static inline uint32_t segments_spare(const struct segment_pool *pool)
+{
+    return pool->segments.free_count - pool->promised;
+}
+
+/* Set COUNT of the spare ones aside on an account, which may be NULL; give them back. O(1). */
+void segment_promise(struct segment_pool *pool, struct segment_account *account, uint32_t count);
+void segment_unpromise(struct segment_pool *pool, struct segment_account *account, uint32_t count);
+
+/* One that was promised on the account; never NULL. O(1). */
+struct segment *segment_take_promised(struct segment_pool *pool, struct segment_account *account);
 
 /* An empty segment with one reference, or NULL when payload memory is used up. O(1). */
 struct segment *segment_take(struct segment_pool *pool);

@@ -11,7 +11,7 @@
 
 /* --- creation --- */
 
-/* Payload: below an eighth free windows stay shut, below a sixteenth no flight is begun. */
+/* Payload: below an eighth free windows are kept small, below a sixteenth no flight is begun. */
 static void set_payload_marks(struct coalesce *coalesce)
 {
     coalesce->payload_low = coalesce->config.segments / 8;
@@ -19,16 +19,18 @@ static void set_payload_marks(struct coalesce *coalesce)
     coalesce->held_segments_max = coalesce->config.segments / HELD_BODY_SHARE;
 }
 
-/* A section each for request and head of a flight; few have trailers. */
+/* Two for each flight, and the rest for what few have: see flight_section.c. */
 static bool create_sections(struct coalesce *coalesce)
 {
     const struct coalesce_config *config = &coalesce->config;
-    uint32_t count = config->flights_max * 2 + config->flights_max / 8 + 2;
+    uint32_t extra = config->flights_max / 8 + 2;
+    uint32_t count = config->flights_max * 2 + extra;
     uint32_t scratch_bytes = config->header_bytes + SCRATCH_SLACK_BYTES;
     void *scratch = memory_take("coalesce scratch", scratch_bytes, config->socket_id);
     if (scratch == NULL)
         return false;
     fields_init(&coalesce->scratch, scratch, scratch_bytes);
+    coalesce->extra_sections_max = extra;
     return section_pools_init(&coalesce->sections, "coalesce sections", count, scratch_bytes,
                               config->socket_id);
 }
@@ -62,7 +64,8 @@ static bool create_learned(struct coalesce *coalesce)
     const struct coalesce_config *config = &coalesce->config;
     coalesce->key_room = memory_take("coalesce scratch", COALESCE_KEY_BYTES, config->socket_id);
     return coalesce->key_room != NULL &&
-           markers_init(&coalesce->markers, MARKERS_MAX / config->workers, config->socket_id) &&
+           markers_init(&coalesce->markers, coalesce_part(coalesce, MARKERS_MAX),
+                        config->socket_id) &&
            pool_init(&coalesce->pacers, "coalesce pacers", POOL_RESTING, PACERS_MAX,
                      sizeof(struct pacer), config->socket_id);
 }
@@ -249,7 +252,7 @@ static enum apart note_put(struct coalesce_counters *counters, enum table_put pu
 static bool may_publish(const struct coalesce *coalesce, const struct principal *principal)
 {
     uint32_t most = coalesce->snapshot->admission.flights_per_principal;
-    return principal->keys < (most > 0 ? most : PRINCIPAL_KEYS_MAX);
+    return principal->keys < coalesce_part(coalesce, most > 0 ? most : PRINCIPAL_KEYS_MAX);
 }
 
 static enum apart publish(struct flight *flight, const struct asked *asked, struct key_entry *entry,
@@ -550,7 +553,7 @@ static void quench(struct coalesce *coalesce, uint64_t now)
     list_init(&thirsty);
     list_append_all(&thirsty, &coalesce->thirsty_flights);
     for (int i = 0; i < TICK_WORK_MAX && !list_is_empty(&thirsty); i++) {
-        if (payload_free(coalesce) < coalesce->payload_low)
+        if (payload_free(coalesce) == 0)
             break;
         struct flight *flight = list_entry(thirsty.next, struct flight, thirsty_link);
         list_remove(&flight->thirsty_link);
@@ -636,7 +639,8 @@ uint32_t coalesce_objects_used(const struct coalesce *coalesce)
            pool_used(&coalesce->loans) + pool_used(&coalesce->relays) +
            pool_used(&coalesce->lents) + pool_used(&coalesce->helds) +
            pool_used(&coalesce->pacers) + section_pools_used(&coalesce->sections) +
-           pool_used(&coalesce->payload.segments) + (entries->count - entries->free_count) +
+           pool_used(&coalesce->payload.segments) + coalesce->payload.promised +
+           (entries->count - entries->free_count) +
            pool_used(&entries->large_keys) + principals_count(&coalesce->principals) +
            coalesce->refusal_count;
 }

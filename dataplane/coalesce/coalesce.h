@@ -240,6 +240,7 @@ struct coalesce_config {
     uint32_t header_bytes; /* largest header section kept */
     uint32_t segments;
     uint32_t segment_bytes;
+    uint32_t first_window_bytes; /* what a backend may send with every request, see h2_config */
     int socket_id;
 };
 

@@ -22,8 +22,8 @@
 #define SLOW_AGAIN_NS       (10 * CLOCK_MS)  /* C15: once that is used up, each time */
 #define POST_JOIN_FOR_NS    (10 * CLOCK_S)   /* C17 */
 #define POST_JOIN_BYTES     (64 * 1024)      /* C17 */
-#define SUBSCRIBERS_MAX     65536            /* C16 */
-#define PRINCIPAL_KEYS_MAX  1024             /* C16: unless the snapshot says otherwise */
+#define SUBSCRIBERS_MAX     65536            /* C16: of a key, all workers together */
+#define PRINCIPAL_KEYS_MAX  1024             /* C16: likewise; unless the snapshot says otherwise */
 #define PRINCIPAL_NAMES_MAX 1024             /* C29: likewise */
 #define REPLAY_BYTES        (256 * 1024)     /* request body kept for a second attempt, C14 */
 #define PICKS_MAX           3                /* C14a */
@@ -55,6 +55,8 @@ struct coalesce {
     struct principals principals; /* C29 */
     uint8_t *key_room;            /* a key with learned fields */
     struct section_pools sections;
+    uint32_t extra_sections; /* see flight_section.c */
+    uint32_t extra_sections_max;
     struct segment_pool payload;
     struct fields scratch;        /* a response head being stripped */
     struct feed nowhere;          /* where those go that were cut off (C15) */
@@ -70,7 +72,7 @@ struct coalesce {
     uint32_t refusal_count;
     uint32_t held_segments; /* of request bodies that are held */
     uint32_t held_segments_max;
-    uint32_t payload_low;  /* free segments below which windows stay shut */
+    uint32_t payload_low;  /* free segments below which windows open by a segment at most */
     uint32_t payload_shed; /* free segments below which no flight is begun */
 };
 
@@ -90,9 +92,17 @@ static inline uint64_t coalesce_own_ns(const struct coalesce *coalesce, uint64_t
 /* Count a join by how far the flight was: whether there was a head, and joined_at_bytes. */
 void joins_count(struct coalesce *coalesce, const struct subscriber *subscriber, bool answered);
 
+/* This worker's part of a bound that all workers have together; never 0. */
+static inline uint32_t coalesce_part(const struct coalesce *coalesce, uint32_t whole)
+{
+    uint32_t part = whole / coalesce->config.workers;
+    return part > 0 ? part : 1;
+}
+
+/* Segments that are free and promised to no window. */
 static inline uint32_t payload_free(const struct coalesce *coalesce)
 {
-    return coalesce->payload.segments.free_count;
+    return segments_spare(&coalesce->payload);
 }
 
 /* Count one of the coalesce counters. */

@@ -108,7 +108,7 @@ struct flight *flight_take(struct coalesce *coalesce, const struct flight_reques
                            struct subscriber *subscriber, uint64_t now)
 {
     struct principal *principal = principal_of(coalesce, subscriber);
-    if (payload_free(coalesce) < coalesce->payload_shed)
+    if (!flight_window_fits(coalesce))
         return shed(coalesce, subscriber, LIMIT_PAYLOAD);
     if (!principal_is_fair(principal->payload.used, payload_free(coalesce)))
         return shed(coalesce, subscriber, LIMIT_PRINCIPAL_PAYLOAD);
@@ -124,6 +124,7 @@ struct flight *flight_take(struct coalesce *coalesce, const struct flight_reques
         return shed(coalesce, subscriber, LIMIT_HEADERS);
     }
     charge(flight, principal);
+    flight_window_begin(flight);
     take_body(flight, subscriber->held);
     read_request(flight, request);
     read_route(flight, request);
@@ -195,10 +196,10 @@ static void dispose(struct flight *flight, uint64_t now)
     flight_timers_cancel(flight);
     flight_forget_sample(flight);
     flight_request_clear(flight);
-    list_remove(&flight->thirsty_link);
+    flight_window_end(flight);
     body_clear(&flight->feed.body);
-    section_give(&coalesce->sections, &flight->request);
-    section_give(&coalesce->sections, &flight->feed.interim);
+    flight_forget_request(flight);
+    flight_drop_extra(flight, &flight->feed.interim);
     section_give(&coalesce->sections, &flight->feed.head);
     section_give(&coalesce->sections, &flight->feed.trailers);
     flight_become(flight, FLIGHT_OVER, CAUSE_DESERTED);
@@ -317,7 +318,8 @@ enum apart flight_admits(struct flight *flight, uint64_t deadline_ns, uint64_t n
     }
     if (deadline_ns > flight->started_at_ns + FLIGHT_TIME_MAX_NS)
         return APART_CAP;
-    return flight_interest(flight) < SUBSCRIBERS_MAX ? APART_NOT : APART_BOUND;
+    uint32_t most = coalesce_part(flight->coalesce, SUBSCRIBERS_MAX);
+    return flight_interest(flight) < most ? APART_NOT : APART_BOUND;
 }
 
 void flight_count_refusal(struct coalesce *coalesce, enum apart apart)

@@ -21,7 +21,9 @@
  *   flight_state.c     states, failures
  *   flight_attempt.c   picks, attempts, what is retried
  *   flight_request.c   what goes to the backend
- *   flight_response.c  what comes from it; windows
+ *   flight_response.c  what comes from it
+ *   flight_window.c    how much may come
+ *   flight_section.c   header sections that are kept
  *   flight_timer.c     the timers
  *   share.c            whether an answer may be shared
  */
@@ -77,7 +79,7 @@ struct flight {
     uint32_t deserted_count; /* branches without subscribers, whose lent memory is not back yet */
 
     /* The request. */
-    struct fields request;
+    struct fields request; /* until the answer's head has gone to subscribers */
     struct fields request_trailers;
     struct body request_body; /* kept from its beginning while it may be sent again */
     struct body_cursor request_cursor;
@@ -236,6 +238,29 @@ void flight_response_data(struct attempt *attempt, struct bytes bytes, bool end,
 void flight_release_head(struct flight *flight, uint64_t now);
 /* Drop a head that was held back: another attempt begins. Harmless when none is. */
 void flight_forget_head(struct flight *flight);
+
+/* flight_section.c */
+
+/* A copy of a section that the flight can do without; given back by drop. False: no room. */
+bool flight_keep_extra(struct flight *flight, const struct fields *from, struct fields *out);
+void flight_drop_extra(struct flight *flight, struct fields *section);
+
+/* It is not sent again. */
+void flight_forget_request(struct flight *flight);
+
+/* flight_window.c */
+
+/* Whether there is memory for one more flight's first window. */
+bool flight_window_fits(const struct coalesce *coalesce);
+
+/* An attempt is to begin: its first window, and nothing of one before it. There is room for it. */
+void flight_window_begin(struct flight *flight);
+
+/* Nothing more will come. */
+void flight_window_end(struct flight *flight);
+
+uint64_t flight_window_room(const struct attempt *attempt);
+void flight_window_grew(struct attempt *attempt, uint32_t by, uint64_t now);
 
 /* Subscribers or branches moved on: let go of the body's front and reopen the window. */
 void flight_trim(struct flight *flight, uint64_t now);

@@ -213,6 +213,7 @@ static void retry(struct flight *flight, const struct loss_rule *rule, uint64_t 
     flight->pick.avoid_region = rule->leaves_region ? region_of(flight) : -1;
     flight_forget_head(flight);
     flight_request_rewind(flight);
+    flight_window_begin(flight);
     flight_try(flight, now);
 }
 
@@ -221,6 +222,7 @@ static void move_on(struct flight *flight, uint64_t now)
 {
     COALESCE_COUNT(flight->coalesce, connects_moved);
     flight_request_rewind(flight);
+    flight_window_begin(flight);
     flight_try(flight, now);
 }
 
@@ -313,5 +315,7 @@ const struct attempt_handler flight_attempt_handler = {
     .data = flight_response_data,
     .done = attempt_done,
     .failed = attempt_failed,
+    .window_room = flight_window_room,
+    .window_grew = flight_window_grew,
     .suspected = attempt_suspected,
 };

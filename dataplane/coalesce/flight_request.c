@@ -113,7 +113,7 @@ void flight_request_clear(struct flight *flight)
 {
     coalesce_body_drop(&flight->feed.held);
     body_clear(&flight->request_body);
-    section_give(&flight->coalesce->sections, &flight->request_trailers);
+    flight_drop_extra(flight, &flight->request_trailers);
 }
 
 void flight_request_unneeded(struct flight *flight)
@@ -138,7 +138,7 @@ static bool append(struct flight *flight, struct bytes bytes, bool end,
     struct coalesce *coalesce = flight->coalesce;
     if (body_append(&flight->request_body, &coalesce->payload, bytes) < bytes.length)
         return false;
-    if (trailers != NULL && !section_copy(&coalesce->sections, trailers, &flight->request_trailers))
+    if (trailers != NULL && !flight_keep_extra(flight, trailers, &flight->request_trailers))
         return false;
     if (end)
         body_end(&flight->request_body);

@@ -2,17 +2,11 @@
  * flight_response: what comes from the backend goes into the feed, once, for everybody.
  *
  * Truthfulness (C11): the feed ends well only if the backend ended the stream and a declared length
- * is met; anything else breaks the flight. Windows: the backend gets credit for bytes while at most
- * flight_bytes of them are held for somebody (ALONE_BYTES when it is for one only, whom more would
- * not make faster), and while payload memory is not low, and not while more than enough is held for
- * the clients of all who read it (coalesce_pause()).
+ * is met; anything else breaks the flight.
  */
 #include "dataplane/coalesce/branch.h"
 #include "dataplane/coalesce/flight.h"
 #include "dataplane/coalesce/pacer.h"
-
-/* Besides what the backend may send without new credit: its stream's window. */
-#define ALONE_BYTES (64u << 10)
 
 static struct flight *flight_of(struct attempt *attempt)
 {
@@ -32,18 +26,42 @@ static bool is_hop_by_hop(enum field_token token)
     return hop_by_hop[token];
 }
 
-/* A copy of FROM without what ends here, into OUT. False: no memory for it. */
-static bool keep_section(struct flight *flight, const struct fields *from, struct fields *out)
+/* A cookie is no trailer (RFC 9110 6.5.1), and trailers go to everybody (C6, C22). */
+static bool ends_here(const struct flight *flight, enum h2_section section, enum field_token token)
+{
+    if (token == FIELD_CONTENT_LENGTH)
+        return flight->tunnel == TUNNEL_OPEN;
+    if (token == FIELD_SET_COOKIE)
+        return section == H2_SECTION_TRAILERS;
+    return is_hop_by_hop(token);
+}
+
+/* FROM without what ends here, in memory of the worker's. overflow: it does not fit. */
+static const struct fields *strip(struct flight *flight, const struct fields *from,
+                                  enum h2_section section)
 {
     struct coalesce *coalesce = flight->coalesce;
     struct fields *scratch = &coalesce->scratch;
-    bool has_length = flight->tunnel != TUNNEL_OPEN;
     struct field field;
     fields_init(scratch, scratch->data, scratch->capacity);
     for (uint32_t at = 0; fields_next(from, &at, &field);)
-        if (!is_hop_by_hop(field.token) && (has_length || field.token != FIELD_CONTENT_LENGTH))
+        if (!ends_here(flight, section, field.token))
             fields_add(scratch, field);
-    return !scratch->overflow && section_copy(&coalesce->sections, scratch, out);
+    return scratch;
+}
+
+/* A copy of FROM without what ends here, into OUT. False: no memory for it. */
+static bool keep_section(struct flight *flight, const struct fields *from, enum h2_section section,
+                         struct fields *out)
+{
+    const struct fields *stripped = strip(flight, from, section);
+    return !stripped->overflow && section_copy(&flight->coalesce->sections, stripped, out);
+}
+
+static bool keep_interim(struct flight *flight, const struct fields *from)
+{
+    const struct fields *stripped = strip(flight, from, H2_SECTION_INTERIM);
+    return !stripped->overflow && flight_keep_extra(flight, stripped, &flight->feed.interim);
 }
 
 static bool digits_value(struct bytes digits, uint64_t *out)
@@ -151,6 +169,7 @@ void flight_release_head(struct flight *flight, uint64_t now)
     flight_budget_release(flight);
     flight->feed.state = FEED_HEAD;
     flight_request_unneeded(flight);
+    flight_forget_request(flight);
     if (flight->tunnel == TUNNEL_OPEN) {
         COALESCE_COUNT(flight->coalesce, tunnels);
         flight_timers_cancel(flight);
@@ -179,7 +198,7 @@ static void response_head(struct flight *flight, const struct fields *head, bool
         flight_break(flight, FLIGHT_BAD_RESPONSE, now);
         return;
     }
-    if (!keep_section(flight, head, &flight->feed.head)) {
+    if (!keep_section(flight, head, H2_SECTION_HEADERS, &flight->feed.head)) {
         flight_break(flight, FLIGHT_NO_MEMORY, now);
         return;
     }
@@ -235,14 +254,15 @@ static void end_answer(struct flight *flight, uint64_t now)
     body_end(&flight->feed.body);
     flight->feed.state = FEED_ENDED;
     flight_timers_cancel(flight);
-    list_remove(&flight->thirsty_link);
+    flight_window_end(flight);
     flight_leave_table(flight, &coalesce->counters.removed_ended, now);
     flight_announce(flight, now);
 }
 
 static void response_trailers(struct flight *flight, const struct fields *trailers, uint64_t now)
 {
-    if (!keep_section(flight, trailers, &flight->feed.trailers)) {
+    flight_forget_request(flight); /* the answer is complete: there is no other attempt */
+    if (!keep_section(flight, trailers, H2_SECTION_TRAILERS, &flight->feed.trailers)) {
         flight_break(flight, FLIGHT_NO_MEMORY, now);
         return;
     }
@@ -258,7 +278,7 @@ static void response_interim(struct flight *flight, const struct fields *interim
     struct bytes status = BYTES_NONE;
     if (feed->has_interim || feed->state != FEED_WAITING || flight->head_held ||
         !fields_find(interim, FIELD_STATUS, &status) || !bytes_equal_text(status, "103") ||
-        !keep_section(flight, interim, &feed->interim)) {
+        !keep_interim(flight, interim)) {
         COALESCE_COUNT(flight->coalesce, interim_dropped);
         return;
     }
@@ -301,6 +321,12 @@ static void limit_prefix(struct flight *flight, uint64_t now)
         flight_leave_table(flight, &counters->removed_paused, now);
 }
 
+void flight_readers_changed(struct flight *flight, uint64_t now)
+{
+    flight_grant(flight, now);
+    limit_prefix(flight, now);
+}
+
 void flight_response_data(struct attempt *attempt, struct bytes bytes, bool end, uint64_t now)
 {
     struct flight *flight = flight_of(attempt);
@@ -323,84 +349,4 @@ void flight_response_data(struct attempt *attempt, struct bytes bytes, bool end,
             flight_announce(flight, now);
     }
     flight_settle(flight, now);
-}
-
-/* --- windows --- */
-
-/* C29: below the bound of its principal's flights, which have windows open already. */
-#define WINDOW_SHARE 2
-
-static bool memory_is_low(const struct flight *flight)
-{
-    uint64_t left = payload_free(flight->coalesce);
-    return left < flight->coalesce->payload_low ||
-           flight->principal->payload.used >= WINDOW_SHARE * left;
-}
-
-/* Wait for payload memory. Nobody may join any more, so that what was read by all can go (C17). */
-static void be_thirsty(struct flight *flight, uint64_t now)
-{
-    struct coalesce_counters *counters = &flight->coalesce->counters;
-    if (list_is_linked(&flight->thirsty_link))
-        return;
-    COALESCE_COUNT(flight->coalesce, windows_held_memory);
-    list_push_back(&flight->coalesce->thirsty_flights, &flight->thirsty_link);
-    flight_leave_table(flight, &counters->removed_memory, now); /* which may open it at once */
-}
-
-/*
- * Held bytes above which the backend gets no credit. With one reader, and nobody who could still
- * join, a client that asks much and reads nothing must not cost more than a window a stream.
- */
-static uint64_t held_max(const struct flight *flight)
-{
-    bool joinable = flight->entry != NULL && !flight->in_shadow;
-    bool alone = !joinable && flight_interest(flight) <= 1;
-    return alone && flight->flight_bytes > ALONE_BYTES ? ALONE_BYTES : flight->flight_bytes;
-}
-
-/* All who read it are paused, and nobody has read to the end of what there is. */
-static bool is_paused(const struct flight *flight)
-{
-    const struct feed *feed = &flight->feed;
-    return flight_interest(flight) > 0 && feed->paused_count == feed->subscriber_count &&
-           branches_are_paused(flight) && !feed_has_reached(feed, feed->body.written_bytes);
-}
-
-static void set_paused(struct flight *flight, bool paused)
-{
-    if (paused && !flight->paused)
-        COALESCE_COUNT(flight->coalesce, windows_held_clients);
-    flight->paused = paused;
-}
-
-void flight_grant(struct flight *flight, uint64_t now)
-{
-    const struct body *body = &flight->feed.body;
-    if (flight->state != FLIGHT_ANSWERING || flight->credit_owed == 0)
-        return;
-    bool full = body->written_bytes - body->kept_from > held_max(flight);
-    flight_press(flight, full, now);
-    set_paused(flight, is_paused(flight));
-    if (full || flight->paused)
-        return;
-    if (memory_is_low(flight)) {
-        be_thirsty(flight, now);
-        return;
-    }
-    list_remove(&flight->thirsty_link);
-    attempt_consumed(&flight->attempt, (uint32_t)flight->credit_owed);
-    flight->credit_owed = 0;
-}
-
-void flight_readers_changed(struct flight *flight, uint64_t now)
-{
-    flight_grant(flight, now);
-    limit_prefix(flight, now);
-}
-
-void flight_trim(struct flight *flight, uint64_t now)
-{
-    feed_trim(&flight->feed, branches_position(flight), flight->coalesce->config.segment_bytes);
-    flight_grant(flight, now);
 }

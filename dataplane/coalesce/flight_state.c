@@ -78,6 +78,7 @@ void flight_break(struct flight *flight, enum flight_failure failure, uint64_t n
     attempt_cancel(&flight->attempt, now);
     flight_budget_release(flight);
     flight_timers_cancel(flight);
+    flight_window_end(flight);
     flight_request_clear(flight);
     if (flight->keyed && feed->state == FEED_WAITING && failure != FLIGHT_CANCELLED)
         learn_failure(flight->coalesce, flight->key_hash, now);

@@ -35,7 +35,9 @@ static bool waits_for_client(const struct flight *flight)
 /* It is we who keep the window shut. */
 static bool waits_for_us(const struct flight *flight)
 {
-    return flight->pressed || flight->paused || list_is_linked(&flight->thirsty_link);
+    const struct body *body = &flight->feed.body;
+    bool shut = body->promised_until <= body->written_bytes;
+    return flight->pressed || flight->paused || (shut && list_is_linked(&flight->thirsty_link));
 }
 
 static void silence_in_body(struct flight *flight, uint64_t now)

@@ -212,7 +212,7 @@ static bool has_time(const struct relay *relay, uint64_t deadline_ns)
 /* As flight_admits(), as far as it can be known here. */
 static enum apart admits(const struct relay *relay, uint64_t deadline_ns, uint64_t now)
 {
-    if (relay->feed.subscriber_count >= SUBSCRIBERS_MAX)
+    if (relay->feed.subscriber_count >= coalesce_part(relay->coalesce, SUBSCRIBERS_MAX))
         return APART_BOUND;
     if (relay->state == RELAY_ASKING)
         return APART_NOT;
@@ -399,10 +399,10 @@ static void obey_cut(struct relay *relay, uint64_t now)
     uint64_t order = atomic_load_explicit(&relay->branch->cut, memory_order_acquire);
     if (order == relay->cut_done)
         return;
-    relay->cut_done = order;
     uint64_t position = order >> 1;
     if ((order & 1) == 0 && !feed_has_reached(&relay->feed, position))
-        return;
+        return; /* all are equally slow, so far */
+    relay->cut_done = order;
     counter_add(&coalesce->counters.detached_slow,
                 feed_cut(&relay->feed, &coalesce->nowhere, position, now));
     relay_trim(relay);

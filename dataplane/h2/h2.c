@@ -206,6 +206,12 @@ void h2_stream_consumed(struct h2_stream *stream, uint32_t count)
         h2_flow_consumed(stream, count);
 }
 
+void h2_stream_credit_now(struct h2_stream *stream)
+{
+    if (h2_stream_is_alive(stream))
+        h2_flow_credit_now(stream);
+}
+
 uint32_t h2_connection_count(const struct h2 *h2)
 {
     return pool_used(&h2->conns);

@@ -108,6 +108,12 @@ struct h2_handler {
     void (*reset)(struct h2_stream *stream, struct h2_reset reset, uint64_t now);
     /* Both sides ended the stream well. The pointer is dead after the call. */
     void (*finished)(struct h2_stream *stream, uint64_t now);
+    /*
+     * Client role: by how many bytes the stream's window may become larger now, as far as its owner
+     * has memory for them; and that it did. Both NULL: the budget of all windows decides.
+     */
+    uint64_t (*window_room)(const struct h2_stream *stream);
+    void (*window_grew)(struct h2_stream *stream, uint32_t by, uint64_t now);
     /* Client role: first SETTINGS arrived, or a stream slot became free, or GOAWAY closed the door.
      */
     void (*available)(void *owner, struct h2_conn *conn, uint64_t now);
@@ -127,6 +133,11 @@ struct h2_config {
     uint32_t server_concurrent_streams; /* a client connection, 100 */
     uint32_t stream_window_bytes;       /* 65,535 .. 2^31-1; a stream we receive on */
     uint32_t connection_window_bytes;
+    /*
+     * Client role: what a stream begins with instead (announced); it becomes stream_window_bytes
+     * as soon as there is room, with the request if possible. 0: no less.
+     */
+    uint32_t first_window_bytes;
     uint32_t stream_window_max_bytes;     /* what it may grow to; 0: it does not */
     uint32_t connection_window_max_bytes; /* also what its streams' windows may grow by, together */
     uint64_t window_budget_bytes;         /* by which all windows may grow, together */
@@ -201,6 +212,9 @@ void h2_stream_ready(struct h2_stream *stream);
 
 /* The owner is done with COUNT bytes of data(): stream credit goes back to the peer in time. */
 void h2_stream_consumed(struct h2_stream *stream, uint32_t count);
+
+/* The owner cannot give more soon: what it has given back goes to the peer however little it is. */
+void h2_stream_credit_now(struct h2_stream *stream);
 
 /* RST_STREAM with CODE. No callback follows; the pointer is dead after the call. */
 void h2_stream_reset(struct h2_stream *stream, enum h2_error code);

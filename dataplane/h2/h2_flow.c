@@ -10,6 +10,14 @@ uint32_t h2_flow_connection_window(const struct h2 *h2)
     return wanted > H2_DEFAULT_WINDOW_BYTES ? wanted : H2_DEFAULT_WINDOW_BYTES;
 }
 
+uint32_t h2_flow_first_window(const struct h2_conn *conn)
+{
+    const struct h2_config *config = &conn->h2->config;
+    bool less = conn->role == H2_CLIENT && config->first_window_bytes > 0 &&
+                config->first_window_bytes < config->stream_window_bytes;
+    return less ? config->first_window_bytes : config->stream_window_bytes;
+}
+
 bool h2_flow_credit_is_due(const struct h2_conn *conn)
 {
     return conn->credit >= conn->window.bytes / 2 && conn->credit > 0;
@@ -32,6 +40,12 @@ static uint64_t rtt_us(const struct h2_conn *conn)
     return us > H2_LIMIT_RTT_LEAST_US ? us : H2_LIMIT_RTT_LEAST_US;
 }
 
+static uint64_t budget_left(const struct h2 *h2)
+{
+    uint64_t budget = h2->config.window_budget_bytes;
+    return budget > h2->grown_bytes ? budget - h2->grown_bytes : 0;
+}
+
 /* By how much the window may be larger, at most LEFT. */
 static uint32_t growth(const struct h2_conn *conn, const struct h2_window *window, uint32_t max,
                        uint64_t left)
@@ -40,9 +54,6 @@ static uint32_t growth(const struct h2_conn *conn, const struct h2_window *windo
     if (window->bytes >= max || us_of(h2->now) - window->credited_at_us > rtt_us(conn))
         return 0;
     uint32_t wanted = max - window->bytes < window->bytes ? max - window->bytes : window->bytes;
-    uint64_t budget = h2->config.window_budget_bytes;
-    uint64_t spare = budget > h2->grown_bytes ? budget - h2->grown_bytes : 0;
-    left = left < spare ? left : spare;
     if (left < wanted)
         counter_add(&h2->counters.windows_not_grown, 1);
     return left < wanted ? 0 : wanted;
@@ -54,48 +65,105 @@ static void grow(struct h2_conn *conn, struct h2_window *window, uint32_t by)
     if (by == 0)
         return;
     window->bytes += by;
-    conn->h2->grown_bytes += by;
     counter_add(&conn->h2->counters.windows_grown, 1);
 }
 
 uint32_t h2_flow_connection_credit(struct h2_conn *conn)
 {
     uint32_t max = conn->h2->config.connection_window_max_bytes;
-    return conn->credit + growth(conn, &conn->window, max, UINT64_MAX);
-}
-
-uint32_t h2_flow_stream_credit(struct h2_stream *stream)
-{
-    struct h2_conn *conn = stream->conn;
-    const struct h2_config *config = &conn->h2->config;
-    uint32_t together = config->connection_window_max_bytes;
-    uint32_t left = together > conn->grown_bytes ? together - conn->grown_bytes : 0;
-    return stream->credit + growth(conn, &stream->window, config->stream_window_max_bytes, left);
+    return conn->credit + growth(conn, &conn->window, max, budget_left(conn->h2));
 }
 
 void h2_flow_connection_credited(struct h2_conn *conn, uint32_t count)
 {
-    grow(conn, &conn->window, count - conn->credit);
+    uint32_t by = count - conn->credit;
+    grow(conn, &conn->window, by);
+    conn->h2->grown_bytes += by;
     conn->receive_window += count;
     conn->credit = 0;
+}
+
+/* The owner of the stream has set memory aside for its window: no budget of ours. */
+static bool owner_pays(const struct h2_stream *stream)
+{
+    return stream->conn->handler->window_room != NULL;
+}
+
+static uint64_t stream_room(const struct h2_stream *stream)
+{
+    return owner_pays(stream) ? stream->conn->handler->window_room(stream)
+                              : budget_left(stream->conn->h2);
+}
+
+/* What a window is larger than those of other streams: together bounded on a connection. */
+static uint32_t excess(const struct h2_stream *stream)
+{
+    uint32_t usual = stream->conn->h2->config.stream_window_bytes;
+    return stream->window.bytes > usual ? stream->window.bytes - usual : 0;
+}
+
+/* One that began small takes what it can get; beyond the usual size it has to show its need. */
+uint32_t h2_flow_stream_credit(struct h2_stream *stream)
+{
+    struct h2_conn *conn = stream->conn;
+    const struct h2_config *config = &conn->h2->config;
+    uint64_t room = stream_room(stream);
+    if (stream->window.bytes < config->stream_window_bytes) {
+        uint32_t missing = config->stream_window_bytes - stream->window.bytes;
+        if (room < missing)
+            counter_add(&conn->h2->counters.windows_not_grown, 1);
+        return stream->credit + (uint32_t)(room < missing ? room : missing);
+    }
+    uint32_t together = config->connection_window_max_bytes;
+    uint32_t left = together > conn->grown_bytes ? together - conn->grown_bytes : 0;
+    return stream->credit + growth(conn, &stream->window, config->stream_window_max_bytes,
+                                   room < left ? room : left);
+}
+
+static void stream_grew(struct h2_stream *stream, uint32_t by)
+{
+    struct h2_conn *conn = stream->conn;
+    if (by == 0)
+        return;
+    if (owner_pays(stream))
+        conn->handler->window_grew(stream, by, conn->h2->now);
+    else
+        conn->h2->grown_bytes += by;
 }
 
 void h2_flow_stream_credited(struct h2_stream *stream, uint32_t count)
 {
     uint32_t by = count - stream->credit;
+    stream->conn->grown_bytes -= excess(stream);
     grow(stream->conn, &stream->window, by);
-    stream->conn->grown_bytes += by;
+    stream->conn->grown_bytes += excess(stream);
     stream->receive_window += count;
     stream->credit = 0;
+    stream_grew(stream, by);
 }
 
 void h2_flow_stream_ended(struct h2_stream *stream)
 {
     struct h2_conn *conn = stream->conn;
-    uint32_t by = stream->window.bytes - conn->h2->config.stream_window_bytes;
-    conn->grown_bytes -= by;
-    conn->h2->grown_bytes -= by;
+    uint32_t by = stream->window.bytes - h2_flow_first_window(conn);
+    conn->grown_bytes -= excess(stream);
+    if (!owner_pays(stream))
+        conn->h2->grown_bytes -= by;
     stream->window.bytes -= by;
+}
+
+static void queue_credit(struct h2_stream *stream)
+{
+    if (list_is_linked(&stream->credit_link))
+        return;
+    list_push_back(&stream->conn->credits, &stream->credit_link);
+    h2_conn_wake_control(stream->conn);
+}
+
+void h2_flow_request_opened(struct h2_stream *stream)
+{
+    if (stream->window.bytes < stream->conn->h2->config.stream_window_bytes && !stream->no_content)
+        queue_credit(stream);
 }
 
 /* Credit that is kept back makes the peer's window smaller. */
@@ -150,15 +218,17 @@ enum h2_violation h2_flow_received(struct h2_conn *conn, struct h2_stream *strea
 
 void h2_flow_consumed(struct h2_stream *stream, uint32_t count)
 {
-    struct h2_conn *conn = stream->conn;
     uint64_t window = stream->window.bytes;
     stream->credit += count;
     check((uint64_t)stream->receive_window + stream->credit <= window);
-    if (stream->credit < window / 2 || !h2_stream_can_receive(stream) ||
-        list_is_linked(&stream->credit_link))
-        return;
-    list_push_back(&conn->credits, &stream->credit_link);
-    h2_conn_wake_control(conn);
+    if (stream->credit >= window / 2 && h2_stream_can_receive(stream))
+        queue_credit(stream);
+}
+
+void h2_flow_credit_now(struct h2_stream *stream)
+{
+    if (stream->credit > 0 && h2_stream_can_receive(stream))
+        queue_credit(stream);
 }
 
 /* --- sending --- */

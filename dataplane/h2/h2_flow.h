@@ -18,6 +18,9 @@ enum h2_violation h2_flow_received(struct h2_conn *conn, struct h2_stream *strea
 /* COUNT bytes of the stream are done with, by its owner or (padding) here. */
 void h2_flow_consumed(struct h2_stream *stream, uint32_t count);
 
+/* Return the stream's credit however little it is: its owner is short of memory. */
+void h2_flow_credit_now(struct h2_stream *stream);
+
 /* WINDOW_UPDATE; STREAM is NULL for the connection's. */
 enum h2_violation h2_flow_window_update(struct h2_conn *conn, struct h2_stream *stream,
                                         uint32_t increment);
@@ -35,6 +38,12 @@ void h2_flow_park(struct h2_stream *stream);
 
 /* The size a connection's window begins with. */
 uint32_t h2_flow_connection_window(const struct h2 *h2);
+
+/* The size a stream's window begins with: what SETTINGS announce. */
+uint32_t h2_flow_first_window(const struct h2_conn *conn);
+
+/* Client role: the request has its identifier; its window may be made larger right behind it. */
+void h2_flow_request_opened(struct h2_stream *stream);
 
 /* Whether the connection has credit that is worth a WINDOW_UPDATE now. */
 bool h2_flow_credit_is_due(const struct h2_conn *conn);

@@ -208,6 +208,7 @@ static void open_request(struct h2_stream *stream, const struct fields *fields)
     h2_stream_number(stream, conn->next_id);
     h2_priority_open(stream, has_priority, value);
     conn->next_id += 2;
+    h2_flow_request_opened(stream);
     if (conn->next_id <= H2_STREAM_ID_MAX)
         return;
     counter_add(&conn->h2->counters.identifiers_exhausted, 1);

@@ -159,7 +159,7 @@ static bool out_credit(struct h2_conn *conn)
         struct h2_stream *stream = list_entry(conn->credits.next, struct h2_stream, credit_link);
         if (h2_stream_can_receive(stream)) {
             uint32_t credit = h2_flow_stream_credit(stream);
-            if (!send_number(conn, H2_FRAME_WINDOW_UPDATE, stream->id, credit))
+            if (credit > 0 && !send_number(conn, H2_FRAME_WINDOW_UPDATE, stream->id, credit))
                 return false;
             h2_flow_stream_credited(stream, credit);
         }

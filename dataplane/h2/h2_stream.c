@@ -67,13 +67,14 @@ struct h2_stream *h2_stream_take(struct h2_conn *conn)
 {
     struct h2 *h2 = conn->h2;
     struct h2_stream *stream = pool_take(&h2->streams);
+    uint32_t window = h2_flow_first_window(conn);
     if (stream == NULL)
         return NULL;
     *stream = (struct h2_stream){
         .conn = conn,
         .body_left = H2_LENGTH_UNKNOWN,
-        .receive_window = h2->config.stream_window_bytes,
-        .window = {h2->config.stream_window_bytes, (uint32_t)(h2->now / CLOCK_US)},
+        .receive_window = window,
+        .window = {window, (uint32_t)(h2->now / CLOCK_US)},
         .priority = h2_priority_default(),
         .state = H2_STATE_IDLE,
     };

@@ -157,6 +157,12 @@ void attempt_consumed(struct attempt *attempt, uint32_t count)
         h2_stream_consumed(attempt->stream, count);
 }
 
+void attempt_credit_now(struct attempt *attempt)
+{
+    if (attempt->state == ATTEMPT_OPEN)
+        h2_stream_credit_now(attempt->stream);
+}
+
 void attempt_report_late(struct attempt *attempt)
 {
     if (attempt->state == ATTEMPT_OPEN)
@@ -355,6 +361,20 @@ static enum attempt_failure failure_of(struct h2_reset reset)
 static bool is_backends_fault(struct h2_reset reset)
 {
     return reset.conn_lost || !reset.unprocessed || reset.code == H2_REFUSED_STREAM;
+}
+
+uint64_t attempt_stream_window_room(const struct h2_stream *stream)
+{
+    const struct attempt *attempt = h2_stream_owner(stream);
+    return attempt->handler->window_room == NULL ? UINT64_MAX
+                                                 : attempt->handler->window_room(attempt);
+}
+
+void attempt_stream_window_grew(struct h2_stream *stream, uint32_t by, uint64_t now)
+{
+    struct attempt *attempt = h2_stream_owner(stream);
+    if (attempt->handler->window_grew != NULL)
+        attempt->handler->window_grew(attempt, by, now);
 }
 
 void attempt_stream_reset(struct h2_stream *stream, struct h2_reset reset, uint64_t now)

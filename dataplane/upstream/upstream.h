@@ -62,6 +62,12 @@ struct attempt_handler {
     /* The attempt is over, and idle again. After this call it may be started anew. */
     void (*failed)(struct attempt *attempt, enum attempt_failure why, uint64_t now);
     /*
+     * By how many bytes the window of the response may become larger now; and that it did
+     * (h2.h). Both NULL: as large as windows become.
+     */
+    uint64_t (*window_room)(const struct attempt *attempt);
+    void (*window_grew)(struct attempt *attempt, uint32_t by, uint64_t now);
+    /*
      * What is under an open attempt is silent. It goes on if nothing is done; one that may be
      * retried can be cancelled and tried elsewhere. May be NULL.
      */
@@ -151,6 +157,9 @@ void attempt_ready(struct attempt *attempt);
 
 /* COUNT response bytes are done with: the stream's window reopens. */
 void attempt_consumed(struct attempt *attempt, uint32_t count);
+
+/* No more can be given back soon: the backend is told of all that was. */
+void attempt_credit_now(struct attempt *attempt);
 
 /*
  * The owner found it too slow: no first byte in time, or silence in mid-body. Counts against the

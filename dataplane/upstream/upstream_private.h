@@ -202,6 +202,8 @@ void attempts_suspect(struct upstream_conn *conn, enum suspicion why, uint64_t n
 void attempt_stream_headers(void *owner, struct h2_stream *stream, const struct fields *fields,
                             enum h2_section section, bool end, uint64_t now);
 void attempt_stream_data(struct h2_stream *stream, struct bytes bytes, bool end, uint64_t now);
+uint64_t attempt_stream_window_room(const struct h2_stream *stream);
+void attempt_stream_window_grew(struct h2_stream *stream, uint32_t by, uint64_t now);
 struct h2_supply attempt_stream_supply(struct h2_stream *stream, uint32_t max, uint64_t now);
 void attempt_stream_reset(struct h2_stream *stream, struct h2_reset reset, uint64_t now);
 void attempt_stream_finished(struct h2_stream *stream, uint64_t now);

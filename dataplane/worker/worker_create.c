@@ -114,6 +114,17 @@ static bool create_tls(struct worker *worker, const struct worker_config *config
     return worker->tls != NULL;
 }
 
+/*
+ * What a backend may send with every request, covered by payload memory from the start: first
+ * windows of all flights fill half of it. Whole segments.
+ */
+static uint32_t first_window_of(const struct worker_limits *limits)
+{
+    uint64_t segments = limits->segments / 2 / limits->flights;
+    uint64_t bytes = (segments > 0 ? segments : 1) * limits->segment_bytes;
+    return bytes < STREAM_WINDOW_BYTES ? (uint32_t)bytes : STREAM_WINDOW_BYTES;
+}
+
 static struct h2 *create_h2(struct worker *worker, const struct worker_config *config)
 {
     const struct worker_limits *limits = &config->limits;
@@ -129,6 +140,7 @@ static struct h2 *create_h2(struct worker *worker, const struct worker_config *c
         .hpack_own_tables_max = 2 * (limits->upstream_connections + PROBES_MAX),
         .server_concurrent_streams = 100,
         .stream_window_bytes = STREAM_WINDOW_BYTES,
+        .first_window_bytes = first_window_of(limits),
         .connection_window_bytes = CONNECTION_WINDOW_BYTES,
         .stream_window_max_bytes = STREAM_WINDOW_MAX_BYTES,
         .connection_window_max_bytes = CONNECTION_WINDOW_MAX_BYTES,
@@ -195,6 +207,7 @@ static struct coalesce *create_coalesce(struct worker *worker, const struct work
         .header_bytes = config->limits.header_bytes,
         .segments = config->limits.segments,
         .segment_bytes = config->limits.segment_bytes,
+        .first_window_bytes = first_window_of(&config->limits),
         .socket_id = config->socket_id,
     };
     return coalesce_create(&coalesce);

@@ -293,11 +293,8 @@ static void full_begin(struct round *round)
     round->count = sim_draw(round->sim, 2, ROUND_ASKERS_MAX);
     round->late = sim_draw(round->sim, 0, round->count);
     round->groups = sim_draw(round->sim, 1, 8);
-    /* A backend may fill its first window: answers that do not fit beside each other break. */
     const struct worker_limits *limits = &round->world->config.limits;
-    round->answer.trailers = round->answer.interim = false; /* nor is there room for so many */
-    uint32_t bytes = limits->segments * limits->segment_bytes;
-    round->size = sim_draw_log(round->sim, 1, bytes / limits->flights / 2);
+    round->size = sim_draw_log(round->sim, 1, limits->segments * limits->segment_bytes);
     round->answer.chunk_bytes = sim_draw_log(round->sim, 1000, 20000);
 }
 

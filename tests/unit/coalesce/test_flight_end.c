@@ -87,7 +87,8 @@ static void c11_done_without_an_end_is_no_end(void **state)
 
 static void trailers_go_to_everybody_and_end_the_answer(void **state)
 {
-    static const char *const trailers[] = {"grpc-status", "0", "connection", "x", NULL};
+    static const char *const trailers[] = {"grpc-status", "0",   "connection", "x",
+                                           "set-cookie",  "a=b", NULL};
     struct client a, b;
     client_get(&a, worker, "/");
     client_get(&b, worker, "/");

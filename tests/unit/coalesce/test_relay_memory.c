@@ -120,6 +120,30 @@ static void c15_a_slow_reader_elsewhere_is_cut_off(void **state)
     client_leave(&fast_there);
 }
 
+/* At first all are equally slow; then one of them reads on. */
+static void c15_who_falls_behind_later_is_cut_off_too(void **state)
+{
+    struct client owner, fast, slow;
+    share(&owner, &fast);
+    client_get(&slow, at(1), "/");
+    head(NULL, NULL);
+    data(WORLD_FLIGHT + 1, false);
+    client_leave(&owner);
+    world_pass(world, 251 * CLOCK_MS);
+    world_pass(world, 11 * CLOCK_MS);
+    assert_int_equal(counters_of(at(1))->detached_slow, 0);
+    client_drink(&fast);
+    world_pass(world, 11 * CLOCK_MS);
+    assert_int_equal(counters_of(at(1))->detached_slow, 1);
+    assert_int_equal(first_try()->consumed, WORLD_FLIGHT + 1);
+    client_drink(&slow);
+    assert_int_equal(slow.failure, FLIGHT_TOO_SLOW);
+    data(1, true);
+    assert_whole(&fast, WORLD_FLIGHT + 2);
+    client_leave(&fast);
+    client_leave(&slow);
+}
+
 static void c13_a_subscriber_elsewhere_extends_the_deadline(void **state)
 {
     struct client a, b, c;
@@ -266,6 +290,7 @@ int main(void)
         CASE(a_slow_reader_elsewhere_keeps_the_window_shut),
         CASE(held_segments_do_not_keep_the_window_shut),
         CASE(c15_a_slow_reader_elsewhere_is_cut_off),
+        CASE(c15_who_falls_behind_later_is_cut_off_too),
         CASE(c13_a_subscriber_elsewhere_extends_the_deadline),
         CASE(a_full_ring_to_the_owner_means_an_own_flight),
         CASE(full_rings_delay_and_lose_nothing),

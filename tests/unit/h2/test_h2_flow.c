@@ -169,6 +169,26 @@ static void windows_grow_within_the_budget_and_give_it_back(void **state)
     lab_close();
 }
 
+static void a_request_begins_small_and_gets_what_there_is(void **state)
+{
+    struct h2_config config = lab_config();
+    config.first_window_bytes = 4096;
+    config.window_budget_bytes = 100000;
+    open_with(H2_CLIENT, &config);
+    lab_request(3);
+    assert_int_equal(lab_stream(1)->receive_window, 65535);
+    assert_int_equal(lab_seen(H2_FRAME_WINDOW_UPDATE, 1).numbers[0], 65535 - 4096);
+    assert_int_equal(lab_stream(3)->receive_window, 4096 + 100000 - (65535 - 4096));
+    assert_int_equal(lab_stream(5)->receive_window, 4096);
+    assert_int_equal(lab_seen(H2_FRAME_WINDOW_UPDATE, 5).count, 0);
+    lab_script("HEADERS/4/5 @200; DATA/0/5 z4097"); /* the small one holds */
+    assert_null(lab_stream(5));
+    assert_int_equal(lab.owner.conn->grown_bytes, 0);
+    h2_close(lab.owner.conn, H2_NO_ERROR, lab.now);
+    assert_int_equal(lab.h2->grown_bytes, 0);
+    lab_close();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +200,7 @@ int main(void)
         cmocka_unit_test(windows_stay_where_the_path_does_not_fill_them),
         cmocka_unit_test(a_reader_that_does_not_keep_up_gets_no_larger_window),
         cmocka_unit_test(windows_grow_within_the_budget_and_give_it_back),
+        cmocka_unit_test(a_request_begins_small_and_gets_what_there_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
