@@ -427,7 +427,8 @@ static const struct config_key admission_keys[] = {
      .help = "in progress, a worker; 0: three times what is left for others, as always"},
     {"flights_per_principal", KEY_INTEGER, 0, MEMBER(config_admission, flights_per_principal),
      .low = 1, .high = 1000000, .fallback = "1024",
-     .help = "that others may join, a worker; requests beyond are not shared"},
+     .help = "that others may join, all workers together, each a part; requests beyond are not "
+             "shared"},
     {"principals_per_address", KEY_INTEGER, 0, MEMBER(config_admission, principals_per_address),
      .low = 1, .high = 1000000, .fallback = "1024",
      .help = "credentials from one address (/64 in IPv6) that count as principals of their own at a "

@@ -5,8 +5,7 @@
 
 static uint32_t starts_of(const struct coalesce *coalesce)
 {
-    uint32_t part = STARTS_A_KEY / coalesce->config.workers;
-    return part > 0 ? part : 1;
+    return coalesce_part(coalesce, STARTS_A_KEY);
 }
 
 static struct subscriber *first_of(struct feed *feed)

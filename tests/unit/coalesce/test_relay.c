@@ -249,6 +249,21 @@ static void leaving_before_the_answer_to_the_join(void **state)
     world_pass(world, CLOCK_S);
 }
 
+static void c16_a_worker_has_its_part_of_a_bound(void **state)
+{
+    struct client clients[3];
+    world->snapshot.admission.flights_per_principal = 5; /* three workers: one each */
+    client_get_as(&clients[0], at(0), 1, ROUTE_GET, "/1");
+    client_get_as(&clients[1], at(0), 1, ROUTE_GET, "/2");
+    client_get_as(&clients[2], at(1), 1, ROUTE_GET, "/3");
+    assert_int_equal(clients[0].subscriber.apart, APART_NOT);
+    assert_int_equal(clients[1].subscriber.apart, APART_PRINCIPAL);
+    assert_int_equal(clients[2].subscriber.apart, APART_NOT);
+    for (int i = 0; i < 3; i++)
+        client_leave(&clients[i]);
+    world_pass(world, CLOCK_S);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -264,6 +279,7 @@ int main(void)
         CASE(a_retry_serves_those_on_other_workers_too),
         CASE(c12_the_flight_goes_on_for_other_workers),
         CASE(leaving_before_the_answer_to_the_join),
+        CASE(c16_a_worker_has_its_part_of_a_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
