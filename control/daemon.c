@@ -371,6 +371,8 @@ static void add_load(struct backend_load *sum, const struct backend_load *load)
         *sum = (struct backend_load){.generation = generation};
     for (int i = 0; i < BACKEND_OUTCOMES; i++)
         sum->outcomes[i] += counter_read(&load->outcomes[i]);
+    for (int i = 0; i < HISTOGRAM_BUCKETS; i++)
+        sum->first_bytes.buckets[i] += counter_read(&load->first_bytes.buckets[i]);
     sum->connected += counter_read(&load->connected);
     sum->in_flight += counter_read(&load->in_flight);
     sum->connections += counter_read(&load->connections);

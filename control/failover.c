@@ -16,13 +16,21 @@
 #define BEAT_JITTER_PERMILLE 200u
 #define VOTE_SPACING_NS      (100 * CLOCK_MS) /* of votes that are due before their beat */
 
-void failover_say(const struct failover *failover, const char *format, ...)
+static void remember(struct failover *failover, const char *text)
+{
+    struct failover_line *line = &failover->lines[failover->line_count++ % FAILOVER_LINES];
+    line->unix_ms = loop_unix_ms(failover->loop);
+    snprintf(line->text, sizeof(line->text), "%s", text);
+}
+
+void failover_say(struct failover *failover, const char *format, ...)
 {
     char text[512];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
+    remember(failover, text);
     failover->host.event(failover->host.context, text);
 }
 
@@ -71,6 +79,8 @@ static void look(struct failover *failover, uint64_t now)
         verdict_tried(&failover->verdicts[i], now, tries.successes, tries.failures);
         verdict_asked(&failover->verdicts[i], now, failover->agreed.regions[i].automatic,
                       tries.requests, tries.errors);
+        verdict_answered(&failover->verdicts[i], now, failover->agreed.regions[i].automatic,
+                         tries.first_bytes);
         verdict_update(&failover->verdicts[i], now, &members[i], &failover->config->failover);
     }
     failover_refresh(failover);
@@ -151,8 +161,8 @@ static bool create_parts(struct failover *failover, uint64_t now)
     for (uint32_t i = 0; i < SNAPSHOT_REGIONS_MAX; i++)
         verdict_init(&failover->verdicts[i], now);
     return failover->probe_timer != NULL && failover->beat_timer != NULL &&
-           failover->vote_timer != NULL && failover->act_timer != NULL && failover->publish_timer != NULL &&
-           failover->health != NULL;
+           failover->vote_timer != NULL && failover->act_timer != NULL &&
+           failover->publish_timer != NULL && failover->health != NULL;
 }
 
 struct failover *failover_create(struct loop *loop, const struct config *config,

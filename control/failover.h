@@ -86,10 +86,10 @@ struct failover_view {
     char frozen_reason[128];
     uint64_t epoch;
     uint32_t nodes_live;
-    bool panic;      /* every active region looks sick to this node */
-    bool blind;      /* this node reaches no region: its vote does not count */
+    bool panic; /* every active region looks sick to this node */
+    bool blind; /* this node reaches no region: its vote does not count */
     bool dry_run;
-    uint64_t admit;  /* flights of all nodes at most (rule S4); 0: no limit */
+    uint64_t admit;        /* flights of all nodes at most (rule S4); 0: no limit */
     uint32_t node_flights; /* ... of this node */
 };
 
@@ -105,6 +105,10 @@ struct failover_backend_view {
 /* Where the region can go, and what holds it. */
 void failover_explain(const struct failover *failover, uint32_t region,
                       struct region_explanation *out);
+/* What was said last (failover_host.event), the oldest first; at most FAILOVER_LINES. */
+#define FAILOVER_LINES 256
+void failover_lines(const struct failover *failover,
+                    void (*line)(void *context, uint64_t unix_ms, const char *text), void *context);
 /* The votes as read last. */
 const struct region_votes *failover_votes(const struct failover *failover);
 

@@ -47,7 +47,7 @@ static void check_disk(struct failover *failover)
 }
 
 /* Log what differs from now on. */
-static void say_changes(const struct failover *failover, const struct region_state *before)
+static void say_changes(struct failover *failover, const struct region_state *before)
 {
     const struct region_state *now = &failover->agreed;
     for (uint32_t i = 0; i < now->count; i++) {

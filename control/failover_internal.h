@@ -20,6 +20,12 @@
 #define FAILOVER_COMMANDS_MAX 16
 #define FAILOVER_TEXT_MAX     256
 
+/* Something that was said. */
+struct failover_line {
+    uint64_t unix_ms;
+    char text[FAILOVER_TEXT_MAX];
+};
+
 /* An operator's command that waits for the store, or is with it. */
 struct failover_waiting {
     struct region_request request;
@@ -57,6 +63,8 @@ struct failover {
     bool panic;
     uint32_t node_flights;
     bool blind; /* as last voted */
+    uint64_t line_count;
+    struct failover_line lines[FAILOVER_LINES]; /* a ring */
 
     struct store *store;
     uint64_t voted_at_ns;
@@ -83,7 +91,7 @@ struct failover {
 
 /* failover.c */
 
-__attribute__((format(printf, 2, 3))) void failover_say(const struct failover *failover,
+__attribute__((format(printf, 2, 3))) void failover_say(struct failover *failover,
                                                         const char *format, ...);
 /* Compare with what workers were told; order a snapshot when it differs. */
 void failover_refresh(struct failover *failover);

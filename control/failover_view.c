@@ -73,6 +73,17 @@ void failover_explain(const struct failover *failover, uint32_t region,
                    failover_store_ms(failover), region, out);
 }
 
+void failover_lines(const struct failover *failover,
+                    void (*line)(void *context, uint64_t unix_ms, const char *text), void *context)
+{
+    uint64_t first =
+        failover->line_count > FAILOVER_LINES ? failover->line_count - FAILOVER_LINES : 0;
+    for (uint64_t i = first; i < failover->line_count; i++) {
+        const struct failover_line *at = &failover->lines[i % FAILOVER_LINES];
+        line(context, at->unix_ms, at->text);
+    }
+}
+
 const struct region_votes *failover_votes(const struct failover *failover)
 {
     return &failover->votes;

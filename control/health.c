@@ -19,6 +19,7 @@ struct seen {
     uint64_t failures;
     uint64_t connects_failed;
     uint64_t suspected;
+    uint64_t first_bytes[HISTOGRAM_BUCKETS];
 };
 
 struct health_backend {
@@ -316,6 +317,8 @@ static struct seen read_sums(const struct backend_load *load)
     for (int i = 0; i < BACKEND_OUTCOMES; i++)
         if (i != BACKEND_SUCCESS)
             seen.failures += load->outcomes[i];
+    for (int i = 0; i < HISTOGRAM_BUCKETS; i++)
+        seen.first_bytes[i] = load->first_bytes.buckets[i];
     return seen;
 }
 
@@ -384,6 +387,8 @@ static void observe_backend(struct health *health, struct health_backend *backen
     tries->failures += failures;
     tries->requests += successes + failures;
     tries->errors += failures;
+    for (int i = 0; i < HISTOGRAM_BUCKETS; i++)
+        tries->first_bytes[i] += grown(seen.first_bytes[i], before.first_bytes[i]);
     ejection_note(&backend->ejection, now, successes, failures);
     if (grown(seen.suspected, before.suspected) > 0)
         transition(health, backend, HEALTH_SILENT, "the path fell silent", now);

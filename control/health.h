@@ -68,6 +68,7 @@ struct health_tries {
     uint64_t failures;
     uint64_t requests; /* of traffic alone */
     uint64_t errors;
+    uint64_t first_bytes[HISTOGRAM_BUCKETS]; /* so many came within 2^i us */
 };
 
 struct health_tries health_take_tries(struct health *health, uint32_t region);

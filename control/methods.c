@@ -22,7 +22,8 @@ static method_run run_help;
 #define DESPITE_PARAMETER                                                                          \
     {                                                                                              \
         "despite", PARAMETER_NAMES, false,                                                         \
-            "[\"S1\"]: also when no other region is active; [\"S4\"]: without a limit of admission; " \
+            "[\"S1\"]: also when no other region is active; [\"S4\"]: without a limit of "         \
+            "admission; "                                                                          \
             "stands in the audit"                                                                  \
     }
 #define CONFIG_PARAMETER                                                                           \
@@ -71,7 +72,8 @@ const struct method method_table[] = {
      {REGION_PARAMETER,
       {"despite", PARAMETER_NAMES, false,
        "safety rules that do not refuse, S1 to S5; stands in the audit"}},
-     "do what is proposed for a region, also while rule S3 has frozen automation, which ends; refused "
+     "do what is proposed for a region, also while rule S3 has frozen automation, which ends; "
+     "refused "
      "when the votes do not ask for it now",
      method_region_approve},
     {"region.reject",
@@ -86,6 +88,15 @@ const struct method method_table[] = {
      {{0}},
      "automation on again, also when rule S3 has frozen it",
      method_region_thaw},
+    {"audit.tail",
+     {{0}},
+     "what this node has seen of changes, orders, alarms and health since its start, at most 256 "
+     "lines; the cluster's own record is the store's stream",
+     method_audit_tail},
+    {"node.remove",
+     {{"node", PARAMETER_TEXT, true, "a name in failover.nodes"}},
+     "take a node out of the roster of this node's configuration, as config.apply would",
+     method_node_remove},
     {"backend.list", {{0}}, "backends: health, last probe, load", method_backend_list},
     {"flight.list", {{0}}, "flights under way, at most 256 a worker", method_flight_list},
     {"flight.kill",

@@ -124,6 +124,36 @@ void method_coalesce_route(struct methods *methods, struct rpc_call *call, const
     json_decref(document);
 }
 
+/* The index of a text in a list, or -1. */
+static int index_of(const json_t *list, const char *text)
+{
+    size_t index;
+    json_t *value;
+    json_array_foreach(list, index, value)
+    {
+        if (json_is_string(value) && strcmp(json_string_value(value), text) == 0)
+            return (int)index;
+    }
+    return -1;
+}
+
+void method_node_remove(struct methods *methods, struct rpc_call *call, const json_t *parameters)
+{
+    json_t *document = json_deep_copy(daemon_config(methods->daemon)->source);
+    json_t *nodes = json_object_get(json_object_get(document, "failover"), "nodes");
+    const char *name = json_string_value(json_object_get(parameters, "node"));
+    int index = index_of(nodes, name);
+    if (index < 0) {
+        rpc_refuse(call, RPC_INVALID_PARAMETERS, NULL, "node: failover.nodes has no \"%.100s\"",
+                   name);
+    } else {
+        json_array_remove(nodes, (size_t)index);
+        log_line(LOG_LEVEL_INFO, "node.remove %s by %s", name, rpc_who(call));
+        apply(methods, call, document);
+    }
+    json_decref(document);
+}
+
 /* The files are read whenever a configuration is. */
 void method_certificate_reload(struct methods *methods, struct rpc_call *call,
                                const json_t *parameters)

@@ -20,12 +20,13 @@ method_run method_status, method_worker_list, method_port_list, method_log_reope
 /* methods_stats.c */
 method_run method_stats;
 /* methods_config.c */
+method_run method_node_remove;
 method_run method_config_validate, method_config_apply, method_config_get, method_coalesce_route;
 method_run method_certificate_reload;
 /* methods_regions.c */
 method_run method_region_list, method_region_drain, method_region_undrain, method_backend_list;
 method_run method_region_force_up, method_region_force_down, method_region_unforce;
-method_run method_region_reject;
+method_run method_region_reject, method_audit_tail;
 method_run method_region_approve, method_region_freeze, method_region_thaw, method_region_explain;
 /* methods_flights.c */
 method_run method_flight_list, method_flight_kill;
@@ -45,6 +46,9 @@ static inline void set_bool(json_t *object, const char *key, bool value)
 {
     json_object_set_new(object, key, json_boolean(value));
 }
+
+/* What is so of all regions. methods_process.c */
+json_t *method_failover_entry(const struct failover_view *view);
 
 /* What config.apply changed since the start: paths, at most 32 of them. methods_config.c */
 json_t *method_config_differences(const struct methods *methods);

@@ -32,7 +32,7 @@ static json_t *status_config(struct methods *methods)
     return config;
 }
 
-static json_t *status_failover(const struct failover_view *view)
+json_t *method_failover_entry(const struct failover_view *view)
 {
     json_t *failover = json_object();
     set_number(failover, "epoch", view->epoch);
@@ -40,6 +40,11 @@ static json_t *status_failover(const struct failover_view *view)
     set_bool(failover, "frozen", view->frozen);
     if (view->frozen)
         set_text(failover, "frozen_reason", view->frozen_reason);
+    set_bool(failover, "panic", view->panic);
+    set_bool(failover, "blind", view->blind);
+    set_bool(failover, "dry_run", view->dry_run);
+    set_number(failover, "admit_flights", view->admit);
+    set_number(failover, "admit_flights_here", view->node_flights);
     return failover;
 }
 
@@ -81,7 +86,7 @@ void method_status(struct methods *methods, struct rpc_call *call, const json_t 
     set_number(status, "certificates_expire_unix_ms", certificates_expire_ms(config->tls));
     json_object_set_new(status, "store",
                         json_pack("{s:s, s:s}", "kind", view.store, "state", view.store_state));
-    json_object_set_new(status, "failover", status_failover(&view));
+    json_object_set_new(status, "failover", method_failover_entry(&view));
     json_object_set_new(status, "config", status_config(methods));
     json_object_set_new(status, "control", status_control(methods));
     rpc_answer(call, status);

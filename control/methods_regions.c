@@ -46,9 +46,27 @@ static json_t *region_entry(struct methods *methods, uint32_t index)
 void method_region_list(struct methods *methods, struct rpc_call *call, const json_t *parameters)
 {
     json_t *regions = json_array();
+    struct failover_view view;
+    failover_view(daemon_failover(methods->daemon), &view);
     for (uint32_t i = 0; i < daemon_config(methods->daemon)->region_count; i++)
         json_array_append_new(regions, region_entry(methods, i));
-    rpc_answer(call, json_pack("{s:o}", "regions", regions));
+    rpc_answer(call, json_pack("{s:o, s:o}", "regions", regions, "failover",
+                               method_failover_entry(&view)));
+}
+
+static void add_line(void *context, uint64_t unix_ms, const char *text)
+{
+    json_t *entry = json_object();
+    set_number(entry, "unix_ms", unix_ms);
+    set_text(entry, "text", text);
+    json_array_append_new(context, entry);
+}
+
+void method_audit_tail(struct methods *methods, struct rpc_call *call, const json_t *parameters)
+{
+    json_t *entries = json_array();
+    failover_lines(daemon_failover(methods->daemon), add_line, entries);
+    rpc_answer(call, json_pack("{s:o}", "entries", entries));
 }
 
 static void command_done(void *context, bool ok, const char *text)

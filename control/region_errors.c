@@ -6,11 +6,6 @@
 #define WINDOW_REQUESTS 200 /* at least */
 #define OLD_PARTS       3   /* of the baseline in a new one, beside one of the window */
 
-static bool is_steady(enum region_automatic automatic)
-{
-    return automatic == REGION_UP || automatic == REGION_DEGRADED;
-}
-
 static void open_window(struct region_errors *errors, uint64_t now)
 {
     errors->window_since_ns = now;
@@ -46,11 +41,11 @@ static void learn(struct region_errors *errors)
 void region_errors_count(struct region_errors *errors, uint64_t now,
                          enum region_automatic automatic, uint64_t requests, uint64_t failed)
 {
-    if (is_steady(automatic) != is_steady(errors->during) ||
+    if (region_is_steady(automatic) != region_is_steady(errors->during) ||
         (automatic == REGION_RECOVERING) != (errors->during == REGION_RECOVERING))
         open_window(errors, now);
     errors->during = automatic;
-    if (is_steady(automatic) && now >= errors->window_since_ns + WINDOW_NS &&
+    if (region_is_steady(automatic) && now >= errors->window_since_ns + WINDOW_NS &&
         errors->requests >= WINDOW_REQUESTS) {
         learn(errors);
         open_window(errors, now);

@@ -50,6 +50,11 @@ bool region_is_stopped(const struct region_state *state, uint64_t now_ms)
            (state->stopped_until_ms == 0 || now_ms < state->stopped_until_ms);
 }
 
+bool region_is_steady(enum region_automatic automatic)
+{
+    return automatic == REGION_UP || automatic == REGION_DEGRADED;
+}
+
 bool region_is_proposed(const struct region_record *record, uint64_t now_ms)
 {
     return now_ms < record->proposed_until_ms;

@@ -87,7 +87,7 @@ enum region_evidence {
     REGION_EVIDENCES
 };
 
-#define REGION_NOT_HELD (-1)
+#define REGION_NOT_HELD         (-1)
 #define REGION_CAPACITY_UNKNOWN (-1)
 
 struct region_opinion {
@@ -127,6 +127,9 @@ bool region_is_active(const struct region_record *record);
 
 /* Whether an operator's order stops every automatic change now. */
 bool region_is_stopped(const struct region_state *state, uint64_t now_ms);
+
+/* Whether it is as it should be, more or less: what is measured then is what is usual. */
+bool region_is_steady(enum region_automatic automatic);
 
 /* Whether something waits for an operator's review. */
 bool region_is_proposed(const struct region_record *record, uint64_t now_ms);

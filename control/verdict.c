@@ -11,6 +11,7 @@ void verdict_init(struct verdict *verdict, uint64_t now)
     for (int e = 0; e < REGION_EVIDENCES; e++)
         verdict->since_ns[e] = CLOCK_NEVER;
     region_errors_init(&verdict->errors, now);
+    region_delays_init(&verdict->delays, now);
 }
 
 void verdict_forget(struct verdict *verdict, uint64_t now)
@@ -19,7 +20,9 @@ void verdict_forget(struct verdict *verdict, uint64_t now)
     verdict_init(verdict, now);
     verdict->members = before.members;
     verdict->errors = before.errors;
+    verdict->delays = before.delays;
     region_errors_forget(&verdict->errors, now);
+    region_delays_forget(&verdict->delays, now);
 }
 
 void verdict_tried(struct verdict *verdict, uint64_t now, uint64_t successes, uint64_t failures)
@@ -37,6 +40,12 @@ void verdict_asked(struct verdict *verdict, uint64_t now, enum region_automatic 
                    uint64_t requests, uint64_t failed)
 {
     region_errors_count(&verdict->errors, now, automatic, requests, failed);
+}
+
+void verdict_answered(struct verdict *verdict, uint64_t now, enum region_automatic automatic,
+                      const uint64_t first_bytes[HISTOGRAM_BUCKETS])
+{
+    region_delays_count(&verdict->delays, now, automatic, first_bytes);
 }
 
 static bool is_hard_failure(const struct verdict *verdict, uint64_t now,
@@ -79,6 +88,7 @@ static bool holds(const struct verdict *verdict, enum region_evidence evidence, 
     case REGION_WORSE:
         return region_errors_are_worse(&verdict->errors, limits);
     case REGION_SLOWER:
+        return region_delays_are_longer(&verdict->delays, limits);
     case REGION_EVIDENCES:
         break;
     }

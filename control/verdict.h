@@ -3,11 +3,13 @@
  * and for how long each piece of evidence (region_state.h) has held.
  *
  * A = usable weight / configured weight: a region cannot look healthy by losing members. Hard
- * failure: no success for `hard_failure`, with at least `hard_tries_per_backend` tries for each usable
- * backend and `hard_tries` in all since then; probes and traffic both count. Plain values; control thread.
+ * failure: no success for `hard_failure`, with at least `hard_tries_per_backend` tries for each
+ * usable backend and `hard_tries` in all since then; probes and traffic both count. Plain values;
+ * control thread.
  */
 #pragma once
 
+#include "control/region_delays.h"
 #include "control/region_errors.h"
 
 /* What a region consists of, as health sees it now. */
@@ -25,6 +27,7 @@ struct verdict {
     uint64_t last_success_ns;
     uint32_t tries; /* since then */
     struct region_errors errors;
+    struct region_delays delays;
     uint64_t since_ns[REGION_EVIDENCES]; /* CLOCK_NEVER: does not hold */
 };
 
@@ -40,6 +43,10 @@ void verdict_tried(struct verdict *verdict, uint64_t now, uint64_t successes, ui
 /* Requests of traffic that have ended while the agreed state was AUTOMATIC. */
 void verdict_asked(struct verdict *verdict, uint64_t now, enum region_automatic automatic,
                    uint64_t requests, uint64_t failed);
+
+/* First bytes that came meanwhile, by their delay: the buckets of a histogram of microseconds. */
+void verdict_answered(struct verdict *verdict, uint64_t now, enum region_automatic automatic,
+                      const uint64_t first_bytes[HISTOGRAM_BUCKETS]);
 
 /* Look again, by these limits. */
 void verdict_update(struct verdict *verdict, uint64_t now, const struct verdict_members *members,

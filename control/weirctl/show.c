@@ -58,6 +58,31 @@ static void show_expiry(uint64_t unix_s)
            at < time(NULL) ? ", EXPIRED" : "");
 }
 
+/* What is so of all regions and is not as usual. */
+static void show_notes(const json_t *failover, const char *margin)
+{
+    if (is_true(failover, "frozen"))
+        printf("%sFROZEN: %s\n", margin, text(failover, "frozen_reason"));
+    if (is_true(failover, "panic"))
+        printf("%sPANIC: every active region looks sick; probes are not believed\n", margin);
+    if (is_true(failover, "blind"))
+        printf("%sBLIND: no region answers here; this node's vote abstains\n", margin);
+    if (is_true(failover, "dry_run"))
+        printf("%sDRY RUN: automation only says what it would do\n", margin);
+    if (number(failover, "admit_flights") > 0)
+        printf("%sLIMITED: %lu flights of all nodes, %lu of this one (rule S4)\n", margin,
+               number(failover, "admit_flights"), number(failover, "admit_flights_here"));
+}
+
+static void show_proposal(const json_t *region)
+{
+    char left[UNITS_TEXT_MAX];
+    const json_t *proposal = json_object_get(region, "proposal");
+    if (proposal != NULL)
+        printf("%s: PROPOSED %s, for %s more: %s\n", text(region, "name"), text(proposal, "to"),
+               units_long_time(number(proposal, "left_ms"), left), text(proposal, "evidence"));
+}
+
 void show_status(const json_t *result)
 {
     char time[UNITS_TEXT_MAX];
@@ -74,9 +99,9 @@ void show_status(const json_t *result)
     if (number(result, "certificates_expire_unix_ms") > 0)
         show_expiry(number(result, "certificates_expire_unix_ms") / 1000);
     printf("store          %s, %s\n", text(store, "kind"), text(store, "state"));
-    printf("failover       epoch %lu, %lu nodes live%s%s\n", number(failover, "epoch"),
-           number(failover, "nodes_live"), is_true(failover, "frozen") ? ", FROZEN: " : "",
-           is_true(failover, "frozen") ? text(failover, "frozen_reason") : "");
+    printf("failover       epoch %lu, %lu nodes live\n", number(failover, "epoch"),
+           number(failover, "nodes_live"));
+    show_notes(failover, "               ");
     show_differences(json_object_get(result, "config"));
     printf("control        %lu stalls, the longest turn %s, %lu log lines dropped\n",
            number(control, "stalls"), units_short_time(number(control, "stall_max_ns"), time),
@@ -203,6 +228,22 @@ void show_regions(const json_t *result)
     }
     table_print(table, stdout);
     table_free(table);
+    json_array_foreach(json_object_get(result, "regions"), index, region) show_proposal(region);
+    show_notes(json_object_get(result, "failover"), "");
+}
+
+void show_audit(const json_t *result)
+{
+    size_t index;
+    json_t *entry;
+    json_array_foreach(json_object_get(result, "entries"), index, entry)
+    {
+        char date[32];
+        struct tm parts;
+        time_t at = (time_t)(number(entry, "unix_ms") / 1000);
+        strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", gmtime_r(&at, &parts));
+        printf("%s  %s\n", date, text(entry, "text"));
+    }
 }
 
 static void show_votes(const json_t *votes)

@@ -9,7 +9,7 @@
 typedef void show_result(const json_t *result);
 
 show_result show_status, show_ports, show_workers, show_regions, show_backends, show_flights;
-show_result show_explanation;
+show_result show_explanation, show_audit;
 show_result show_stats, show_done, show_validation, show_applied, show_config, show_methods;
 
 /* The error object of a refusal, on standard error. */

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "dataplane/base/histogram.h"
 #include "dataplane/region/snapshot.h"
 
 #include <stdalign.h>
@@ -27,6 +28,7 @@ struct backend_load {
     uint64_t in_flight;                  /* attempts now */
     uint64_t connections;                /* upstream connections now */
     uint64_t suspected;                  /* times a path fell silent (failover.md, "Suspicion") */
+    struct histogram first_bytes;        /* us from an attempt's start to its final headers */
     uint64_t generation;                 /* of the slot that the above is about */
 };
 

@@ -1,4 +1,5 @@
 #include "dataplane/base/check.h"
+#include "dataplane/base/clock.h"
 #include "dataplane/base/counter.h"
 #include "dataplane/upstream/upstream_private.h"
 
@@ -132,6 +133,7 @@ bool attempt_start(struct attempt *attempt, const struct snapshot_backend *backe
     attempt->state = ATTEMPT_WAITING;
     attempt->slot = backend->slot;
     attempt->generation = backend->generation;
+    attempt->started_at_ns = now;
     upstream->waiting_count++;
     counter_add(&upstream->counters.attempts, 1);
     join_in_flight(attempt);
@@ -254,10 +256,13 @@ static bool is_grpc(const struct fields *fields)
            bytes_start_with(type, bytes_text("application/grpc"));
 }
 
-static void answered(struct attempt *attempt, const struct fields *fields)
+static void answered(struct attempt *attempt, const struct fields *fields, uint64_t now)
 {
+    struct backend_load *load = load_of(attempt);
     uint32_t status = status_of(fields);
     attempt->answered = true;
+    if (load != NULL)
+        histogram_add(&load->first_bytes, (now - attempt->started_at_ns) / CLOCK_US);
     attempt->wants_grpc_status = is_grpc(fields) && !has_field(fields, FIELD_GRPC_STATUS);
     if (status == 502 || status == 503 || status == 504)
         report(attempt, BACKEND_BAD_STATUS);
@@ -284,7 +289,7 @@ void attempt_stream_headers(void *owner, struct h2_stream *stream, const struct 
         return;
     }
     if (section == H2_SECTION_HEADERS)
-        answered(attempt, fields);
+        answered(attempt, fields, now);
     if (section == H2_SECTION_TRAILERS && has_field(fields, FIELD_GRPC_STATUS))
         attempt->wants_grpc_status = false;
     attempt->response_ended = end;

@@ -97,6 +97,9 @@ static void load_reset(struct backend_load *load, uint32_t generation)
 {
     for (uint32_t i = 0; i < BACKEND_OUTCOMES; i++)
         counter_set(&load->outcomes[i], 0);
+    for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++)
+        counter_set(&load->first_bytes.buckets[i], 0);
+    counter_set(&load->first_bytes.sum, 0);
     counter_set(&load->connected, 0);
     counter_set(&load->connect_failed_row, 0);
     counter_set(&load->in_flight, 0);

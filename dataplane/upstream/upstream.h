@@ -90,6 +90,7 @@ struct attempt {
     uint32_t slot; /* backend */
     /* Private to upstream. */
     uint32_t generation; /* of the slot */
+    uint64_t started_at_ns;
     struct list link;    /* among those waiting, those to be told their failure, or conn's */
     struct upstream_conn *conn;
     struct h2_stream *stream;

@@ -363,6 +363,12 @@ void failover_explain(const struct failover *failover, uint32_t region,
         .to = REGION_SUSPECT, .evidence = "nothing succeeds", .answer = REGION_DONE};
 }
 
+void failover_lines(const struct failover *failover,
+                    void (*line)(void *context, uint64_t unix_ms, const char *text), void *context)
+{
+    line(context, 1700000000000, "region eu: up -> down: because");
+}
+
 const struct region_votes *failover_votes(const struct failover *failover)
 {
     static const struct region_votes votes = {.count = 1, .votes = {{.node = "fake-1"}}};

@@ -102,6 +102,51 @@ static void modes_decide_who_brings_a_region_back(void **state)
     assert_true(is(node, 0, "recovering"));
 }
 
+/* A hundred first bytes a second, each within 2^BUCKET us. */
+static void answer_within(struct told_node *node, uint32_t bucket, uint32_t seconds)
+{
+    for (uint32_t s = 0; s < seconds; s++) {
+        node->loads.slots[0].first_bytes.buckets[bucket] += 100;
+        told_run(node, CLOCK_S);
+    }
+}
+
+static void a_region_that_comes_back_slower_goes_down_again(void **state)
+{
+    struct told_node *node = *state;
+    told_start(node);
+    answer_within(node, 14, 60);
+    told_kill(node, 0, 4);
+    told_run(node, 60 * CLOCK_S);
+    assert_true(is(node, 0, "down"));
+    told_kill(node, 0, 0);
+    while (!is(node, 0, "recovering"))
+        told_run(node, CLOCK_S);
+    answer_within(node, 15, 10); /* not surely twice */
+    assert_true(is(node, 0, "recovering"));
+    answer_within(node, 20, 10);
+    assert_true(is(node, 0, "down"));
+    assert_non_null(strstr(told_region(node, 0).reason, "first bytes later than 200 %"));
+}
+
+static void note_line(void *context, uint64_t unix_ms, const char *text)
+{
+    uint32_t *found = context;
+    *found += strstr(text, "ALARM: region r0: proposed: down") != NULL && unix_ms > 0;
+}
+
+static void what_was_said_can_be_read_again(void **state)
+{
+    struct told_node *node = *state;
+    uint32_t found = 0;
+    node->lab.regions[0].on_failure = CONFIG_MODE_REVIEW;
+    told_start(node);
+    told_kill(node, 0, 4);
+    told_run(node, 60 * CLOCK_S);
+    failover_lines(node->failover, note_line, &found);
+    assert_int_equal(found, 1);
+}
+
 static void dry_run_changes_nothing_and_says_what_it_would_do(void **state)
 {
     struct told_node *node = *state;
@@ -177,6 +222,8 @@ int main(void)
         CASE(a_rejected_proposal_does_not_come_back_for_a_while),
         CASE(modes_decide_who_takes_a_region_out),
         CASE(modes_decide_who_brings_a_region_back),
+        CASE(a_region_that_comes_back_slower_goes_down_again),
+        CASE(what_was_said_can_be_read_again),
         CASE(dry_run_changes_nothing_and_says_what_it_would_do),
         CASE(a_force_that_cannot_end_holds_nothing_up),
         CASE(s1_names_the_regions_that_could_be_brought_back),

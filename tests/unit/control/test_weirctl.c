@@ -165,7 +165,7 @@ static void programs_get_the_result_of_the_method(void **state)
         {"--json worker list", "workers"},    {"--json flight list", "flights"},
         {"stats --json", "counters"},         {"config get --json", "config"},
         {"--json help", "methods"},           {"--json region drain eu", "done"},
-        {"--json region explain eu", "next"},
+        {"--json region explain eu", "next"}, {"audit tail --json", "entries"},
     };
     struct fixture *fixture = *state;
     for (size_t i = 0; i < array_count(cases); i++) {

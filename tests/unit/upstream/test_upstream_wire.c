@@ -423,6 +423,11 @@ static void many_calls_share_few_connections(void **state)
     assert_int_equal(server.requests, CALLS);
     assert_in_range(upstream_connection_count(rig.upstream), 2, 8);
     assert_int_equal(rig.loads.slots[3].outcomes[BACKEND_SUCCESS], CALLS);
+    uint64_t first_bytes = 0;
+    for (int i = 0; i < HISTOGRAM_BUCKETS; i++)
+        first_bytes += rig.loads.slots[3].first_bytes.buckets[i];
+    assert_int_equal(first_bytes, CALLS);
+    assert_in_range(rig.loads.slots[3].first_bytes.sum, 1, CALLS * 20000000ull);
 }
 
 static void calls_survive_a_wire_that_loses(void **state)
