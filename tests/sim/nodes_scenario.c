@@ -247,4 +247,4 @@ static void run_nodes(struct sim *sim)
     close_world(world);
 }
 
-const struct sim_scenario sim_nodes = {.name = "nodes", .run = run_nodes, .seeds = 100};
+const struct sim_scenario sim_nodes = {.name = "nodes", .run = run_nodes, .seeds = 200};
