@@ -125,7 +125,7 @@ static void a_known_name_is_sent_as_its_index(void **state)
 }
 
 /* RFC 7541 4.2, 6.3 */
-/* Decision 15. */
+/* Decision 17. */
 static void a_plain_encoder_codes_no_string(void **state)
 {
     struct hpack_encoder encoder;
