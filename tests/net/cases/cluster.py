@@ -191,57 +191,62 @@ def a_region_becomes_slow(site):
     nobody_noticed(event.end("eu"))
 
 
-@case(needs=NEEDS, workers=ONE, timeout_s=300, site="cluster")
-def a_node_without_redis_neither_decides_nor_fails_requests(site):
-    """One of three is parted from all Redis: the others decide; it follows when it is back."""
-    event = Event(site, "1 of 3 without Redis, region killed")
-
+@contextlib.contextmanager
+def parted(site, names):
+    """Redis and the Sentinels are silent for these nodes, which have noticed."""
     def part(apart):
         for redis in REDIS:
-            site.lab.part("node-3", redis, apart)
-
+            for name in names:
+                site.lab.part(name, redis, apart)
     part(True)
     with mended(lambda: part(False)):
-        wait_until(lambda: site.nodes["node-3"].ctl("status")["failover"]["frozen"],
-                   60 * site.slowness(), "node-3 to freeze")
+        wait_until(lambda: all(site.nodes[name].ctl("status")["failover"]["frozen"]
+                               for name in names), 60 * site.slowness(), "the freeze")
+        yield
+
+
+def kill_region_while_parted(site, event, names, decides):
+    """eu dies while the nodes of that name are parted from Redis; then everything is mended."""
+    with parted(site, names):
         event.begins()
         for name in REGIONS["eu"]:
             site.backends[name].kill()
-        wait_until(lambda: all(site.nodes[name].region("eu")["automatic"] == "down"
-                               for name in ("node-1", "node-2")), 60, "the majority to decide")
+        if decides:
+            wait_until(lambda: all(node.region("eu")["automatic"] == "down"
+                                   for name, node in site.nodes.items() if name not in names),
+                       60 * site.slowness(), "the others to decide")
+        else:
+            time.sleep(2 * DWELL_MS / 1000)
         event.is_over()
-        equal(site.nodes["node-3"].region("eu")["automatic"], "up", "what the parted node holds")
+        held = [node.region("eu")["automatic"] for name, node in site.nodes.items()
+                if name in names or not decides]
+        equal(set(held), {"up"}, "what those hold of eu that cannot decide")
     site.wait_agreed("eu", "down")
     for name in REGIONS["eu"]:
         site.backends[name].start()
     expect_back(site)
+
+
+@case(needs=NEEDS, workers=ONE, timeout_s=300, site="cluster")
+def a_node_without_redis_neither_decides_nor_fails_requests(site):
+    """One of three is parted from all Redis: the others decide; it follows when it is back."""
+    event = Event(site, "1 of 3 without Redis, region killed")
+    kill_region_while_parted(site, event, ["node-3"], decides=True)
     nobody_noticed(event.end("eu"))
+
+
+@case(needs=NEEDS, workers=ONE, timeout_s=300, site="cluster")
+def two_nodes_without_redis_leave_the_third_no_quorum(site):
+    event = Event(site, "2 of 3 without Redis, region killed")
+    kill_region_while_parted(site, event, ["node-2", "node-3"], decides=False)
+    nobody_noticed(event.end())
 
 
 @case(needs=NEEDS, workers=ONE, timeout_s=300, site="cluster")
 def without_redis_nobody_decides_and_no_request_fails(site):
     """All nodes are parted from Redis and then a region dies: everything stays as agreed."""
     event = Event(site, "all without Redis, region killed")
-
-    def part(apart):
-        for redis in REDIS:
-            for node in NODES:
-                site.lab.part(node, redis, apart)
-
-    part(True)
-    with mended(lambda: part(False)):
-        wait_until(lambda: all(node.ctl("status")["failover"]["frozen"]
-                               for node in site.nodes.values()), 60 * site.slowness(), "the freeze")
-        event.begins()
-        for name in REGIONS["eu"]:
-            site.backends[name].kill()
-        time.sleep(2 * DWELL_MS / 1000)
-        event.is_over()
-        equal(site.cluster.automatic("eu"), ["up"] * 3, "what all hold of eu")
-    site.wait_agreed("eu", "down")
-    for name in REGIONS["eu"]:
-        site.backends[name].start()
-    expect_back(site)
+    kill_region_while_parted(site, event, list(NODES), decides=False)
     nobody_noticed(event.end())
 
 
@@ -291,14 +296,11 @@ def a_node_is_killed_and_comes_back_without_redis(site):
     event = Event(site, "node killed")
     event.lost_nodes.add("node-3")
 
-    def part(apart):
-        for redis in REDIS:
-            site.lab.part("node-3", redis, apart)
-
     event.begins()
     lost.process.kill()
-    part(True)
-    with mended(lambda: part(False)):
+    for redis in REDIS:
+        site.lab.part("node-3", redis)
+    with mended(lambda: [site.lab.part("node-3", redis, False) for redis in REDIS]):
         lost.start()
         wait_until(lost.serves, 60 * site.slowness(), "it to serve again")
         event.is_over()
