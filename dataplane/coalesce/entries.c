@@ -6,8 +6,6 @@
 
 #include <rte_rcu_qsbr.h>
 
-#define LINE_BYTES        64
-#define PREFETCHED_BYTES  256 /* of an entry: most keys end before */
 #define PREFETCH_AHEAD    4
 #define ENTRIES_PER_LARGE 8 /* so many can have a key that is not in its entry */
 
@@ -53,11 +51,8 @@ static struct key_entry *free_entry(const struct entries *entries, uint32_t dept
 /* One that is written soon, and at which nobody may have looked for long. */
 static void prefetch_later(const struct entries *entries)
 {
-    if (entries->free_count <= PREFETCH_AHEAD)
-        return;
-    const uint8_t *later = (const uint8_t *)free_entry(entries, PREFETCH_AHEAD);
-    for (uint32_t at = 0; at < PREFETCHED_BYTES; at += LINE_BYTES)
-        __builtin_prefetch(later + at, 1);
+    if (entries->free_count > PREFETCH_AHEAD)
+        key_entry_prefetch(free_entry(entries, PREFETCH_AHEAD));
 }
 
 struct key_entry *entries_take(struct entries *entries, uint64_t hash, struct bytes key,

@@ -13,8 +13,6 @@
 #define ENTRIES_MAX       ((uint32_t)PLACE_MASK - 1) /* number 0 means none */
 #define BUCKETS_PER_ENTRY 4
 #define PUT_TRIES         8
-#define LINE_BYTES        64
-#define PREFETCHED_BYTES  256 /* of an entry: most keys end before */
 
 struct coalesce_table {
     _Atomic uint64_t *buckets;
@@ -93,13 +91,6 @@ static uint64_t number_of(const struct coalesce_table *table, const struct key_e
     return (uint64_t)(entry - table->entries) + 1;
 }
 
-/* The lines of the key are asked for together with what is before them. */
-static void prefetch_entry(const struct key_entry *entry)
-{
-    for (uint32_t at = 0; at < PREFETCHED_BYTES; at += LINE_BYTES)
-        __builtin_prefetch((const uint8_t *)entry + at);
-}
-
 /* The hash only saves comparing: the whole key decides (rule C3). */
 static bool serves(const struct key_entry *entry, uint64_t hash, struct bytes key)
 {
@@ -113,7 +104,7 @@ static struct key_entry *find_in(const struct coalesce_table *table, uint64_t wo
         struct key_entry *entry = entry_at(table, word, place);
         if (entry == NULL)
             continue;
-        prefetch_entry(entry);
+        key_entry_prefetch(entry);
         if (serves(entry, hash, key))
             return entry;
     }
@@ -132,7 +123,7 @@ void table_prefetch_entries(const struct coalesce_table *table, uint64_t hash)
     for (int place = 0; place < BUCKET_PLACES; place++) {
         const struct key_entry *entry = entry_at(table, word, place);
         if (entry != NULL)
-            prefetch_entry(entry);
+            key_entry_prefetch(entry);
     }
 }
 

@@ -51,8 +51,7 @@ static void make_key(struct bench_key *key, uint32_t number)
 
 static void run_burst(struct runner *runner, enum operation operation, bool counts)
 {
-    static bench_operation *const none;
-    bench_operation *act = none;
+    bench_operation *act = NULL;
     struct bench_burst burst = {runner->thread, runner->keys, runner->values, runner->places, 0};
     switch (operation) {
     case LEAD:
