@@ -150,6 +150,7 @@ static void count_verdict(struct coalesce_counters *counters, enum key_verdict v
     switch (verdict) {
     case KEY_OK:
     case KEY_SHADOW:
+    case KEY_SHADOW_BODY:
     case KEY_HOLD_BODY:
     case KEY_VERDICTS:
         return;
@@ -389,6 +390,26 @@ enum subscribe_result coalesce_subscribe(struct coalesce *coalesce, struct subsc
     if (met == MET_ALONE)
         asked.key = BYTES_NONE;
     return lead(coalesce, subscriber, &asked, now);
+}
+
+void coalesce_shadow(struct coalesce *coalesce, struct subscriber *subscriber, struct bytes key)
+{
+    const struct flight_request request = {.verdict = KEY_SHADOW};
+    struct asked asked = {.request = &request, .key = key};
+    struct key_entry *met = NULL;
+    asked.hash = asked.base_hash = table_hash(coalesce->config.table, key);
+    if (table_find(coalesce->config.table, asked.hash, key) != NULL) {
+        COALESCE_COUNT(coalesce, shadow_joins);
+        return;
+    }
+    if (subscriber->role != SUBSCRIBER_LED)
+        return;
+    struct flight *flight = flight_of_feed(subscriber->home);
+    if (!flight_is_running(flight) || flight->entry != NULL)
+        return;
+    (void)publish_key(flight, &asked, &met);
+    if (met != NULL)
+        COALESCE_COUNT(coalesce, shadow_joins);
 }
 
 bool coalesce_request_body(struct subscriber *subscriber, struct bytes bytes, bool end,

@@ -173,7 +173,7 @@ struct subscriber {
     enum subscriber_role role;
     uint64_t joined_at_bytes;  /* body position of the flight when it joined */
     struct flight_name flight; /* the one it was put on last */
-    struct held_body *held;   /* its request's body, see coalesce_body_take(); NULL: none */
+    struct held_body *held;    /* its request's body, see coalesce_body_take(); NULL: none */
     bool interim_due; /* C21: feed->interim came while it was here; the exchange clears it */
     bool paused;      /* coalesce_pause(); before it subscribes it may be set directly */
     enum apart apart; /* kept when it subscribes again without a key */
@@ -189,8 +189,9 @@ struct subscriber {
 /* Why a request is not eligible to share (rules C1, C5, C25), for counters and cache-status. */
 enum key_verdict {
     KEY_OK,
-    KEY_ROUTE_OFF, /* mode off */
-    KEY_SHADOW,    /* eligible, but the route only counts */
+    KEY_ROUTE_OFF,   /* mode off */
+    KEY_SHADOW,      /* eligible, but the route only counts */
+    KEY_SHADOW_BODY, /* the same; its key is known at the end of its body: coalesce_shadow() */
     KEY_METHOD,
     KEY_HAS_BODY,
     KEY_HOLD_BODY,  /* eligible: hold its body until the end, then coalesce_key_of_body() */
@@ -275,8 +276,9 @@ enum key_verdict coalesce_key(const struct snapshot_route *route, uint16_t route
                               struct bytes *out_key, struct bytes *out_detail);
 
 /*
- * The same for a request whose verdict was KEY_HOLD_BODY and whose body is complete now (C2, C27).
- * FIELDS are those that coalesce_key() saw. O(body) when the route has a predicate.
+ * The same for a request whose verdict was KEY_HOLD_BODY or KEY_SHADOW_BODY and whose body is
+ * complete now (C2, C27). FIELDS are those that coalesce_key() saw. O(body) when the route has a
+ * predicate.
  */
 enum key_verdict coalesce_key_of_body(const struct snapshot_route *route, uint16_t route_index,
                                       const struct fields *fields, const struct held_body *body,
@@ -313,6 +315,9 @@ void coalesce_body_drop(struct held_body **held);
  */
 enum subscribe_result coalesce_subscribe(struct coalesce *coalesce, struct subscriber *subscriber,
                                          const struct flight_request *request, uint64_t now);
+
+/* Count whom KEY would have met, or make the flight that it leads the one to be met. */
+void coalesce_shadow(struct coalesce *coalesce, struct subscriber *subscriber, struct bytes key);
 
 /*
  * Push request body bytes to the flight that this subscriber leads; all are taken over unless

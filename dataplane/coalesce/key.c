@@ -232,7 +232,8 @@ static bool method_may_share(enum coalesce_mode mode, struct bytes method)
 {
     if (bytes_equal_text(method, "GET") || bytes_equal_text(method, "HEAD"))
         return true;
-    return mode == COALESCE_POST_BODY && bytes_equal_text(method, "POST");
+    return (mode == COALESCE_POST_BODY || mode == COALESCE_SHADOW) &&
+           bytes_equal_text(method, "POST");
 }
 
 static enum key_verdict verdict_of(const struct snapshot_coalesce *rules,
@@ -382,6 +383,8 @@ enum key_verdict coalesce_key(const struct snapshot_route *route, uint16_t route
     *out_key = BYTES_NONE;
     *out_detail = BYTES_NONE;
     enum key_verdict verdict = verdict_of(&route->coalesce, fields, has_body, out_detail);
+    if (verdict == KEY_HOLD_BODY && route->coalesce.mode == COALESCE_SHADOW)
+        return KEY_SHADOW_BODY;
     if (verdict != KEY_OK)
         return verdict;
     if (fields_find(fields, FIELD_METHOD, &method) && bytes_equal_text(method, "POST") &&

@@ -14,6 +14,7 @@ static const char *const verdict_names[KEY_VERDICTS] = {
     [KEY_OK] = "",
     [KEY_ROUTE_OFF] = "route-off",
     [KEY_SHADOW] = "shadow",
+    [KEY_SHADOW_BODY] = "shadow",
     [KEY_METHOD] = "method",
     [KEY_HAS_BODY] = "body",
     [KEY_HOLD_BODY] = "held",

@@ -293,6 +293,8 @@ static enum local_answer forward(struct exchange *exchange, const struct client 
     arm(exchange, now);
     if (exchange->verdict != KEY_HOLD_BODY || !exchange_hold(exchange, now))
         exchange_subscribe(exchange, route, key, exchange->has_body, now);
+    if (exchange->verdict == KEY_SHADOW_BODY)
+        exchange_shadow_begin(exchange);
     return LOCAL_NONE;
 }
 
@@ -342,6 +344,7 @@ void exchange_body(struct exchange *exchange, struct bytes bytes, bool end,
     exchange->access.bytes_in += bytes.length;
     exchange->body_at_ns = now;
     exchange->body_ended = end;
+    exchange_shadow_body(exchange, bytes, end, trailers);
     if (exchange->holding && exchange_hold_body(exchange, bytes, end, trailers, now))
         return;
     if (exchange->local != LOCAL_NONE || exchange->subscriber.feed == NULL) {
@@ -371,6 +374,7 @@ void exchange_end(struct exchange *exchange, const struct access_ending *ending,
     account_close(exchange, now);
     keepalive_end(exchange);
     exchange_hold_end(exchange);
+    exchange_shadow_end(exchange);
     if (exchange->last_words != NULL)
         segment_drop(exchange->last_words);
     timer_cancel(engine->config.wheel, &exchange->deadline);

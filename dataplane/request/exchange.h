@@ -28,7 +28,7 @@ struct client {
     struct h2_conn *conn;
     struct account account; /* of what is held for it */
     struct request_peer peer;
-    uint64_t address_name;  /* as principals know it (C29) */
+    uint64_t address_name; /* as principals know it (C29) */
     uint8_t address_length;
     char address[CLIENT_ADDRESS_TEXT]; /* for x-forwarded-for */
 };
@@ -81,7 +81,8 @@ struct exchange {
     bool is_head; /* method HEAD */
     bool idempotent;
     bool body_ended;
-    bool holding; /* its body is being held (hold.c) */
+    struct held_body *shadow; /* a copy of its body, only to count (shadow.c); NULL: none */
+    bool holding;             /* its body is being held (hold.c) */
     struct timer hold;
     uint32_t keyed_bytes; /* of `forwarded`: what is keyed, without what this hop added */
     uint16_t keyed_fields;
@@ -143,6 +144,15 @@ bool exchange_hold_body(struct exchange *exchange, struct bytes bytes, bool end,
 
 /* No more holding; what is held goes. Harmless when nothing is. */
 void exchange_hold_end(struct exchange *exchange);
+
+/* The header section as it was when the verdict was given. */
+struct fields exchange_keyed_section(const struct exchange *exchange);
+
+/* shadow.c: a POST in shadow mode; some of its body; no more of that, harmless without. */
+void exchange_shadow_begin(struct exchange *exchange);
+void exchange_shadow_body(struct exchange *exchange, struct bytes bytes, bool end,
+                          const struct fields *trailers);
+void exchange_shadow_end(struct exchange *exchange);
 
 /* Off its flight, which will not serve it, and onto one of its own. */
 void exchange_resubscribe(struct exchange *exchange, uint64_t now);

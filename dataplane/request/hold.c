@@ -10,8 +10,7 @@
 
 #define HOLD_BODY_NS (2 * CLOCK_S) /* C1 */
 
-/* The header section as it was when the verdict was given. */
-static struct fields keyed_section(const struct exchange *exchange)
+struct fields exchange_keyed_section(const struct exchange *exchange)
 {
     struct fields fields = exchange->forwarded;
     fields.used = exchange->keyed_bytes;
@@ -51,7 +50,7 @@ static void complete(struct exchange *exchange, uint64_t now)
     struct request_engine *engine = exchange->engine;
     const struct snapshot_route *route = exchange_route(exchange);
     struct held_body *held = exchange->subscriber.held;
-    struct fields fields = keyed_section(exchange);
+    struct fields fields = exchange_keyed_section(exchange);
     struct bytes key = BYTES_NONE;
     struct bytes detail;
     if (route != NULL) {

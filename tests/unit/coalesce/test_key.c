@@ -92,7 +92,9 @@ static void c1_get_and_head_and_post_where_the_route_says_so(void **state)
     } cases[] = {
         {COALESCE_OFF, "GET", false, KEY_ROUTE_OFF},
         {COALESCE_SHADOW, "GET", false, KEY_SHADOW},
-        {COALESCE_SHADOW, "POST", false, KEY_METHOD},
+        {COALESCE_SHADOW, "POST", false, KEY_SHADOW},
+        {COALESCE_SHADOW, "POST", true, KEY_SHADOW_BODY},
+        {COALESCE_SHADOW, "PUT", true, KEY_METHOD},
         {COALESCE_GET, "GET", false, KEY_OK},
         {COALESCE_GET, "HEAD", false, KEY_OK},
         {COALESCE_GET, "POST", false, KEY_METHOD},

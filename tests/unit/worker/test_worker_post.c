@@ -185,6 +185,32 @@ static void c12_a_post_without_takers_is_cancelled_at_once(void **state)
     assert_true(check_and_close(world));
 }
 
+/* Each has its own answer, and nothing waits for the end of a body: it is only counted. */
+static void count_in_shadow(const struct world_config *config, uint64_t body_bytes)
+{
+    struct crowd crowd;
+    open_crowd(&crowd, config);
+    crowd.world->draft.routes[WORLD_ROUTE_ASK].coalesce.mode = COALESCE_SHADOW;
+    world_publish(crowd.world);
+    world_plan(crowd.world, &(struct backend_plan){.head_after_ns = CLOCK_S});
+    for (uint32_t i = 0; i < REQUESTS; i++)
+        ask(&crowd, i, "/ask?size=1000", body_bytes);
+    assert_true(world_run(crowd.world));
+    assert_int_equal(crowd.world->log.count, REQUESTS);
+    assert_whole(&crowd, 1000);
+    assert_int_equal(world_counter(crowd.world, "coalesce", "saved"), 0);
+    assert_int_equal(world_counter(crowd.world, "request", "shadow_unknown"), 0);
+    assert_int_equal(world_counter(crowd.world, "coalesce", "shadow_joins"), REQUESTS - 1);
+    assert_true(check_and_close(crowd.world));
+}
+
+static void posts_in_shadow_are_counted_and_not_shared(void **state)
+{
+    count_in_shadow(&(struct world_config){.seed = 60}, 2000);
+    count_in_shadow(&(struct world_config){.seed = 61, .workers = 2}, 1);
+    count_in_shadow(&(struct world_config){.seed = 62, .workers = 4}, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -195,6 +221,7 @@ int main(void)
         cmocka_unit_test(c25_trailers_of_a_request_are_in_no_key),
         cmocka_unit_test(c1_a_body_is_held_for_two_seconds),
         cmocka_unit_test(c14_the_body_goes_to_another_region),
+        cmocka_unit_test(posts_in_shadow_are_counted_and_not_shared),
         cmocka_unit_test(c12_a_post_without_takers_is_cancelled_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
