@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STATES 20000
+#define STATES 10000
 #define BATCH  200
 #define NOW_MS 1700000000000ull
 
