@@ -42,7 +42,10 @@ static int bio_write(BIO *bio, const char *from, int size)
 
 static long bio_control(BIO *bio, int command, long number, void *pointer)
 {
-    return command == BIO_CTRL_FLUSH ? 1 : 0;
+    const struct tls_session *session = BIO_get_data(bio);
+    if (command == BIO_CTRL_EOF)
+        return session->tcp_ended;
+    return command == BIO_CTRL_FLUSH;
 }
 
 static int bio_create(BIO *bio)

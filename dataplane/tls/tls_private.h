@@ -32,6 +32,7 @@ struct tls_session {
     uint32_t events;        /* to be told in the next turn */
     uint32_t waiting_bytes; /* taken by OpenSSL, not by TCP yet; nothing else may be sent */
     uint32_t messages;      /* of handshake type, after the handshake */
+    bool peer_done;         /* it has said close_notify */
     bool tcp_ended;         /* no more bytes will come from TCP */
     bool tcp_failed;        /* the connection was lost: nothing can be sent */
     uint8_t *kept;          /* decrypted bytes that nobody took; NULL: none */

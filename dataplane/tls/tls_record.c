@@ -158,6 +158,7 @@ static void end_reading(struct tls_session *session, int result)
     if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE)
         return;
     if (error == SSL_ERROR_ZERO_RETURN) {
+        session->peer_done = true;
         counter_add(&session->tls->counters.closed_clean, 1);
         tls_session_tell(session, TCP_EOF);
         return;
@@ -173,7 +174,7 @@ static struct bytes record_read(void *stream)
     size_t length = 0;
     if (session->kept != NULL)
         return kept_view(session);
-    if (session->state != TLS_OPEN)
+    if (session->state != TLS_OPEN || session->peer_done)
         return BYTES_NONE;
     if (tls->reading != NULL) { /* somebody is in the middle of the buffer */
         tls_session_tell(session, TCP_READABLE);

@@ -1,0 +1,263 @@
+/* Sessions against OpenSSL's own client: bytes, bounds, and what goes wrong. */
+#include "dataplane/base/check.h"
+#include "dataplane/base/clock.h"
+#include "dataplane/tls/tls_arena.h"
+#include "tests/support/cmocka.h"
+#include "tests/support/tls_pair.h"
+
+#define BODY_BYTES 400000
+
+static struct tls_pair pair;
+
+static uint32_t wanted; /* connections */
+
+static bool is_open(const struct tls_pair *p)
+{
+    return p->end_count == wanted && p->ends[p->end_count - 1].open;
+}
+
+static bool client_has_all(const struct tls_pair *p)
+{
+    return p->client_received == p->ends[p->end_count - 1].to_send;
+}
+
+static bool both_have_all(const struct tls_pair *p)
+{
+    return client_has_all(p) && p->ends[p->end_count - 1].received == p->client_to_send;
+}
+
+static bool end_is_over(const struct tls_pair *p)
+{
+    return p->end_count > 0 && p->ends[p->end_count - 1].over;
+}
+
+static bool no_session(const struct tls_pair *p)
+{
+    return p->end_count > 0 && tls_session_count(p->tls) == 0;
+}
+
+static struct tls_end *connect_pair(int least, int most)
+{
+    uint32_t before = pair.end_count;
+    wanted = before + 1;
+    tls_pair_connect(&pair, least, most);
+    assert_true(tls_pair_run_until(&pair, is_open, 5 * CLOCK_S));
+    assert_int_equal(pair.end_count, before + 1);
+    return &pair.ends[before];
+}
+
+static void open_pair(uint64_t seed)
+{
+    tls_pair_prepare(&pair, seed);
+    tls_pair_open(&pair);
+}
+
+static void bytes_go_both_ways_in_both_versions(void **state)
+{
+    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    for (size_t i = 0; i < array_count(versions); i++) {
+        open_pair(i + 1);
+        pair.client_to_send = BODY_BYTES;
+        struct tls_end *end = connect_pair(versions[i], versions[i]);
+        end->to_send = BODY_BYTES;
+        assert_true(tls_pair_run_until(&pair, both_have_all, 20 * CLOCK_S));
+        assert_false(end->corrupt || pair.client_corrupt);
+        assert_int_equal(tls_counters(pair.tls)->handshakes, 1);
+        assert_int_equal(tls_counters(pair.tls)->handshakes_tls12, i == 0);
+        assert_int_equal(tls_counters(pair.tls)->bytes_in, BODY_BYTES);
+        assert_int_equal(tls_counters(pair.tls)->bytes_out, BODY_BYTES);
+        tls_pair_close(&pair);
+    }
+}
+
+static void bytes_arrive_over_a_bad_wire(void **state)
+{
+    open_pair(3);
+    struct wire_faults faults = {.drop_ppm = 20000, .duplicate_ppm = 10000};
+    wire_set_faults_everywhere(pair.tcp.wire, &faults);
+    pair.client_to_send = BODY_BYTES;
+    struct tls_end *end = connect_pair(0, 0);
+    end->to_send = BODY_BYTES;
+    assert_true(tls_pair_run_until(&pair, both_have_all, 120 * CLOCK_S));
+    assert_false(end->corrupt || pair.client_corrupt);
+    tls_pair_close(&pair);
+}
+
+static void a_client_that_reads_nothing_stops_us_until_it_does(void **state)
+{
+    open_pair(4);
+    struct tls_end *end = connect_pair(0, 0);
+    pair.client_reads = false;
+    end->to_send = 4 * BODY_BYTES;
+    tls_pair_run_for(&pair, 2 * CLOCK_S);
+    uint64_t sent = end->sent;
+    assert_true(sent > 0 && sent < end->to_send);
+    tls_pair_run_for(&pair, 2 * CLOCK_S);
+    assert_int_equal(end->sent, sent);
+    pair.client_reads = true;
+    assert_true(tls_pair_run_until(&pair, client_has_all, 20 * CLOCK_S));
+    assert_false(pair.client_corrupt);
+    tls_pair_close(&pair);
+}
+
+static void records_wait_when_tcp_has_no_memory(void **state)
+{
+    tls_pair_prepare(&pair, 5);
+    pair.tcp.b.config.blocks_max = 12; /* less than two records */
+    tls_pair_open(&pair);
+    struct tls_end *end = connect_pair(0, 0);
+    end->to_send = BODY_BYTES;
+    assert_true(tls_pair_run_until(&pair, client_has_all, 60 * CLOCK_S));
+    assert_false(pair.client_corrupt);
+    assert_true(tls_counters(pair.tls)->writes_waited > 0);
+    tls_pair_close(&pair);
+}
+
+static void what_is_not_taken_is_kept_for_a_few_only(void **state)
+{
+    open_pair(6);
+    pair.client_to_send = 30000;
+    struct tls_end *first = connect_pair(0, 0);
+    first->read_max = 100;
+    first->views_max = 1;
+    tls_pair_run_for(&pair, 50 * CLOCK_MS);
+    assert_true(tls_counters(pair.tls)->kept > 0);
+    assert_false(first->over);
+    /* There is memory for one; who comes second and leaves bytes, too, has to go. */
+    struct tcp_conn *kept = pair.conn;
+    struct tls_end *second = connect_pair(0, 0);
+    second->read_max = 100;
+    second->views_max = 1;
+    assert_true(tls_pair_run_until(&pair, end_is_over, 5 * CLOCK_S));
+    assert_int_equal(tls_counters(pair.tls)->kept_shed, 1);
+    assert_false(first->over || first->corrupt);
+    tcp_abort(kept);
+    tls_pair_close(&pair);
+}
+
+static void an_end_is_told_as_it_came(void **state)
+{
+    open_pair(7);
+    struct tls_end *end = connect_pair(0, 0);
+    end->to_send = 5000;
+    end->close_when_sent = true;
+    assert_true(tls_pair_run_until(&pair, client_has_all, 5 * CLOCK_S));
+    tls_pair_run_for(&pair, CLOCK_S);
+    assert_true(pair.client_closed);
+    tls_pair_abort(&pair);
+
+    end = connect_pair(0, 0);
+    SSL_shutdown(pair.client);
+    assert_true(tls_pair_run_until(&pair, end_is_over, 5 * CLOCK_S));
+    assert_true(end->eof);
+    assert_int_equal(tls_counters(pair.tls)->closed_clean, 1);
+    tls_pair_abort(&pair);
+
+    end = connect_pair(0, 0);
+    tcp_close(pair.conn); /* FIN without close_notify */
+    pair.conn = NULL;
+    assert_true(tls_pair_run_until(&pair, end_is_over, 5 * CLOCK_S));
+    assert_int_equal(tls_counters(pair.tls)->truncated, 1);
+    tls_pair_close(&pair);
+}
+
+static void a_handshake_that_does_not_end_is_ended(void **state)
+{
+    open_pair(8);
+    pair.client_reads = false; /* the answer to its hello stays where it is */
+    tls_pair_connect(&pair, 0, 0);
+    pair.client_reads = false;
+    tls_pair_run_for(&pair, CLOCK_S);
+    assert_int_equal(tls_session_count(pair.tls), 1);
+    assert_true(tls_pair_run_until(&pair, no_session, 12 * CLOCK_S));
+    assert_int_equal(tls_counters(pair.tls)->handshake_timeouts, 1);
+
+    tls_pair_connect(&pair, 0, 0);
+    tls_pair_run_for(&pair, 2 * CLOCK_MS);
+    tls_pair_abort(&pair);
+    assert_true(tls_pair_run_until(&pair, no_session, 5 * CLOCK_S));
+    tls_pair_close(&pair);
+}
+
+/* Whatever byte of the client's is wrong: a named end, never an open session, nothing left. */
+static void every_changed_byte_of_a_handshake_ends_it(void **state)
+{
+    for (int64_t at = 0; at < 300; at += 7) {
+        open_pair(9);
+        pair.flip_at = at;
+        tls_pair_connect(&pair, TLS1_3_VERSION, TLS1_3_VERSION);
+        tls_pair_run_for(&pair, 15 * CLOCK_S);
+        const struct tls_counters *c = tls_counters(pair.tls);
+        uint64_t ended = c->refused_version + c->refused_cipher + c->refused_alpn +
+                         c->refused_message + c->refused_by_peer + c->refused_other +
+                         c->handshake_lost + c->handshake_timeouts;
+        if (c->handshakes + ended != 1)
+            fail_msg("byte %ld: %lu handshakes, %lu refusals", at, c->handshakes, ended);
+        tls_pair_close(&pair);
+    }
+}
+
+static void a_changed_record_ends_an_open_session(void **state)
+{
+    open_pair(10);
+    struct tls_end *end = connect_pair(0, 0);
+    pair.flip_at = (int64_t)pair.client_bytes + 2000;
+    pair.client_to_send = 20000;
+    assert_true(tls_pair_run_until(&pair, end_is_over, 5 * CLOCK_S));
+    assert_int_equal(tls_counters(pair.tls)->records_broken, 1);
+    assert_false(end->corrupt);
+    tls_pair_close(&pair);
+}
+
+/* The last one: OpenSSL keeps for ever what it has looked up meanwhile, and that is in the arena.
+ */
+static void without_memory_newcomers_are_refused_and_others_go_on(void **state)
+{
+    tls_pair_prepare(&pair, 11);
+    pair.config.memory_bytes = 960 << 10;
+    tls_pair_open(&pair);
+    struct tls_end *first = connect_pair(0, 0);
+    struct tcp_conn *conn = pair.conn;
+    SSL *client = pair.client;
+    BIO *bios[] = {pair.from_server, pair.to_server};
+    SSL_up_ref(client);
+    uint32_t opened = 0;
+    for (; opened < 14 && tls_counters(pair.tls)->no_memory == 0; opened++) {
+        tls_pair_connect(&pair, 0, 0); /* the one before is left as it is */
+        tls_pair_run_for(&pair, CLOCK_S);
+    }
+    assert_true(tls_counters(pair.tls)->no_memory > 0);
+    assert_true(tls_counters(pair.tls)->memory_refused > 0);
+    tls_pair_abort(&pair);
+    pair.conn = conn;
+    SSL_free(pair.client);
+    pair.client = client;
+    pair.from_server = bios[0];
+    pair.to_server = bios[1];
+    pair.client_received = 0;
+    first->to_send = 50000;
+    pair.client_corrupt = false;
+    while (pair.client_received < first->to_send && !first->over)
+        tls_pair_turn(&pair);
+    assert_false(first->over || pair.client_corrupt);
+    tls_pair_close(&pair);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bytes_go_both_ways_in_both_versions),
+        cmocka_unit_test(bytes_arrive_over_a_bad_wire),
+        cmocka_unit_test(a_client_that_reads_nothing_stops_us_until_it_does),
+        cmocka_unit_test(records_wait_when_tcp_has_no_memory),
+        cmocka_unit_test(what_is_not_taken_is_kept_for_a_few_only),
+        cmocka_unit_test(an_end_is_told_as_it_came),
+        cmocka_unit_test(a_handshake_that_does_not_end_is_ended),
+        cmocka_unit_test(every_changed_byte_of_a_handshake_ends_it),
+        cmocka_unit_test(a_changed_record_ends_an_open_session),
+        cmocka_unit_test(without_memory_newcomers_are_refused_and_others_go_on),
+    };
+    if (!tls_arena_install())
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
