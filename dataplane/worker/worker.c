@@ -190,6 +190,20 @@ static bool worker_step(struct worker *worker, uint64_t now)
     return busy;
 }
 
+/*
+ * A queue that always gives full bursts has no end to be seen. But what lay in it when its timers
+ * began to be put off has been taken when that is over: so many turns empty the longest queue.
+ */
+static void note_look(struct worker *worker, uint64_t clock_ns)
+{
+    if (worker->more_packets && worker->put_off_row == 1)
+        worker->full_since_ns = clock_ns;
+    if (worker->more_packets && worker->put_off_row > 0)
+        return;
+    uint64_t at_ns = worker->more_packets ? worker->full_since_ns : clock_ns;
+    atomic_store_explicit(&worker->looked_at_ns, at_ns, memory_order_release);
+}
+
 bool worker_turn(struct worker *worker, uint64_t clock_ns)
 {
     uint64_t due_ns = clock_ns - worker->clock.turned_at_ns > LOOP_CLOCK_LATE_NS
@@ -197,8 +211,7 @@ bool worker_turn(struct worker *worker, uint64_t clock_ns)
                           : CLOCK_NEVER; /* in no time nothing is missed */
     uint64_t now = loop_clock_turn(&worker->clock, clock_ns, due_ns);
     bool busy = worker_step(worker, now);
-    if (!worker->more_packets)
-        atomic_store_explicit(&worker->looked_at_ns, clock_ns, memory_order_release);
+    note_look(worker, clock_ns);
     return busy;
 }
 

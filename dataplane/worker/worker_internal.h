@@ -39,6 +39,7 @@ struct worker {
     struct loop_clock clock;
     uint64_t missed_told_ns; /* of clock.missed_ns: what counters and TCP know of */
     uint32_t put_off_row;    /* turns in a row in which timers waited */
+    uint64_t full_since_ns;  /* process's time at the first of them */
     bool more_packets;       /* some queue gave all it may in this turn: there may be more */
     /*
      * Process's time by which everything that had arrived has been taken and handed on. Release

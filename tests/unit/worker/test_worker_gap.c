@@ -148,6 +148,41 @@ static void backends_that_are_silent_after_a_gap_are_found(void **state)
     assert_true(check_and_close(world));
 }
 
+#define FLOOD_BACKLOG 1024u /* more than a worker takes in the turns of a step */
+
+/* Frames of nobody's protocol: the worker's queue is never empty. */
+static void flood(struct world *world, uint16_t worker, uint64_t length_ns)
+{
+    static const uint8_t frame[64] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2,
+                                      0,    0,    0,    0,    9,    0x88, 0xb5};
+    const struct wire_statistics *statistics = wire_statistics(world->back);
+    uint64_t enough = statistics->delivered + FLOOD_BACKLOG;
+    uint64_t sent = statistics->delivered;
+    for (uint64_t end = world->now + length_ns; world->now < end;) {
+        for (; sent < enough; sent++)
+            wire_deliver(world->back, 0, worker, frame, sizeof(frame));
+        world_run_for(world, CLOCK_MS);
+        enough = statistics->delivered + FLOOD_BACKLOG;
+    }
+}
+
+/* It looks all the time, and never sees the end of its queue. */
+static void a_worker_that_is_flooded_does_not_stop_others_from_suspecting(void **state)
+{
+    struct world *world = open_world(2, 60);
+    struct client_conn *conn = world_connect_to(world, 0, false);
+    warm_up(world, conn);
+    for (uint16_t region = 0; region < WORLD_REGIONS; region++)
+        world_region_die(world, region);
+    ask(world, conn);
+    flood(world, 1, 600 * CLOCK_MS);
+    assert_true(count(world, "upstream", "suspicions") > 0);
+    for (uint16_t region = 0; region < WORLD_REGIONS; region++)
+        world_region_up(world, region);
+    assert_true(world_run(world));
+    assert_true(check_and_close(world));
+}
+
 /* Clocks that differ by a third of a minute: deadlines that two workers see are neither early nor
  * late. */
 static void workers_with_different_clocks_share_flights(void **state)
@@ -179,6 +214,7 @@ int main(void)
         cmocka_unit_test(many_short_gaps_are_no_evidence_either),
         cmocka_unit_test(packets_that_lie_with_another_worker_are_waited_for),
         cmocka_unit_test(backends_that_are_silent_after_a_gap_are_found),
+        cmocka_unit_test(a_worker_that_is_flooded_does_not_stop_others_from_suspecting),
         cmocka_unit_test(workers_with_different_clocks_share_flights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
