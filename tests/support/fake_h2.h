@@ -324,6 +324,11 @@ void h2_stream_consumed(struct h2_stream *stream, uint32_t count)
     stream->consumed += count;
 }
 
+void h2_stream_credit_now(struct h2_stream *stream)
+{
+    check(stream->live);
+}
+
 void h2_stream_reset(struct h2_stream *stream, enum h2_error code)
 {
     fake_h2_end_stream(stream);
