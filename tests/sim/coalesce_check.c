@@ -182,21 +182,35 @@ static uint64_t fastest_of(const struct round *round, const struct backend_seen 
     return most;
 }
 
-/* The flight's bound, what a window lets in beyond it, and what is on its way to a client. */
+/* The flight's bound, and what a window lets in beyond it. */
 static uint64_t held_max(const struct round *round)
 {
     const struct world *world = round->world;
     const struct worker_limits *limits = &world->config.limits;
     uint64_t grown = (uint64_t)limits->segments * limits->segment_bytes / 2;
-    return world->draft.routes[WORLD_ROUTE_SHARE].coalesce.flight_bytes + WINDOW_BYTES + grown +
-           world->clients[0].host.config.stream_window_bytes;
+    return world->draft.routes[WORLD_ROUTE_SHARE].coalesce.flight_bytes + WINDOW_BYTES + grown;
+}
+
+/* Segments that something is in, of all workers. A relay's readers read those of the owner. */
+static void check_memory(const struct round *round)
+{
+    const struct world *world = round->world;
+    const struct worker_limits *limits = &world->config.limits;
+    uint64_t all = (uint64_t)limits->segments * world->config.workers;
+    uint64_t used = all - world_counter(world, "worker", "free_segments");
+    uint64_t most = held_max(round) + world->clients[0].host.config.stream_window_bytes;
+    if (round->calm && round_seen_count(round) == 1 && used * limits->segment_bytes > most)
+        sim_fail(round->sim, "%llu segments are in use for one flight", (unsigned long long)used);
 }
 
 void coalesce_check_turn(const struct round *round)
 {
+    uint64_t client_window = round->world->clients[0].host.config.stream_window_bytes;
+    check_memory(round);
     for (uint32_t i = 0; i < round_seen_count(round); i++) {
         const struct backend_seen *seen = round_seen(round, i);
-        if (seen->over_at_ns == 0 && seen->sent_bytes > fastest_of(round, seen) + held_max(round))
+        if (seen->over_at_ns == 0 &&
+            seen->sent_bytes > fastest_of(round, seen) + held_max(round) + client_window)
             sim_fail(round->sim, "%s: answer %llu: %llu bytes taken from the backend", seen->path,
                      (unsigned long long)seen->serial, (unsigned long long)seen->sent_bytes);
     }

@@ -223,7 +223,7 @@ static void slow_configure(struct sim *sim, struct world_config *config)
 {
     config->client_window = UINT16_MAX;
     config->limits.segment_bytes = 1024;
-    config->limits.segments = 256;
+    config->limits.segments = 512; /* more than one flight may hold */
 }
 
 static void slow_begin(struct round *round)
