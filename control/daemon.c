@@ -70,8 +70,10 @@ struct daemon {
     struct loop_timer *steer_timer;
     struct cookie_secrets cookie_secrets;
     int signal_fd;
-    bool draining;
-    uint32_t drained_workers;
+    bool draining; /* and then the process ends */
+    bool resting;  /* drained by an operator, until undrained */
+    uint32_t drained_from; /* the snapshot that began it */
+    bool drained[NET_WORKERS_MAX];
     uint32_t stopped_workers;
     uint32_t probe_worker; /* takes the next probe */
     uint64_t started_unix_ms;
@@ -101,7 +103,7 @@ struct loop *daemon_loop(struct daemon *daemon)
 
 bool daemon_is_draining(const struct daemon *daemon)
 {
-    return daemon->draining;
+    return daemon->draining || daemon->resting;
 }
 
 uint64_t daemon_started_unix_ms(const struct daemon *daemon)
@@ -151,7 +153,7 @@ bool daemon_port_steering(const struct daemon *daemon, uint32_t index,
 static void publish(struct daemon *daemon)
 {
     if (!publisher_publish(daemon->publisher, daemon->config, daemon->failover,
-                           &daemon->cookie_secrets, daemon->draining))
+                           &daemon->cookie_secrets, daemon_is_draining(daemon)))
         log_line(LOG_LEVEL_ERROR, "no memory for a snapshot: the workers keep the last one");
 }
 
@@ -323,6 +325,15 @@ static void stop_workers(struct daemon *daemon)
         (void)worker_order(daemon->shared.members[i], &order);
 }
 
+static void stop_if_drained(struct daemon *daemon)
+{
+    for (uint32_t i = 0; i < daemon->shared.workers; i++)
+        if (!daemon->drained[i])
+            return;
+    if (daemon->draining)
+        stop_workers(daemon);
+}
+
 static void take_fact(struct daemon *daemon, const struct fact *fact)
 {
     switch ((enum fact_kind)fact->kind) {
@@ -334,8 +345,10 @@ static void take_fact(struct daemon *daemon, const struct fact *fact)
         listing_fact(daemon, fact);
         return;
     case FACT_DRAINED:
-        if (++daemon->drained_workers == daemon->shared.workers)
-            stop_workers(daemon);
+        if (fact->token < daemon->drained_from)
+            return; /* of a drain before */
+        daemon->drained[fact->worker] = true;
+        stop_if_drained(daemon);
         return;
     case FACT_STOPPED:
         if (++daemon->stopped_workers == daemon->shared.workers)
@@ -410,6 +423,27 @@ static void drain_over(void *context, uint64_t now_ns)
     stop_workers(daemon);
 }
 
+/* From the next snapshot on there are no new connections, or there are again. */
+static void begin_drain(struct daemon *daemon)
+{
+    memset(daemon->drained, 0, sizeof(daemon->drained));
+    publish(daemon);
+    daemon->drained_from = (uint32_t)daemon_snapshot_generation(daemon);
+}
+
+bool daemon_drain(struct daemon *daemon, bool drained)
+{
+    if (daemon->draining)
+        return false;
+    if (daemon->resting == drained)
+        return true;
+    daemon->resting = drained;
+    log_line(LOG_LEVEL_INFO, drained ? "drained by an operator: no new connections"
+                                     : "undrained: connections are taken again");
+    begin_drain(daemon);
+    return true;
+}
+
 static void drain(struct daemon *daemon)
 {
     if (daemon->draining) {
@@ -419,9 +453,12 @@ static void drain(struct daemon *daemon)
     }
     daemon->draining = true;
     log_line(LOG_LEVEL_INFO, "draining: no new connections, GOAWAY on the existing ones");
-    publish(daemon);
     loop_timer_at(daemon->drain_timer,
                   loop_now_ns(daemon->loop) + daemon->config->limits.drain_timeout_ns);
+    if (daemon->resting)
+        stop_if_drained(daemon);
+    else
+        begin_drain(daemon);
 }
 
 static void signal_arrived(void *context, uint32_t events)

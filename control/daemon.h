@@ -30,7 +30,11 @@ const struct config *daemon_config(const struct daemon *daemon);
 const char *daemon_config_path(const struct daemon *daemon);
 struct failover *daemon_failover(struct daemon *daemon);
 struct loop *daemon_loop(struct daemon *daemon);
+/* No new connections are taken: an operator wants it so, or the process ends. */
 bool daemon_is_draining(const struct daemon *daemon);
+
+/* An operator drains this node, or ends that. False: the process ends anyway. */
+bool daemon_drain(struct daemon *daemon, bool drained);
 uint64_t daemon_started_unix_ms(const struct daemon *daemon);
 uint64_t daemon_snapshot_generation(const struct daemon *daemon);
 

@@ -97,6 +97,12 @@ const struct method method_table[] = {
      {{"node", PARAMETER_TEXT, true, "a name in failover.nodes"}},
      "take a node out of the roster of this node's configuration, as config.apply would",
      method_node_remove},
+    {"node.drain",
+     {{0}},
+     "this node takes no new connections, says so to those that watch /ready, and tells clients to "
+     "go",
+     method_node_drain},
+    {"node.undrain", {{0}}, "this node takes connections again", method_node_undrain},
     {"backend.list", {{0}}, "backends: health, last probe, load", method_backend_list},
     {"flight.list", {{0}}, "flights under way, at most 256 a worker", method_flight_list},
     {"flight.kill",

@@ -19,6 +19,7 @@ typedef void method_run(struct methods *methods, struct rpc_call *call, const js
 method_run method_status, method_worker_list, method_port_list, method_log_reopen;
 /* methods_stats.c */
 method_run method_stats;
+method_run method_node_drain, method_node_undrain;
 /* methods_config.c */
 method_run method_node_remove;
 method_run method_config_validate, method_config_apply, method_config_get, method_coalesce_route;

@@ -92,6 +92,25 @@ void method_status(struct methods *methods, struct rpc_call *call, const json_t 
     rpc_answer(call, status);
 }
 
+static void drain_node(struct methods *methods, struct rpc_call *call, bool drained)
+{
+    log_line(LOG_LEVEL_INFO, "node.%s by %s", drained ? "drain" : "undrain", rpc_who(call));
+    if (!daemon_drain(methods->daemon, drained))
+        rpc_refuse(call, RPC_REFUSED, NULL, "the process is about to end");
+    else
+        rpc_answer(call, json_pack("{s:b}", "draining", (int)drained));
+}
+
+void method_node_drain(struct methods *methods, struct rpc_call *call, const json_t *parameters)
+{
+    drain_node(methods, call, true);
+}
+
+void method_node_undrain(struct methods *methods, struct rpc_call *call, const json_t *parameters)
+{
+    drain_node(methods, call, false);
+}
+
 static json_t *worker_entry(struct methods *methods, uint32_t index)
 {
     const struct worker_counters *counters = worker_counters(daemon_worker(methods->daemon, index));

@@ -37,7 +37,7 @@ struct fact {
     uint8_t kind; /* enum fact_kind */
     uint8_t pad;
     uint16_t worker;
-    uint32_t token;
+    uint32_t token; /* of the order; FACT_DRAINED: the snapshot's generation */
     union {
         struct probe_result probed;
         struct fact_flight flight;

@@ -129,17 +129,16 @@ static bool run_timers(struct worker *worker, uint64_t now)
     return timer_wheel_advance(&worker->wheel, now, WORKER_TIMERS_A_TURN) > 0;
 }
 
-/* Tell the control thread, once a drain, when it has come to its end. */
+/* Tell the control thread, once a snapshot, that a drain has come to its end. */
 static void report_drained(struct worker *worker)
 {
-    if (!worker->snapshot->draining) {
-        worker->drained = false;
+    uint64_t generation = worker->snapshot->generation;
+    if (!worker->snapshot->draining || worker->drained_generation == generation ||
+        request_connection_count(worker->requests) > 0)
         return;
-    }
-    if (worker->drained || request_connection_count(worker->requests) > 0)
-        return;
-    worker->drained = true;
-    struct fact fact = {.kind = FACT_DRAINED, .worker = worker->index};
+    worker->drained_generation = generation;
+    struct fact fact = {
+        .kind = FACT_DRAINED, .worker = worker->index, .token = (uint32_t)generation};
     worker_tell(worker, &fact);
 }
 

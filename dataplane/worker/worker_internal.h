@@ -28,7 +28,7 @@ struct worker {
     uint16_t workers;
     uint8_t queue_count;
     bool stopping;
-    bool drained;
+    uint64_t drained_generation; /* the last snapshot whose drain has come to its end */
     enum worker_idle idle;
     uint32_t empty_turns;
     struct worker_shared *shared;

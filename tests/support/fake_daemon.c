@@ -195,6 +195,12 @@ bool daemon_is_draining(const struct daemon *daemon)
     return daemon->draining;
 }
 
+bool daemon_drain(struct daemon *daemon, bool drained)
+{
+    daemon->draining = drained;
+    return true;
+}
+
 uint64_t daemon_started_unix_ms(const struct daemon *daemon)
 {
     return 1700000000000;
