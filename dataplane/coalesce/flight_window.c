@@ -8,7 +8,8 @@
  *   first window  config.first_window_bytes, announced by SETTINGS, promised when the flight
  *                 begins; without that much memory none begins
  *   growth        what HTTP/2 asks for with the request, and later for a fast reader, while that
- *                 leaves first windows for all flights that may still begin
+ *                 leaves first windows for all flights that may still begin; nothing while all who
+ *                 read it are paused: what a paused client asks for costs a first window
  *   credit        what was taken in comes back while at most flight_bytes are held for somebody
  *                 (ALONE_BYTES when it is for one only, whom more would not make faster), not
  *                 while more than enough is held for the clients of all who read it
@@ -68,10 +69,20 @@ static uint32_t set_aside(const struct coalesce *coalesce)
     return wanted < most ? (uint32_t)wanted : most;
 }
 
+/* Only those wait for it who have more than enough to read already. */
+static bool is_for_paused_only(const struct flight *flight)
+{
+    const struct feed *feed = &flight->feed;
+    return flight_interest(flight) > 0 && feed->paused_count == feed->subscriber_count &&
+           branches_are_paused(flight);
+}
+
 uint64_t flight_window_room(const struct attempt *attempt)
 {
     const struct flight *flight = flight_of(attempt);
     const struct coalesce *coalesce = flight->coalesce;
+    if (is_for_paused_only(flight))
+        return 0;
     uint64_t kept = (uint64_t)set_aside(coalesce) + coalesce->payload_low;
     uint64_t left = payload_free(coalesce);
     left = left > kept ? left - kept : 0;
@@ -123,8 +134,7 @@ static uint64_t held_max(const struct flight *flight)
 static bool is_paused(const struct flight *flight)
 {
     const struct feed *feed = &flight->feed;
-    return flight_interest(flight) > 0 && feed->paused_count == feed->subscriber_count &&
-           branches_are_paused(flight) && !feed_has_reached(feed, feed->body.written_bytes);
+    return is_for_paused_only(flight) && !feed_has_reached(feed, feed->body.written_bytes);
 }
 
 static void set_paused(struct flight *flight, bool paused)

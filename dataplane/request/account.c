@@ -28,27 +28,6 @@ static uint64_t held_for(const struct exchange *exchange)
     return (end - first) * segment_bytes;
 }
 
-/* What may be held for it in the end if nobody reads. */
-static uint64_t expected_for(const struct exchange *exchange)
-{
-    const struct feed *feed = exchange->subscriber.feed;
-    bool is_over = feed == NULL ? exchange->local != LOCAL_NONE
-                                : feed->state == FEED_ENDED || feed->state == FEED_FAILED;
-    uint64_t window = exchange->engine->config.answer_window_bytes;
-    return is_over || exchange->account.held_bytes > window ? exchange->account.held_bytes : window;
-}
-
-bool account_is_full(const struct client *client)
-{
-    const struct request_config *config = &client->engine->config;
-    uint64_t expected = config->answer_window_bytes;
-    if (!client->account.paused)
-        return false;
-    list_for_each (link, next, &client->account.exchanges)
-        expected += expected_for(list_entry(link, struct exchange, account.link));
-    return expected > 2 * config->client_held_bytes;
-}
-
 static void pause(struct client *client, bool paused, uint64_t now)
 {
     client->account.paused = paused;

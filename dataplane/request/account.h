@@ -9,9 +9,7 @@
  * Above the bound (limits.client_held_bytes) the client's exchanges are paused: on their account no
  * backend gets credit but for what has been read to its end, so a stream that is read goes on, a
  * window at a time, and one that is not holds what was promised before. At half of the bound they
- * go on. Meanwhile a request is let in only if everything that may come for the client, its own
- * window included, stays within twice the bound. Who is slow for too long meets h2_stall; a shared
- * flight goes on for others (C15).
+ * go on. Who is slow for too long meets h2_stall; a shared flight goes on for others (C15).
  */
 #pragma once
 
@@ -37,9 +35,6 @@ struct account_entry {
 };
 
 void account_init(struct account *account);
-
-/* No more requests for now. O(1), O(streams) for a client that is paused. */
-bool account_is_full(const struct client *client);
 
 /* The exchange begins: nothing is held for it yet. Before it subscribes. */
 void account_open(struct client *client, struct exchange *exchange);

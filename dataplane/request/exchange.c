@@ -198,10 +198,6 @@ static bool method_is_idempotent(struct bytes method)
 static struct exchange *take(struct client *client, struct h2_stream *stream, bool end)
 {
     struct request_engine *engine = client->engine;
-    if (account_is_full(client)) {
-        counter_add(&engine->counters.paused_refused, 1);
-        return NULL;
-    }
     struct exchange *exchange = pool_take(&engine->exchanges);
     if (exchange == NULL) {
         counter_add(&engine->counters.exchanges_shed, 1);

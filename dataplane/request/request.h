@@ -41,9 +41,8 @@ struct request_config {
     uint32_t exchanges_max;
     uint32_t header_bytes; /* largest request header section */
     uint32_t segment_bytes;
-    uint32_t access_records;      /* of ended requests, on their way to the control thread */
-    uint32_t answer_window_bytes; /* what a backend may send of an answer before anybody looks */
-    uint64_t client_held_bytes;   /* of responses, for one connection; 0: no bound */
+    uint32_t access_records;    /* of ended requests, on their way to the control thread */
+    uint64_t client_held_bytes; /* of responses, for one connection; 0: no bound */
     int socket_id;
 };
 

@@ -227,7 +227,6 @@ static struct request_engine *create_requests(struct worker *worker,
         .header_bytes = config->limits.header_bytes,
         .segment_bytes = config->limits.segment_bytes,
         .access_records = config->limits.access_records,
-        .answer_window_bytes = 2 * STREAM_WINDOW_BYTES, /* which may have doubled once */
         .client_held_bytes = config->limits.client_held_bytes,
         .socket_id = config->socket_id,
     };

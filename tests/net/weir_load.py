@@ -35,6 +35,10 @@ class Load(unittest.TestCase):
         return all(worker[name] == 0 for worker in self.site.gauges()
                    for name in ("open_clients", "open_exchanges", "open_flights"))
 
+    def probes(self):
+        """What the last probes of all backends came to."""
+        return {entry["last_probe"] for entry in self.site.ctl("backend", "list")["backends"]}
+
     def grown(self, name):
         return self.site.counters()[name] - self.before[name]
 
@@ -104,8 +108,10 @@ class Load(unittest.TestCase):
         self.assertEqual(result["connections"]["lost"], 0)
 
     def test_client_and_origin_as_two_processes(self):
+        wait_until(lambda: "ok" not in self.probes(), 20, "the origin before to be gone")
         origin = self.site.spawn("--duration", 60, role="origin", name="origin")
         self.addCleanup(origin.kill)
+        wait_until(lambda: self.probes() == {"ok"}, 20, "the origin to be found")
         result = self.site.load("--connections", 10, "--requests", 500, role="client")
         origin.send_signal(signal.SIGTERM)
         origin.wait(30)
