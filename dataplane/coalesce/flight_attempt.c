@@ -267,14 +267,15 @@ void flight_attempt_late(struct flight *flight, uint64_t now)
         flight_break(flight, FLIGHT_TIMEOUT, now);
 }
 
-/* Whether there is another backend to go to now. */
+/* Whether there is another backend to go to now, one that is heard of. */
 static bool has_elsewhere(struct flight *flight)
 {
     struct pick_request request = flight->pick;
     if (!find_service(flight) || request.tried_count == PICK_TRIED_MAX)
         return false;
     request.service = flight->service;
-    return pick_with(flight, &request) != NULL;
+    const struct snapshot_backend *there = pick_with(flight, &request);
+    return there != NULL && !backend_is_silent(flight->coalesce->config.loads, there->slot);
 }
 
 /*

@@ -21,7 +21,8 @@ static uint64_t held_for(const struct exchange *exchange)
 {
     const struct feed *feed = exchange->subscriber.feed;
     uint64_t segment_bytes = exchange->engine->config.segment_bytes;
-    if (feed == NULL || feed->body.written_bytes == exchange->subscriber.cursor.position)
+    /* Less: it was cut off (C15), and its feed has nothing any more. */
+    if (feed == NULL || feed->body.written_bytes <= exchange->subscriber.cursor.position)
         return 0;
     uint64_t first = exchange->subscriber.cursor.position / segment_bytes;
     uint64_t end = (feed->body.written_bytes + segment_bytes - 1) / segment_bytes;

@@ -46,6 +46,7 @@ struct tls_arena {
     uint32_t page_count;
     struct list with_room[CLASSES];
     struct list free_pages;
+    uint32_t free_page_count;
     _Atomic(struct block *) foreign;
     uint64_t used;
     uint64_t most;
@@ -68,7 +69,8 @@ struct tls_arena *tls_arena_create(uint64_t bytes, int socket_id)
     struct page *table = memory_take("tls pages", pages * sizeof(*table), socket_id);
     if (arena == NULL || memory == NULL || table == NULL)
         return NULL;
-    *arena = (struct tls_arena){.memory = memory, .pages = table, .page_count = pages};
+    *arena = (struct tls_arena){
+        .memory = memory, .pages = table, .page_count = pages, .free_page_count = pages};
     list_init(&arena->free_pages);
     for (size_t i = 0; i < CLASSES; i++)
         list_init(&arena->with_room[i]);
@@ -130,6 +132,7 @@ static void give_own(struct tls_arena *arena, void *freed)
         return;
     list_remove(&page->link);
     list_push_front(&arena->free_pages, &page->link);
+    arena->free_page_count++;
 }
 
 static void take_foreign(struct tls_arena *arena)
@@ -163,6 +166,7 @@ static struct page *page_for(struct tls_arena *arena, uint32_t class)
     if (link == NULL)
         return NULL;
     struct page *page = list_entry(link, struct page, link);
+    arena->free_page_count--;
     page->free = NULL;
     page->cut = 0;
     page->class = class;
@@ -267,6 +271,11 @@ uint64_t tls_arena_used_bytes(const struct tls_arena *arena)
 uint64_t tls_arena_most_bytes(const struct tls_arena *arena)
 {
     return counter_read(&arena->most);
+}
+
+bool tls_arena_is_short(const struct tls_arena *arena)
+{
+    return arena->free_page_count < arena->page_count / 4;
 }
 
 uint64_t tls_arena_refused(const struct tls_arena *arena)

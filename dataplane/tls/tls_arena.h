@@ -33,6 +33,12 @@ void tls_arena_enter(struct tls_arena *arena);
 uint64_t tls_arena_used_bytes(const struct tls_arena *arena);
 uint64_t tls_arena_most_bytes(const struct tls_arena *arena);
 
+/*
+ * Less than a quarter of its pages is free: what is left is for those who have begun, whose buffers
+ * for records come and go. The owner's thread.
+ */
+bool tls_arena_is_short(const struct tls_arena *arena);
+
 /* How often memory was refused. Any thread, relaxed. */
 uint64_t tls_arena_refused(const struct tls_arena *arena);
 

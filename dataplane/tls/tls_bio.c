@@ -12,6 +12,10 @@ static int bio_read(BIO *bio, char *into, int size)
     struct tls_session *session = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
     int done = 0;
+    if (session->messages > TLS_MESSAGES_MAX) { /* it ends: nothing more is read of it */
+        BIO_set_retry_read(bio);
+        return -1;
+    }
     while (done < size) {
         struct bytes view = tcp_read(session->tcp);
         if (view.length == 0)

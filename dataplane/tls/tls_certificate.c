@@ -60,8 +60,10 @@ static bool read_names(struct tls_named_context *into, X509 *certificate)
 static X509 *next_certificate(BIO *file, OSSL_LIB_CTX *library)
 {
     X509 *certificate = X509_new_ex(library, NULL);
-    if (certificate != NULL && PEM_read_bio_X509(file, &certificate, no_password, NULL) == NULL)
-        return NULL; /* freed by the failure */
+    if (certificate != NULL && PEM_read_bio_X509(file, &certificate, no_password, NULL) == NULL) {
+        X509_free(certificate); /* NULL where reading it has freed it */
+        return NULL;
+    }
     return certificate;
 }
 
@@ -82,8 +84,10 @@ static bool load_chain(struct tls_named_context *into, const char *path, OSSL_LI
             good = false;
         }
     BIO_free(file);
+    /* The end of the file is an error, too; any other is a damaged certificate. */
+    good = good && ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
     if (good)
-        ERR_clear_error(); /* the end of the file is one */
+        ERR_clear_error();
     return good;
 }
 

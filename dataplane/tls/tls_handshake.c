@@ -84,8 +84,22 @@ static void refuse(struct tls_session *session)
     tls_session_free(session);
 }
 
+/* Records of 512 bytes to 4 KiB: a piece of ours would be several records. */
+static bool wants_small_records(const struct tls_session *session)
+{
+    const SSL_SESSION *agreed = SSL_get0_session(session->ssl);
+    return agreed != NULL &&
+           SSL_SESSION_get_max_fragment_length(agreed) != TLSEXT_max_fragment_length_DISABLED;
+}
+
 static void open_session(struct tls_session *session, uint64_t now)
 {
+    if (wants_small_records(session)) {
+        counter_add(&session->tls->counters.refused_fragment, 1);
+        tcp_close(session->tcp);
+        tls_session_free(session);
+        return;
+    }
     count_success(session);
     timer_cancel(session->tls->config.wheel, &session->deadline);
     tls_profile_drop(session->profile);

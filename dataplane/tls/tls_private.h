@@ -11,6 +11,8 @@
 
 #define TLS_RECORD_BYTES 16384 /* plain bytes of a record at most: RFC 8446 5.1 */
 #define TLS_DIRECT_BYTES 4096  /* from here on a piece is a record of its own, not copied */
+/* Of handshake type after the handshake: key updates are due every 2^24 records (RFC 8446 5.5). */
+#define TLS_MESSAGES_MAX 64
 #define TLS_ALPN_H2      "\x02h2"
 #define TLS_ALPN_HTTP1   "\x08http/1.1"
 
@@ -30,7 +32,8 @@ struct tls_session {
     void *context;
     enum tls_state state;
     uint32_t events;        /* to be told in the next turn */
-    uint32_t waiting_bytes; /* taken by OpenSSL, not by TCP yet; nothing else may be sent */
+    uint32_t waiting_bytes; /* not taken by TCP yet; nothing else may be sent ... */
+    uint8_t *waiting;       /* ... a copy of them: OpenSSL may not even have begun with them */
     uint32_t messages;      /* of handshake type, after the handshake */
     bool peer_done;         /* it has said close_notify */
     bool tcp_ended;         /* no more bytes will come from TCP */

@@ -3,9 +3,9 @@
  *
  * Sending: small pieces are gathered in the worker's one buffer, for one session at a time, and are
  * a record when another session sends, when the buffer is full, or when the turn ends. When TCP has
- * no memory for a record, OpenSSL holds it encrypted, and the session takes nothing more until it
- * is gone. Receiving: one record at a time in the worker's other buffer; what the owner leaves
- * there is kept with the session.
+ * no memory for a record, the session keeps its bytes and takes nothing more until it is gone.
+ * Receiving: one record at a time in the worker's other buffer; what the owner leaves there is kept
+ * with the session.
  */
 #include "dataplane/tls/tls_private.h"
 
@@ -14,9 +14,6 @@
 
 /* More than any record's header, nonce and tag; what shares a record may pay for one of its own. */
 #define RECORD_EXTRA 64
-
-/* Of handshake type after the handshake: key updates are due every 2^24 records (RFC 8446 5.5). */
-#define MESSAGES_MAX 64
 
 static void count_failure(struct tls *tls)
 {
@@ -31,41 +28,66 @@ static void count_failure(struct tls *tls)
         counter_add(&tls->counters.records_broken, 1);
 }
 
-/* Hand bytes to OpenSSL. True: it has taken them, TCP may not have yet. */
+static void fail_writing(struct tls_session *session)
+{
+    count_failure(session->tls);
+    tls_session_fail(session);
+}
+
+/*
+ * TCP has no memory. OpenSSL wants the same bytes again: it may hold the record, or it may have
+ * something else to send first and have looked at nothing yet. So they are kept with the session.
+ */
+static bool wait_for_tcp(struct tls_session *session, const uint8_t *data, uint32_t length)
+{
+    struct tls *tls = session->tls;
+    session->waiting = pool_take(&tls->kept);
+    if (session->waiting == NULL) {
+        counter_add(&tls->counters.kept_shed, 1);
+        tls_session_fail(session);
+        return false;
+    }
+    memcpy(session->waiting, data, length);
+    session->waiting_bytes = length;
+    counter_add(&tls->counters.writes_waited, 1);
+    tls_session_tell(session, 0);
+    return true;
+}
+
+/* Hand bytes of at most a record to OpenSSL. True: they are taken, TCP may not have them yet. */
 static bool encrypt(struct tls_session *session, const uint8_t *data, uint32_t length)
 {
     size_t done = 0;
     ERR_clear_error();
     counter_add(&session->tls->counters.bytes_out, length);
-    if (SSL_write_ex(session->ssl, data, length, &done) == 1)
+    if (SSL_write_ex(session->ssl, data, length, &done) == 1 && done == length)
         return true;
-    if (SSL_get_error(session->ssl, 0) == SSL_ERROR_WANT_WRITE) {
-        session->waiting_bytes = length;
-        counter_add(&session->tls->counters.writes_waited, 1);
-        tls_session_tell(session, 0);
-        return true;
-    }
-    count_failure(session->tls);
-    tls_session_fail(session);
+    if (done == 0 && SSL_get_error(session->ssl, 0) == SSL_ERROR_WANT_WRITE)
+        return wait_for_tcp(session, data, length);
+    fail_writing(session);
     return false;
 }
 
-/* OpenSSL asks for the same length again, and looks at the record that it holds, not at bytes. */
+static void end_waiting(struct tls_session *session)
+{
+    pool_give(&session->tls->kept, session->waiting);
+    session->waiting = NULL;
+    session->waiting_bytes = 0;
+}
+
 static bool flush_waiting(struct tls_session *session)
 {
     size_t done = 0;
-    if (session->waiting_bytes == 0)
+    uint32_t length = session->waiting_bytes;
+    if (length == 0)
         return true;
     ERR_clear_error();
-    if (SSL_write_ex(session->ssl, session->tls->gathered, session->waiting_bytes, &done) == 1) {
-        session->waiting_bytes = 0;
-        return true;
-    }
-    if (SSL_get_error(session->ssl, 0) == SSL_ERROR_WANT_WRITE)
+    bool written = SSL_write_ex(session->ssl, session->waiting, length, &done) == 1;
+    if (!written && SSL_get_error(session->ssl, 0) == SSL_ERROR_WANT_WRITE)
         return false;
-    session->waiting_bytes = 0;
-    count_failure(session->tls);
-    tls_session_fail(session);
+    end_waiting(session);
+    if (!written || done != length)
+        fail_writing(session);
     return true;
 }
 
@@ -98,7 +120,7 @@ static uint32_t record_room(void *stream)
     struct tls *tls = session->tls;
     if (session->state != TLS_OPEN || session->waiting_bytes > 0)
         return 0;
-    if (tls->gathering == session && tls->gathered_bytes > TLS_RECORD_BYTES / 2)
+    if (tls->gathering == session && tls->gathered_bytes > TLS_RECORD_BYTES / 4)
         flush_gathered(tls);
     if (session->state != TLS_OPEN || session->waiting_bytes > 0)
         return 0;
@@ -155,8 +177,12 @@ static struct bytes kept_view(const struct tls_session *session)
 static void end_reading(struct tls_session *session, int result)
 {
     int error = SSL_get_error(session->ssl, result);
-    if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE)
+    if (error == SSL_ERROR_WANT_READ)
         return;
+    if (error == SSL_ERROR_WANT_WRITE) { /* an answer of TLS itself has to go first */
+        tls_session_tell(session, TCP_READABLE);
+        return;
+    }
     if (error == SSL_ERROR_ZERO_RETURN) {
         session->peer_done = true;
         counter_add(&session->tls->counters.closed_clean, 1);
@@ -182,16 +208,16 @@ static struct bytes record_read(void *stream)
     }
     ERR_clear_error();
     int result = SSL_read_ex(session->ssl, tls->plain, TLS_RECORD_BYTES, &length);
+    if (session->messages > TLS_MESSAGES_MAX) {
+        counter_add(&tls->counters.key_update_floods, 1);
+        tls_session_fail(session);
+        return BYTES_NONE;
+    }
     if (result != 1) {
         end_reading(session, result);
         return BYTES_NONE;
     }
     counter_add(&tls->counters.bytes_in, length);
-    if (session->messages > MESSAGES_MAX) {
-        counter_add(&tls->counters.key_update_floods, 1);
-        tls_session_fail(session);
-        return BYTES_NONE;
-    }
     tls->reading = session;
     tls->plain_bytes = (uint32_t)length;
     return bytes_of(tls->plain, length);

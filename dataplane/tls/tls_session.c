@@ -76,6 +76,8 @@ void tls_session_free(struct tls_session *session)
         tls->reading = NULL;
     if (session->kept != NULL)
         pool_give(&tls->kept, session->kept);
+    if (session->waiting != NULL)
+        pool_give(&tls->kept, session->waiting);
     list_remove(&session->link);
     timer_cancel(tls->config.wheel, &session->deadline);
     tls_profile_drop(session->profile);
@@ -110,6 +112,8 @@ void tls_session_abort(struct tls_session *session)
 
 void tls_session_close(struct tls_session *session)
 {
+    if (session->tls->reading == session)
+        session->tls->reading = NULL; /* who reads it has gone */
     if (session->state == TLS_BROKEN) {
         tls_session_abort(session);
         return;
@@ -214,6 +218,11 @@ struct tls_session *tls_accept(struct tls *tls, const struct tls_profile *profil
                                struct tcp_conn *conn, const struct tls_app *app, void *context,
                                uint64_t now)
 {
+    if (tls->arena != NULL && tls_arena_is_short(tls->arena)) {
+        counter_add(&tls->counters.no_memory, 1);
+        tcp_abort(conn);
+        return NULL;
+    }
     struct tls_session *session = pool_take(&tls->sessions);
     if (session == NULL) {
         counter_add(&tls->counters.no_session, 1);

@@ -64,9 +64,10 @@ static bool accept_tls(struct worker *worker, struct tcp_conn *conn, const struc
                        uint32_t events, uint64_t now)
 {
     const struct snapshot_listener *listener = listener_of(worker->snapshot, &info->tuple);
-    if (listener == NULL || !listener->tls)
+    if (listener != NULL && !listener->tls)
         return false;
-    if (worker->tls == NULL) { /* configured later than there was memory for it */
+    /* The listener has just gone, or was configured later than there was memory for TLS. */
+    if (listener == NULL || worker->tls == NULL) {
         counter_add(&worker->counters.loop.connections_shed, 1);
         tcp_abort(conn);
         return true;
