@@ -15,7 +15,7 @@ packages_net=(
     iproute2 ethtool procps util-linux
     dpdk-dev             # dpdk-testpmd
     python3 python3-h2 python3-grpcio
-    curl nghttp2-client
+    curl nghttp2-client openssl
     redis-server redis-tools
 )
 command -v npm >/dev/null || packages_net+=(nodejs npm) # whoever has another Node.js keeps it
