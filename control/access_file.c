@@ -2,6 +2,9 @@
  * Two buffers of the same size: the control thread fills one while the writer has the other. One
  * mutex guards which is which and what is to be done; the writer never holds it while it opens or
  * writes, so that the control thread waits for a copy of a line at most.
+ *
+ * A pipe may take nothing for ever. The writer never waits in open() or write(), but in poll() for
+ * the pipe and the end; a disk is waited for.
  */
 #include "control/access_file.h"
 
@@ -9,14 +12,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define BUFFER_BYTES (4u << 20)
 #define PATH_BYTES   256
+#define END_WAIT_MS  1000 /* for a pipe that is full, at the end */
 
 struct buffer {
     char *text;
@@ -36,7 +44,9 @@ struct access_file {
     pthread_mutex_t mutex;
     pthread_cond_t wake;
     pthread_t thread;
+    int ending;            /* eventfd: the end is wanted */
     int fd;                /* the writer's; -1: none */
+    size_t chunk;          /* the writer's: what a ready `fd` takes without waiting */
     int error;             /* the writer's: what was told last */
     char path[PATH_BYTES]; /* the writer's, of `fd` */
     /* Guarded by the mutex. */
@@ -79,12 +89,29 @@ static uint64_t count_lines(const char *text, size_t length)
     return lines;
 }
 
+/* Wait until a pipe takes a chunk, or has an error to tell. False: the end came before. */
+static bool wait_until_ready(struct access_file *file)
+{
+    struct pollfd fds[] = {{.fd = file->fd, .events = POLLOUT},
+                           {.fd = file->ending, .events = POLLIN}};
+    while (poll(fds, 2, -1) < 0 && errno == EINTR)
+        ;
+    return fds[0].revents != 0 || poll(fds, 1, END_WAIT_MS) > 0;
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
 /* Returns an errno. */
-static int write_all(int fd, const char *text, size_t length)
+static int write_all(struct access_file *file, const char *text, size_t length)
 {
     while (length > 0) {
-        ssize_t count = write(fd, text, length);
-        if (count < 0 && errno == EINTR)
+        if (!wait_until_ready(file))
+            return ETIMEDOUT;
+        ssize_t count = write(file->fd, text, smaller(length, file->chunk));
+        if (count < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (count < 0)
             return errno;
@@ -98,7 +125,7 @@ static void write_lines(struct access_file *file, const char *text, size_t lengt
 {
     if (length == 0)
         return;
-    int error = file->fd < 0 ? 0 : write_all(file->fd, text, length);
+    int error = file->fd < 0 ? 0 : write_all(file, text, length);
     if (file->fd < 0 || error != 0)
         count_lost(file, count_lines(text, length));
     if (error != 0)
@@ -114,16 +141,32 @@ static void close_file(struct access_file *file)
     file->fd = -1;
 }
 
+/* A pipe without a reader cannot be opened (ENXIO). */
+static int open_path(const char *path)
+{
+    if (strcmp(path, "-") == 0)
+        return fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
+    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0640);
+}
+
+/* Standard output is shared, so that it may not become non-blocking: PIPE_BUF is pipe(7)'s. */
+static size_t chunk_of(int fd)
+{
+    struct stat about;
+    return fstat(fd, &about) == 0 && S_ISREG(about.st_mode) ? BUFFER_BYTES : PIPE_BUF;
+}
+
 static void open_file(struct access_file *file, const char *path)
 {
     close_file(file);
     memcpy(file->path, path, PATH_BYTES);
     if (path[0] == '\0')
         return;
-    file->fd = strcmp(path, "-") == 0 ? dup(STDOUT_FILENO)
-                                      : open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    file->fd = open_path(path);
     if (file->fd < 0)
         note_failure(file, errno);
+    else
+        file->chunk = chunk_of(file->fd);
 }
 
 /* Wait for something to do. The other buffer is filled from here on. */
@@ -169,6 +212,8 @@ static void free_file(struct access_file *file)
 {
     pthread_mutex_destroy(&file->mutex);
     pthread_cond_destroy(&file->wake);
+    if (file->ending >= 0)
+        (void)close(file->ending);
     free(file->buffers[0].text);
     free(file->buffers[1].text);
     free(file);
@@ -180,12 +225,13 @@ struct access_file *access_file_create(void)
     if (file == NULL)
         return NULL;
     file->fd = -1;
+    file->ending = eventfd(0, EFD_CLOEXEC);
     file->closed = true;
     pthread_mutex_init(&file->mutex, NULL);
     pthread_cond_init(&file->wake, NULL);
     for (int i = 0; i < 2; i++)
         file->buffers[i].text = malloc(BUFFER_BYTES);
-    if (file->buffers[0].text != NULL && file->buffers[1].text != NULL &&
+    if (file->ending >= 0 && file->buffers[0].text != NULL && file->buffers[1].text != NULL &&
         pthread_create(&file->thread, NULL, writer, file) == 0)
         return file;
     free_file(file);
@@ -200,6 +246,7 @@ void access_file_destroy(struct access_file *file)
     file->end = true;
     pthread_cond_signal(&file->wake);
     pthread_mutex_unlock(&file->mutex);
+    (void)eventfd_write(file->ending, 1);
     pthread_join(file->thread, NULL);
     free_file(file);
 }

@@ -20,10 +20,13 @@ struct access_file_counts {
 /* NULL: no memory. Without a file. */
 struct access_file *access_file_create(void);
 
-/* What was added is written before. May wait for the disk. */
+/* What was added is written before. May wait for the disk, and a second for a pipe. */
 void access_file_destroy(struct access_file *file);
 
-/* Where lines go from here on: a file, "-": standard output, "": nowhere. */
+/*
+ * Where lines go from here on: a file, "-": standard output, "": nowhere. A pipe that nobody reads
+ * cannot be opened: it takes a reader and access_file_reopen().
+ */
 void access_file_set(struct access_file *file, const char *path);
 
 /* Open the file anew, behind what was added so far: it has been renamed. */
