@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Runs the cases of tests/net against a proxy in network namespaces. Needs root.
 
-    run.py [--workers 1,2,4] [--proxy weir|nghttpx] [--list] [-v] [--figures FILE] [PATTERN ...]
+    run.py [--workers 1,2,4] [--site edge|cluster] [--proxy weir|nghttpx] [--list] [-v]
+           [--figures FILE] [PATTERN ...]
 
 A PATTERN selects cases whose "group.name" contains it. The last line counts what happened.
 Environment: WEIR_BUILD (the build directory), WEIR_SANITIZED (more patience).
@@ -58,7 +59,7 @@ class Runner:
 
     def run(self):
         for workers in self.options.workers:
-            for site in SITES:
+            for site in self.options.sites:
                 cases = list(self.selected(workers, site))
                 if cases:
                     self.run_with(SITES[site], workers, cases)
@@ -171,6 +172,8 @@ def arguments():
     parser.add_argument("--workers", default="1,2,4",
                         type=lambda text: [int(part) for part in text.split(",")])
     parser.add_argument("--proxy", choices=("weir", "nghttpx"), default="weir")
+    parser.add_argument("--site", choices=tuple(SITES), action="append", dest="sites",
+                        help="only the cases of this site")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--unsteady", type=int, default=0,
                         help="so many cases may fail once if they pass when run again")
@@ -183,6 +186,7 @@ def arguments():
 
 def main():
     options = arguments()
+    options.sites = options.sites or list(SITES)
     for group in GROUPS:
         importlib.import_module(f"cases.{group}")
     if options.list:
