@@ -122,20 +122,35 @@ static bool text_equals(const struct hpack_table *table, uint32_t at, struct byt
            bytes_equal(bytes_of(table->text, rest.length), rest);
 }
 
-/* Up to 8 bytes from each end, and the length: cheap, and found entries are compared anyway. */
+/* The next eight bytes go in. */
+static inline uint64_t mix_eight(uint64_t mixed, uint64_t eight)
+{
+    mixed = (mixed ^ eight) * 0xd6e8feb86659fd93;
+    return mixed ^ mixed >> 32;
+}
+
+/* Fewer than eight bytes, all of them. */
+static inline uint64_t load_below_8(const uint8_t *text, size_t length)
+{
+    if (length >= 4)
+        return (uint64_t)copy_load4(text) << 32 | copy_load4(text + length - 4);
+    if (length == 0)
+        return 0;
+    return (uint64_t)text[0] << 16 | (uint64_t)text[length / 2] << 8 | text[length - 1];
+}
+
+/*
+ * Every byte counts: paths of one site begin and end alike, and those that had the same hash would
+ * be compared with each other each time, and be taken for one that comes again.
+ */
 static uint64_t mix_text(struct bytes text)
 {
-    uint64_t first = 0;
-    uint64_t last = 0;
-    if (text.length >= 8) {
-        memcpy(&first, text.data, 8);
-        memcpy(&last, text.data + text.length - 8, 8);
-    } else {
-        for (size_t i = 0; i < text.length; i++)
-            first = first << 8 | text.data[i];
-    }
-    uint64_t mixed = (first + text.length) * 0x9e3779b97f4a7c15;
-    return (mixed ^ mixed >> 32 ^ last) * 0xd6e8feb86659fd93;
+    uint64_t mixed = text.length * 0x9e3779b97f4a7c15;
+    if (text.length < 8)
+        return mix_eight(mixed, load_below_8(text.data, text.length));
+    for (size_t at = 0; at + 8 < text.length; at += 8)
+        mixed = mix_eight(mixed, copy_load8(text.data + at));
+    return mix_eight(mixed, copy_load8(text.data + text.length - 8));
 }
 
 static uint64_t mix_name(const struct field *field)

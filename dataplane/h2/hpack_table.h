@@ -74,8 +74,7 @@ void hpack_table_name(const struct hpack_table *table, uint32_t position, struct
 /* Append the entry at POSITION (below table->count) to OUT, with all that is known of it. */
 void hpack_table_append(const struct hpack_table *table, uint32_t position, struct fields *out);
 
-/* Of name and value; never 0. A few cycles: eight bytes from each end of both, and their lengths.
- */
+/* Of name and value; never 0. O(bytes), eight at a time. */
 uint32_t hpack_hash_of(const struct field *field);
 
 /*

@@ -110,6 +110,22 @@ static void fields_get_their_representation(void **state)
     }
 }
 
+/* They begin and end alike, as those of one site do. */
+static void a_path_is_entered_when_it_comes_again_and_not_for_one_that_is_like_it(void **state)
+{
+    struct hpack_encoder encoder;
+    char path[64];
+    hpack_encoder_init(&encoder, &fixture_tables);
+    (void)encode_one(&encoder, fixture_field("x-anything", "a table is there"));
+    for (int i = 0; i < 1000; i++) {
+        (void)snprintf(path, sizeof(path), "/catalogue/items/%d/details?size=64", i);
+        assert_int_equal(seen(encode_one(&encoder, fixture_field(":path", path))), SEEN_PLAIN);
+    }
+    assert_int_equal(seen(encode_one(&encoder, fixture_field(":path", path))), SEEN_ENTERED);
+    assert_int_equal(seen(encode_one(&encoder, fixture_field(":path", path))), SEEN_INDEXED);
+    hpack_encoder_close(&encoder);
+}
+
 static void a_known_name_is_sent_as_its_index(void **state)
 {
     struct hpack_encoder encoder;
@@ -382,6 +398,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fields_get_their_representation),
+        cmocka_unit_test(a_path_is_entered_when_it_comes_again_and_not_for_one_that_is_like_it),
         cmocka_unit_test(a_known_name_is_sent_as_its_index),
         cmocka_unit_test(a_plain_encoder_codes_no_string),
         cmocka_unit_test(limits_are_announced),
