@@ -20,7 +20,7 @@ LAYERS = {
     "tcp": ["base", "net"],
     "tls": ["base", "net", "tcp"],
     "h2": ["base", "net", "tcp", "tls"],
-    "h1": ["base", "net", "tcp", "tls"],
+    "h1": ["base", "net", "tcp", "tls", "h2"],
     "region": ["base"],
     "upstream": ["base", "net", "tcp", "tls", "h2", "h1", "region"],
     "coalesce": ["base", "net", "tcp", "tls", "h2", "h1", "region", "upstream"],

@@ -100,6 +100,13 @@ struct snapshot_route {
     struct snapshot_coalesce coalesce;
 };
 
+/* What is spoken to a backend. */
+enum upstream_protocol {
+    UPSTREAM_HTTP2, /* prior knowledge (RFC 9113 3.3), or ALPN "h2" */
+    UPSTREAM_HTTP1, /* HTTP/1.1 (RFC 9112) */
+    UPSTREAM_PROTOCOLS
+};
+
 struct snapshot_backend {
     struct bytes name;
     uint32_t slot;        /* 0..SNAPSHOT_BACKENDS_MAX-1; keeps its meaning over snapshots ... */
@@ -109,6 +116,7 @@ struct snapshot_backend {
     struct ip_address address;
     uint16_t port;
     uint32_t weight;      /* 1..1000 */
+    enum upstream_protocol protocol;
     bool usable;          /* health: probe up, not ejected */
     bool drained;         /* by an operator: no new flights */
 };

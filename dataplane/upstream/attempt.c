@@ -93,11 +93,16 @@ static void become_idle(struct attempt *attempt, uint64_t now)
         upstream_conn_left(conn, now);
 }
 
+static void tell_failed(struct attempt *attempt, enum attempt_failure why, uint64_t now)
+{
+    counter_add(failure_counter(&attempt->upstream->counters, why), 1);
+    attempt->handler->failed(attempt, why, now);
+}
+
 static void end_failed(struct attempt *attempt, enum attempt_failure why, uint64_t now)
 {
     become_idle(attempt, now);
-    counter_add(failure_counter(&attempt->upstream->counters, why), 1);
-    attempt->handler->failed(attempt, why, now);
+    tell_failed(attempt, why, now);
 }
 
 static void end_done(struct attempt *attempt, uint64_t now)
@@ -150,19 +155,19 @@ bool attempt_start(struct attempt *attempt, const struct snapshot_backend *backe
 void attempt_ready(struct attempt *attempt)
 {
     if (attempt->state == ATTEMPT_OPEN)
-        h2_stream_ready(attempt->stream);
+        attempt->conn->speaks->ready(attempt);
 }
 
 void attempt_consumed(struct attempt *attempt, uint32_t count)
 {
     if (attempt->state == ATTEMPT_OPEN)
-        h2_stream_consumed(attempt->stream, count);
+        attempt->conn->speaks->consumed(attempt, count);
 }
 
 void attempt_credit_now(struct attempt *attempt)
 {
     if (attempt->state == ATTEMPT_OPEN)
-        h2_stream_credit_now(attempt->stream);
+        attempt->conn->speaks->credit_now(attempt);
 }
 
 void attempt_report_late(struct attempt *attempt)
@@ -173,31 +178,30 @@ void attempt_report_late(struct attempt *attempt)
 
 void attempt_cancel(struct attempt *attempt, uint64_t now)
 {
+    struct upstream_conn *conn = attempt->conn;
     struct h2_stream *stream = attempt->stream;
     if (attempt->state == ATTEMPT_IDLE)
         return;
     counter_add(&attempt->upstream->counters.attempts_cancelled, 1);
     become_idle(attempt, now);
-    if (stream != NULL)
-        h2_stream_reset(stream, H2_CANCEL);
+    if (conn != NULL)
+        conn->speaks->cancel(conn, stream, now);
 }
 
 /* --- waiting --- */
 
 void attempt_attach(struct attempt *attempt, struct upstream_conn *conn, uint64_t now)
 {
-    struct h2_stream *stream = h2_request(conn->h2, attempt, now);
-    if (stream == NULL) {
+    if (!conn->speaks->request(conn, attempt, now)) {
         attempt_fail_later(attempt, ATTEMPT_NO_ROOM);
         return;
     }
     attempt->upstream->waiting_count--;
     attempt->state = ATTEMPT_OPEN;
-    attempt->stream = stream;
     attempt->conn = conn;
     list_push_back(&conn->attempts, &attempt->link);
     upstream_conn_joined(conn, now);
-    h2_stream_ready(stream);
+    conn->speaks->ready(attempt);
 }
 
 void attempt_fail_later(struct attempt *attempt, enum attempt_failure why)
@@ -231,9 +235,9 @@ void attempts_suspect(struct upstream_conn *conn, enum suspicion why, uint64_t n
     }
 }
 
-/* --- the stream's side --- */
+/* --- the protocol's side --- */
 
-/* The three digits of :status; h2 has validated them. */
+/* The three digits of :status, which the protocol has validated. */
 static uint32_t status_of(const struct fields *fields)
 {
     struct bytes value;
@@ -274,15 +278,17 @@ static void answered(struct attempt *attempt, const struct fields *fields, uint6
  */
 static void refuse_section(struct attempt *attempt, uint64_t now)
 {
-    h2_stream_reset(attempt->stream, H2_CANCEL);
+    struct upstream_conn *conn = attempt->conn;
+    struct h2_stream *stream = attempt->stream;
     attempt->reported = true;
-    end_failed(attempt, ATTEMPT_MALFORMED, now);
+    become_idle(attempt, now);
+    conn->speaks->cancel(conn, stream, now);
+    tell_failed(attempt, ATTEMPT_MALFORMED, now);
 }
 
-void attempt_stream_headers(void *owner, struct h2_stream *stream, const struct fields *fields,
-                            enum h2_section section, bool end, uint64_t now)
+void attempt_headers(struct attempt *attempt, const struct fields *fields, enum h2_section section,
+                     bool end, uint64_t now)
 {
-    struct attempt *attempt = h2_stream_owner(stream);
     upstream_conn_answered(attempt->conn);
     if (fields->overflow) {
         refuse_section(attempt, now);
@@ -296,25 +302,11 @@ void attempt_stream_headers(void *owner, struct h2_stream *stream, const struct 
     attempt->handler->headers(attempt, fields, section, end, now);
 }
 
-void attempt_stream_data(struct h2_stream *stream, struct bytes bytes, bool end, uint64_t now)
+void attempt_data(struct attempt *attempt, struct bytes bytes, bool end, uint64_t now)
 {
-    struct attempt *attempt = h2_stream_owner(stream);
     upstream_conn_answered(attempt->conn);
     attempt->response_ended = end;
     attempt->handler->data(attempt, bytes, end, now);
-}
-
-/* Whether the backend's SETTINGS allow the request; ATTEMPT_FAILURES: they do. */
-static enum attempt_failure refusal_of(struct attempt *attempt, const struct fields *request)
-{
-    const struct h2_conn *conn = h2_stream_conn(attempt->stream);
-    struct bytes protocol;
-    if (!h2_peer_connects(conn) && fields_find(request, FIELD_PROTOCOL, &protocol))
-        return ATTEMPT_NO_TUNNEL;
-    if (h2_peer_takes(conn, request))
-        return ATTEMPT_FAILURES;
-    counter_add(&attempt->upstream->counters.requests_too_large, 1);
-    return ATTEMPT_UNPROCESSED;
 }
 
 /* The backend has said that it would not take it: another one may. */
@@ -324,9 +316,8 @@ static struct h2_supply withdraw(struct attempt *attempt, enum attempt_failure w
     return (struct h2_supply){.kind = H2_SUPPLY_RESET, .code = H2_CANCEL};
 }
 
-struct h2_supply attempt_stream_supply(struct h2_stream *stream, uint32_t max, uint64_t now)
+struct h2_supply attempt_supply(struct attempt *attempt, uint32_t max, uint64_t now)
 {
-    struct attempt *attempt = h2_stream_owner(stream);
     struct h2_supply supply = attempt->handler->supply(attempt, max, now);
     enum attempt_failure refusal;
     switch (supply.kind) {
@@ -336,7 +327,7 @@ struct h2_supply attempt_stream_supply(struct h2_stream *stream, uint32_t max, u
         check(supply.kind != H2_SUPPLY_INTERIM);
         break;
     case H2_SUPPLY_HEADERS:
-        refusal = refusal_of(attempt, supply.fields);
+        refusal = attempt->conn->speaks->refusal(attempt, supply.fields);
         if (refusal != ATTEMPT_FAILURES)
             return withdraw(attempt, refusal, now);
         attempt->began = true;
@@ -368,23 +359,20 @@ static bool is_backends_fault(struct h2_reset reset)
     return reset.conn_lost || !reset.unprocessed || reset.code == H2_REFUSED_STREAM;
 }
 
-uint64_t attempt_stream_window_room(const struct h2_stream *stream)
+uint64_t attempt_window_room(const struct attempt *attempt)
 {
-    const struct attempt *attempt = h2_stream_owner(stream);
     return attempt->handler->window_room == NULL ? UINT64_MAX
                                                  : attempt->handler->window_room(attempt);
 }
 
-void attempt_stream_window_grew(struct h2_stream *stream, uint32_t by, uint64_t now)
+void attempt_window_grew(struct attempt *attempt, uint32_t by, uint64_t now)
 {
-    struct attempt *attempt = h2_stream_owner(stream);
     if (attempt->handler->window_grew != NULL)
         attempt->handler->window_grew(attempt, by, now);
 }
 
-void attempt_stream_reset(struct h2_stream *stream, struct h2_reset reset, uint64_t now)
+void attempt_reset(struct attempt *attempt, struct h2_reset reset, uint64_t now)
 {
-    struct attempt *attempt = h2_stream_owner(stream);
     bool whole = attempt->response_ended && (reset.by_peer || reset.conn_lost);
     if (whole) { /* RFC 9113 8.1: the rest of the request was not wanted */
         end_done(attempt, now);
@@ -395,7 +383,7 @@ void attempt_stream_reset(struct h2_stream *stream, struct h2_reset reset, uint6
     end_failed(attempt, failure_of(reset), now);
 }
 
-void attempt_stream_finished(struct h2_stream *stream, uint64_t now)
+void attempt_finished(struct attempt *attempt, uint64_t now)
 {
-    end_done(h2_stream_owner(stream), now);
+    end_done(attempt, now);
 }

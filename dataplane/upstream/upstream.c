@@ -126,6 +126,7 @@ static void slot_adopt(struct upstream *upstream, const struct snapshot_backend 
     slot->generation = backend->generation;
     slot->address = backend->address;
     slot->port = backend->port;
+    slot->protocol = backend->protocol;
     slot->streams_expected = UPSTREAM_STREAMS_ASSUMED;
     slot->grow_after_ns = 0;
 }
@@ -147,7 +148,7 @@ static struct upstream_conn *slot_find_room(const struct upstream_slot *slot)
     struct upstream_conn *best = NULL;
     list_for_each (link, next, &slot->connections) {
         struct upstream_conn *conn = list_entry(link, struct upstream_conn, link);
-        if (conn->state != UPSTREAM_OPEN || conn->suspect || h2_request_room(conn->h2) == 0)
+        if (conn->state != UPSTREAM_OPEN || conn->suspect || conn->speaks->room(conn) == 0)
             continue;
         if (best == NULL || conn->attempt_count < best->attempt_count)
             best = conn;

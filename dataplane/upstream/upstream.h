@@ -1,8 +1,10 @@
 /*
  * upstream: connections to backends, and attempts on them. One struct upstream a worker.
  *
- * For each backend slot a pool of HTTP/2 connections, opened by need up to a bound. An attempt is
- * one try of a request at one backend: it waits for a connection, becomes a stream, and ends in
+ * For each backend slot a pool of connections, opened by need up to a bound. What they speak is the
+ * backend's matter (struct upstream_ops): HTTP/2, where an attempt becomes a stream, or HTTP/1.1,
+ * where it is the connection's one exchange. An attempt is one try of a request at one backend: it
+ * waits for a connection, is open on it, and ends in
  * exactly one of done(), failed(), attempt_cancel() or a supply() that answers H2_SUPPLY_RESET.
  *
  * Order of calls in a turn: tcp_in(), timer_wheel_advance(), tcp_dispatch(), [above],
@@ -91,9 +93,9 @@ struct attempt {
     /* Private to upstream. */
     uint32_t generation; /* of the slot */
     uint64_t started_at_ns;
-    struct list link;    /* among those waiting, those to be told their failure, or conn's */
+    struct list link; /* among those waiting, those to be told their failure, or conn's */
     struct upstream_conn *conn;
-    struct h2_stream *stream;
+    struct h2_stream *stream;     /* HTTP/2 */
     enum attempt_failure failure; /* to be told; ATTEMPT_FAILURES: none */
     bool in_flight;               /* counted in the backend's load */
     bool reported;                /* an outcome has been counted */

@@ -1,7 +1,6 @@
 #include "dataplane/base/check.h"
 #include "dataplane/base/counter.h"
 #include "dataplane/base/random.h"
-#include "dataplane/h2/h2_tcp.h"
 #include "dataplane/upstream/upstream_private.h"
 
 /* Legal transitions. Nothing leads back to CONNECTING, which is 0: not a transition. */
@@ -14,7 +13,7 @@ static const enum upstream_conn_state transitions[UPSTREAM_CONN_STATES][UPSTREAM
         },
     [UPSTREAM_OPENING] =
         {
-            [UPSTREAM_SETTINGS] = UPSTREAM_OPEN,
+            [UPSTREAM_GREETED] = UPSTREAM_OPEN,
             [UPSTREAM_DOOR_CLOSED] = UPSTREAM_DRAINING,
             [UPSTREAM_RETIRED] = UPSTREAM_DRAINING,
             [UPSTREAM_OVER] = UPSTREAM_CLOSED,
@@ -76,7 +75,7 @@ static void enter_open(struct upstream_conn *conn, uint64_t now)
         counter_add(&load->connected, 1);
         counter_set(&load->connect_failed_row, 0);
     }
-    uint32_t room = h2_request_room(conn->h2);
+    uint32_t room = conn->speaks->room(conn);
     slot_of(conn)->streams_expected =
         room < 1 ? 1 : (room < UPSTREAM_STREAMS_ASSUMED ? room : UPSTREAM_STREAMS_ASSUMED);
     begin_idling(conn, now);
@@ -175,7 +174,7 @@ static void opening_fired(struct upstream_conn *conn, uint64_t now)
         return;
     }
     conn->failure = ATTEMPT_CONNECT_TIMEOUT;
-    h2_close(conn->h2, H2_SETTINGS_TIMEOUT, now);
+    conn->speaks->close(conn, H2_SETTINGS_TIMEOUT, now);
 }
 
 static void open_fired(struct upstream_conn *conn, uint64_t now)
@@ -199,7 +198,7 @@ static void draining_fired(struct upstream_conn *conn, uint64_t now)
     if (conn->attempt_count > 0)
         upstream_path_watch(conn, now);
     else
-        h2_close(conn->h2, H2_NO_ERROR, now);
+        conn->speaks->close(conn, H2_NO_ERROR, now);
 }
 
 static void conn_fired(struct timer *timer, void *context, uint64_t now)
@@ -224,16 +223,16 @@ static void conn_fired(struct timer *timer, void *context, uint64_t now)
     }
 }
 
-/* --- what h2 and tcp tell --- */
+/* --- what the protocol and tcp tell --- */
 
-static void conn_available(void *owner, struct h2_conn *h2, uint64_t now)
+void upstream_conn_available(struct upstream_conn *conn, uint64_t now)
 {
-    struct upstream_conn *conn = owner;
-    if (conn->state == UPSTREAM_OPENING && h2_is_open(h2))
-        conn_change(conn, UPSTREAM_SETTINGS, now);
+    bool is_open = conn->speaks->is_open(conn);
+    if (conn->state == UPSTREAM_OPENING && is_open)
+        conn_change(conn, UPSTREAM_GREETED, now);
     if (conn->state != UPSTREAM_OPENING && conn->state != UPSTREAM_OPEN)
         return;
-    if (!h2_is_open(h2)) {
+    if (!is_open) {
         counter_add(&conn->upstream->counters.connections_goaway, 1);
         conn_change(conn, UPSTREAM_DOOR_CLOSED, now);
     } else if (slot_of(conn)->waiting_count > 0) {
@@ -241,25 +240,12 @@ static void conn_available(void *owner, struct h2_conn *h2, uint64_t now)
     }
 }
 
-static void conn_closed(void *owner, struct h2_conn *h2, uint64_t now)
+void upstream_conn_over(struct upstream_conn *conn, uint64_t now)
 {
-    struct upstream_conn *conn = owner;
-    conn->h2 = NULL;
+    conn->speaks = NULL;
     conn->tcp = NULL;
     conn_change(conn, UPSTREAM_OVER, now);
 }
-
-static const struct h2_handler conn_handler = {
-    .headers = attempt_stream_headers,
-    .data = attempt_stream_data,
-    .supply = attempt_stream_supply,
-    .window_room = attempt_stream_window_room,
-    .window_grew = attempt_stream_window_grew,
-    .reset = attempt_stream_reset,
-    .finished = attempt_stream_finished,
-    .available = conn_available,
-    .closed = conn_closed,
-};
 
 static enum attempt_failure failure_of(enum tcp_failure failure)
 {
@@ -282,8 +268,8 @@ static void conn_failed(struct upstream_conn *conn, uint64_t now)
     struct tcp_info info;
     tcp_info(conn->tcp, now, &info);
     conn->failure = failure_of(info.failure);
-    if (conn->h2 != NULL) {
-        h2_transport_ended(conn->h2, true, now);
+    if (conn->speaks != NULL) {
+        conn->speaks->event(conn, TCP_FAILED, now);
         return;
     }
     tcp_abort(conn->tcp);
@@ -293,14 +279,18 @@ static void conn_failed(struct upstream_conn *conn, uint64_t now)
 
 static void conn_established(struct upstream_conn *conn, uint64_t now)
 {
-    struct upstream *upstream = conn->upstream;
+    static const struct upstream_ops *const ops[UPSTREAM_PROTOCOLS] = {
+        [UPSTREAM_HTTP2] = &upstream_h2_ops,
+    };
     conn->established_at_ns = now;
-    conn->h2 =
-        h2_open(upstream->config.h2, H2_CLIENT, transport_tcp(conn->tcp), &conn_handler, conn, now);
-    if (conn->h2 != NULL) {
+    conn->speaks = ops[conn->protocol];
+    if (conn->speaks->open(conn, transport_tcp(conn->tcp), now)) {
         conn_change(conn, UPSTREAM_ESTABLISHED, now);
+        if (!conn->speaks->greets)
+            upstream_conn_available(conn, now);
         return;
     }
+    conn->speaks = NULL;
     conn->tcp = NULL;
     conn->failure = ATTEMPT_NO_ROOM;
     conn_change(conn, UPSTREAM_OVER, now);
@@ -317,8 +307,8 @@ static void conn_event(void *app, struct tcp_conn *tcp, uint32_t events, uint64_
         conn_established(conn, now);
     if ((events & (TCP_READABLE | TCP_EOF)) != 0)
         upstream_path_received(conn, now);
-    if (conn->h2 != NULL)
-        h2_tcp_event(conn->h2, events, now);
+    if (conn->speaks != NULL)
+        conn->speaks->event(conn, events, now);
 }
 
 static const struct tcp_app conn_app = {conn_event};
@@ -347,6 +337,7 @@ bool upstream_conn_start(struct upstream *upstream, uint32_t slot, uint64_t now)
                                    .state = UPSTREAM_CONNECTING,
                                    .slot = slot,
                                    .generation = backend->generation,
+                                   .protocol = backend->protocol,
                                    .failure = ATTEMPT_CONNECT_REFUSED};
     conn->tcp =
         tcp_connect(upstream->config.tcp, &backend->address, backend->port, &conn_app, conn, now);
@@ -383,7 +374,7 @@ void upstream_conns_shut_down(struct upstream *upstream, uint64_t now)
     for (struct list *link; (link = list_pop_front(&upstream->retiring)) != NULL;) {
         struct upstream_conn *conn = list_entry(link, struct upstream_conn, link);
         list_push_back(&upstream->draining, link);
-        h2_shutdown(conn->h2, now);
+        conn->speaks->shut_down(conn, now);
     }
 }
 
@@ -393,7 +384,7 @@ bool upstream_conn_reclaim(struct upstream *upstream, uint64_t now)
         return false;
     struct upstream_conn *conn = list_entry(upstream->idle.next, struct upstream_conn, idle);
     upstream_conn_retire(conn, &upstream->counters.connections_reclaimed, now);
-    h2_close(conn->h2, H2_NO_ERROR, now);
+    conn->speaks->close(conn, H2_NO_ERROR, now);
     return true;
 }
 

@@ -78,14 +78,14 @@ static bool judged_later(struct upstream_conn *conn, uint64_t now)
 /* Ask for a sign of life when the backend has been quiet for longer than at the PING before. */
 static void ping_if_quiet(struct upstream_conn *conn, uint64_t now)
 {
-    if (conn->pings == UPSTREAM_PINGS_MAX || conn->pinged_at_ns != 0)
+    if (conn->speaks->ping == NULL || conn->pings == UPSTREAM_PINGS_MAX || conn->pinged_at_ns != 0)
         return;
     if (now - conn->quiet_since_ns < UPSTREAM_PING_NS << (UPSTREAM_PING_SHIFT * conn->pings))
         return;
     conn->pings++;
     conn->pinged_at_ns = now;
     counter_add(&conn->upstream->counters.pings, 1);
-    h2_ping(conn->h2, conn->upstream->config.ping_timeout_ns, now);
+    conn->speaks->ping(conn, conn->upstream->config.ping_timeout_ns, now);
 }
 
 /* Data on its way is a question by itself. */

@@ -2,7 +2,7 @@
  * upstream_private: what the files of this folder share. One worker.
  *
  * Who calls whom: upstream.c (create, slots, tick) and attempt.c use upstream_conn.c; what happens
- * on a connection comes back as slot_*() and attempt_stream_*(). upstream_path.c watches over it.
+ * on a connection comes back as slot_*() and attempt_*(). upstream_path.c watches over it.
  *
  * Timers, one a connection (upstream_conn.c):
  *   CONNECTING  UPSTREAM_CONNECT_SUSPECT_NS after the start: nobody goes on waiting for it
@@ -51,7 +51,7 @@
 
 enum upstream_conn_state {
     UPSTREAM_CONNECTING, /* SYN sent */
-    UPSTREAM_OPENING,    /* HTTP/2 preface queued, the backend's SETTINGS awaited */
+    UPSTREAM_OPENING,    /* it was our turn to speak, the backend's first word is awaited */
     UPSTREAM_OPEN,       /* takes attempts, as far as streams allow */
     UPSTREAM_DRAINING,   /* takes no more; ends with its last attempt */
     UPSTREAM_CLOSED,     /* over; the object is given back by the next tick */
@@ -61,12 +61,44 @@ enum upstream_conn_state {
 /* What moves a connection from state to state. */
 enum upstream_conn_cause {
     UPSTREAM_ESTABLISHED, /* TCP is up */
-    UPSTREAM_SETTINGS,    /* the backend's SETTINGS arrived */
+    UPSTREAM_GREETED,     /* the backend is ready for requests: HTTP/2's SETTINGS arrived */
     UPSTREAM_DOOR_CLOSED, /* GOAWAY, or stream ids are used up */
     UPSTREAM_RETIRED,     /* by us: idle, aged, backend gone, node drains */
     UPSTREAM_OVER,        /* refused, lost, or closed in good order */
     UPSTREAM_CONN_CAUSES
 };
+
+/*
+ * What a connection speaks, one table a protocol: upstream_h2.c. CONN is one on which open() went
+ * well and that was not told over yet; ATTEMPT is open on it.
+ */
+struct upstream_ops {
+    bool greets; /* the backend has the first word: OPENING lasts until upstream_conn_available() */
+    /* Begin to speak on a transport, which is taken over, also on failure. False: no room. */
+    bool (*open)(struct upstream_conn *conn, struct transport transport, uint64_t now);
+    /* The transport's events (enum tcp_event); the connection may be over afterwards. */
+    void (*event)(struct upstream_conn *conn, uint32_t events, uint64_t now);
+    /* No more requests; it ends when the last one has ended. */
+    void (*shut_down)(struct upstream_conn *conn, uint64_t now);
+    /* It ends now. */
+    void (*close)(struct upstream_conn *conn, enum h2_error code, uint64_t now);
+    /* Whether it may ever take another request, and how many now. */
+    bool (*is_open)(const struct upstream_conn *conn);
+    uint32_t (*room)(const struct upstream_conn *conn);
+    /* A liveness question above TCP's; NULL: the protocol has none. */
+    void (*ping)(struct upstream_conn *conn, uint64_t timeout_ns, uint64_t now);
+    /* Put an attempt on the connection. False: no room after all. */
+    bool (*request)(struct upstream_conn *conn, struct attempt *attempt, uint64_t now);
+    /* Why the backend will not take this request; ATTEMPT_FAILURES: it will. */
+    enum attempt_failure (*refusal)(struct attempt *attempt, const struct fields *request);
+    void (*ready)(struct attempt *attempt);
+    void (*consumed)(struct attempt *attempt, uint32_t count);
+    void (*credit_now)(struct attempt *attempt);
+    /* End the exchange from our side. STREAM is what was the attempt's, which is idle already. */
+    void (*cancel)(struct upstream_conn *conn, struct h2_stream *stream, uint64_t now);
+};
+
+extern const struct upstream_ops upstream_h2_ops;
 
 /* Owner: struct upstream's pool, until the tick after UPSTREAM_CLOSED. */
 struct upstream_conn {
@@ -78,8 +110,10 @@ struct upstream_conn {
     struct list idle;     /* in upstream->idle while OPEN without attempts */
     struct list attempts; /* open ones */
     uint32_t attempt_count;
-    struct tcp_conn *tcp; /* NULL: not ours any more */
-    struct h2_conn *h2;   /* from OPENING until it told closed() */
+    struct tcp_conn *tcp;              /* NULL: not ours any more */
+    enum upstream_protocol protocol;   /* what will be spoken */
+    const struct upstream_ops *speaks; /* from OPENING until it is over, else NULL */
+    struct h2_conn *h2;                /* while HTTP/2 is spoken */
     struct timer timer;
     uint64_t established_at_ns;
     uint64_t quiet_since_ns; /* the last arrival, or the first attempt after idling */
@@ -101,6 +135,7 @@ struct upstream_slot {
     uint64_t applied; /* upstream->applied at which it was last seen */
     struct ip_address address;
     uint16_t port;
+    enum upstream_protocol protocol;
     struct list connections; /* CONNECTING, OPENING, OPEN */
     uint32_t connection_count;
     struct list waiting; /* attempts, first come first */
@@ -148,7 +183,7 @@ bool upstream_conn_start(struct upstream *upstream, uint32_t slot, uint64_t now)
 /* No new attempts; ends with its last one. Nothing is called back. */
 void upstream_conn_retire(struct upstream_conn *conn, uint64_t *counter, uint64_t now);
 
-/* Tell h2 to shut down the retiring ones. From the tick. */
+/* Tell the retiring ones to shut down. From the tick. */
 void upstream_conns_shut_down(struct upstream *upstream, uint64_t now);
 
 /* Close the longest idle connection at once. False: none idles. From the tick. */
@@ -161,7 +196,11 @@ void upstream_conns_give_back(struct upstream *upstream);
 void upstream_conn_joined(struct upstream_conn *conn, uint64_t now);
 void upstream_conn_left(struct upstream_conn *conn, uint64_t now);
 
-/* A response frame arrived. */
+/* What the protocol tells: it has room, or takes no more; it is over, and the transport gone. */
+void upstream_conn_available(struct upstream_conn *conn, uint64_t now);
+void upstream_conn_over(struct upstream_conn *conn, uint64_t now);
+
+/* A piece of a response arrived. */
 static inline void upstream_conn_answered(struct upstream_conn *conn)
 {
     conn->pings = 0;
@@ -186,7 +225,7 @@ void upstream_path_left(const struct upstream_conn *conn);
 
 /* --- attempt.c --- */
 
-/* Open a stream for a waiting attempt. It fails with ATTEMPT_NO_ROOM when h2 has none left. */
+/* Put a waiting attempt on the connection. It fails with ATTEMPT_NO_ROOM when that has no room. */
 void attempt_attach(struct attempt *attempt, struct upstream_conn *conn, uint64_t now);
 
 /* A waiting attempt, already out of its slot, is going to be told WHY. */
@@ -198,12 +237,12 @@ void attempts_tell(struct upstream *upstream, uint64_t now);
 /* Tell a connection's attempts what is silent. O(attempts). */
 void attempts_suspect(struct upstream_conn *conn, enum suspicion why, uint64_t now);
 
-/* h2's handler for streams; owner of a stream is its attempt. */
-void attempt_stream_headers(void *owner, struct h2_stream *stream, const struct fields *fields,
-                            enum h2_section section, bool end, uint64_t now);
-void attempt_stream_data(struct h2_stream *stream, struct bytes bytes, bool end, uint64_t now);
-uint64_t attempt_stream_window_room(const struct h2_stream *stream);
-void attempt_stream_window_grew(struct h2_stream *stream, uint32_t by, uint64_t now);
-struct h2_supply attempt_stream_supply(struct h2_stream *stream, uint32_t max, uint64_t now);
-void attempt_stream_reset(struct h2_stream *stream, struct h2_reset reset, uint64_t now);
-void attempt_stream_finished(struct h2_stream *stream, uint64_t now);
+/* What the protocol tells about an open attempt. */
+void attempt_headers(struct attempt *attempt, const struct fields *fields, enum h2_section section,
+                     bool end, uint64_t now);
+void attempt_data(struct attempt *attempt, struct bytes bytes, bool end, uint64_t now);
+struct h2_supply attempt_supply(struct attempt *attempt, uint32_t max, uint64_t now);
+uint64_t attempt_window_room(const struct attempt *attempt);
+void attempt_window_grew(struct attempt *attempt, uint32_t by, uint64_t now);
+void attempt_reset(struct attempt *attempt, struct h2_reset reset, uint64_t now);
+void attempt_finished(struct attempt *attempt, uint64_t now);
