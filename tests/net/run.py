@@ -24,7 +24,8 @@ import figures                                                             # noq
 
 GROUPS = ("basic", "conformance", "bodies", "tls", "aborts", "records", "metrics", "load", "abuse", "host",
           "coalesce", "failover", "store", "drain", "grpc", "grpc_js", "cookies", "tunnels",
-          "events", "memory", "pause", "crowd", "mixed", "valves", "cluster", "sentinel")
+          "events", "memory", "pause", "crowd", "mixed", "valves", "chaos", "cluster",
+          "sentinel")
 SITES = {"edge": Site, "cluster": ClusterSite}
 
 
