@@ -98,7 +98,9 @@ class Client(Endpoint):
             exchange.kept += event.data
         limit = self.options.abort_after
         if limit is not None and exchange.length >= limit:
-            self.abort(event.stream_id, exchange)
+            self.acknowledge(event.stream_id, credit)      # the connection goes on
+            if not exchange.done.done():
+                self.abort(event.stream_id, exchange)
         elif self.options.read_delay_ms:
             asyncio.get_running_loop().call_later(
                 self.options.read_delay_ms / 1000, self.late_credit, event.stream_id, credit)
