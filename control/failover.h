@@ -56,6 +56,14 @@ bool failover_is_panic(const struct failover *failover);
 /* Flights of this node at most (rule S4); 0: no limit. */
 uint32_t failover_node_flights(const struct failover *failover);
 
+/* An order of this node alone, in force while the store is away, or offered since it is back. */
+struct failover_local_view {
+    const char *order; /* drain, undrain, force_up, force_down, unforce, freeze; NULL: none */
+    bool offered;      /* in force no more */
+    uint64_t left_ms;  /* of the order; 0: no end */
+    char by[128];
+};
+
 /* What operators see; indices as in the configuration. */
 struct failover_region_view {
     const char *name;
@@ -76,6 +84,8 @@ struct failover_region_view {
     const char *proposed; /* what waits for review: the state it should go to; NULL: nothing */
     uint64_t proposal_left_ms;
     char proposal_evidence[128];
+    uint64_t override_left_ms; /* 0: until undone */
+    struct failover_local_view local;
     char reason[128];
 };
 
@@ -89,8 +99,9 @@ struct failover_view {
     bool panic; /* every active region looks sick to this node */
     bool blind; /* this node reaches no region: its vote does not count */
     bool dry_run;
-    uint64_t admit;        /* flights of all nodes at most (rule S4); 0: no limit */
-    uint32_t node_flights; /* ... of this node */
+    uint64_t admit;                   /* flights of all nodes at most (rule S4); 0: no limit */
+    uint32_t node_flights;            /* ... of this node */
+    struct failover_local_view local; /* automation off */
 };
 
 struct failover_backend_view {
@@ -137,6 +148,7 @@ struct failover_order {
     uint32_t region;  /* not of freeze and thaw */
     uint64_t ttl_ms;  /* 0: until undone */
     uint32_t despite; /* enum region_rule: what the operator has named does not refuse */
+    bool local;       /* on this node alone, while the store is away */
     const char *by;   /* who (peer credentials), for the audit */
 };
 

@@ -22,18 +22,19 @@ uint64_t failover_store_ms(const struct failover *failover)
     return failover->store_ms_at_zero + loop_now_ns(failover->loop) / CLOCK_MS;
 }
 
-static uint64_t unix_ms(const struct failover *failover)
+uint64_t failover_unix_ms(const struct failover *failover)
 {
     return failover->unix_ms_at_zero + loop_now_ns(failover->loop) / CLOCK_MS;
 }
 
 /* Applying. */
 
-static void save(struct failover *failover, uint64_t now)
+void failover_agree_save(struct failover *failover, uint64_t now)
 {
     failover->saved_at_ns = now;
     if (failover->disk != NULL)
-        region_snapshot_save(failover->disk, &failover->agreed, unix_ms(failover));
+        region_snapshot_save(failover->disk, &failover->agreed, &failover->local,
+                             failover_unix_ms(failover));
 }
 
 static void check_disk(struct failover *failover)
@@ -87,7 +88,8 @@ static void apply_state(struct failover *failover, const struct region_state *st
     struct region_state before = failover->agreed;
     failover->agreed = *state;
     say_changes(failover, &before);
-    save(failover, now);
+    failover_local_note(failover, &before);
+    failover_agree_save(failover, now);
     failover_refresh(failover);
 }
 
@@ -104,7 +106,7 @@ static void adopt(struct failover *failover, uint64_t now)
         failover->agreed = *stored; /* regions that the configuration has just got */
         failover_refresh(failover);
         if (now >= failover->saved_at_ns + SAVE_AGAIN_NS)
-            save(failover, now);
+            failover_agree_save(failover, now);
         return;
     }
     if (stored->epoch > failover->agreed.epoch)
@@ -297,6 +299,7 @@ static void hear(struct failover *failover, uint64_t store_now_ms, const struct 
         failover_say(failover, "the store is back: automatic changes go on");
     }
     adopt(failover, now);
+    failover_local_offer(failover);
 }
 
 static void on_news(void *context, const struct store_news *news)
@@ -417,6 +420,7 @@ void failover_agree_beat(struct failover *failover, uint64_t now)
     for (uint32_t i = 0; i < failover->config->region_count; i++)
         vote.regions[i] = verdict_opinion(&failover->verdicts[i], now);
     notice_silence(failover, now);
+    failover_local_beat(failover);
     store_beat(failover->store, &vote);
 }
 
@@ -438,6 +442,14 @@ void failover_command(struct failover *failover, const struct failover_order *or
         done(context, false, "there is no such region");
         return;
     }
+    struct region_request request = request_for(failover, kind, order->region);
+    request.ttl_ms = order->ttl_ms;
+    request.despite = order->despite;
+    snprintf(request.by, sizeof(request.by), "%s", order->by);
+    if (order->local) {
+        failover_local_command(failover, order, &request, done, context);
+        return;
+    }
     if (failover->link != STORE_CONNECTED) {
         snprintf(text, sizeof(text), "the store cannot be reached: %s", failover->link_text);
         done(context, false, text);
@@ -448,10 +460,7 @@ void failover_command(struct failover *failover, const struct failover_order *or
         return;
     }
     struct failover_waiting *waiting = &failover->commands[failover->command_count++];
-    *waiting = (struct failover_waiting){request_for(failover, kind, order->region), done, context};
-    waiting->request.ttl_ms = order->ttl_ms;
-    waiting->request.despite = order->despite;
-    snprintf(waiting->request.by, sizeof(waiting->request.by), "%s", order->by);
+    *waiting = (struct failover_waiting){request, done, context};
     act_soon(failover);
 }
 
@@ -462,8 +471,8 @@ static void load_disk(struct failover *failover)
     const struct config *config = failover->config;
     if (config->state_dir[0] == '\0')
         return;
-    if (region_snapshot_load(config->state_dir, config, unix_ms(failover), DISK_MAX_AGE_MS,
-                             &failover->agreed))
+    if (region_snapshot_load(config->state_dir, config, failover_unix_ms(failover), DISK_MAX_AGE_MS,
+                             &failover->agreed, &failover->local))
         failover_say(failover, "regions: epoch %" PRIu64 " as saved before",
                      failover->agreed.epoch);
     failover->disk = region_snapshot_create(config->state_dir);

@@ -1,7 +1,7 @@
 /*
  * failover_internal: what failover.c (life, health), failover_agree.c (the agreed state),
- * failover_tell.c (what workers are told) and failover_view.c (what operators see) share. Control
- * thread.
+ * failover_local.c (orders of this node alone), failover_tell.c (what workers are told) and
+ * failover_view.c (what operators see) share. Control thread.
  *
  * Timers: `probe` at the next due probe or end of an ejection; `beat` every vote interval with
  * jitter, and at once when the store is found; `vote` when a vote says something new before that;
@@ -77,7 +77,9 @@ struct failover {
     uint64_t store_ms_at_zero;
     struct region_state stored;
     struct region_votes votes;
-    struct region_state agreed; /* what this node routes by */
+    struct region_state agreed;
+    struct region_local local;  /* orders of this node alone */
+    struct region_state routed; /* what this node routes by: agreed, and local over it */
     struct region_proposal proposals[SNAPSHOT_REGIONS_MAX];
     bool changing;         /* a request is with the store */
     bool changing_command; /* ... and it is commands[0] */
@@ -115,5 +117,24 @@ void failover_agree_resume(struct failover *failover, uint64_t now);
 void failover_agree_beat(struct failover *failover, uint64_t now);
 /* Ask the store for the change that is due, if any. */
 void failover_agree_act(struct failover *failover, uint64_t now);
+/* Keep what is agreed and local on disk. */
+void failover_agree_save(struct failover *failover, uint64_t now);
 /* The store's time. */
 uint64_t failover_store_ms(const struct failover *failover);
+/* This host's time. */
+uint64_t failover_unix_ms(const struct failover *failover);
+
+/* failover_local.c */
+
+/* An order of this node alone, while the store is away; approve and reject are of offers. */
+void failover_local_command(struct failover *failover, const struct failover_order *order,
+                            const struct region_request *request, failover_done *done,
+                            void *context);
+/* The store has answered: orders are in force no more, and are offered. */
+void failover_local_offer(struct failover *failover);
+/* All nodes have got an order for a region, or for automation: what was offered is done with. */
+void failover_local_note(struct failover *failover, const struct region_state *before);
+/* Orders and offers end by time. */
+void failover_local_beat(struct failover *failover);
+/* Make `routed` anew. */
+void failover_local_route(struct failover *failover);

@@ -32,7 +32,7 @@ static uint16_t ramp_permille(const struct failover *failover, uint32_t step)
 /* What the region is wanted for by its state. */
 static uint16_t share_permille(const struct failover *failover, uint32_t region)
 {
-    const struct region_record *record = &failover->agreed.regions[region];
+    const struct region_record *record = &failover->routed.regions[region];
     if (record->override == REGION_OVERRIDE_FORCE_UP)
         return REGION_SHARE_FULL;
     if (!region_is_active(record))
@@ -89,7 +89,7 @@ static struct region_demand demand_of(const struct failover *failover, uint32_t 
 {
     const struct verdict_members *members = &failover->verdicts[region].members;
     struct region_demand demand = {
-        .serves = region_is_active(&failover->agreed.regions[region]) && members->usable > 0,
+        .serves = region_is_active(&failover->routed.regions[region]) && members->usable > 0,
         .share_permille = share_permille(failover, region),
         .in_flight = members->in_flight,
     };
@@ -124,7 +124,7 @@ static uint32_t told_capacity(uint32_t before, uint64_t now)
 static struct failover_told tell(const struct failover *failover, uint32_t region,
                                  uint16_t share_permille)
 {
-    const struct region_record *record = &failover->agreed.regions[region];
+    const struct region_record *record = &failover->routed.regions[region];
     bool active = region_is_active(record);
     return (struct failover_told){
         .active = active,
@@ -142,7 +142,7 @@ static bool is_panic(const struct failover *failover)
     uint32_t below_permille = failover->config->failover.panic_below * 10;
     uint32_t active = 0;
     for (uint32_t i = 0; i < failover->config->region_count; i++) {
-        if (!region_is_active(&failover->agreed.regions[i]))
+        if (!region_is_active(&failover->routed.regions[i]))
             continue;
         active++;
         if (verdict_available_permille(&failover->verdicts[i]) >= below_permille)
@@ -180,6 +180,7 @@ bool failover_tell(struct failover *failover, bool again)
 {
     uint64_t now = loop_now_ns(failover->loop);
     bool differs = health_take_changed(failover->health);
+    failover_local_route(failover);
     if (take_demands(failover) || again)
         region_shares_update(&failover->shares, failover->demands, failover->config->region_count,
                              &failover->config->failover, now, failover->shares_permille);

@@ -34,11 +34,25 @@ static void view_proposal(const struct failover *failover, const struct region_r
     snprintf(out->proposal_evidence, sizeof(out->proposal_evidence), "%s", record->evidence);
 }
 
+static void view_local(const struct failover *failover, const char *name,
+                       struct failover_local_view *out)
+{
+    const struct region_local_order *order = region_local_find(&failover->local, name);
+    uint64_t now_ms = failover_unix_ms(failover);
+    if (order == NULL)
+        return;
+    out->order = region_request_name(order->kind);
+    out->offered = order->offered_ms != 0;
+    out->left_ms = order->expires_ms > now_ms ? order->expires_ms - now_ms : 0;
+    snprintf(out->by, sizeof(out->by), "%s", order->by);
+}
+
 void failover_region_view(const struct failover *failover, uint32_t region,
                           struct failover_region_view *out)
 {
     check(region < failover->config->region_count);
     const struct region_record *record = &failover->agreed.regions[region];
+    const struct region_record *routed = &failover->routed.regions[region];
     const struct verdict *verdict = &failover->verdicts[region];
     struct region_count count =
         region_rules_count(&failover->rules, &failover->agreed, &failover->votes, region);
@@ -46,7 +60,7 @@ void failover_region_view(const struct failover *failover, uint32_t region,
         .name = failover->config->regions[region].name,
         .automatic = region_automatic_name(record->automatic),
         .override = region_override_name(record->override),
-        .effective = region_effective_name(record),
+        .effective = region_effective_name(routed),
         .active = failover->told[region].active,
         .share_permille = failover->told[region].share_permille,
         .since_ms = record->since_ms,
@@ -62,6 +76,9 @@ void failover_region_view(const struct failover *failover, uint32_t region,
         view_proposal(failover, record, out);
     if (record->automatic == REGION_DOWN)
         out->hold_down_left_ms = left_ms(failover, record->hold_down_until_ms);
+    if (record->override != REGION_OVERRIDE_NONE)
+        out->override_left_ms = left_ms(failover, record->expires_ms);
+    view_local(failover, record->name, &out->local);
     explain(failover, region, out->reason, sizeof(out->reason));
 }
 
@@ -138,4 +155,5 @@ void failover_view(const struct failover *failover, struct failover_view *out)
         .node_flights = failover->node_flights,
     };
     explain_frozen(failover, out);
+    view_local(failover, REGION_LOCAL_ALL, &out->local);
 }

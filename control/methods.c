@@ -26,6 +26,16 @@ static method_run run_help;
             "admission; "                                                                          \
             "stands in the audit"                                                                  \
     }
+#define LOCAL_PARAMETER                                                                            \
+    {                                                                                              \
+        "local", PARAMETER_FLAG, false,                                                            \
+            "on this node alone, while the store is away; then it is offered for all nodes"        \
+    }
+#define OFFER_PARAMETER                                                                            \
+    {                                                                                              \
+        "local", PARAMETER_FLAG, false,                                                            \
+            "what was ordered with `local` on this node, and is offered since the store is back"   \
+    }
 #define CONFIG_PARAMETER                                                                           \
     {                                                                                              \
         "config", PARAMETER_OBJECT, true, "a whole configuration"                                  \
@@ -49,43 +59,45 @@ const struct method method_table[] = {
     {"region.drain",
      {REGION_PARAMETER,
       {"ttl", PARAMETER_DURATION, false, "undrain by itself after so long; default: never"},
-      DESPITE_PARAMETER},
+      DESPITE_PARAMETER,
+      LOCAL_PARAMETER},
      "no new flights to a region, those under way go on",
      method_region_drain},
     {"region.undrain",
-     {REGION_PARAMETER},
+     {REGION_PARAMETER, LOCAL_PARAMETER},
      "end a drain; the region comes back by its ramp",
      method_region_undrain},
     {"region.force_up",
-     {REGION_PARAMETER, FORCE_TTL_PARAMETER},
+     {REGION_PARAMETER, FORCE_TTL_PARAMETER, LOCAL_PARAMETER},
      "full share for a region, whatever is found",
      method_region_force_up},
     {"region.force_down",
-     {REGION_PARAMETER, FORCE_TTL_PARAMETER, DESPITE_PARAMETER},
+     {REGION_PARAMETER, FORCE_TTL_PARAMETER, DESPITE_PARAMETER, LOCAL_PARAMETER},
      "no new flights to a region, whatever is found",
      method_region_force_down},
     {"region.unforce",
-     {REGION_PARAMETER, DESPITE_PARAMETER},
+     {REGION_PARAMETER, DESPITE_PARAMETER, LOCAL_PARAMETER},
      "end a force; what automation has found meanwhile counts",
      method_region_unforce},
     {"region.approve",
      {REGION_PARAMETER,
       {"despite", PARAMETER_NAMES, false,
-       "safety rules that do not refuse, S1 to S5; stands in the audit"}},
+       "safety rules that do not refuse, S1 to S5; stands in the audit"},
+      OFFER_PARAMETER},
      "do what is proposed for a region, also while rule S3 has frozen automation, which ends; "
      "refused "
      "when the votes do not ask for it now",
      method_region_approve},
     {"region.reject",
-     {REGION_PARAMETER},
+     {REGION_PARAMETER, OFFER_PARAMETER},
      "withdraw what is proposed for a region; not proposed again for failover.proposal_ttl",
      method_region_reject},
     {"region.freeze",
-     {{"ttl", PARAMETER_DURATION, false, "until then; default: until thawed"}},
+     {{"ttl", PARAMETER_DURATION, false, "until then; default: until thawed"}, LOCAL_PARAMETER},
      "automation off: no region changes by itself; requests, probes and detours go on",
      method_region_freeze},
     {"region.thaw",
-     {{0}},
+     {LOCAL_PARAMETER},
      "automation on again, also when rule S3 has frozen it",
      method_region_thaw},
     {"audit.tail",
@@ -141,10 +153,9 @@ const struct method method_table[] = {
 const uint32_t method_count = array_count(method_table);
 
 static const char *const type_names[] = {
-    [PARAMETER_TEXT] = "text",
-    [PARAMETER_DURATION] = "duration",
-    [PARAMETER_OBJECT] = "object",
-    [PARAMETER_NAMES] = "list of texts",
+    [PARAMETER_TEXT] = "text",          [PARAMETER_DURATION] = "duration",
+    [PARAMETER_OBJECT] = "object",      [PARAMETER_NAMES] = "list of texts",
+    [PARAMETER_FLAG] = "true or false",
 };
 
 static json_t *describe_parameter(const struct method_parameter *parameter)
@@ -256,6 +267,8 @@ static bool fits(const struct method_parameter *parameter, const json_t *value)
         return json_is_object(value);
     case PARAMETER_NAMES:
         return are_texts(value);
+    case PARAMETER_FLAG:
+        return json_is_boolean(value);
     }
     return false;
 }

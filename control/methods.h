@@ -9,13 +9,14 @@
 
 #include <stdio.h>
 
-#define METHOD_PARAMETERS_MAX 3
+#define METHOD_PARAMETERS_MAX 4
 
 enum parameter_type {
     PARAMETER_TEXT,
     PARAMETER_DURATION, /* "10m", as in the configuration */
     PARAMETER_OBJECT,
     PARAMETER_NAMES, /* a list of texts */
+    PARAMETER_FLAG,  /* true or false */
 };
 
 struct method_parameter {

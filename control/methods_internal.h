@@ -51,5 +51,8 @@ static inline void set_bool(json_t *object, const char *key, bool value)
 /* What is so of all regions. methods_process.c */
 json_t *method_failover_entry(const struct failover_view *view);
 
+/* An order of this node alone as `local`, if there is one. methods_regions.c */
+void method_set_local(json_t *entry, const struct failover_local_view *view);
+
 /* What config.apply changed since the start: paths, at most 32 of them. methods_config.c */
 json_t *method_config_differences(const struct methods *methods);

@@ -45,6 +45,7 @@ json_t *method_failover_entry(const struct failover_view *view)
     set_bool(failover, "dry_run", view->dry_run);
     set_number(failover, "admit_flights", view->admit);
     set_number(failover, "admit_flights_here", view->node_flights);
+    method_set_local(failover, &view->local);
     return failover;
 }
 

@@ -17,6 +17,18 @@ static void set_proposal(json_t *entry, const struct failover_region_view *view)
     json_object_set_new(entry, "proposal", proposal);
 }
 
+void method_set_local(json_t *entry, const struct failover_local_view *view)
+{
+    if (view->order == NULL)
+        return;
+    json_t *local = json_object();
+    set_text(local, "order", view->order);
+    set_text(local, "by", view->by);
+    set_bool(local, "offered", view->offered);
+    set_number(local, "left_ms", view->left_ms);
+    json_object_set_new(entry, "local", local);
+}
+
 static json_t *region_entry(struct methods *methods, uint32_t index)
 {
     struct failover_region_view view;
@@ -26,7 +38,9 @@ static json_t *region_entry(struct methods *methods, uint32_t index)
     set_bool(entry, "active", view.active);
     set_text(entry, "automatic", view.automatic);
     set_text(entry, "override", view.override);
+    set_number(entry, "override_left_ms", view.override_left_ms);
     set_text(entry, "effective", view.effective);
+    method_set_local(entry, &view.local);
     set_number(entry, "share_permille", view.share_permille);
     json_object_set_new(entry, "availability", json_real(view.availability));
     set_number(entry, "usable_backends", view.usable_backends);
@@ -216,6 +230,7 @@ static void command(struct methods *methods, struct rpc_call *call, const json_t
     struct failover_order order = {.command = what, .by = rpc_who(call)};
     if (!command_rules[what].of_all && !read_region(config, call, parameters, &order.region))
         return;
+    order.local = json_is_true(json_object_get(parameters, "local"));
     if (!read_ttl(config, call, parameters, command_rules[what].ttl, &order.ttl_ms) ||
         !read_despite(call, parameters, command_rules[what].rules, &order.despite))
         return;

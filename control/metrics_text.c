@@ -164,6 +164,11 @@ static double region_votes(const struct failover_region_view *view)
     return view->votes_fresh;
 }
 
+static double region_local(const struct failover_region_view *view)
+{
+    return view->local.order != NULL;
+}
+
 static const struct region_gauge region_gauges[] = {
     {"weir_region_active", "1: the region takes new flights", region_active},
     {"weir_region_share", "of its traffic that it gets: 1 all, less while recovering",
@@ -173,6 +178,8 @@ static const struct region_gauge region_gauges[] = {
     {"weir_region_backends", "backends of the configuration", region_backends},
     {"weir_region_epoch", "epoch of the last change of its state", region_epoch},
     {"weir_region_votes_fresh", "votes on it that count", region_votes},
+    {"weir_region_local_order", "1: an order of this node alone is in force, or offered",
+     region_local},
 };
 
 static void print_region_gauge(FILE *out, const struct daemon *daemon,

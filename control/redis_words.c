@@ -67,21 +67,6 @@ uint64_t redis_vote_ms(const struct config *config)
     return config->failover.vote_gone_ns / CLOCK_MS;
 }
 
-static const char *operation(enum region_request_kind kind)
-{
-    static const char *const names[REGION_REQUESTS] = {
-        [REGION_FORCE_UP] = "force_up", [REGION_FORCE_DOWN] = "force_down",
-        [REGION_UNFORCE] = "unforce",   [REGION_APPROVE] = "approve",
-        [REGION_FREEZE] = "freeze",     [REGION_THAW] = "thaw",
-        [REGION_INIT] = "init",         [REGION_MOVE] = "move",
-        [REGION_DRAIN] = "drain",       [REGION_UNDRAIN] = "undrain",
-        [REGION_EXPIRE] = "expire",     [REGION_REASSERT] = "reassert",
-        [REGION_PROPOSE] = "propose",   [REGION_REJECT] = "reject",
-    };
-    check(kind < REGION_REQUESTS);
-    return names[kind];
-}
-
 static void add_keys(struct redis_words *words, const struct config *config)
 {
     char key[REDIS_KEY_MAX];
@@ -191,7 +176,7 @@ static void add_request(struct redis_words *words, const struct config *config,
                         const struct region_request *request)
 {
     char despite[REGION_RULES_TEXT_MAX];
-    redis_words_add(words, "op=%s", operation(request->kind));
+    redis_words_add(words, "op=%s", region_request_name(request->kind));
     if (region_request_is_of_region(request->kind))
         redis_words_add(words, "region=%s", config->regions[request->region].name);
     redis_words_add(words, "to=%s", region_automatic_name(request->to));

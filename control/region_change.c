@@ -4,6 +4,7 @@
  */
 #include "control/region_capacity.h"
 #include "control/region_quorum.h"
+#include "dataplane/base/check.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -391,6 +392,21 @@ bool region_request_is_of_region(enum region_request_kind kind)
 {
     return kind != REGION_INIT && kind != REGION_REASSERT && kind != REGION_FREEZE &&
            kind != REGION_THAW;
+}
+
+const char *region_request_name(enum region_request_kind kind)
+{
+    static const char *const names[REGION_REQUESTS] = {
+        [REGION_FORCE_UP] = "force_up", [REGION_FORCE_DOWN] = "force_down",
+        [REGION_UNFORCE] = "unforce",   [REGION_APPROVE] = "approve",
+        [REGION_FREEZE] = "freeze",     [REGION_THAW] = "thaw",
+        [REGION_INIT] = "init",         [REGION_MOVE] = "move",
+        [REGION_DRAIN] = "drain",       [REGION_UNDRAIN] = "undrain",
+        [REGION_EXPIRE] = "expire",     [REGION_REASSERT] = "reassert",
+        [REGION_PROPOSE] = "propose",   [REGION_REJECT] = "reject",
+    };
+    check(kind < REGION_REQUESTS);
+    return names[kind];
 }
 
 static enum region_answer act(const struct region_rules *rules, struct region_state *state,

@@ -41,9 +41,9 @@ struct region_rules {
     bool any_agreement;        /* rule S5 was named: votes with other rules agree, too */
     uint32_t capacity_percent; /* rule S4: of the capacity that may be used */
     uint64_t proposal_ms;      /* a proposal, and a rejection, hold for so long */
-    uint32_t roster;    /* nodes in the configuration */
-    bool alone;         /* only the own vote counts */
-    uint64_t agreement; /* votes with another one never agree: rule S5 */
+    uint32_t roster;           /* nodes in the configuration */
+    bool alone;                /* only the own vote counts */
+    uint64_t agreement;        /* votes with another one never agree: rule S5 */
     char self[CONFIG_NAME_MAX];
 };
 
@@ -98,6 +98,8 @@ struct region_request {
 };
 
 bool region_request_is_of_region(enum region_request_kind kind);
+/* The word the script and files use for it. */
+const char *region_request_name(enum region_request_kind kind);
 
 enum region_answer {
     REGION_DONE,

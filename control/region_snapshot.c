@@ -31,6 +31,7 @@ struct region_snapshot {
     int error;
     uint64_t saved_ms;
     struct region_state state;
+    struct region_local local;
 };
 
 static void put_line(void *context, const char *field, const char *value)
@@ -39,13 +40,15 @@ static void put_line(void *context, const char *field, const char *value)
 }
 
 /* Everything, or an errno. */
-static int write_to(const char *path, const struct region_state *state, uint64_t saved_ms)
+static int write_to(const char *path, const struct region_state *state,
+                    const struct region_local *local, uint64_t saved_ms)
 {
     FILE *file = fopen(path, "we");
     if (file == NULL)
         return errno;
     fprintf(file, HEAD "\nsaved %" PRIu64 "\n", saved_ms);
     region_text_put(state, put_line, file);
+    region_text_put_local(local, put_line, file);
     fprintf(file, TAIL "\n");
     bool written = fflush(file) == 0 && fsync(fileno(file)) == 0;
     int error = written ? 0 : errno;
@@ -55,11 +58,11 @@ static int write_to(const char *path, const struct region_state *state, uint64_t
 }
 
 static int write_file(const struct region_snapshot *snapshot, const struct region_state *state,
-                      uint64_t saved_ms)
+                      const struct region_local *local, uint64_t saved_ms)
 {
     char path[PATH_BYTES + 8];
     snprintf(path, sizeof(path), "%s.new", snapshot->path);
-    int error = write_to(path, state, saved_ms);
+    int error = write_to(path, state, local, saved_ms);
     if (error == 0 && rename(path, snapshot->path) != 0)
         error = errno;
     return error;
@@ -76,10 +79,11 @@ static void *write_states(void *context)
         if (!snapshot->waiting)
             break;
         struct region_state state = snapshot->state;
+        struct region_local local = snapshot->local;
         uint64_t saved_ms = snapshot->saved_ms;
         snapshot->waiting = false;
         pthread_mutex_unlock(&snapshot->lock);
-        int error = write_file(snapshot, &state, saved_ms);
+        int error = write_file(snapshot, &state, &local, saved_ms);
         pthread_mutex_lock(&snapshot->lock);
         snapshot->error = error;
     }
@@ -129,10 +133,11 @@ void region_snapshot_destroy(struct region_snapshot *snapshot)
 }
 
 void region_snapshot_save(struct region_snapshot *snapshot, const struct region_state *state,
-                          uint64_t now_ms)
+                          const struct region_local *local, uint64_t now_ms)
 {
     pthread_mutex_lock(&snapshot->lock);
     snapshot->state = *state;
+    snapshot->local = *local;
     snapshot->saved_ms = now_ms;
     snapshot->waiting = true;
     pthread_cond_signal(&snapshot->wake);
@@ -158,7 +163,8 @@ static bool read_line(FILE *file, char line[LINE_BYTES])
 }
 
 /* The head, when it was saved, the fields, the tail: all or nothing. */
-static bool read_file(FILE *file, struct region_state *state, uint64_t *saved_ms)
+static bool read_file(FILE *file, struct region_state *state, struct region_local *local,
+                      uint64_t *saved_ms)
 {
     char line[LINE_BYTES];
     if (!read_line(file, line) || strcmp(line, HEAD) != 0 || !read_line(file, line) ||
@@ -171,29 +177,33 @@ static bool read_file(FILE *file, struct region_state *state, uint64_t *saved_ms
         if (space == NULL)
             return false;
         *space = '\0';
-        if (!region_text_take(state, line, space + 1))
+        if (!region_text_take(state, line, space + 1) ||
+            !region_text_take_local(local, line, space + 1))
             return false;
     }
     return false;
 }
 
 bool region_snapshot_load(const char *directory, const struct config *config, uint64_t now_ms,
-                          uint64_t max_age_ms, struct region_state *state)
+                          uint64_t max_age_ms, struct region_state *state,
+                          struct region_local *local)
 {
     char path[PATH_BYTES];
     struct region_state found;
+    struct region_local orders = {0};
     uint64_t saved_ms = 0;
     snprintf(path, sizeof(path), "%s/" FILE_NAME, directory);
     FILE *file = fopen(path, "re");
     if (file == NULL)
         return false;
     region_state_init(&found, config);
-    bool whole = read_file(file, &found, &saved_ms);
+    bool whole = read_file(file, &found, &orders, &saved_ms);
     fclose(file);
     /* Much of the future: the clock was set back, and the age is not known. */
     if (!whole || saved_ms > now_ms + CLOCK_STEP_MS || now_ms > saved_ms + max_age_ms ||
         region_active_count(&found) == 0)
         return false;
     *state = found;
+    *local = orders;
     return true;
 }

@@ -16,6 +16,7 @@ enum field_kind {
     FIELD_TEXT,
     FIELD_AUTOMATIC,
     FIELD_OVERRIDE,
+    FIELD_REQUEST,
 };
 
 struct field {
@@ -29,6 +30,9 @@ struct field {
     offsetof(struct region_state, member), sizeof(((struct region_state *)0)->member)
 #define RECORD(member)                                                                             \
     offsetof(struct region_record, member), sizeof(((struct region_record *)0)->member)
+
+#define ORDER(member)                                                                              \
+    offsetof(struct region_local_order, member), sizeof(((struct region_local_order *)0)->member)
 
 static const struct field state_fields[] = {
     {"epoch", FIELD_U64, STATE(epoch)},
@@ -65,6 +69,14 @@ static const struct field record_fields[] = {
     {"evidence", FIELD_TEXT, RECORD(evidence)},
 };
 
+/* Each is local:<name>:<field>. */
+static const struct field order_fields[] = {
+    {"order", FIELD_REQUEST, ORDER(kind)},     {"override", FIELD_OVERRIDE, ORDER(override)},
+    {"despite", FIELD_U32, ORDER(despite)},    {"ramps", FIELD_U32, ORDER(ramps)},
+    {"since", FIELD_U64, ORDER(since_ms)},     {"expires", FIELD_U64, ORDER(expires_ms)},
+    {"offered", FIELD_U64, ORDER(offered_ms)}, {"by", FIELD_TEXT, ORDER(by)},
+};
+
 /* Texts stand on one line everywhere. */
 static void put_text(char out[REGION_VALUE_MAX], const char *text)
 {
@@ -93,6 +105,24 @@ static void put_value(char out[REGION_VALUE_MAX], const struct field *field, con
     case FIELD_OVERRIDE:
         put_text(out, region_override_name(*(const enum region_override *)at));
         return;
+    case FIELD_REQUEST:
+        put_text(out, region_request_name(*(const enum region_request_kind *)at));
+        return;
+    }
+}
+
+/* Every field of the record named NAME at BASE. */
+static void put_record(const struct field *fields, size_t count, const char *prefix,
+                       const char *name, const void *base,
+                       void (*put)(void *context, const char *field, const char *value),
+                       void *context)
+{
+    char field[REGION_FIELD_MAX];
+    char value[REGION_VALUE_MAX];
+    for (size_t f = 0; f < count; f++) {
+        snprintf(field, sizeof(field), "%s:%s:%s", prefix, name, fields[f].name);
+        put_value(value, &fields[f], base);
+        put(context, field, value);
     }
 }
 
@@ -100,20 +130,23 @@ void region_text_put(const struct region_state *state,
                      void (*put)(void *context, const char *field, const char *value),
                      void *context)
 {
-    char name[REGION_FIELD_MAX];
     char value[REGION_VALUE_MAX];
     for (size_t f = 0; f < array_count(state_fields); f++) {
         put_value(value, &state_fields[f], (const char *)state);
         put(context, state_fields[f].name, value);
     }
-    for (uint32_t i = 0; i < state->count; i++) {
-        const struct region_record *record = &state->regions[i];
-        for (size_t f = 0; f < array_count(record_fields); f++) {
-            snprintf(name, sizeof(name), "region:%s:%s", record->name, record_fields[f].name);
-            put_value(value, &record_fields[f], (const char *)record);
-            put(context, name, value);
-        }
-    }
+    for (uint32_t i = 0; i < state->count; i++)
+        put_record(record_fields, array_count(record_fields), "region", state->regions[i].name,
+                   &state->regions[i], put, context);
+}
+
+void region_text_put_local(const struct region_local *local,
+                           void (*put)(void *context, const char *field, const char *value),
+                           void *context)
+{
+    for (uint32_t i = 0; i < local->count; i++)
+        put_record(order_fields, array_count(order_fields), "local", local->orders[i].name,
+                   &local->orders[i], put, context);
 }
 
 static bool read_number(const char *text, uint64_t max, uint64_t *out)
@@ -148,6 +181,18 @@ static bool take_override(enum region_override *out, const char *value)
     return false;
 }
 
+static bool take_request(enum region_request_kind *out, const char *value)
+{
+    for (unsigned i = 0; i < REGION_REQUESTS; i++) {
+        enum region_request_kind kind = (enum region_request_kind)i;
+        if (!region_local_takes(kind) || strcmp(value, region_request_name(kind)) != 0)
+            continue;
+        *out = kind;
+        return true;
+    }
+    return false;
+}
+
 static bool take_value(const struct field *field, char *base, const char *value)
 {
     void *at = base + field->offset;
@@ -169,6 +214,8 @@ static bool take_value(const struct field *field, char *base, const char *value)
         return take_automatic(at, value);
     case FIELD_OVERRIDE:
         return take_override(at, value);
+    case FIELD_REQUEST:
+        return take_request(at, value);
     }
     return false;
 }
@@ -182,23 +229,40 @@ static bool take_from(const struct field *fields, size_t count, const char *name
     return true;
 }
 
+/* The name in `<prefix>:<name>:<field>` and what follows it, or NULL. */
+static const char *split_field(const char *field, const char *prefix, char name[CONFIG_NAME_MAX])
+{
+    size_t skipped = strlen(prefix);
+    const char *end = strrchr(field, ':');
+    if (strncmp(field, prefix, skipped) != 0 || end < field + skipped ||
+        (size_t)(end - field) - skipped >= CONFIG_NAME_MAX)
+        return NULL;
+    size_t length = (size_t)(end - field) - skipped;
+    memcpy(name, field + skipped, length);
+    name[length] = '\0';
+    return end + 1;
+}
+
 bool region_text_take(struct region_state *state, const char *field, const char *value)
 {
-    static const char prefix[] = "region:";
-    if (strncmp(field, prefix, sizeof(prefix) - 1) != 0)
+    char name[CONFIG_NAME_MAX];
+    const char *rest = split_field(field, "region:", name);
+    if (rest == NULL)
         return take_from(state_fields, array_count(state_fields), field, (char *)state, value);
-    const char *name = field + sizeof(prefix) - 1;
-    const char *end = strrchr(name, ':');
-    if (end == NULL)
+    int index = region_state_find(state, name);
+    return index < 0 || take_from(record_fields, array_count(record_fields), rest,
+                                  (char *)&state->regions[index], value);
+}
+
+bool region_text_take_local(struct region_local *local, const char *field, const char *value)
+{
+    char name[CONFIG_NAME_MAX];
+    const char *rest = split_field(field, "local:", name);
+    if (rest == NULL)
         return true;
-    for (uint32_t i = 0; i < state->count; i++) {
-        struct region_record *record = &state->regions[i];
-        size_t length = strlen(record->name);
-        if (length == (size_t)(end - name) && memcmp(record->name, name, length) == 0)
-            return take_from(record_fields, array_count(record_fields), end + 1, (char *)record,
-                             value);
-    }
-    return true;
+    struct region_local_order *order = region_local_named(local, name);
+    return order != NULL &&
+           take_from(order_fields, array_count(order_fields), rest, (char *)order, value);
 }
 
 const char *region_text_put_vote(const struct region_vote *vote, const struct region_state *state,

@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "control/region_state.h"
+#include "control/region_local.h"
 
 #define REGION_FIELD_MAX (CONFIG_NAME_MAX + 32)
 #define REGION_VALUE_MAX REGION_REASON_MAX
@@ -23,6 +23,15 @@ void region_text_put(const struct region_state *state,
  * regions and unknown ones are skipped. False: the value is not what the field can hold.
  */
 bool region_text_take(struct region_state *state, const char *field, const char *value);
+
+/*
+ * The same of the orders of one node, `local:<name>:order` and so on, as its disk snapshot holds
+ * them. What is read is given to LOCAL, one order a name.
+ */
+void region_text_put_local(const struct region_local *local,
+                           void (*put)(void *context, const char *field, const char *value),
+                           void *context);
+bool region_text_take_local(struct region_local *local, const char *field, const char *value);
 
 /* The vote as one line. Returns OUT. The regions' names are those of STATE. */
 const char *region_text_put_vote(const struct region_vote *vote, const struct region_state *state,

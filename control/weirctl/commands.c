@@ -15,23 +15,24 @@ const struct command commands[] = {
     {"region explain", ARGUMENT_TEXT, "NAME", "region", false, "region.explain", show_explanation,
      "why a region is as it is, what would change it, and when"},
     {"region drain", ARGUMENT_TEXT, "NAME", "region", true, "region.drain", show_done,
-     "no new flights to a region; --ttl DURATION ends it by itself", .takes_despite = true},
+     "no new flights to a region; --ttl DURATION ends it by itself", .takes_despite = true,
+     .takes_local = true},
     {"region undrain", ARGUMENT_TEXT, "NAME", "region", false, "region.undrain", show_done,
-     "end a drain"},
+     "end a drain", .takes_local = true},
     {"region force-up", ARGUMENT_TEXT, "NAME", "region", true, "region.force_up", show_done,
-     "full share for a region, whatever is found; --ttl 0s: for ever"},
+     "full share for a region, whatever is found; --ttl 0s: for ever", .takes_local = true},
     {"region force-down", ARGUMENT_TEXT, "NAME", "region", true, "region.force_down", show_done,
-     "no new flights to a region, whatever is found", .takes_despite = true},
+     "no new flights to a region, whatever is found", .takes_despite = true, .takes_local = true},
     {"region unforce", ARGUMENT_TEXT, "NAME", "region", false, "region.unforce", show_done,
-     "end a force", .takes_despite = true},
+     "end a force", .takes_despite = true, .takes_local = true},
     {"region approve", ARGUMENT_TEXT, "NAME", "region", false, "region.approve", show_done,
      "do what is proposed for a region, also while rule S3 has frozen automation",
-     .takes_despite = true},
+     .takes_despite = true, .takes_local = true},
     {"region reject", ARGUMENT_TEXT, "NAME", "region", false, "region.reject", show_done,
-     "withdraw what is proposed for a region"},
-    {"automation off", .takes_ttl = true, .method = "region.freeze", .show = show_done,
-     .help = "no region changes by itself; requests, probes and detours go on"},
-    {"automation on", .method = "region.thaw", .show = show_done,
+     "withdraw what is proposed for a region", .takes_local = true},
+    {"automation off", .takes_ttl = true, .takes_local = true, .method = "region.freeze",
+     .show = show_done, .help = "no region changes by itself; requests, probes and detours go on"},
+    {"automation on", .takes_local = true, .method = "region.thaw", .show = show_done,
      .help = "regions change by themselves again, also after rule S3"},
     {"audit tail", .method = "audit.tail", .show = show_audit,
      .help = "what this node has seen of changes, orders and alarms"},
@@ -100,6 +101,10 @@ void commands_print_help(FILE *out)
           "                 /run/weir/control.sock\n"
           "  --despite S1   also when no other region is active; S4: without a limit of\n"
           "                 admission; approvals know S1 to S5: S1,S2; stands in the audit\n"
+          "  --local        an order for this node alone, while the store is away: region drain,\n"
+          "                 undrain, force-up, force-down, unforce, automation off, on. When it\n"
+          "                 is back the order acts no more: region approve --local gives it to\n"
+          "                 all nodes, region reject --local to none\n"
           "  --json         the result as the daemon sent it, for programs\n"
           "\n"
           "Exit status: 0 done, 1 refused by the daemon, 2 wrong usage, 3 no connection.\n",

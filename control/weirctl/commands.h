@@ -28,6 +28,7 @@ struct command {
     const char *second_name; /* a second argument, a text; NULL: none */
     const char *second;      /* its parameter */
     bool takes_despite;      /* --despite RULE */
+    bool takes_local;        /* --local */
 };
 
 extern const struct command commands[];

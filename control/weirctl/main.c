@@ -19,6 +19,7 @@ struct options {
     const char *socket;
     const char *ttl;
     const char *despite;
+    bool local;
     bool json;
 };
 
@@ -33,16 +34,13 @@ static int usage_fault(const char *what, const char *which)
 static int read_options(int count, char **values, struct options *out)
 {
     static const struct option known[] = {
-        {"socket", required_argument, NULL, 's'},
-        {"json", no_argument, NULL, 'j'},
-        {"ttl", required_argument, NULL, 't'},
-        {"despite", required_argument, NULL, 'd'},
-        {"version", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"socket", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'},
+        {"ttl", required_argument, NULL, 't'},    {"despite", required_argument, NULL, 'd'},
+        {"local", no_argument, NULL, 'l'},        {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
     };
     int option;
-    while ((option = getopt_long(count, values, "s:jt:d:vh", known, NULL)) != -1) {
+    while ((option = getopt_long(count, values, "s:jt:d:lvh", known, NULL)) != -1) {
         switch (option) {
         case 's':
             out->socket = optarg;
@@ -55,6 +53,9 @@ static int read_options(int count, char **values, struct options *out)
             break;
         case 'd':
             out->despite = optarg;
+            break;
+        case 'l':
+            out->local = true;
             break;
         case 'v':
             printf("weirctl %s\n", WEIR_VERSION);
@@ -102,6 +103,8 @@ static const char *excess_option(const struct command *command, const struct opt
 {
     if (options->ttl != NULL && !command->takes_ttl)
         return "--ttl";
+    if (options->local && !command->takes_local)
+        return "--local";
     return options->despite != NULL && !command->takes_despite ? "--despite" : NULL;
 }
 
@@ -126,6 +129,8 @@ static json_t *make_parameters(const struct command *command, const struct optio
         json_object_set_new(parameters, "ttl", json_string(options->ttl));
     if (options->despite != NULL)
         json_object_set_new(parameters, "despite", split(options->despite));
+    if (options->local)
+        json_object_set_new(parameters, "local", json_true());
     if (count == 0)
         return parameters;
     json_t *value =

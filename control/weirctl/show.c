@@ -83,6 +83,23 @@ static void show_proposal(const json_t *region)
                units_long_time(number(proposal, "left_ms"), left), text(proposal, "evidence"));
 }
 
+/* An order of this node alone, of a region (else of automation). */
+static void show_local(const json_t *of, const char *region)
+{
+    char left[UNITS_TEXT_MAX];
+    const json_t *local = json_object_get(of, "local");
+    if (local == NULL)
+        return;
+    printf("%s: %s ", region, is_true(local, "offered") ? "OFFERED" : "HERE ONLY");
+    printf("%s by %s", text(local, "order"), text(local, "by"));
+    if (number(local, "left_ms") > 0)
+        printf(", for %s more", units_long_time(number(local, "left_ms"), left));
+    if (is_true(local, "offered"))
+        printf("; it acts no more since the store is back: approve --local, or reject --local\n");
+    else
+        printf(", until the store is back\n");
+}
+
 void show_status(const json_t *result)
 {
     char time[UNITS_TEXT_MAX];
@@ -198,6 +215,17 @@ void show_workers(const json_t *result)
     table_free(table);
 }
 
+/* With what is left of it. */
+static void show_override(struct table *table, const json_t *region)
+{
+    char left[UNITS_TEXT_MAX];
+    if (number(region, "override_left_ms") == 0)
+        table_cell(table, "%s", text(region, "override"));
+    else
+        table_cell(table, "%s, %s", text(region, "override"),
+                   units_long_time(number(region, "override_left_ms"), left));
+}
+
 void show_regions(const json_t *result)
 {
     size_t index;
@@ -212,7 +240,7 @@ void show_regions(const json_t *result)
         table_cell(table, "%s", text(region, "name"));
         table_cell(table, "%s", yes(region, "active"));
         table_cell(table, "%s", text(region, "automatic"));
-        table_cell(table, "%s", text(region, "override"));
+        show_override(table, region);
         table_cell(table, "%.1f %%", (double)number(region, "share_permille") / 10);
         table_cell(table, "%.0f %%",
                    json_number_value(json_object_get(region, "availability")) * 100);
@@ -228,7 +256,12 @@ void show_regions(const json_t *result)
     }
     table_print(table, stdout);
     table_free(table);
-    json_array_foreach(json_object_get(result, "regions"), index, region) show_proposal(region);
+    json_array_foreach(json_object_get(result, "regions"), index, region)
+    {
+        show_proposal(region);
+        show_local(region, text(region, "name"));
+    }
+    show_local(json_object_get(result, "failover"), "automation");
     show_notes(json_object_get(result, "failover"), "");
 }
 
@@ -293,6 +326,8 @@ void show_explanation(const json_t *result)
     printf("%s is %s for %s (override %s), epoch %lu: %s\n", text(region, "name"),
            text(region, "automatic"), units_since(number(region, "since_unix_ms"), since),
            text(region, "override"), number(region, "epoch"), text(region, "reason"));
+    show_proposal(region);
+    show_local(region, text(region, "name"));
     printf("%lu votes are fresh, %lu of them see, %lu must agree\n", number(result, "votes_fresh"),
            number(result, "votes_seeing"), number(result, "votes_needed"));
     if (number(result, "penalty") > 0)

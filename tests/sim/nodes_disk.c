@@ -10,6 +10,7 @@ struct copy {
     bool exists;
     uint64_t saved_ms;
     struct region_state state;
+    struct region_local local;
 };
 
 struct region_snapshot {
@@ -56,10 +57,10 @@ void region_snapshot_destroy(struct region_snapshot *snapshot)
 }
 
 void region_snapshot_save(struct region_snapshot *snapshot, const struct region_state *state,
-                          uint64_t now_ms)
+                          const struct region_local *local, uint64_t now_ms)
 {
     snapshot->before = snapshot->now;
-    snapshot->now = (struct copy){true, now_ms, *state};
+    snapshot->now = (struct copy){true, now_ms, *state, *local};
 }
 
 int region_snapshot_error(struct region_snapshot *snapshot)
@@ -68,13 +69,15 @@ int region_snapshot_error(struct region_snapshot *snapshot)
 }
 
 bool region_snapshot_load(const char *directory, const struct config *config, uint64_t now_ms,
-                          uint64_t max_age_ms, struct region_state *state)
+                          uint64_t max_age_ms, struct region_state *state,
+                          struct region_local *local)
 {
     const struct copy *copy = &disk_of(directory)->now;
     if (!copy->exists || now_ms > copy->saved_ms + max_age_ms ||
         region_active_count(&copy->state) == 0)
         return false;
     *state = copy->state;
+    *local = copy->local;
     region_state_reorder(state, config);
     return true;
 }

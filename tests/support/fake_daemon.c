@@ -358,7 +358,10 @@ void failover_region_view(const struct failover *failover, uint32_t region,
         .usable_backends = 1,
         .backends = 2,
         .reason = "because",
+        .override_left_ms = failover->override_left_ms,
     };
+    if (region == 0)
+        out->local = failover->shown;
 }
 
 void failover_explain(const struct failover *failover, uint32_t region,
@@ -406,6 +409,7 @@ void failover_command(struct failover *failover, const struct failover_order *or
     failover->region = order->region;
     failover->ttl_ms = order->ttl_ms;
     failover->despite = order->despite;
+    failover->local = order->local;
     snprintf(failover->by, sizeof(failover->by), "%s", order->by);
     failover->done = done;
     failover->done_context = context;

@@ -29,6 +29,9 @@ struct failover {
     const struct config *config; /* names of the regions in the views */
     /* The last command, which waits for fake_command_done(); another one is refused so long. */
     enum failover_command command;
+    bool local;
+    struct failover_local_view shown; /* of the first region */
+    uint64_t override_left_ms;
     uint32_t region;
     uint64_t ttl_ms;
     uint32_t despite;

@@ -17,6 +17,7 @@
 static struct lab_config lab;
 static char directory[128];
 static char file_path[160];
+static struct region_local orders;
 
 static int make_directory(void **state)
 {
@@ -51,14 +52,14 @@ static void save(const struct region_state *state)
 {
     struct region_snapshot *snapshot = region_snapshot_create(directory);
     assert_non_null(snapshot);
-    region_snapshot_save(snapshot, state, NOW_MS);
+    region_snapshot_save(snapshot, state, &orders, NOW_MS);
     region_snapshot_destroy(snapshot);
 }
 
 static bool load_at(uint64_t now_ms, struct region_state *out)
 {
     region_state_init(out, &lab.config);
-    return region_snapshot_load(directory, &lab.config, now_ms, DAY_MS, out);
+    return region_snapshot_load(directory, &lab.config, now_ms, DAY_MS, out, &orders);
 }
 
 static void what_was_saved_is_loaded(void **state)
@@ -70,13 +71,30 @@ static void what_was_saved_is_loaded(void **state)
     assert_memory_equal(&before, &after, sizeof(before));
 }
 
+static void orders_of_this_node_alone_are_loaded_with_it(void **state)
+{
+    struct region_state before = saved_state(7);
+    struct region_state after;
+    orders = (struct region_local){
+        .count = 2,
+        .orders = {
+            {"r1", REGION_FORCE_DOWN, REGION_OVERRIDE_FORCE_DOWN, 9, 0, 1, 2, 3, "uid=0 a b"},
+            {REGION_LOCAL_ALL, REGION_FREEZE, REGION_OVERRIDE_NONE, 0, 0, 4, 0, 0, "x"}}};
+    const struct region_local given = orders;
+    save(&before);
+    memset(&orders, 0xff, sizeof(orders));
+    assert_true(load_at(NOW_MS, &after));
+    assert_memory_equal(&orders, &given, sizeof(given));
+    orders = (struct region_local){0};
+}
+
 static void of_many_the_last_one_is_written(void **state)
 {
     struct region_snapshot *snapshot = region_snapshot_create(directory);
     struct region_state after;
     for (uint64_t epoch = 1; epoch <= 1000; epoch++) {
         struct region_state next = saved_state(epoch);
-        region_snapshot_save(snapshot, &next, NOW_MS);
+        region_snapshot_save(snapshot, &next, &orders, NOW_MS);
     }
     region_snapshot_destroy(snapshot);
     assert_true(load_at(NOW_MS, &after));
@@ -114,7 +132,7 @@ static void regions_are_found_by_name(void **state)
     strcpy(other.regions[0].name, "r1");
     strcpy(other.regions[1].name, "new");
     region_state_init(&after, &other.config);
-    assert_true(region_snapshot_load(directory, &other.config, NOW_MS, DAY_MS, &after));
+    assert_true(region_snapshot_load(directory, &other.config, NOW_MS, DAY_MS, &after, &orders));
     assert_int_equal(after.regions[0].automatic, REGION_DOWN);
     assert_int_equal(after.regions[1].automatic, REGION_UP);
 }
@@ -143,7 +161,7 @@ static void a_directory_that_cannot_be_written_is_told(void **state)
     struct region_snapshot *snapshot = region_snapshot_create("/proc/no-such-directory");
     struct region_state before = saved_state(7);
     assert_non_null(snapshot);
-    region_snapshot_save(snapshot, &before, NOW_MS);
+    region_snapshot_save(snapshot, &before, &orders, NOW_MS);
     for (int i = 0; i < 5000 && region_snapshot_error(snapshot) == 0; i++)
         usleep(1000);
     assert_int_equal(region_snapshot_error(snapshot), ENOENT);
@@ -155,6 +173,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_saved_is_loaded),
+        cmocka_unit_test(orders_of_this_node_alone_are_loaded_with_it),
         cmocka_unit_test(of_many_the_last_one_is_written),
         cmocka_unit_test(too_old_or_of_the_future_is_not_loaded),
         cmocka_unit_test(a_state_without_an_active_region_is_not_loaded),

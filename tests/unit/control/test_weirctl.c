@@ -184,6 +184,7 @@ static void orders_say_what_was_asked_for(void **state)
         enum failover_command command;
         uint64_t ttl_ms;
         uint32_t despite;
+        bool local;
     } cases[] = {
         {"region force-up us", FAILOVER_FORCE_UP, 4 * 3600000, 0},
         {"region force-up us --ttl 0s", FAILOVER_FORCE_UP, 0, 0},
@@ -197,6 +198,15 @@ static void orders_say_what_was_asked_for(void **state)
         {"automation off", FAILOVER_FREEZE, 0, 0},
         {"automation off --ttl 1h", FAILOVER_FREEZE, 3600000, 0},
         {"automation on", FAILOVER_THAW, 0, 0},
+        {"region drain us --local --ttl 1m", FAILOVER_DRAIN, 60000, 0, true},
+        {"region undrain us --local", FAILOVER_UNDRAIN, 0, 0, true},
+        {"region force-up us --local --ttl 0s", FAILOVER_FORCE_UP, 0, 0, true},
+        {"region force-down us --local --ttl 0s", FAILOVER_FORCE_DOWN, 0, 0, true},
+        {"region unforce us --local", FAILOVER_UNFORCE, 0, 0, true},
+        {"region approve us --local", FAILOVER_APPROVE, 0, 0, true},
+        {"region reject us --local", FAILOVER_REJECT, 0, 0, true},
+        {"automation off --local", FAILOVER_FREEZE, 0, 0, true},
+        {"automation on --local", FAILOVER_THAW, 0, 0, true},
     };
     struct fixture *fixture = *state;
     for (size_t i = 0; i < array_count(cases); i++) {
@@ -204,7 +214,23 @@ static void orders_say_what_was_asked_for(void **state)
         assert_int_equal(fixture->daemon->failover.command, cases[i].command);
         assert_int_equal(fixture->daemon->failover.ttl_ms, cases[i].ttl_ms);
         assert_int_equal(fixture->daemon->failover.despite, cases[i].despite);
+        assert_int_equal(fixture->daemon->failover.local, cases[i].local);
     }
+}
+
+static void orders_of_this_node_alone_are_shown(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->daemon->failover.override_left_ms = 60000;
+    fixture->daemon->failover.shown =
+        (struct failover_local_view){.order = "drain", .left_ms = 90000, .by = "uid=0"};
+    assert_int_equal(run(fixture, "region list"), 0);
+    expect_output(fixture, "eu: HERE ONLY drain by uid=0, for 1m 30s more, until the store");
+    expect_output(fixture, "none, 1m 0s");
+    fixture->daemon->failover.shown.offered = true;
+    assert_int_equal(run(fixture, "region explain eu"), 0);
+    expect_output(fixture, "eu: OFFERED drain by uid=0");
+    expect_output(fixture, "approve --local");
 }
 
 static void orders_that_mean_nothing_are_refused(void **state)
@@ -214,6 +240,7 @@ static void orders_that_mean_nothing_are_refused(void **state)
     assert_int_equal(run(fixture, "region drain us --ttl 0s"), 1);
     assert_int_equal(run(fixture, "region force-up us --despite S1"), 2);
     assert_int_equal(run(fixture, "automation on --ttl 1h"), 2);
+    assert_int_equal(run(fixture, "node drain --local"), 2);
     assert_int_equal(run(fixture, "automation"), 2);
 }
 
@@ -338,6 +365,7 @@ int main(void)
         CASE(programs_get_the_result_of_the_method),
         CASE(the_drain_is_of_the_region_that_was_named),
         CASE(orders_say_what_was_asked_for),
+        CASE(orders_of_this_node_alone_are_shown),
         CASE(orders_that_mean_nothing_are_refused),
         CASE(wrong_usage_ends_with_2_and_says_why),
         CASE(a_refusal_ends_with_1),
