@@ -120,6 +120,13 @@ void failover_explain(const struct failover *failover, uint32_t region,
 #define FAILOVER_LINES 256
 void failover_lines(const struct failover *failover,
                     void (*line)(void *context, uint64_t unix_ms, const char *text), void *context);
+/*
+ * The cluster's record of changes, or why it cannot be had (`failure`): then failover_lines() is
+ * what there is. DONE is called once in any case, and not kept after a failover_destroy().
+ */
+struct store_audit;
+typedef void failover_audited(void *context, const struct store_audit *audit);
+void failover_audit(struct failover *failover, failover_audited *done, void *context);
 /* The votes as read last. */
 const struct region_votes *failover_votes(const struct failover *failover);
 

@@ -365,6 +365,11 @@ static void on_due(void *context)
     loop_timer_at(failover->beat_timer, loop_now_ns(failover->loop));
 }
 
+static void on_audited(void *context, const struct store_audit *audit)
+{
+    failover_audit_end(context, audit);
+}
+
 /* Beats. */
 
 /* No region answers: the fault is likely to be here, and this node abstains. */
@@ -480,7 +485,7 @@ static void load_disk(struct failover *failover)
 
 int failover_agree_open(struct failover *failover, char *message, size_t message_size)
 {
-    const struct store_events events = {on_news, on_changed, on_link, on_due, failover};
+    const struct store_events events = {on_news, on_changed, on_link, on_due, on_audited, failover};
     uint64_t now = loop_now_ns(failover->loop);
     failover->news_at_ns = now;
     failover->connected_at_ns = now;
@@ -501,7 +506,9 @@ int failover_agree_open(struct failover *failover, char *message, size_t message
 
 void failover_agree_close(struct failover *failover)
 {
+    static const struct store_audit ends = {.failure = "the process ends"};
     end_commands(failover, "the process ends");
+    failover_audit_end(failover, &ends);
     store_destroy(failover->store);
     region_snapshot_destroy(failover->disk);
 }

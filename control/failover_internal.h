@@ -1,7 +1,8 @@
 /*
  * failover_internal: what failover.c (life, health), failover_agree.c (the agreed state),
- * failover_local.c (orders of this node alone), failover_tell.c (what workers are told) and
- * failover_view.c (what operators see) share. Control thread.
+ * failover_local.c (orders of this node alone), failover_audit.c (the cluster's record),
+ * failover_tell.c (what workers are told) and failover_view.c (what operators see) share. Control
+ * thread.
  *
  * Timers: `probe` at the next due probe or end of an ejection; `beat` every vote interval with
  * jitter, and at once when the store is found; `vote` when a vote says something new before that;
@@ -30,6 +31,12 @@ struct failover_line {
 struct failover_waiting {
     struct region_request request;
     failover_done *done;
+    void *context;
+};
+
+/* One who waits for the cluster's record. */
+struct failover_reader {
+    failover_audited *done;
     void *context;
 };
 
@@ -85,6 +92,8 @@ struct failover {
     bool changing_command; /* ... and it is commands[0] */
     uint32_t command_count;
     struct failover_waiting commands[FAILOVER_COMMANDS_MAX];
+    uint32_t reader_count; /* all are given the answer to one question */
+    struct failover_reader readers[FAILOVER_COMMANDS_MAX];
 
     struct region_snapshot *disk; /* NULL: none */
     uint64_t saved_at_ns;
@@ -123,6 +132,11 @@ void failover_agree_save(struct failover *failover, uint64_t now);
 uint64_t failover_store_ms(const struct failover *failover);
 /* This host's time. */
 uint64_t failover_unix_ms(const struct failover *failover);
+
+/* failover_audit.c */
+
+/* Answer all who wait for the record. */
+void failover_audit_end(struct failover *failover, const struct store_audit *audit);
 
 /* failover_local.c */
 

@@ -101,9 +101,10 @@ const struct method method_table[] = {
      "automation on again, also when rule S3 has frozen it",
      method_region_thaw},
     {"audit.tail",
-     {{0}},
-     "what this node has seen of changes, orders, alarms and health since its start, at most 256 "
-     "lines; the cluster's own record is the store's stream",
+     {{"local", PARAMETER_FLAG, false, "what this node has seen, also when the store is there"}},
+     "the newest 256 changes and orders of all nodes, from the store's record; without it what "
+     "this "
+     "node has seen since its start: changes, orders, alarms, health; `source` says which",
      method_audit_tail},
     {"node.remove",
      {{"node", PARAMETER_TEXT, true, "a name in failover.nodes"}},

@@ -68,21 +68,6 @@ void method_region_list(struct methods *methods, struct rpc_call *call, const js
                                method_failover_entry(&view)));
 }
 
-static void add_line(void *context, uint64_t unix_ms, const char *text)
-{
-    json_t *entry = json_object();
-    set_number(entry, "unix_ms", unix_ms);
-    set_text(entry, "text", text);
-    json_array_append_new(context, entry);
-}
-
-void method_audit_tail(struct methods *methods, struct rpc_call *call, const json_t *parameters)
-{
-    json_t *entries = json_array();
-    failover_lines(daemon_failover(methods->daemon), add_line, entries);
-    rpc_answer(call, json_pack("{s:o}", "entries", entries));
-}
-
 static void command_done(void *context, bool ok, const char *text)
 {
     struct rpc_call *call = context;

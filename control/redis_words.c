@@ -50,6 +50,12 @@ const char *redis_state_key(const struct config *config, char out[REDIS_KEY_MAX]
     return out;
 }
 
+const char *redis_audit_key(const struct config *config, char out[REDIS_KEY_MAX])
+{
+    snprintf(out, REDIS_KEY_MAX, "weir:{%s}:audit", config->store.cluster);
+    return out;
+}
+
 const char *redis_hint_channel(const struct config *config, char out[REDIS_KEY_MAX])
 {
     snprintf(out, REDIS_KEY_MAX, "weir:{%s}:state:hint", config->store.cluster);
@@ -72,7 +78,7 @@ static void add_keys(struct redis_words *words, const struct config *config)
     char key[REDIS_KEY_MAX];
     redis_words_add(words, "%u", 2 + redis_node_count(config));
     redis_words_add(words, "%s", redis_state_key(config, key));
-    redis_words_add(words, "weir:{%s}:audit", config->store.cluster);
+    redis_words_add(words, "%s", redis_audit_key(config, key));
     for (uint32_t i = 0; i < redis_node_count(config); i++)
         redis_words_add(words, "%s", redis_vote_key(config, redis_node_name(config, i), key));
 }
@@ -88,32 +94,19 @@ static const struct {
     size_t offset;
     size_t size; /* uint32_t, uint64_t or bool */
 } numbers[] = {
-    RULE(hard_ms),
-    RULE(down_ms),
-    RULE(degraded_ms),
-    RULE(up_ms),
-    RULE(clear_ms),
-    RULE(recover_ms),
-    RULE(hold_down_ms),
-    RULE(hold_down_max_ms),
-    RULE(ramp_step_ms),
-    RULE(ramp_steps),
-    RULE(min_active),
-    RULE(down_interval_ms),
-    RULE(correlated_ms),
-    RULE(freeze_ms),
-    RULE(fresh_ms),
-    RULE(roster),
-    RULE(alone),
-    RULE(review_unless_hard),
-    RULE(dry_run),
-    RULE(capacity_percent),
-    RULE(proposal_ms),
-    RULE(quiet_ms),
-    RULE(penalty),
-    RULE(penalty_out),
-    RULE(penalty_back),
-    RULE(penalty_half_life_ms),
+    RULE(hard_ms),       RULE(down_ms),
+    RULE(degraded_ms),   RULE(up_ms),
+    RULE(clear_ms),      RULE(recover_ms),
+    RULE(hold_down_ms),  RULE(hold_down_max_ms),
+    RULE(ramp_step_ms),  RULE(ramp_steps),
+    RULE(min_active),    RULE(down_interval_ms),
+    RULE(correlated_ms), RULE(freeze_ms),
+    RULE(fresh_ms),      RULE(roster),
+    RULE(alone),         RULE(review_unless_hard),
+    RULE(dry_run),       RULE(capacity_percent),
+    RULE(proposal_ms),   RULE(quiet_ms),
+    RULE(penalty),       RULE(penalty_out),
+    RULE(penalty_back),  RULE(penalty_half_life_ms),
 };
 
 static uint64_t number_of(const struct region_rules *rules, size_t offset, size_t size)

@@ -32,6 +32,7 @@ const char *redis_node_name(const struct config *config, uint32_t index);
 /* Keys. They return OUT. */
 const char *redis_state_key(const struct config *config, char out[REDIS_KEY_MAX]);
 /* What changes are published on (region_cas.lua). */
+const char *redis_audit_key(const struct config *config, char out[REDIS_KEY_MAX]);
 const char *redis_hint_channel(const struct config *config, char out[REDIS_KEY_MAX]);
 const char *redis_vote_key(const struct config *config, const char *node, char out[REDIS_KEY_MAX]);
 

@@ -33,6 +33,32 @@ struct store_change {
     const struct region_state *state; /* as it is after the change, or NULL: unknown */
 };
 
+/* One change of the agreed state, as the cluster's record tells it. No text is NULL. */
+struct store_audit_entry {
+    uint64_t unix_ms; /* by the store's clock */
+    uint64_t epoch;
+    const char *what; /* region_request_name() */
+    const char *region;
+    const char *from; /* automatic state before */
+    const char *to;   /* ... after */
+    const char *override;
+    const char *why;
+    const char *node;   /* that asked for it */
+    const char *by;     /* the operator, or the node itself */
+    const char *votes;  /* epochs in the votes that counted */
+    const char *needed; /* how many had to agree */
+    const char *despite;
+};
+
+#define STORE_AUDIT_MAX 256
+
+/* The newest entries, the oldest of them first. Lives for the call only. */
+struct store_audit {
+    const char *failure; /* why there are none; NULL: that is all */
+    uint32_t count;
+    struct store_audit_entry entries[STORE_AUDIT_MAX];
+};
+
 struct store_events {
     void (*news)(void *context, const struct store_news *news);
     /* The answer to store_change(). `failed`: the store did not decide; it may yet have changed. */
@@ -41,6 +67,8 @@ struct store_events {
     void (*link)(void *context, enum store_link link, const char *text);
     /* A beat at once would bring news: the store was found, or something was changed. */
     void (*due)(void *context);
+    /* The answer to store_audit(). */
+    void (*audited)(void *context, const struct store_audit *audit);
     void *context;
 };
 
@@ -51,6 +79,7 @@ struct store_operations {
     void (*change)(struct store *store, const struct region_request *request);
     void (*apply)(struct store *store, const struct config *config,
                   const struct region_rules *rules);
+    void (*audit)(struct store *store);
     void (*destroy)(struct store *store);
 };
 
@@ -80,6 +109,12 @@ static inline void store_beat(struct store *store, const struct region_vote *vot
 static inline void store_change(struct store *store, const struct region_request *request)
 {
     store->operations->change(store, request);
+}
+
+/* Ask for the newest entries of the cluster's record; `audited` answers in any case. */
+static inline void store_audit(struct store *store)
+{
+    store->operations->audit(store);
 }
 
 /* The configuration was replaced; the kind of store stays. */

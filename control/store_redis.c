@@ -9,6 +9,7 @@
 #include "control/redis_words.h"
 #include "control/region_text.h"
 #include "control/store.h"
+#include "control/store_redis_audit.h"
 #include "control/store_redis_hint.h"
 #include "control/store_redis_link.h"
 #include "dataplane/base/check.h"
@@ -42,9 +43,11 @@ struct store_redis {
     bool beating;
     bool outdated; /* the beat under way was sent under another configuration */
     bool changing;
+    bool auditing;
     struct region_state state; /* as read last */
     struct region_votes votes;
     struct redis_words words;
+    struct store_audit audit;
 };
 
 static struct store_redis *of(struct store *store)
@@ -316,6 +319,51 @@ static void change(struct store *store, const struct region_request *request)
     send_words(redis, on_change);
 }
 
+/* The record. */
+
+static void end_audit(struct store_redis *redis, const char *failure)
+{
+    if (!redis->auditing)
+        return;
+    redis->auditing = false;
+    redis->audit.failure = failure;
+    if (failure != NULL)
+        redis->audit.count = 0;
+    redis->events.audited(redis->events.context, &redis->audit);
+}
+
+/* One who may not read the record can do all the rest. */
+static void on_audit(void *context, const redisReply *reply)
+{
+    struct store_redis *redis = context;
+    if (reply->type == REDIS_REPLY_ERROR)
+        end_audit(redis, reply->str);
+    else if (!redis_audit_read(reply, &redis->audit))
+        end_audit(redis, "the record in Redis cannot be read");
+    else
+        end_audit(redis, NULL);
+}
+
+static void audit(struct store *store)
+{
+    struct store_redis *redis = of(store);
+    char key[REDIS_KEY_MAX];
+    check(!redis->auditing);
+    redis->auditing = true;
+    if (!redis_link_is_ready(redis->link)) {
+        end_audit(redis, redis_link_text(redis->link));
+        return;
+    }
+    redis_words_begin(&redis->words);
+    redis_words_add(&redis->words, "XREVRANGE");
+    redis_words_add(&redis->words, "%s", redis_audit_key(redis->config, key));
+    redis_words_add(&redis->words, "+");
+    redis_words_add(&redis->words, "-");
+    redis_words_add(&redis->words, "COUNT");
+    redis_words_add(&redis->words, "%u", STORE_AUDIT_MAX);
+    send_words(redis, on_audit);
+}
+
 /* Hints. */
 
 static void on_hinted(void *context)
@@ -354,6 +402,7 @@ static void on_lost(void *context, enum store_link link, const char *text)
     loop_timer_stop(redis->hinted);
     redis->events.link(redis->events.context, link, text);
     fail_change(redis, text);
+    end_audit(redis, text);
 }
 
 static void apply(struct store *store, const struct config *config,
@@ -403,7 +452,7 @@ struct store *store_redis_create(struct loop *loop, const struct config *config,
                                  const struct store_events *events, char *message,
                                  size_t message_size)
 {
-    static const struct store_operations operations = {beat, change, apply, destroy};
+    static const struct store_operations operations = {beat, change, apply, audit, destroy};
     struct store_redis *redis = calloc(1, sizeof(*redis));
     if (redis == NULL) {
         snprintf(message, message_size, "no memory");

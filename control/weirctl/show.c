@@ -277,6 +277,10 @@ void show_audit(const json_t *result)
         strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", gmtime_r(&at, &parts));
         printf("%s  %s\n", date, text(entry, "text"));
     }
+    if (strcmp(text(result, "source"), "store") == 0)
+        printf("(all nodes, from the store; --local: alarms and health of this one, too)\n");
+    else
+        printf("(this node's lines since its start: %s)\n", text(result, "why"));
 }
 
 static void show_votes(const json_t *votes)

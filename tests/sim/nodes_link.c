@@ -393,6 +393,14 @@ static void destroy(struct store *store)
     link->is_beating = false;
 }
 
+/* Operators of this world do not read. */
+static void audit(struct store *store)
+{
+    static const struct store_audit none = {.failure = "there is no record"};
+    struct nodes_link *link = of(store);
+    link->events.audited(link->events.context, &none);
+}
+
 void nodes_link_begin(struct nodes_link *link, struct nodes_world *world, uint32_t node)
 {
     *link = (struct nodes_link){.world = world, .node = node};
@@ -414,7 +422,7 @@ struct store *store_redis_create(struct loop *loop, const struct config *config,
                                  const struct store_events *events, char *message,
                                  size_t message_size)
 {
-    static const struct store_operations operations = {beat, change, apply, destroy};
+    static const struct store_operations operations = {beat, change, apply, audit, destroy};
     struct nodes_link *link = opens;
     check(link != NULL && !link->is_open);
     link->store = (struct store){&operations, "redis"};

@@ -378,6 +378,12 @@ void failover_lines(const struct failover *failover,
     line(context, 1700000000000, "region eu: up -> down: because");
 }
 
+void failover_audit(struct failover *failover, failover_audited *done, void *context)
+{
+    const struct store_audit none = {.failure = "not connected yet"};
+    done(context, failover->audit != NULL ? failover->audit : &none);
+}
+
 const struct region_votes *failover_votes(const struct failover *failover)
 {
     static const struct region_votes votes = {.count = 1, .votes = {{.node = "fake-1"}}};

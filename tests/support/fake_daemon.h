@@ -5,6 +5,7 @@
 #pragma once
 
 #include "control/daemon.h"
+#include "control/store.h"
 
 #include <jansson.h>
 
@@ -32,6 +33,7 @@ struct failover {
     bool local;
     struct failover_local_view shown; /* of the first region */
     uint64_t override_left_ms;
+    const struct store_audit *audit; /* the record; NULL: it cannot be had */
     uint32_t region;
     uint64_t ttl_ms;
     uint32_t despite;

@@ -2,6 +2,7 @@
 
 #include "tests/support/cmocka.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -48,6 +49,25 @@ static void on_due(void *context)
         store_beat(node->store, &vote);
 }
 
+static void on_audited(void *context, const struct store_audit *audit)
+{
+    struct store_node *node = context;
+    node->audited_count++;
+    snprintf(node->audit_failure, sizeof(node->audit_failure), "%s",
+             audit->failure == NULL ? "" : audit->failure);
+    node->audit_entries = audit->count;
+    for (uint32_t i = 0; i < audit->count; i++)
+        store_node_describe(&audit->entries[i], node->audit_text[i]);
+}
+
+void store_node_describe(const struct store_audit_entry *entry, char out[STORE_NODE_ENTRY])
+{
+    assert_true(entry->unix_ms > 0);
+    snprintf(out, STORE_NODE_ENTRY, "%" PRIu64 "|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s", entry->epoch,
+             entry->what, entry->region, entry->from, entry->to, entry->override, entry->why,
+             entry->node, entry->by, entry->votes, entry->needed, entry->despite);
+}
+
 /* Life. */
 
 void store_node_make(struct store_node *node, struct loop *loop, uint32_t count, uint32_t self,
@@ -62,7 +82,7 @@ void store_node_make(struct store_node *node, struct loop *loop, uint32_t count,
 
 bool store_node_try(struct store_node *node, char message[512])
 {
-    const struct store_events events = {on_news, on_changed, on_link, on_due, node};
+    const struct store_events events = {on_news, on_changed, on_link, on_due, on_audited, node};
     message[0] = '\0';
     node->store =
         store_redis_create(node->loop, &node->lab.config, &node->rules, &events, message, 512);
@@ -108,6 +128,11 @@ bool store_node_is_lost(void *node)
 bool store_node_is_answered(void *node)
 {
     return ((struct store_node *)node)->answered;
+}
+
+bool store_node_is_audited(void *node)
+{
+    return ((struct store_node *)node)->audited_count > 0;
 }
 
 bool store_node_has_news(void *node)
@@ -156,4 +181,11 @@ void store_node_ask_init(struct store_node *node)
     struct region_state configured;
     region_state_init(&configured, &node->lab.config);
     store_node_ask(node, (struct region_request){.kind = REGION_INIT, .content = &configured});
+}
+
+void store_node_audit(struct store_node *node)
+{
+    node->audited_count = 0;
+    store_audit(node->store);
+    lab_run_until(node->loop, store_node_is_audited, node, "the record");
 }

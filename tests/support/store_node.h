@@ -9,6 +9,8 @@
 
 #define STORE_NODE_SECRET "correct horse battery staple" /* no event may say this */
 
+#define STORE_NODE_ENTRY 512
+
 struct store_node {
     struct lab_config lab;
     struct region_rules rules;
@@ -28,6 +30,10 @@ struct store_node {
     bool failed;
     enum region_answer answer;
     char answer_text[512];
+    uint32_t audited_count;
+    char audit_failure[512];
+    uint32_t audit_entries;
+    char audit_text[STORE_AUDIT_MAX][STORE_NODE_ENTRY]; /* store_node_describe() */
 };
 
 /* Node SELF of COUNT, two regions, store at ADDRESS; not open. */
@@ -45,11 +51,16 @@ void store_node_beat(struct store_node *node);
 /* Ask for a change and wait for the answer. */
 void store_node_ask(struct store_node *node, struct region_request request);
 void store_node_ask_init(struct store_node *node);
+/* Ask for the record and wait for it. */
+void store_node_audit(struct store_node *node);
+/* epoch|what|region|from|to|override|why|node|by|votes|needed|despite */
+void store_node_describe(const struct store_audit_entry *entry, char out[STORE_NODE_ENTRY]);
 
 /* For lab_run_until(). */
 bool store_node_is_connected(void *node);
 bool store_node_is_not_connected(void *node);
 bool store_node_is_lost(void *node);
 bool store_node_is_answered(void *node);
+bool store_node_is_audited(void *node);
 bool store_node_has_news(void *node);
 bool store_node_has_text(void *node);

@@ -33,7 +33,7 @@ def a_change_is_honoured_by_all_and_audited_once(site):
 @case(needs=NEEDS, workers=ONE, fresh=True, timeout_s=240, site="cluster")
 def a_user_with_only_the_rights_of_the_manual_is_enough(site):
     keys = ("~weir:{net}:* &weir:{net}:* -@all +multi +exec +set +time +role +hgetall +get +pttl "
-            "+eval +hset +xadd +publish +subscribe")
+            "+eval +hset +xadd +xrevrange +publish +subscribe")
     for host in site.redis_hosts.values():
         host.cli("acl", "setuser", "weir", "on", ">of-weir", *keys.split())
         host.ask_sentinel("acl", "setuser", "asker", "on", ">of-asker", "-@all",

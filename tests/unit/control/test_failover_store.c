@@ -4,6 +4,8 @@
  */
 #include "tests/unit/control/failover_case.h"
 
+#include "control/store.h"
+
 static void without_the_store_everything_stays_as_agreed(void **state)
 {
     struct node *node = &world.nodes[0];
@@ -232,6 +234,55 @@ static void every_command_ends_once_whatever_happens(void **state)
     assert_false(world.done_ok);
 }
 
+static struct record {
+    uint32_t count;
+    uint32_t entries;
+    bool drained;
+    char failure[128];
+} record;
+
+static void note_record(void *context, const struct store_audit *audit)
+{
+    record.count++;
+    record.entries = audit->count;
+    snprintf(record.failure, sizeof(record.failure), "%s",
+             audit->failure == NULL ? "" : audit->failure);
+    for (uint32_t i = 0; i < audit->count; i++)
+        record.drained |= strcmp(audit->entries[i].why, "drained by uid=0 tester") == 0 &&
+                          strcmp(audit->entries[i].node, "n1") == 0;
+}
+
+static bool is_read_twice(void *context)
+{
+    return record.count == 2;
+}
+
+static void the_record_is_of_all_nodes_and_is_answered_in_any_case(void **state)
+{
+    struct node *node = &world.nodes[0];
+    lab_redis_start(&world.redis, NULL);
+    make_nodes(2, 2);
+    wait_for_begin();
+    order(&world.nodes[1], FAILOVER_DRAIN, 0, 0);
+    memset(&record, 0, sizeof(record));
+    failover_audit(node->failover, note_record, NULL);
+    failover_audit(node->failover, note_record, NULL);
+    lab_run_until(world.loop, is_read_twice, NULL, "the record");
+    assert_string_equal(record.failure, "");
+    assert_true(record.drained);
+    memset(&record, 0, sizeof(record));
+    for (int i = 0; i < 20; i++) /* four too many */
+        failover_audit(node->failover, note_record, NULL);
+    assert_int_equal(record.count, 4);
+    destroy_node(node);
+    assert_int_equal(record.count, 20);
+    assert_string_equal(record.failure, "the process ends");
+    create_node(node);
+    failover_audit(node->failover, note_record, NULL);
+    assert_int_equal(record.count, 21);
+    assert_string_equal(record.failure, "not connected yet");
+}
+
 static void settings_that_cannot_be_used_are_told(void **state)
 {
     struct node *node = &world.nodes[0];
@@ -257,6 +308,7 @@ int main(void)
         CASE(a_restart_with_the_memory_store_remembers_what_was_agreed),
         CASE(regions_and_backends_keep_their_state_over_a_new_configuration),
         CASE(every_command_ends_once_whatever_happens),
+        CASE(the_record_is_of_all_nodes_and_is_answered_in_any_case),
         CASE(settings_that_cannot_be_used_are_told),
 #undef CASE
     };

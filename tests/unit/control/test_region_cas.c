@@ -114,7 +114,7 @@ static void command_end(redisReply *reply)
 /* The number and size of things. */
 static void open_store(uint32_t regions, uint32_t nodes, bool alone)
 {
-    const struct store_events events = {on_news, on_changed, on_link, on_due, NULL};
+    const struct store_events events = {on_news, on_changed, on_link, on_due, NULL, NULL};
     char message[512];
     store_destroy(world.store);
     world.link = STORE_CONNECTING;

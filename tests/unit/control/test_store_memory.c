@@ -19,6 +19,7 @@ struct world {
     uint32_t change_count;
     bool failed;
     struct store_change change;
+    uint32_t audited_count;
 };
 
 static void on_news(void *context, const struct store_news *news)
@@ -44,11 +45,19 @@ static void on_link(void *context, enum store_link link, const char *text)
     fail(); /* memory is always there */
 }
 
+static void on_audited(void *context, const struct store_audit *audit)
+{
+    struct world *world = context;
+    world->audited_count++;
+    assert_non_null(audit->failure);
+    assert_int_equal(audit->count, 0);
+}
+
 static int setup(void **state)
 {
     static struct world world;
     memset(&world, 0, sizeof(world));
-    const struct store_events events = {on_news, on_changed, on_link, NULL, &world};
+    const struct store_events events = {on_news, on_changed, on_link, NULL, on_audited, &world};
     lab_config_make(&world.lab, 2, 1);
     region_rules_init(&world.rules, &world.lab.config);
     world.loop = loop_create();
@@ -165,6 +174,13 @@ static void regions_keep_their_state_by_name_over_a_new_configuration(void **sta
     assert_int_equal(world->state.regions[2].override, REGION_OVERRIDE_DRAIN);
 }
 
+static void it_keeps_no_record_and_says_so(void **state)
+{
+    struct world *world = *state;
+    store_audit(world->store);
+    assert_int_equal(world->audited_count, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -172,6 +188,7 @@ int main(void)
         CASE(a_beat_brings_the_own_vote_back_at_once),
         CASE(changes_are_decided_by_the_rules_and_kept),
         CASE(evidence_of_the_own_vote_moves_a_region),
+        CASE(it_keeps_no_record_and_says_so),
         CASE(regions_keep_their_state_by_name_over_a_new_configuration),
 #undef CASE
     };

@@ -202,7 +202,7 @@ static void an_acl_user_with_the_rights_that_are_needed_is_enough(void **state)
     struct store_node *node = &world.nodes[0];
     lab_redis_start(&world.redis, NULL);
     command("ACL SETUSER weir on >sesame ~weir:{test}:* &weir:{test}:* -@all +multi +exec +set "
-            "+time +hgetall +get +pttl +eval +hset +xadd +publish +role +subscribe");
+            "+time +hgetall +get +pttl +eval +hset +xadd +xrevrange +publish +role +subscribe");
     strcpy(node->lab.config.store.user, "weir");
     strcpy(node->lab.config.store.password_file, world.password_file);
     write_password("sesame");
@@ -211,6 +211,66 @@ static void an_acl_user_with_the_rights_that_are_needed_is_enough(void **state)
     store_node_ask_init(node);
     assert_false(node->failed);
     assert_int_equal(node->answer, REGION_DONE);
+    store_node_audit(node);
+    assert_string_equal(node->audit_failure, "");
+    assert_int_equal(node->audit_entries, 1);
+    command("ACL SETUSER weir -xrevrange");
+    store_node_audit(node); /* the record is all that is missing then */
+    assert_non_null(strstr(node->audit_failure, "NOPERM"));
+    assert_int_equal(node->link, STORE_CONNECTED);
+}
+
+static void expect_entry(const struct store_node *node, uint32_t index, const char *text)
+{
+    assert_true(index < node->audit_entries);
+    assert_string_equal(node->audit_text[index], text);
+}
+
+static void the_record_tells_what_all_nodes_have_changed(void **state)
+{
+    lab_redis_start(&world.redis, NULL);
+    store_node_connect(&world.nodes[0]);
+    store_node_audit(&world.nodes[0]);
+    assert_string_equal(world.nodes[0].audit_failure, "");
+    assert_int_equal(world.nodes[0].audit_entries, 0);
+    store_node_connect(&world.nodes[1]);
+    store_node_ask_init(&world.nodes[0]);
+    store_node_beat(&world.nodes[0]);
+    store_node_beat(&world.nodes[1]);
+    store_node_ask(&world.nodes[1], (struct region_request){.kind = REGION_DRAIN, .region = 1});
+    assert_int_equal(world.nodes[1].answer, REGION_DONE);
+    store_node_audit(&world.nodes[0]);
+    assert_int_equal(world.nodes[0].audit_entries, 2);
+    expect_entry(&world.nodes[0], 0, "1|init||||||first start|n0||0|2|");
+    expect_entry(&world.nodes[0], 1, "2|drain|r1|up|up|drain|drained by me|n1|me|1, 1|2|");
+}
+
+static void of_a_long_record_the_end_is_told(void **state)
+{
+    struct store_node *node = &world.nodes[0];
+    lab_redis_start(&world.redis, NULL);
+    store_node_connect(node);
+    command("EVAL \"for i = 1, 400 do redis.call('XADD', KEYS[1], '*', 'epoch', i, 'later', 'x') "
+            "end\" 1 weir:{test}:audit");
+    store_node_audit(node);
+    assert_int_equal(node->audit_entries, STORE_AUDIT_MAX);
+    expect_entry(node, 0, "145|||||||||||");
+    expect_entry(node, STORE_AUDIT_MAX - 1, "400|||||||||||");
+}
+
+static void a_record_that_is_none_is_told_and_harms_nobody(void **state)
+{
+    struct store_node *node = &world.nodes[0];
+    lab_redis_start(&world.redis, NULL);
+    store_node_connect(node);
+    command("SET weir:{test}:audit x");
+    store_node_audit(node);
+    assert_non_null(strstr(node->audit_failure, "WRONGTYPE"));
+    store_node_beat(node);
+    assert_int_equal(node->link, STORE_CONNECTED);
+    lab_redis_kill(&world.redis);
+    store_node_audit(node); /* under way, or at once: an answer in any case */
+    assert_string_not_equal(node->audit_failure, "");
 }
 
 static void an_acl_user_without_rights_is_told_so(void **state)
@@ -381,6 +441,9 @@ int main(void)
         CASE(a_wrong_password_is_told_and_a_new_one_is_read),
         CASE(without_a_password_it_is_refused_where_one_is_needed),
         CASE(an_acl_user_with_the_rights_that_are_needed_is_enough),
+        CASE(the_record_tells_what_all_nodes_have_changed),
+        CASE(of_a_long_record_the_end_is_told),
+        CASE(a_record_that_is_none_is_told_and_harms_nobody),
         CASE(an_acl_user_without_rights_is_told_so),
         CASE(a_replica_is_not_accepted_and_a_promoted_one_is),
         CASE(a_master_that_becomes_a_replica_is_left),

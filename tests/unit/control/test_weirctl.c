@@ -233,6 +233,32 @@ static void orders_of_this_node_alone_are_shown(void **state)
     expect_output(fixture, "approve --local");
 }
 
+static void the_record_is_of_all_nodes_or_says_that_it_is_not(void **state)
+{
+    static const struct store_audit record = {
+        .count = 2,
+        .entries = {{1700000000000, 7, "move", "eu", "up", "suspect", "none", "nothing succeeds",
+                     "lb-2", "node lb-2", "6, 6", "2", ""},
+                    {1700000001000, 8, "drain", "us", "up", "up", "drain",
+                     "drained despite S1 by uid=0 root", "lb-3", "uid=0 root", "", "2", "S1"}}};
+    struct fixture *fixture = *state;
+    fixture->daemon->failover.audit = &record;
+    assert_int_equal(run(fixture, "audit tail"), 0);
+    expect_output(fixture,
+                  "2023-11-14 22:13:20  epoch 7: region eu up -> suspect: nothing succeeds "
+                  "(at lb-2; votes at 6, 6; 2 needed)");
+    expect_output(fixture, "epoch 8: region us drain: drained despite S1 by uid=0 root (at lb-3; "
+                           "votes at none; 2 needed)");
+    expect_output(fixture, "(all nodes, from the store;");
+    assert_int_equal(run(fixture, "audit tail --local"), 0);
+    expect_output(fixture, "region eu: up -> down: because");
+    expect_output(fixture, "(this node's lines since its start: as asked)");
+    fixture->daemon->failover.audit = NULL;
+    assert_int_equal(run(fixture, "audit tail"), 0);
+    expect_output(fixture, "region eu: up -> down: because");
+    expect_output(fixture, "since its start: not connected yet)");
+}
+
 static void orders_that_mean_nothing_are_refused(void **state)
 {
     struct fixture *fixture = *state;
@@ -366,6 +392,7 @@ int main(void)
         CASE(the_drain_is_of_the_region_that_was_named),
         CASE(orders_say_what_was_asked_for),
         CASE(orders_of_this_node_alone_are_shown),
+        CASE(the_record_is_of_all_nodes_or_says_that_it_is_not),
         CASE(orders_that_mean_nothing_are_refused),
         CASE(wrong_usage_ends_with_2_and_says_why),
         CASE(a_refusal_ends_with_1),
