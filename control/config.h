@@ -118,6 +118,8 @@ struct config_health {
     uint64_t eject_ns;           /* 30 s */
     uint64_t eject_max_ns;       /* 300 s */
     uint32_t eject_region_percent; /* 30 */
+    uint64_t warm_up_ns;         /* 10 s */
+    uint32_t warm_up_percent;    /* 30 */
 };
 
 struct config_service {

@@ -141,6 +141,11 @@ static const struct config_key health_keys[] = {
      .fallback = "\"300s\"", .help = "longest ejection"},
     {"eject_region_percent", KEY_INTEGER, 0, MEMBER(config_health, eject_region_percent),
      .high = 100, .fallback = "30", .help = "of a region's backends that may be ejected"},
+    {"warm_up", KEY_DURATION, 0, MEMBER(config_health, warm_up_ns), .high = SEC(3600),
+     .fallback = "\"10s\"", .help = "a backend that comes back has its whole weight after so "
+                                    "long; 0s: at once"},
+    {"warm_up_percent", KEY_INTEGER, 0, MEMBER(config_health, warm_up_percent), .low = 1,
+     .high = 100, .fallback = "30", .help = "of its weight that it has at first"},
 };
 static OBJECT(health_object, config_health, health_keys);
 

@@ -233,6 +233,12 @@ void failover_apply(struct failover *failover, const struct config *config)
     (void)failover_tell(failover, true); /* the caller publishes */
 }
 
+uint32_t failover_backend_weight(const struct failover *failover, uint32_t slot)
+{
+    check(slot < SNAPSHOT_BACKENDS_MAX);
+    return health_weight(failover->health, slot);
+}
+
 bool failover_backend_usable(const struct failover *failover, uint32_t slot)
 {
     check(slot < SNAPSHOT_BACKENDS_MAX);

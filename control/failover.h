@@ -46,6 +46,7 @@ void failover_resumed(struct failover *failover, uint64_t absent_for_ns);
 
 /* What the next snapshot says. */
 bool failover_backend_usable(const struct failover *failover, uint32_t slot);
+uint32_t failover_backend_weight(const struct failover *failover, uint32_t slot);
 bool failover_region_active(const struct failover *failover, uint32_t region);
 bool failover_region_suspect(const struct failover *failover, uint32_t region);
 uint16_t failover_region_share(const struct failover *failover, uint32_t region);
@@ -108,6 +109,7 @@ struct failover_backend_view {
     const char *state; /* up, doubt, down */
     bool ejected;
     uint64_t ejected_left_ms;
+    uint32_t weight;     /* as it is while it warms up */
     char last_probe[64]; /* ok, connect failed, timeout, status 503 ... */
     uint64_t last_probe_took_ns;
     uint64_t since_ms; /* unix time of the last change */

@@ -1,5 +1,6 @@
 #include "control/health.h"
 
+#include "control/warm_up.h"
 #include "dataplane/base/check.h"
 #include "dataplane/base/clock.h"
 
@@ -36,6 +37,7 @@ struct health_backend {
     struct seen seen;
     uint64_t in_flight;
     struct ejection ejection;
+    struct warm_up warm_up;
     bool was_probed;
     struct probe_result last;
 };
@@ -146,11 +148,18 @@ static bool is_usable_now(const struct health_backend *backend, uint64_t now)
 
 static void refresh(struct health *health, struct health_backend *backend, uint64_t now)
 {
+    const struct config_health *set = settings(health, backend);
     bool usable = is_usable_now(backend, now);
-    if (usable == backend->usable)
-        return;
-    backend->usable = usable;
-    health->changed = true;
+    health->changed |= warm_up_step(&backend->warm_up, now, set);
+    if (usable != backend->usable) {
+        backend->usable = usable;
+        health->changed = true;
+        if (usable)
+            warm_up_begin(&backend->warm_up, now, set);
+        else
+            warm_up_stop(&backend->warm_up);
+    }
+    due_by(health, warm_up_due_ns(&backend->warm_up, set));
 }
 
 __attribute__((format(printf, 3, 4))) static void
@@ -424,6 +433,12 @@ bool health_take_changed(struct health *health)
     return changed;
 }
 
+uint32_t health_weight(const struct health *health, uint32_t slot)
+{
+    const struct health_backend *backend = &health->slots[slot];
+    return backend->config == NULL ? 0 : warm_up_weight(&backend->warm_up, backend->config->weight);
+}
+
 /* One backend of unknown capacity makes the region's unknown. */
 static void add_capacity(struct verdict_members *members, uint32_t capacity, bool usable)
 {
@@ -447,7 +462,7 @@ void health_members(const struct health *health, struct verdict_members out[SNAP
         if (backend->state == HEALTH_NEW)
             continue;
         members->weight += config->weight;
-        members->usable_weight += backend->usable ? config->weight : 0;
+        members->usable_weight += backend->usable ? health_weight(health, config->slot) : 0;
     }
 }
 
@@ -472,6 +487,7 @@ void health_view(const struct health *health, uint32_t slot, uint64_t now, uint6
         .ejected = ejection_is_out(&backend->ejection, now),
         .last_probe_took_ns = backend->last.took_ns,
         .since_ms = unix_ms_at_zero + backend->since_ns / CLOCK_MS,
+        .weight = health_weight(health, slot),
     };
     if (out->ejected)
         out->ejected_left_ms = (backend->ejection.until_ns - now) / CLOCK_MS;

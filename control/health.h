@@ -56,7 +56,9 @@ void health_probed(struct health *health, const struct probe_result *result, uin
 void health_observe(struct health *health, const struct backend_loads *sums, uint64_t now);
 
 bool health_is_usable(const struct health *health, uint32_t slot);
-/* Whether usability of any backend has changed since the last call. */
+/* Its weight while it warms up, else the configured one; whether or not it is usable. */
+uint32_t health_weight(const struct health *health, uint32_t slot);
+/* Whether usability or weight of any backend has changed since the last call. */
 bool health_take_changed(struct health *health);
 
 /* What the regions consist of now. One walk for all. */

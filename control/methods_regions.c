@@ -264,6 +264,7 @@ static json_t *backend_entry(struct methods *methods, const struct config_backen
     set_text(entry, "address", ip_address_format(&backend->address, address));
     set_number(entry, "port", backend->port);
     set_number(entry, "weight", backend->weight);
+    set_number(entry, "weight_now", view.weight);
     set_text(entry, "state", view.state);
     set_number(entry, "since_unix_ms", view.since_ms);
     set_bool(entry, "ejected", view.ejected);

@@ -176,7 +176,7 @@ static void add_backends(struct builder *builder, const struct config *config,
             .service = from->service,
             .address = from->address,
             .port = from->port,
-            .weight = from->weight,
+            .weight = failover_backend_weight(failover, from->slot),
             .usable = failover_backend_usable(failover, from->slot),
         };
         if (room != NULL)

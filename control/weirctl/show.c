@@ -343,6 +343,17 @@ void show_explanation(const json_t *result)
     show_votes(json_object_get(result, "votes"));
 }
 
+/* "60 of 100" while it warms up. */
+static void show_weight(struct table *table, const json_t *backend)
+{
+    uint64_t now = number(backend, "weight_now");
+    uint64_t weight = number(backend, "weight");
+    if (now == weight)
+        table_cell(table, "%lu", weight);
+    else
+        table_cell(table, "%lu of %lu", now, weight);
+}
+
 void show_backends(const json_t *result)
 {
     size_t index;
@@ -361,7 +372,7 @@ void show_backends(const json_t *result)
         table_cell(table, "%s", text(backend, "region"));
         table_cell(table, "%s%s%s:%lu", v6 ? "[" : "", address, v6 ? "]" : "",
                    number(backend, "port"));
-        table_cell(table, "%lu", number(backend, "weight"));
+        show_weight(table, backend);
         table_cell(table, "%s", yes(backend, "usable"));
         table_cell(table, "%s%s", text(backend, "state"),
                    is_true(backend, "ejected") ? ", ejected" : "");

@@ -309,6 +309,14 @@ void port_statistics(const struct port *port, struct port_statistics *out)
 
 /* failover.h */
 
+uint32_t failover_backend_weight(const struct failover *failover, uint32_t slot)
+{
+    for (uint32_t i = 0; i < failover->config->backend_count; i++)
+        if (failover->config->backends[i].slot == slot)
+            return failover->config->backends[i].weight >> failover->warming[slot];
+    return 0;
+}
+
 bool failover_backend_usable(const struct failover *failover, uint32_t slot)
 {
     return failover->usable[slot];
@@ -394,6 +402,7 @@ void failover_backend_view(const struct failover *failover, uint32_t slot,
                            struct failover_backend_view *out)
 {
     *out = (struct failover_backend_view){.state = failover->usable[slot] ? "up" : "down",
+                                          .weight = failover_backend_weight(failover, slot),
                                           .last_probe = "ok",
                                           .last_probe_took_ns = 250000};
 }

@@ -21,6 +21,7 @@ struct worker {
 
 struct failover {
     bool usable[SNAPSHOT_BACKENDS_MAX];
+    bool warming[SNAPSHOT_BACKENDS_MAX]; /* it has half of its weight */
     bool active[FAKE_REGIONS];
     bool suspect[FAKE_REGIONS];
     uint16_t share[FAKE_REGIONS];

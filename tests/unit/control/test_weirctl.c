@@ -233,6 +233,17 @@ static void orders_of_this_node_alone_are_shown(void **state)
     expect_output(fixture, "approve --local");
 }
 
+static void what_warms_up_shows_its_weight(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct config_backend *backend = &fixture->daemon->config->backends[0];
+    char text[64];
+    fixture->daemon->failover.warming[backend->slot] = true;
+    snprintf(text, sizeof(text), "  %u of %u  ", backend->weight / 2, backend->weight);
+    assert_int_equal(run(fixture, "backend list"), 0);
+    expect_output(fixture, text);
+}
+
 static void the_record_is_of_all_nodes_or_says_that_it_is_not(void **state)
 {
     static const struct store_audit record = {
@@ -392,6 +403,7 @@ int main(void)
         CASE(the_drain_is_of_the_region_that_was_named),
         CASE(orders_say_what_was_asked_for),
         CASE(orders_of_this_node_alone_are_shown),
+        CASE(what_warms_up_shows_its_weight),
         CASE(the_record_is_of_all_nodes_or_says_that_it_is_not),
         CASE(orders_that_mean_nothing_are_refused),
         CASE(wrong_usage_ends_with_2_and_says_why),
