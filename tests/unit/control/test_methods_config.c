@@ -33,6 +33,25 @@ static bool file_written(void *context)
     return access(path, R_OK) == 0;
 }
 
+static void a_node_is_removed_from_the_roster(void **state)
+{
+    struct fixture *fixture = *state;
+    char *wanted = changed_config(fixture, "failover", "nodes",
+                                  json_pack("[s, s, s]", "fake-1", "gone", "fake-3"));
+    json_decref(control_peer_call(&fixture->peer, "config.apply", wanted));
+    free(wanted);
+    json_t *result = control_peer_call(&fixture->peer, "node.remove", "{'node':'gone'}");
+    assert_int_equal(number_of(result, "snapshot"), 3);
+    json_decref(result);
+    const struct config_failover *failover = &fixture->daemon->config->failover;
+    assert_int_equal(failover->node_count, 2);
+    assert_string_equal(failover->nodes[0], "fake-1");
+    assert_string_equal(failover->nodes[1], "fake-3");
+    json_decref(control_peer_refused(&fixture->peer, "node.remove", "{'node':'gone'}"));
+    json_decref(control_peer_refused(&fixture->peer, "node.remove", "{}"));
+    assert_int_equal(fixture->daemon->config->failover.node_count, 2);
+}
+
 static void an_applied_configuration_is_kept_and_its_differences_are_shown(void **state)
 {
     struct fixture *fixture = *state;
@@ -145,6 +164,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(an_applied_configuration_is_kept_and_its_differences_are_shown),
+        CASE(a_node_is_removed_from_the_roster),
         CASE(a_configuration_that_cannot_be_kept_is_applied_and_shown_as_not_kept),
         CASE(what_needs_a_restart_is_refused_by_its_paths),
         CASE(a_wrong_configuration_is_refused_with_all_findings),

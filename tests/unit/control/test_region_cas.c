@@ -211,6 +211,56 @@ static void redis_and_the_rules_in_c_decide_alike(void **state)
     }
 }
 
+/* Two nodes that say of r0 what takes it out. */
+static void store_agreement(void)
+{
+    struct region_state state;
+    static struct region_votes votes;
+    region_state_init(&state, &world.lab.config);
+    state.epoch = 1;
+    strcpy(state.change_id, "aaaaaaaaaaaaaaaa");
+    state.regions[0].automatic = REGION_SUSPECT;
+    votes = (struct region_votes){.count = 2};
+    for (uint32_t n = 0; n < 2; n++) {
+        struct region_vote *vote = &votes.votes[n];
+        *vote = (struct region_vote){.epoch = 1, .agreement = world.rules.agreement};
+        snprintf(vote->node, sizeof(vote->node), "n%u", n);
+        strcpy(vote->change_id, state.change_id);
+        for (uint32_t r = 0; r < 2; r++)
+            for (int e = 0; e < REGION_EVIDENCES; e++)
+                vote->regions[r].held_ms[e] = REGION_NOT_HELD;
+        vote->regions[0].held_ms[REGION_HARD_FAILURE] = 60000;
+    }
+    store_all(&state, &votes);
+}
+
+static enum region_answer ask_down(void)
+{
+    struct region_request request = {.kind = REGION_MOVE, .to = REGION_DOWN, .epoch = 1};
+    strcpy(request.change_id, "aaaaaaaaaaaaaaaa");
+    strcpy(request.new_change_id, "bbbbbbbbbbbbbbbb");
+    store_change(world.store, &request);
+    run();
+    assert_false(world.failed);
+    return world.answer;
+}
+
+/* A vote with more left of its life than it began with was written before the clock was set back.
+ */
+static void votes_from_before_the_clock_was_set_back_do_not_count(void **state)
+{
+    open_store(2, 2, false);
+    store_agreement();
+    command_end(redisCommand(world.test, "PEXPIRE weir:{test}:vote:n1 60000"));
+    assert_int_equal(ask_down(), REGION_NO_QUORUM);
+    command_end(redisCommand(world.test, "PERSIST weir:{test}:vote:n1")); /* none at all */
+    assert_int_equal(ask_down(), REGION_NO_QUORUM);
+    command_end(redisCommand(world.test, "PEXPIRE weir:{test}:vote:n1 2000")); /* 4 s old */
+    assert_int_equal(ask_down(), REGION_NO_QUORUM);
+    store_agreement();
+    assert_int_equal(ask_down(), REGION_DONE);
+}
+
 static void a_change_leaves_an_audit_entry(void **state)
 {
     struct region_state configured;
@@ -242,6 +292,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(redis_and_the_rules_in_c_decide_alike),
+        cmocka_unit_test(votes_from_before_the_clock_was_set_back_do_not_count),
         cmocka_unit_test(a_change_leaves_an_audit_entry),
     };
     if (!lab_redis_is_installed()) {

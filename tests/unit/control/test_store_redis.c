@@ -241,8 +241,23 @@ static void the_record_tells_what_all_nodes_have_changed(void **state)
     assert_int_equal(world.nodes[1].answer, REGION_DONE);
     store_node_audit(&world.nodes[0]);
     assert_int_equal(world.nodes[0].audit_entries, 2);
-    expect_entry(&world.nodes[0], 0, "1|init||||||first start|n0||0|2|");
+    expect_entry(&world.nodes[0], 0, "1|init|||||first start|n0|me|0, 0|2|");
     expect_entry(&world.nodes[0], 1, "2|drain|r1|up|up|drain|drained by me|n1|me|1, 1|2|");
+}
+
+/* Entries of a later version, which has other fields. */
+static void write_record(int count)
+{
+    redisContext *context = lab_redis_connect(&world.redis);
+    for (int i = 1; i <= count; i++)
+        redisAppendCommand(context, "XADD weir:{test}:audit * epoch %d later x", i);
+    for (int i = 1; i <= count; i++) {
+        redisReply *reply;
+        assert_int_equal(redisGetReply(context, (void **)&reply), REDIS_OK);
+        assert_int_equal(reply->type, REDIS_REPLY_STRING);
+        freeReplyObject(reply);
+    }
+    redisFree(context);
 }
 
 static void of_a_long_record_the_end_is_told(void **state)
@@ -250,8 +265,7 @@ static void of_a_long_record_the_end_is_told(void **state)
     struct store_node *node = &world.nodes[0];
     lab_redis_start(&world.redis, NULL);
     store_node_connect(node);
-    command("EVAL \"for i = 1, 400 do redis.call('XADD', KEYS[1], '*', 'epoch', i, 'later', 'x') "
-            "end\" 1 weir:{test}:audit");
+    write_record(400);
     store_node_audit(node);
     assert_int_equal(node->audit_entries, STORE_AUDIT_MAX);
     expect_entry(node, 0, "145|||||||||||");
@@ -376,6 +390,38 @@ static void votes_that_are_none_do_not_count(void **state)
     assert_int_equal(node->votes.count, 1);
 }
 
+static bool was_due_again(void *context)
+{
+    return ((struct store_node *)context)->due_count > 0;
+}
+
+/* Its answer tells of votes by the order of a roster that is no more. */
+static void a_beat_under_way_when_the_roster_changes_is_not_read(void **state)
+{
+    struct store_node *node = &world.nodes[0];
+    struct region_vote vote = store_node_vote(node);
+    node->lab.config.store.command_timeout_ns = 20 * CLOCK_S;
+    lab_redis_start(&world.redis, NULL);
+    store_node_connect(node);
+    store_node_beat(node);
+    node->silent = true;
+    node->news_count = 0;
+    node->due_count = 0;
+    uint32_t link_count = node->link_count;
+    command("CLIENT PAUSE 500 ALL");
+    store_beat(node->store, &vote);
+    lab_config_cluster(&node->lab, 3, 2, world.redis.address); /* n2 now, of three */
+    node->lab.config.store.command_timeout_ns = 20 * CLOCK_S;
+    store_apply(node->store, &node->lab.config, &node->rules);
+    lab_run_until(world.loop, was_due_again, node, "a wish for another beat");
+    assert_int_equal(node->news_count, 0);
+    assert_int_equal(node->link_count, link_count);
+    store_node_beat(node);
+    assert_int_equal(node->votes.count, 2); /* n0, from before, and n2 */
+    assert_string_equal(node->votes.votes[1].node, "n2");
+    assert_int_equal(node->link_count, link_count);
+}
+
 static void settings_that_cannot_be_used_are_refused(void **state)
 {
     static const struct {
@@ -394,6 +440,7 @@ static void settings_that_cannot_be_used_are_refused(void **state)
         strcpy(node->lab.config.store.address, cases[i].address);
         assert_int_equal(store_node_try(node, message), cases[i].good);
         assert_int_equal(strstr(message, "store.address") == NULL, cases[i].good);
+        assert_int_equal(strstr(message, "names are not looked up") == NULL, cases[i].good);
         store_node_close(node);
     }
     strcpy(node->lab.config.store.address, world.redis.address);
@@ -451,6 +498,7 @@ int main(void)
         CASE(nonsense_in_the_state_is_not_taken),
         CASE(a_state_of_another_type_is_not_taken),
         CASE(votes_that_are_none_do_not_count),
+        CASE(a_beat_under_way_when_the_roster_changes_is_not_read),
         CASE(settings_that_cannot_be_used_are_refused),
         CASE(nobody_at_a_tcp_port_is_told_as_refused),
         CASE(another_address_is_gone_to_when_applied),
