@@ -23,6 +23,9 @@ packages_bench=(
     nghttp2-server nghttp2-proxy
     liburcu-dev          # what the table of coalescing is compared with
 )
+packages_peers=(
+    haproxy nginx-light h2o varnish nghttp2-proxy # what Weir is compared with
+)
 
 packages_missing() {
     local name
@@ -60,7 +63,8 @@ packages_disable_services() {
     command -v systemctl >/dev/null || return 0
     for name in "$@"; do
         case "$name" in
-        redis-server) service=redis-server ;;
+        redis-server | haproxy | h2o | varnish) service=$name ;;
+        nginx-light) service=nginx ;;
         nghttp2-proxy) service=nghttpx ;;
         *) continue ;;
         esac

@@ -1,38 +1,36 @@
-#!/usr/bin/python3
-"""coalesce.py [--requests N] [--runs N]
-
-What sharing saves and what it costs, on Weir's one worker, over memif, weir-load beside it:
+"""What sharing saves and what it costs, on Weir's one worker, over memif, weir-load beside it:
 
     identical  N requests for one answer, all at once: requests at the origin, and how much later
                than the first the last of them has it
     joining    the latency of a request that joins another one's flight, beside that of one alone
+    join cost  busy time of a request that nearly always joins: many ask again and again
 
 and with root, in network namespaces: N requests while the region that has the one of them is killed.
-
-Environment: WEIR_BUILD (the build directory).
 """
-import argparse
 import os
 import sys
 
+import one_flight
+from memif_bench import Reading
+from results import Result, median_of
+
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "net")]
-import one_flight                                                          # noqa: E402
-from memif_site import SiteError                                           # noqa: E402
+sys.path.insert(1, os.path.join(os.path.dirname(HERE), "net"))
 
 BODY_BYTES = 1000
 DELAY_MS = 20                   # of the origin: long enough that all who begin together meet
 PATIENT_MS = 5000               # until all have asked, also on a busy machine
 JOINERS = 20
 WAVES = 200
+CROWD, CROWD_STREAMS, CROWD_BYTES, CROWD_WAVES = 32, 32, 64, 500
 
 
 def identical(requests):
-    with one_flight.site() as running:
+    with one_flight.site(spin=False) as running:
         result = one_flight.ask(running, requests, f"/load/?delay={PATIENT_MS}&n=", BODY_BYTES)
     latency = result["phases"]["run"]["latency_ns"]
     return {"requests": result["requests"], "upstream requests": result["origin"]["requests"],
-            "last after first, ms": (latency["max"] - latency["min"]) / 1e6}
+            "last after first ms": (latency["max"] - latency["min"]) / 1e6}
 
 
 def joining():
@@ -44,9 +42,20 @@ def joining():
                                 streams=1)
     one = alone["phases"]["run"]["latency_ns"]["p50"]
     many = shared["phases"]["run"]["latency_ns"]
-    return {"alone, p50 us": one / 1e3, "sharing, p50 us": many["p50"] / 1e3,
-            "added p50 us": (many["p50"] - one) / 1e3, "sharing, p99 us": many["p99"] / 1e3,
-            "requests for an upstream one": shared["requests"] / shared["origin"]["requests"]}
+    return {"requests": shared["requests"], "upstream requests": shared["origin"]["requests"],
+            "alone p50 us": one / 1e3, "sharing p50 us": many["p50"] / 1e3,
+            "added p50 us": (many["p50"] - one) / 1e3, "sharing p99 us": many["p99"] / 1e3}
+
+
+def join_cost():
+    members = CROWD * CROWD_STREAMS
+    with one_flight.site() as running:
+        before = Reading(running)
+        result = one_flight.ask(running, members * CROWD_WAVES, "/load/?delay=1&n=", CROWD_BYTES,
+                                connections=CROWD, streams=CROWD_STREAMS)
+        spent = Reading(running).since(before)
+    return {"requests": result["requests"], "upstream requests": result["origin"]["requests"],
+            "busy ns": spent["busy_ns"] / result["requests"]}
 
 
 def region_lost(requests):
@@ -63,30 +72,19 @@ def region_lost(requests):
         for name in region:
             running.backends[name].kill()
         report = crowd.report()
-        return {"requests": report["members"], "answered whole": report["complete"],
-                "upstream requests": 1 + running.counted(target)}
+        return {"requests": report["members"], "upstream requests": 1 + running.counted(target),
+                "answered whole": report["complete"]}
 
 
-def arguments():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--requests", type=int, default=10000)
-    parser.add_argument("--runs", type=int, default=3)
-    return parser.parse_args()
-
-
-def main():
-    options = arguments()
-    figures = {"identical": lambda: identical(options.requests), "joining": joining}
+def coalesce(options):
+    result = Result("coalesce", "Requests that are the same, over memif; a region lost: kernel clients")
+    cases = {"identical, all at once": lambda: identical(options.requests),
+             f"joining, {JOINERS} of them": joining,
+             f"join cost, {CROWD} x {CROWD_STREAMS}": join_cost}
     if os.geteuid() == 0:
-        figures["region lost"] = lambda: region_lost(options.requests)
-    for name, measure in figures.items():
-        print(name)
-        try:
-            one_flight.print_median([measure() for _ in range(options.runs)])
-        except SiteError as error:
-            sys.exit(f"coalesce: {name}: {error}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        cases["region lost"] = lambda: region_lost(options.requests)
+    else:
+        result.note("The case of a lost region needs root.")
+    for name, case in cases.items():
+        result.add(name, median_of([case() for _ in range(options.runs)]))
+    return result

@@ -17,6 +17,8 @@ import subprocess
 import tempfile
 import time
 
+import accounts
+
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.abspath(os.environ.get("WEIR_BUILD", os.path.join(TREE, "build")))
 DAEMON = os.path.join(BUILD, "control", "weir")
@@ -52,6 +54,18 @@ def memory_mib(pid):
             if key in values:
                 values[key] = int(line.split()[1])
     return (values["VmRSS"] + values["HugetlbPages"]) / 1024
+
+
+def read_result(process, path, check=True):
+    """What a weir-load that has ended wrote to PATH.json, "status" (exit status) and "table" in it."""
+    with open(path + ".log", encoding="utf-8", errors="replace") as file:
+        log = file.read()
+    if process.returncode not in (0, 1) or (check and process.returncode != 0):
+        raise SiteError(f"weir-load ended with {process.returncode}:\n{log}")
+    with open(path + ".json", encoding="utf-8") as file:
+        result = json.load(file)
+    result["status"], result["table"] = process.returncode, log
+    return result
 
 
 class MemifSite:
@@ -157,17 +171,13 @@ class MemifSite:
     def memory_mib(self):
         return memory_mib(self.weir.pid)
 
+    def thread_ns(self):
+        """{name of a thread: its CPU time}"""
+        return accounts.thread_ns(self.weir.pid)
+
     def worker_ns(self):
         """What the workers' threads have had of CPUs: what others take away does not count."""
-        total = 0
-        for task in os.listdir(f"/proc/{self.weir.pid}/task"):
-            base = f"/proc/{self.weir.pid}/task/{task}"
-            with open(f"{base}/comm", encoding="ascii") as file:
-                if "worker" not in file.read():
-                    continue
-            with open(f"{base}/schedstat", encoding="ascii") as file:
-                total += int(file.read().split()[0])
-        return total
+        return sum(ns for name, ns in self.thread_ns().items() if "worker" in name)
 
     def arguments(self, *options, role="both", families=("v4", "v6"), name="result"):
         argv = [LOAD, "--role", role, "--json", self.path(name + ".json")]
@@ -205,15 +215,10 @@ class MemifSite:
         return self.result(process, name, check)
 
     def result(self, process, name="result", check=True):
-        with open(self.path(name + ".log"), encoding="utf-8", errors="replace") as file:
-            log = file.read()
-        if process.returncode not in (0, 1) or (check and process.returncode != 0):
-            raise SiteError(f"weir-load ended with {process.returncode}:\n{log}\n--- Weir\n"
-                            f"{self.weir_log()[-2000:]}")
-        with open(self.path(name + ".json"), encoding="utf-8") as file:
-            result = json.load(file)
-        result["status"], result["table"] = process.returncode, log
-        return result
+        try:
+            return read_result(process, self.path(name), check)
+        except SiteError as error:
+            raise SiteError(f"{error}\n--- Weir\n{self.weir_log()[-2000:]}") from None
 
 
 GATEWAYS = {"front": ("10.9.0.1", "fd09::1"), "back": ("10.8.0.1", "fd08::1")}

@@ -6,23 +6,16 @@ LIMITS = {"client_connections": 4096, "exchanges": 32768, "streams": 65536, "fli
           "time_wait": 4096, "payload_bytes": "64MiB"}
 
 
-def site():
-    """Clients have 64 addresses, so that none of them lacks its share."""
-    return MemifSite(limits=LIMITS, idle="adaptive", mbufs=32768, cpu=1,
+def site(spin=True):
+    """Clients have 64 addresses, so that none of them lacks its share. SPIN: for costs and latencies."""
+    return MemifSite(limits=LIMITS, idle="poll" if spin else "adaptive", mbufs=32768, cpu=1,
                      extra={"coalesce": {"mode": "get"}})
 
 
 def ask(running, asked, path, body_bytes, connections=None, streams=STREAMS):
     """All ask for one path, STREAMS at a time on each connection. weir-load's result: every byte of
     every answer was compared."""
+    spin = ("--poll",) if running.idle == "poll" else ()
     return running.load("--connections", connections or -(-asked // streams), "--streams", streams,
                         "--requests", asked, "--paths", 1, "--path", path, "--body-bytes",
-                        body_bytes, "--patience", 60, "--cpu", 0, families=("v4",))
-
-
-def print_median(runs):
-    """The figures of several runs: {"name": number} each."""
-    for name in runs[0]:
-        values = sorted(run[name] for run in runs)
-        print(f"  {name:32} {values[len(values) // 2]:14,.1f}   "
-              f"({values[0]:,.1f} to {values[-1]:,.1f})", flush=True)
+                        body_bytes, "--patience", 60, "--cpu", 0, *spin, families=("v4",))

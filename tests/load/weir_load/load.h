@@ -92,6 +92,7 @@ struct phase_stats {
     uint64_t opened; /* connections, HTTP/2 included */
     uint64_t busy_cycles;
     uint64_t all_cycles;
+    uint64_t cpu_ns;          /* that the scheduler gave us */
     struct histogram latency; /* ns; with --rate from when the request was due */
 };
 
@@ -173,7 +174,8 @@ struct load {
     uint64_t started_at_ns;
     uint64_t opening_took_ns; /* all idle connections */
     uint64_t closing_took_ns;
-    bool stop; /* asked to, by a signal */
+    uint64_t cpu_seen_ns; /* our CPU time when the phase began */
+    bool stop;            /* asked to, by a signal */
 };
 
 /* A rate: how many are due by NOW. 0: no limit. */

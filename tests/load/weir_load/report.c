@@ -13,7 +13,7 @@ static const char *const phase_names[LOAD_PHASES] = {"connect", "baseline", "ope
 static const struct quantile {
     const char *name;
     uint32_t permyriad;
-} quantiles[] = {{"p50", 5000}, {"p90", 9000}, {"p99", 9900}, {"p99_9", 9990}};
+} quantiles[] = {{"p50", 5000}, {"p90", 9000}, {"p99", 9900}, {"p99_9", 9990}, {"p99_99", 9999}};
 
 static double seconds(const struct phase_stats *phase)
 {
@@ -80,8 +80,9 @@ static void print_phase(const struct phase_stats *phase, const char *name, FILE 
 void report_print(const struct load *load, FILE *out)
 {
     const struct client *client = &load->client;
-    fprintf(out, "%-9s %8s %10s %8s %10s %9s %9s %9s %9s %9s %9s %6s\n", "phase", "seconds",
-            "requests", "errors", "req/s", "mean us", "p50", "p90", "p99", "p99.9", "max", "busy");
+    fprintf(out, "%-9s %8s %10s %8s %10s %9s %9s %9s %9s %9s %9s %9s %6s\n", "phase", "seconds",
+            "requests", "errors", "req/s", "mean us", "p50", "p90", "p99", "p99.9", "p99.99", "max",
+            "busy");
     for (int i = 0; i < LOAD_PHASES; i++)
         if (was_seen(load, i) && load->options.role != LOAD_ORIGIN)
             print_phase(&client->phases[i], phase_names[i], out);
@@ -135,9 +136,10 @@ static void json_phase(const struct phase_stats *phase, FILE *out)
     json_errors(phase->errors, out);
     fprintf(out,
             ", \"bytes\": %lu, \"connections_opened\": %lu, \"requests_per_second\": %.1f, "
-            "\"busy\": %.4f, \"latency_ns\": ",
+            "\"busy\": %.4f, \"cpu_ns\": %lu, \"latency_ns\": ",
             phase->bytes, phase->opened, lasted > 0 ? (double)phase->requests / lasted : 0,
-            phase->all_cycles > 0 ? (double)phase->busy_cycles / (double)phase->all_cycles : 0);
+            phase->all_cycles > 0 ? (double)phase->busy_cycles / (double)phase->all_cycles : 0,
+            phase->cpu_ns);
     json_latency(&phase->latency, out);
     fprintf(out, "}");
 }

@@ -21,8 +21,18 @@ struct course {
     bool closed;         /* each connection was told to close */
 };
 
+static uint64_t cpu_now_ns(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return (uint64_t)time.tv_sec * CLOCK_S + (uint64_t)time.tv_nsec;
+}
+
 static void move(struct load *load, enum load_phase phase, uint64_t now)
 {
+    uint64_t cpu_ns = cpu_now_ns();
+    load->client.phases[load->phase].cpu_ns = cpu_ns - load->cpu_seen_ns;
+    load->cpu_seen_ns = cpu_ns;
     load->client.phases[load->phase].ended_at_ns = now;
     load->phase = phase;
     load->client.phases[phase].began_at_ns = now;
@@ -164,6 +174,7 @@ void load_run(struct load *load, volatile const int *stop)
     uint64_t before = clock_cycles();
     load->started_at_ns = clock_now_ns();
     load->phase = LOAD_CONNECT;
+    load->cpu_seen_ns = cpu_now_ns();
     load->client.phases[load->phase].began_at_ns = load->started_at_ns;
     while (load->phase != LOAD_END) {
         uint64_t now = clock_now_ns();
