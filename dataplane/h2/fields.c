@@ -94,6 +94,7 @@ bool fields_copy(struct fields *into, const struct fields *from)
     into->used = fits ? from->used : 0;
     into->count = fits ? from->count : 0;
     memcpy(into->present, from->present, sizeof(into->present));
+    into->stem_bytes = from->stem_bytes;
     into->overflow = !fits || from->overflow;
     if (into->used > 0)
         memcpy(into->data, from->data, into->used);

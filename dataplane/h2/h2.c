@@ -40,7 +40,8 @@ static bool create_pools(struct h2 *h2)
            pool_init(&h2->header_blocks, "h2 header blocks", POOL_LIFO, config->header_blocks_max,
                      sizeof(struct h2_header_block), socket_id) &&
            hpack_tables_init(&h2->hpack_tables, config->hpack_tables_max, socket_id) &&
-           hpack_tables_init(&h2->hpack_own_tables, config->hpack_own_tables_max, socket_id);
+           hpack_tables_init(&h2->hpack_own_tables, config->hpack_own_tables_max, socket_id) &&
+           h2_memo_init(&h2->memo, config->memo_places, socket_id);
 }
 
 struct h2 *h2_create(const struct h2_config *config)
@@ -58,7 +59,10 @@ struct h2 *h2_create(const struct h2_config *config)
     list_init(&h2->resting);
     list_init(&h2->dead_conns);
     list_init(&h2->dead_streams);
-    return create_pools(h2) && create_slots(h2) && create_scratch(h2) ? h2 : NULL;
+    if (!create_pools(h2) || !create_slots(h2) || !create_scratch(h2))
+        return NULL;
+    h2->hpack_own_tables.states = UINT64_MAX / 2; /* so that no two tables' states have one name */
+    return h2;
 }
 
 struct h2_counters *h2_counters(struct h2 *h2)

@@ -129,6 +129,7 @@ struct h2_config {
     uint32_t header_blocks_max;    /* blocks being put together from several frames or reads */
     uint32_t hpack_tables_max;     /* compression state, see hpack.h */
     uint32_t hpack_own_tables_max; /* client role: tables apart from the clients'; 0: none apart */
+    uint32_t memo_places;          /* for blocks that come again, of 2 KiB, twice; 0: none */
     /* What we announce (RFC 9113 6.5.2). */
     uint32_t server_concurrent_streams; /* a client connection, 100 */
     uint32_t stream_window_bytes;       /* 65,535 .. 2^31-1; a stream we receive on */

@@ -15,6 +15,7 @@
 struct section {
     struct h2_conn *conn;
     struct fields fields;
+    struct h2_memo_in *kept; /* what is known of the block; NULL: nothing */
     uint32_t stream_id;
     bool end_stream;
     bool self_dependent;
@@ -122,6 +123,44 @@ static enum h2_violation violation_of(enum hpack_result result)
     return H2_VIOLATION_none;
 }
 
+static enum h2_violation look_at(const struct section *section, enum h2_judged as,
+                                 struct h2_message *message)
+{
+    switch (as) {
+    case H2_JUDGED_REQUEST:
+        return h2_message_request(&section->fields, section->conn->connect_protocol, message);
+    case H2_JUDGED_RESPONSE:
+        return h2_message_response(&section->fields, message);
+    case H2_JUDGED_TRAILERS:
+        return h2_message_trailers(&section->fields, message);
+    case H2_JUDGED_NOT:
+        break;
+    }
+    check(!"what a section may be");
+    return H2_VIOLATION_none;
+}
+
+/*
+ * Whether it is well-formed, and what it says. Found out once for a block that comes again, but for
+ * :protocol, which is judged by what was announced, too.
+ */
+static enum h2_violation judge(struct section *section, enum h2_judged as,
+                               struct h2_message *message)
+{
+    struct h2_memo_in *kept = section->kept;
+    if (kept != NULL && kept->judged == as) {
+        *message = kept->message;
+        return H2_VIOLATION_none;
+    }
+    enum h2_violation violation = look_at(section, as, message);
+    if (kept == NULL || violation != H2_VIOLATION_none ||
+        fields_may_have(&section->fields, FIELD_PROTOCOL))
+        return violation;
+    kept->judged = as;
+    kept->message = *message;
+    return H2_VIOLATION_none;
+}
+
 /* A list that is too large goes on as `overflow`: its stream is refused by the owner. */
 static bool list_fits(struct section *section, const struct h2_message *message)
 {
@@ -172,8 +211,7 @@ static enum h2_violation check_request(struct section *section, struct h2_messag
         return H2_VIOLATION_depends_on_itself;
     *message = (struct h2_message){.content_length = H2_LENGTH_UNKNOWN};
     if (!section->fields.overflow) {
-        enum h2_violation violation =
-            h2_message_request(&section->fields, conn->connect_protocol, message);
+        enum h2_violation violation = judge(section, H2_JUDGED_REQUEST, message);
         if (violation != H2_VIOLATION_none)
             return violation;
     }
@@ -231,7 +269,7 @@ static void trailers(struct section *section, struct h2_stream *stream)
     else if (body_is_short(section, stream->body_left))
         violation = H2_VIOLATION_content_length_mismatch;
     else if (!section->fields.overflow)
-        violation = h2_message_trailers(&section->fields, &message);
+        violation = judge(section, H2_JUDGED_TRAILERS, &message);
     if (violation != H2_VIOLATION_none) {
         h2_violate(section->conn, section->stream_id, violation);
         return;
@@ -260,7 +298,7 @@ static enum h2_violation check_response(struct section *section, struct h2_strea
 {
     *message = (struct h2_message){.content_length = H2_LENGTH_UNKNOWN};
     if (!section->fields.overflow) {
-        enum h2_violation violation = h2_message_response(&section->fields, message);
+        enum h2_violation violation = judge(section, H2_JUDGED_RESPONSE, message);
         if (violation != H2_VIOLATION_none)
             return violation;
     }
@@ -326,7 +364,8 @@ static enum hpack_result try_to_decode(struct section *section, struct bytes who
 {
     struct h2 *h2 = section->conn->h2;
     fields_init(&section->fields, h2->fields, h2->config.header_list_bytes);
-    enum hpack_result result = hpack_decode(&section->conn->decoder, whole, &section->fields);
+    enum hpack_result result =
+        h2_memo_decode(&h2->memo, &section->conn->decoder, whole, &section->fields, &section->kept);
     h2_conn_rests(section->conn);
     return result;
 }
@@ -354,6 +393,7 @@ void h2_header_block_complete(struct h2_conn *conn, struct bytes whole, uint64_t
     enum hpack_result result = decode(&section, whole);
     h2_header_block_release(conn);
     counter_add(&h2->counters.header_blocks_in, 1);
+    counter_set(&h2->counters.header_blocks_in_known, h2->memo.found_in);
     counter_set(&h2->counters.hpack_tables_taken_back,
                 h2->hpack_tables.taken_back + h2->hpack_own_tables.taken_back);
     if (result != HPACK_OK)

@@ -220,11 +220,12 @@ static void encode(struct h2_conn *conn, const struct fields *fields)
 {
     struct h2_header_block *encoded = conn->h2->encoded;
     struct writer out = writer_over(encoded->data, sizeof(encoded->data));
-    check(hpack_encode(&conn->encoder, fields, &out));
+    check(h2_memo_encode(&conn->h2->memo, &conn->encoder, fields, &out));
     encoded->at = 0;
     encoded->length = (uint32_t)writer_length(&out);
     check(encoded->length > 0);
     counter_add(&conn->h2->counters.header_blocks_out, 1);
+    counter_set(&conn->h2->counters.header_blocks_out_known, conn->h2->memo.found_out);
 }
 
 static void section(struct h2_stream *stream, const struct h2_supply *piece)

@@ -13,6 +13,7 @@
 #include "dataplane/h2/h2.h"
 #include "dataplane/h2/h2_frame.h"
 #include "dataplane/h2/h2_limits.h"
+#include "dataplane/h2/h2_memo.h"
 #include "dataplane/h2/hpack.h"
 
 /* An encoded header block that has to wait: for its rest (in) or for room (out). */
@@ -47,6 +48,7 @@ struct h2 {
     struct h2_stream **slots;
     uint8_t *fields;                 /* header_list_bytes: the section just decoded */
     struct h2_header_block *encoded; /* the section just encoded */
+    struct h2_memo memo;             /* blocks that come again */
 };
 
 static inline struct hpack_tables *h2_tables_for(struct h2 *h2, enum h2_role role)

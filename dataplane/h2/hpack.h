@@ -36,6 +36,7 @@ struct hpack_tables {
     struct pool pool;
     struct list encoders; /* that have a table, from which it can be taken */
     uint64_t taken_back;  /* times it was */
+    uint64_t states;      /* that tables have had, see `state` of decoder and encoder */
 };
 
 /* COUNT tables. False: not enough memory. */
@@ -47,6 +48,7 @@ struct hpack_decoder {
     uint32_t limit_bytes;      /* what our SETTINGS announced */
     uint32_t size_bytes;       /* what the peer's encoder chose */
     bool must_shrink; /* our limit was lowered: the next block has to begin with an update */
+    uint64_t state;   /* another one after each block that could change what the next one means */
 };
 
 struct hpack_encoder {
@@ -58,7 +60,15 @@ struct hpack_encoder {
     bool announce;             /* the next block begins with size updates */
     bool plain;                /* no string is Huffman-coded: cycles count more than bytes */
     bool used;                 /* since it was last asked whether it needs its table */
+    bool same_again;           /* the last section would become the same block in this state */
+    uint64_t state;            /* another one whenever entries, or limits, are others */
 };
+
+/* The name of a state that no other table, of these, has or will have. */
+static inline uint64_t hpack_state_new(struct hpack_tables *tables)
+{
+    return ++tables->states;
+}
 
 void hpack_decoder_init(struct hpack_decoder *decoder, struct hpack_tables *tables);
 void hpack_decoder_close(struct hpack_decoder *decoder);

@@ -15,6 +15,7 @@ void hpack_decoder_init(struct hpack_decoder *decoder, struct hpack_tables *tabl
         .tables = tables,
         .limit_bytes = HPACK_TABLE_BYTES,
         .size_bytes = HPACK_TABLE_BYTES,
+        .state = hpack_state_new(tables),
     };
 }
 
@@ -25,11 +26,17 @@ void hpack_decoder_close(struct hpack_decoder *decoder)
     decoder->table = NULL;
 }
 
+static void changed(struct hpack_decoder *decoder)
+{
+    decoder->state = hpack_state_new(decoder->tables);
+}
+
 void hpack_decoder_limit(struct hpack_decoder *decoder, uint32_t limit_bytes)
 {
     check(limit_bytes <= HPACK_TABLE_BYTES);
     decoder->limit_bytes = limit_bytes;
     decoder->must_shrink = decoder->must_shrink || decoder->size_bytes > limit_bytes;
+    changed(decoder);
 }
 
 /* RFC 7541 5.1, for a prefix that ends its octet. The octet with the prefix is there. */
@@ -165,6 +172,7 @@ static enum hpack_result read_literal(const struct hpack_decoder *decoder, struc
 
 static void clear_table(struct hpack_decoder *decoder)
 {
+    changed(decoder);
     if (decoder->table != NULL)
         hpack_table_evict(decoder->table, 0);
 }
@@ -183,6 +191,7 @@ static enum hpack_result enter_table(struct hpack_decoder *decoder, struct field
     field->form = (uint8_t)field_form_of(field->token, field->name, field->value);
     field->hash = hpack_hash_of(field);
     hpack_table_add(decoder->table, decoder->size_bytes, field);
+    changed(decoder);
     return HPACK_OK;
 }
 
@@ -264,6 +273,7 @@ static enum hpack_result read_size_updates(struct hpack_decoder *decoder, struct
             return HPACK_BAD_TABLE_SIZE;
         decoder->size_bytes = size_bytes;
         decoder->must_shrink = false;
+        changed(decoder);
         if (size_bytes == 0)
             hpack_decoder_close(decoder); /* until there is something to enter again */
         else if (decoder->table != NULL)

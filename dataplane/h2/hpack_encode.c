@@ -65,8 +65,14 @@ void hpack_encoder_init(struct hpack_encoder *encoder, struct hpack_tables *tabl
         .tables = tables,
         .limit_bytes = HPACK_TABLE_BYTES,
         .lowest_bytes = HPACK_TABLE_BYTES,
+        .state = hpack_state_new(tables),
     };
     list_init(&encoder->link);
+}
+
+static void changed(struct hpack_encoder *encoder)
+{
+    encoder->state = hpack_state_new(encoder->tables);
 }
 
 void hpack_encoder_close(struct hpack_encoder *encoder)
@@ -85,6 +91,7 @@ void hpack_encoder_yield(struct hpack_encoder *encoder)
     hpack_encoder_close(encoder);
     encoder->lowest_bytes = 0;
     encoder->announce = true;
+    changed(encoder);
 }
 
 static bool take_table(struct hpack_encoder *encoder)
@@ -93,6 +100,7 @@ static bool take_table(struct hpack_encoder *encoder)
     if (encoder->table == NULL)
         return false;
     list_push_back(&encoder->tables->encoders, &encoder->link);
+    changed(encoder);
     return true;
 }
 
@@ -103,6 +111,7 @@ void hpack_encoder_limit(struct hpack_encoder *encoder, uint32_t limit_bytes)
         return;
     encoder->limit_bytes = limit;
     encoder->announce = true;
+    changed(encoder);
     if (limit < encoder->lowest_bytes)
         encoder->lowest_bytes = limit;
 }
@@ -185,14 +194,13 @@ static enum table_rule rule_of(const struct field *field)
     return field->never_index ? TABLE_NEVER : (enum table_rule)table_rules[field->token];
 }
 
-/* Enter the field if there is, or can be had, a table that it does not take for itself alone. */
+/* Enter the field if there is, or can be had, a table. */
 static bool enter_table(struct hpack_encoder *encoder, const struct field *field)
 {
-    if (hpack_entry_bytes(field) > encoder->limit_bytes / 2)
-        return false;
     if (encoder->table == NULL && !take_table(encoder))
         return false;
     hpack_table_add(encoder->table, encoder->limit_bytes, field);
+    changed(encoder);
     return true;
 }
 
@@ -210,14 +218,24 @@ static uint32_t name_index_of(const struct hpack_encoder *encoder, const struct 
     return dynamic_index(hpack_table_find_name(encoder->table, field));
 }
 
+/* Whether it is likely enough to come again, and does not take a table for itself alone. */
+static bool is_worth_entering(struct hpack_encoder *encoder, const struct field *field,
+                              enum table_rule rule)
+{
+    if (hpack_entry_bytes(field) > encoder->limit_bytes / 2)
+        return false;
+    if (rule == TABLE_SKIP && encoder->table == NULL)
+        return false;
+    encoder->same_again = false; /* now it is seen, or entered, or there was no table for it */
+    return rule == TABLE_ENTER || hpack_table_seen(encoder->table, field->hash);
+}
+
 /* A field that is in no table yet, and may become an entry. Its hash is known. */
 static void encode_new(struct hpack_encoder *encoder, const struct field *field,
                        enum table_rule rule, struct writer *out)
 {
     uint32_t name_index = name_index_of(encoder, field);
-    bool likely_again = rule == TABLE_ENTER ||
-                        (encoder->table != NULL && hpack_table_seen(encoder->table, field->hash));
-    if (likely_again && enter_table(encoder, field))
+    if (is_worth_entering(encoder, field, rule) && enter_table(encoder, field))
         write_literal(encoder, out, ENTER_FLAG, ENTER_BITS, name_index, field);
     else
         write_literal(encoder, out, PLAIN_FLAG, LITERAL_BITS, name_index, field);
@@ -259,10 +277,12 @@ static void write_size_updates(struct hpack_encoder *encoder, struct writer *out
         hpack_table_evict(encoder->table, encoder->lowest_bytes);
     encoder->lowest_bytes = encoder->limit_bytes;
     encoder->announce = false;
+    encoder->same_again = false;
 }
 
 bool hpack_encode(struct hpack_encoder *encoder, const struct fields *fields, struct writer *out)
 {
+    encoder->same_again = true;
     write_size_updates(encoder, out);
     encoder->used = true;
     struct field field;

@@ -16,6 +16,7 @@ bool hpack_tables_init(struct hpack_tables *tables, uint32_t count, int socket_i
 {
     list_init(&tables->encoders);
     tables->taken_back = 0;
+    tables->states = 0;
     return pool_init(&tables->pool, "hpack tables", POOL_LIFO, count, sizeof(struct hpack_table),
                      socket_id);
 }

@@ -13,6 +13,7 @@
 #define PROBES_MAX           256
 #define WAITING_PER_BACKEND  4096
 #define HEADER_BLOCKS        256
+#define MEMO_PLACES          512 /* of header blocks that come again: 2 MiB */
 /* HTTP/2 receive windows, at first and at most; together they grow by half the payload memory. */
 #define STREAM_WINDOW_BYTES         (64 * 1024)
 #define STREAM_WINDOW_MAX_BYTES     (1024 * 1024)
@@ -138,6 +139,7 @@ static struct h2 *create_h2(struct worker *worker, const struct worker_config *c
         .hpack_tables_max = hpack_tables_of(limits),
         /* One a direction: what clients do must not cost us the backends. */
         .hpack_own_tables_max = 2 * (limits->upstream_connections + PROBES_MAX),
+        .memo_places = MEMO_PLACES,
         .server_concurrent_streams = 100,
         .stream_window_bytes = STREAM_WINDOW_BYTES,
         .first_window_bytes = first_window_of(limits),

@@ -1,17 +1,20 @@
 /*
  * fuzz_hpack: header blocks of one hostile peer.
  *
- * Every block goes to our decoder, to one with little room for fields, and to nghttp2's: verdicts,
- * fields and tables have to agree. What came out is encoded by both encoders, and has to come back
- * through the other side's decoder, and through ours.
+ * Every block goes to our decoder, to one with little room for fields, to one that remembers blocks
+ * (h2_memo), and to nghttp2's: verdicts, fields and tables have to agree. What came out is encoded
+ * by both encoders, and by one that remembers, and has to come back through the other side's
+ * decoder, and through ours.
  *
  * The input is a sequence of: one octet, and
- *   0x00..0xdf  two octets of length, and a block of so many
+ *   0x00..0xdf  two octets of length, and a block of so many; it comes so often as the octet's last
+ *               two bits say, and once
  *   0xe0..0xef  two octets: SETTINGS_HEADER_TABLE_SIZE of the decoders
  *   0xf0..0xff  two octets: SETTINGS_HEADER_TABLE_SIZE towards the encoders
  * The first octet of all, times 8, is the room of the small decoder.
  */
 #include "dataplane/h2/field_form.h"
+#include "dataplane/h2/h2_memo.h"
 #include "dataplane/h2/hpack_static.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/hpack_oracle.h"
@@ -19,9 +22,11 @@
 struct peers {
     struct hpack_decoder decoder;
     struct hpack_decoder small;
+    struct hpack_decoder remembering;
     nghttp2_hd_inflater *theirs;
 
     struct hpack_encoder encoder;       /* ours, for the two below */
+    struct hpack_encoder same_encoder;  /* it remembers */
     struct hpack_decoder echo;          /* ours */
     nghttp2_hd_inflater *their_echo;    /* nghttp2's */
     nghttp2_hd_deflater *their_encoder; /* nghttp2's, for the one below */
@@ -30,6 +35,8 @@ struct peers {
     uint32_t small_bytes;
 };
 
+static struct h2_memo memo;
+
 static uint8_t block_text[16 * FIXTURE_BYTES];
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -37,6 +44,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argc;
     (void)argv;
     check(hpack_tables_init(&fixture_tables, FIXTURE_TABLES, -1));
+    check(h2_memo_init(&memo, 4, -1));
     return 0;
 }
 
@@ -44,9 +52,11 @@ static void open_peers(struct peers *peers, uint32_t small_bytes)
 {
     hpack_decoder_init(&peers->decoder, &fixture_tables);
     hpack_decoder_init(&peers->small, &fixture_tables);
+    hpack_decoder_init(&peers->remembering, &fixture_tables);
     hpack_decoder_init(&peers->echo, &fixture_tables);
     hpack_decoder_init(&peers->answer, &fixture_tables);
     hpack_encoder_init(&peers->encoder, &fixture_tables);
+    hpack_encoder_init(&peers->same_encoder, &fixture_tables);
     check(nghttp2_hd_inflate_new(&peers->theirs) == 0);
     check(nghttp2_hd_inflate_new(&peers->their_echo) == 0);
     check(nghttp2_hd_deflate_new(&peers->their_encoder, HPACK_TABLE_BYTES) == 0);
@@ -57,9 +67,11 @@ static void close_peers(struct peers *peers)
 {
     hpack_decoder_close(&peers->decoder);
     hpack_decoder_close(&peers->small);
+    hpack_decoder_close(&peers->remembering);
     hpack_decoder_close(&peers->echo);
     hpack_decoder_close(&peers->answer);
     hpack_encoder_close(&peers->encoder);
+    hpack_encoder_close(&peers->same_encoder);
     nghttp2_hd_inflate_del(peers->theirs);
     nghttp2_hd_inflate_del(peers->their_echo);
     nghttp2_hd_deflate_del(peers->their_encoder);
@@ -73,6 +85,7 @@ static void limit_decoders(struct peers *peers, uint32_t limit_bytes)
         return;
     hpack_decoder_limit(&peers->decoder, limit_bytes);
     hpack_decoder_limit(&peers->small, limit_bytes);
+    hpack_decoder_limit(&peers->remembering, limit_bytes);
     check(nghttp2_hd_inflate_change_table_size(peers->theirs, limit_bytes) == 0);
 }
 
@@ -81,6 +94,7 @@ static void limit_encoders(struct peers *peers, uint32_t limit_bytes)
     if (peers->echo.must_shrink && limit_bytes > peers->echo.limit_bytes)
         return;
     hpack_encoder_limit(&peers->encoder, limit_bytes);
+    hpack_encoder_limit(&peers->same_encoder, limit_bytes);
     hpack_decoder_limit(&peers->echo, limit_bytes);
     hpack_decoder_limit(&peers->answer, limit_bytes);
     check(nghttp2_hd_inflate_change_table_size(peers->their_echo, limit_bytes) == 0);
@@ -99,6 +113,34 @@ static void check_came_back(const struct fields *sent, const struct fields *got)
         one.never_index = other.never_index;
         check(fixture_field_equal(&one, &other));
     }
+}
+
+/* What is remembered is what would be decoded. */
+static void check_remembered(struct peers *peers, struct bytes block, const struct fields *fields,
+                             enum hpack_result result)
+{
+    static uint8_t text[FIXTURE_BYTES];
+    struct h2_memo_in *kept;
+    struct fields same;
+    fields_init(&same, text, sizeof(text));
+    check(h2_memo_decode(&memo, &peers->remembering, block, &same, &kept) == result);
+    check(fixture_tables_equal(peers->decoder.table, peers->remembering.table));
+    check(same.used == fields->used && same.count == fields->count);
+    check(same.overflow == fields->overflow);
+    check(same.used == 0 || memcmp(same.data, fields->data, same.used) == 0);
+}
+
+/* And what would be encoded, also when only a stem of the section is. */
+static void check_same_block(struct peers *peers, const struct fields *fields, struct bytes block)
+{
+    static uint8_t same_text[16 * FIXTURE_BYTES];
+    struct fields with_stem = *fields;
+    struct field field;
+    struct writer out = writer_over(same_text, sizeof(same_text));
+    (void)fields_next(fields, &with_stem.stem_bytes, &field);
+    check(h2_memo_encode(&memo, &peers->same_encoder, &with_stem, &out));
+    check(bytes_equal(writer_written(&out), block));
+    check(fixture_tables_equal(peers->encoder.table, peers->same_encoder.table));
 }
 
 /* What a field brings along from the tables is what somebody who looks at it would find. */
@@ -121,6 +163,7 @@ static void check_echoes(struct peers *peers, const struct fields *fields)
     struct fields got;
     struct writer out = writer_over(block_text, sizeof(block_text));
     check(hpack_encode(&peers->encoder, fields, &out));
+    check_same_block(peers, fields, writer_written(&out));
     fields_init(&got, text, sizeof(text));
     check(hpack_decode(&peers->echo, writer_written(&out), &got) == HPACK_OK);
     check_came_back(fields, &got);
@@ -161,6 +204,7 @@ static bool decode_block(struct peers *peers, struct bytes block)
     fields_init(&theirs, their_text, sizeof(their_text));
     enum hpack_result result = hpack_decode(&peers->decoder, block, &fields);
     check(result != HPACK_NO_MEMORY);
+    check_remembered(peers, block, &fields, result);
     check_known(&fields);
     check(hpack_decode(&peers->small, block, &few) == result);
     check(fixture_tables_equal(peers->decoder.table, peers->small.table));
@@ -182,6 +226,14 @@ static bool decode_block(struct peers *peers, struct bytes block)
     return true;
 }
 
+static bool decode_blocks(struct peers *peers, struct bytes block, uint32_t more)
+{
+    for (uint32_t i = 0; i <= more; i++)
+        if (!decode_block(peers, block))
+            return false;
+    return true;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct reader in = reader_over(bytes_of(data, size));
@@ -192,8 +244,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         uint8_t what = reader_u8(&in);
         uint32_t number = reader_u16(&in);
         if (what < 0xe0)
-            open = decode_block(
-                &peers, reader_bytes(&in, number < reader_left(&in) ? number : reader_left(&in)));
+            open = decode_blocks(
+                &peers, reader_bytes(&in, number < reader_left(&in) ? number : reader_left(&in)),
+                what & 3);
         else if (what < 0xf0)
             limit_decoders(&peers, number % (HPACK_TABLE_BYTES + 1));
         else

@@ -185,6 +185,7 @@ static void create(void)
         .streams_max = 4,
         .header_blocks_max = 2,
         .hpack_tables_max = 4,
+        .memo_places = 16,
         .server_concurrent_streams = 100,
         .stream_window_bytes = 1 << 20,
         .connection_window_bytes = 4 << 20,

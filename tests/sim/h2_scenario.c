@@ -71,6 +71,7 @@ static void draw_config(struct sim *sim, struct h2_config *config)
         .streams_max = sim_one_in(sim, 3) ? sim_draw(sim, 4, 40) : CONNS_MAX * EXCHANGES,
         .header_blocks_max = sim_one_in(sim, 4) ? sim_draw(sim, 0, 2) : 2 * CONNS_MAX,
         .hpack_tables_max = 2 * CONNS_MAX,
+        .memo_places = 16,
         .server_concurrent_streams = sim_one_in(sim, 2) ? sim_draw_log(sim, 1, 20) : 100,
         .stream_window_bytes = stream,
         .connection_window_bytes = sim_one_in(sim, 2) ? 65535 : sim_draw_log(sim, 65535, 400000),

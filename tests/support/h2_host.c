@@ -22,6 +22,7 @@ void h2_host_prepare(struct h2_host *host, struct wire *wire, uint16_t end, cons
         .streams_max = 2048,
         .header_blocks_max = 256,
         .hpack_tables_max = 512,
+        .memo_places = 16,
         .server_concurrent_streams = 100,
         .stream_window_bytes = 256 * 1024,
         .connection_window_bytes = 1024 * 1024,

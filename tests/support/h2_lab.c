@@ -170,6 +170,7 @@ struct h2_config lab_config(void)
         .streams_max = LAB_STREAMS,
         .header_blocks_max = 2,
         .hpack_tables_max = 2,
+        .memo_places = 16,
         .server_concurrent_streams = 100,
         .stream_window_bytes = 65535,
         .connection_window_bytes = 65535,

@@ -12,7 +12,7 @@
 
 #include <stdio.h>
 
-#define FIXTURE_TABLES 8
+#define FIXTURE_TABLES 16
 #define FIXTURE_BYTES  65536
 
 static struct hpack_tables fixture_tables;

@@ -125,6 +125,7 @@ static bool create_h2(struct host *host, const struct load_options *options)
         .streams_max = (uint32_t)streams_of(options),
         .header_blocks_max = 256,
         .hpack_tables_max = (uint32_t)(tables < 2 * HPACK_MAX ? tables : 2 * HPACK_MAX),
+        .memo_places = 16,
         .server_concurrent_streams = 1000,
         .stream_window_bytes = WINDOW_BYTES,
         .connection_window_bytes = 4 * WINDOW_BYTES,

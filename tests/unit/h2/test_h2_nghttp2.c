@@ -285,6 +285,7 @@ static void open_match(uint64_t seed, bool they_are_client)
         .streams_max = EXCHANGES,
         .header_blocks_max = 2,
         .hpack_tables_max = 2,
+        .memo_places = 16,
         .server_concurrent_streams = 100,
         .stream_window_bytes = pick(65535, 100000, 1 << 20),
         .connection_window_bytes = pick(0, 100000, 1 << 20),

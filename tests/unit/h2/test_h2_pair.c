@@ -86,6 +86,7 @@ static void open_pair(const struct pair_config *config)
         .streams_max = 4 * EXCHANGES,
         .header_blocks_max = config->header_blocks,
         .hpack_tables_max = 4,
+        .memo_places = 16,
         .server_concurrent_streams = config->concurrent_streams,
         .stream_window_bytes = config->stream_window,
         .connection_window_bytes = config->connection_window,

@@ -290,6 +290,7 @@ static void site_open(struct site *site, uint16_t end, const char *address)
         .streams_max = 1024,
         .header_blocks_max = 16,
         .hpack_tables_max = 128,
+        .memo_places = 16,
         .server_concurrent_streams = 20,
         .stream_window_bytes = 65535,
         .connection_window_bytes = 1 << 20,

@@ -1,0 +1,73 @@
+/*
+ * h2_memo: header blocks that come again. One of each worker, for all of its connections.
+ *
+ * A block whose decoding changes no compression table means the same when the same bytes come again
+ * and the table has not changed since; sections that were encoded out of the table alone become the
+ * same block. Both are kept with the name of the table's state (hpack.h), which no other
+ * connection's table ever has, and found by their bytes: what is found is equal, not only likely
+ * to be.
+ *
+ * The memory is two arrays of places of one size. A place is taken by what hashes to it, but only
+ * by what came there twice running, so that blocks that never come again neither cost a copy nor
+ * drive out those that do.
+ */
+#pragma once
+
+#include "dataplane/h2/h2_message.h"
+#include "dataplane/h2/hpack.h"
+
+#define H2_MEMO_SECTION_BYTES 1536 /* larger ones are not kept */
+#define H2_MEMO_BLOCK_BYTES   384
+
+/* As what a section was judged, well. */
+enum h2_judged {
+    H2_JUDGED_NOT,
+    H2_JUDGED_REQUEST,
+    H2_JUDGED_RESPONSE,
+    H2_JUDGED_TRAILERS,
+};
+
+struct h2_memo_in {
+    uint64_t state;       /* of the decoder; 0: nothing is here */
+    uint32_t latest;      /* the hash of what came last */
+    uint32_t block_bytes; /* at block */
+    struct fields fields; /* lies in `section` */
+    enum h2_judged judged;
+    struct h2_message message; /* what the judge found out */
+    uint8_t block[H2_MEMO_BLOCK_BYTES];
+    uint8_t section[H2_MEMO_SECTION_BYTES];
+};
+
+struct h2_memo_out {
+    uint64_t state;         /* of the encoder; 0: nothing is here */
+    uint32_t latest;        /* the hash of what came last */
+    uint32_t block_bytes;   /* at block */
+    uint32_t section_bytes; /* at section */
+    uint8_t block[H2_MEMO_BLOCK_BYTES];
+    uint8_t section[H2_MEMO_SECTION_BYTES];
+};
+
+struct h2_memo {
+    struct h2_memo_in *ins;
+    struct h2_memo_out *outs;
+    uint32_t places;    /* of each, a power of two; 0: nothing is kept */
+    uint64_t names;     /* given to sections so far */
+    uint64_t found_in;  /* blocks that were not decoded again */
+    uint64_t found_out; /* sections, or stems, that were not encoded again */
+};
+
+/* At least PLACES for each direction. False: not enough memory. At start. */
+bool h2_memo_init(struct h2_memo *memo, uint32_t places, int socket_id);
+
+/*
+ * Decode a block, or find it. OUT is initialised; it is set to the section, in its memory or in the
+ * memo's, which lasts until the next call. *KEPT is the memo's place of it, NULL when it has none.
+ */
+enum hpack_result h2_memo_decode(struct h2_memo *memo, struct hpack_decoder *decoder,
+                                 struct bytes block, struct fields *out, struct h2_memo_in **kept);
+
+/*
+ * hpack_encode(): the stem of the section (fields.h) may be found. False: OUT is too small.
+ */
+bool h2_memo_encode(struct h2_memo *memo, struct hpack_encoder *encoder,
+                    const struct fields *fields, struct writer *out);
