@@ -426,7 +426,7 @@ static bool section_for(const struct subscriber *subscriber, const struct fields
                         struct fields *into)
 {
     struct field field;
-    if (subscriber->role == SUBSCRIBER_LED)
+    if (subscriber->role == SUBSCRIBER_LED || !fields_may_have(section, FIELD_SET_COOKIE))
         return fields_copy(into, section);
     for (uint32_t at = 0; fields_next(section, &at, &field);)
         if (field.token != FIELD_SET_COOKIE)

@@ -16,14 +16,17 @@ static struct flight *flight_of(struct attempt *attempt)
 /* --- head --- */
 
 /* Fields that end at this hop (RFC 9110 7.6.1). HTTP/2 forbids them; HTTP/1.1 does not. */
+static const enum field_token hop_by_hop[] = {
+    FIELD_CONNECTION,        FIELD_KEEP_ALIVE, FIELD_PROXY_CONNECTION,
+    FIELD_TRANSFER_ENCODING, FIELD_UPGRADE,    FIELD_TE,
+};
+
 static bool is_hop_by_hop(enum field_token token)
 {
-    static const bool hop_by_hop[FIELD_TOKENS] = {
-        [FIELD_CONNECTION] = true,       [FIELD_KEEP_ALIVE] = true,
-        [FIELD_PROXY_CONNECTION] = true, [FIELD_TRANSFER_ENCODING] = true,
-        [FIELD_UPGRADE] = true,          [FIELD_TE] = true,
-    };
-    return hop_by_hop[token];
+    for (size_t i = 0; i < array_count(hop_by_hop); i++)
+        if (hop_by_hop[i] == token)
+            return true;
+    return false;
 }
 
 /* A cookie is no trailer (RFC 9110 6.5.1), and trailers go to everybody (C6, C22). */
@@ -36,13 +39,26 @@ static bool ends_here(const struct flight *flight, enum h2_section section, enum
     return is_hop_by_hop(token);
 }
 
-/* FROM without what ends here, in memory of the worker's. overflow: it does not fit. */
+/* Whether there is any such field. Most often there is none. */
+static bool some_end_here(const struct flight *flight, enum h2_section section,
+                          const struct fields *from)
+{
+    bool some = (fields_may_have(from, FIELD_CONTENT_LENGTH) && flight->tunnel == TUNNEL_OPEN) ||
+                (fields_may_have(from, FIELD_SET_COOKIE) && section == H2_SECTION_TRAILERS);
+    for (size_t i = 0; i < array_count(hop_by_hop) && !some; i++)
+        some = fields_may_have(from, hop_by_hop[i]);
+    return some;
+}
+
+/* FROM without what ends here; if need be in memory of the worker's. overflow: it does not fit. */
 static const struct fields *strip(struct flight *flight, const struct fields *from,
                                   enum h2_section section)
 {
     struct coalesce *coalesce = flight->coalesce;
     struct fields *scratch = &coalesce->scratch;
     struct field field;
+    if (!some_end_here(flight, section, from))
+        return from;
     fields_init(scratch, scratch->data, scratch->capacity);
     for (uint32_t at = 0; fields_next(from, &at, &field);)
         if (!ends_here(flight, section, field.token))

@@ -183,8 +183,14 @@ static enum key_class class_of(const struct snapshot_coalesce *rules, const stru
     return CLASS_UNKEYED;
 }
 
+/* Most are by their token, or are not: only the others may be listed for the route. */
 bool key_is_credential(const struct snapshot_coalesce *rules, const struct field *field)
 {
+    enum key_class listed = (enum key_class)key_classes[field->token];
+    if (listed != CLASS_UNKEYED && listed != CLASS_NEUTRAL)
+        return listed == CLASS_PRINCIPAL;
+    if (rules->principal_header_count == 0)
+        return false;
     return class_of(rules, field) == CLASS_PRINCIPAL;
 }
 

@@ -6,6 +6,7 @@
 _Static_assert(FIELD_TOKENS <= 128, "a token fits into a byte, and has a bit in `present`");
 _Static_assert(FIELD_HASHED_NAMES == FIELD_TOKENS - 1,
                "field_names.def changed: run scripts/generate_h2_tables.py");
+_Static_assert(FIELD_LONGEST_NAME <= FIELD_NAME_MAX, "fields_list_bound() bounds");
 
 const struct bytes field_names[FIELD_TOKENS] = {
     [FIELD_OTHER] = {NULL, 0},
@@ -94,18 +95,16 @@ bool fields_copy(struct fields *into, const struct fields *from)
     into->used = fits ? from->used : 0;
     into->count = fits ? from->count : 0;
     memcpy(into->present, from->present, sizeof(into->present));
-    into->stem_bytes = from->stem_bytes;
+    memcpy(into->part_ends, from->part_ends, sizeof(into->part_ends));
     into->overflow = !fits || from->overflow;
     if (into->used > 0)
         memcpy(into->data, from->data, into->used);
     return fits;
 }
 
-bool fields_find(const struct fields *fields, enum field_token token, struct bytes *out_value)
+bool fields_search(const struct fields *fields, enum field_token token, struct bytes *out_value)
 {
     struct field_head head;
-    if (!fields_may_have(fields, token))
-        return false;
     for (uint32_t at = 0; at < fields->used;) {
         const uint8_t *text = fields->data + at + sizeof(head);
         memcpy(&head, fields->data + at, sizeof(head));

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "dataplane/base/bytes.h"
+#include "dataplane/base/copy.h"
 #include "dataplane/base/writer.h"
 
 enum field_token {
@@ -18,6 +19,8 @@ enum field_token {
     FIELD_TOKENS
 };
 
+#define FIELDS_PARTS 2
+
 struct fields {
     uint8_t *data;
     uint32_t capacity;   /* bytes at data */
@@ -26,10 +29,11 @@ struct fields {
     bool overflow;       /* something did not fit; sticky */
     uint64_t present[2]; /* a bit for each token that was added: without it, there is none */
     /*
-     * How many of the bytes, whole fields, are likely to come again in front of other ends: what
-     * differs from message to message stands behind them. 0: nobody has said; most likely all.
+     * Where parts end, in bytes, that are likely to come again, each for itself: the first one, and
+     * what stands behind it. What stands behind the second differs from message to message. 0 and
+     * 0: nobody has said; most likely all comes again together.
      */
-    uint32_t stem_bytes;
+    uint32_t part_ends[FIELDS_PARTS];
     uint64_t name; /* sections with the same name, of one worker, are equal; 0: it has none */
 };
 
@@ -120,6 +124,14 @@ static inline uint32_t fields_left(const struct fields *fields)
     return fields->capacity - fields->used;
 }
 
+#define FIELD_NAME_MAX 32 /* bytes of a listed name, see fields.c */
+
+/* No less than RFC 9113 6.5.2 counts: names, values, and 32 for each field. O(1) */
+static inline uint64_t fields_list_bound(const struct fields *fields)
+{
+    return fields->used + (uint64_t)fields->count * (FIELD_NAME_MAX + 32 - FIELD_HEAD_BYTES);
+}
+
 /* Append by token (not FIELD_OTHER); the name comes from the table. */
 void fields_add_token(struct fields *fields, enum field_token token, struct bytes value);
 
@@ -166,6 +178,26 @@ static inline bool fields_may_have(const struct fields *fields, enum field_token
     return (fields->present[token / 64] >> (token % 64) & 1) != 0;
 }
 
+/* fields_find() of what may be there. */
+bool fields_search(const struct fields *fields, enum field_token token, struct bytes *out_value);
+
 /* The first field with the token; false when there is none. O(fields), O(1) for most absent ones.
  */
-bool fields_find(const struct fields *fields, enum field_token token, struct bytes *out_value);
+static inline bool fields_find(const struct fields *fields, enum field_token token,
+                               struct bytes *out_value)
+{
+    return fields_may_have(fields, token) && fields_search(fields, token, out_value);
+}
+
+/*
+ * Append the field whose head is at FROM, of other fields, with all that is known of it. It lies
+ * outside of the block.
+ */
+static inline void fields_append_from(struct fields *fields, const uint8_t *from)
+{
+    struct field_head head;
+    memcpy(&head, from, sizeof(head));
+    uint8_t *place = fields_append(fields, &head);
+    if (place != NULL)
+        copy_short(place, from + sizeof(head), (size_t)head.name_bytes + head.value_bytes);
+}

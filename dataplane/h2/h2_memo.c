@@ -1,5 +1,6 @@
 #include "dataplane/h2/h2_memo.h"
 
+#include "dataplane/base/check.h"
 #include "dataplane/base/copy.h"
 #include "dataplane/base/memory.h"
 
@@ -122,48 +123,52 @@ static void keep_block(struct h2_memo_out *place, uint64_t state, struct bytes s
     memcpy(place->block, block.data, block.length);
 }
 
-/* The fields from AT on, up to END. */
-static struct fields part_of(const struct fields *fields, uint32_t at, uint32_t end)
+static bool encode_part(struct h2_memo *memo, struct hpack_encoder *encoder,
+                        const struct fields *part, struct writer *out)
 {
-    struct fields part = *fields;
-    part.data += at;
-    part.used = end - at;
-    return part;
-}
-
-static void encode_stem(struct h2_memo *memo, struct hpack_encoder *encoder,
-                        const struct fields *stem, struct writer *out)
-{
+    if (part->used == 0 || part->used > H2_MEMO_SECTION_BYTES)
+        return hpack_encode(encoder, part, out);
     uint64_t state = encoder->state;
-    struct bytes section = bytes_of(stem->data, stem->used);
+    struct bytes section = bytes_of(part->data, part->used);
     uint32_t hash = hash_of_section(state, section);
     struct h2_memo_out *place = &memo->outs[place_of(memo, hash)];
     if (is_section(place, state, section)) {
         memo->found_out++;
         encoder->used = true;
         writer_bytes(out, bytes_of(place->block, place->block_bytes));
-        return;
+        return !out->failed;
     }
     const uint8_t *start = out->at;
-    bool fits = hpack_encode(encoder, stem, out);
+    bool fits = hpack_encode(encoder, part, out);
     bool again = place->latest == hash;
     place->latest = hash;
     size_t length = (size_t)(out->at - start);
     if (again && fits && encoder->same_again && encoder->state == state &&
         length <= H2_MEMO_BLOCK_BYTES)
         keep_block(place, state, section, bytes_of(start, length));
+    return fits;
+}
+
+/* The fields from AT on, up to END. */
+static struct fields part_of(const struct fields *fields, uint32_t at, uint32_t end)
+{
+    return (struct fields){.data = fields->data + at, .used = end - at};
 }
 
 bool h2_memo_encode(struct h2_memo *memo, struct hpack_encoder *encoder,
                     const struct fields *fields, struct writer *out)
 {
-    bool has_stem = fields->stem_bytes > 0 && fields->stem_bytes < fields->used;
-    uint32_t stem_bytes = has_stem ? fields->stem_bytes : fields->used;
-    if (memo->places == 0 || encoder->announce || stem_bytes == 0 ||
-        stem_bytes > H2_MEMO_SECTION_BYTES)
+    if (memo->places == 0 || encoder->announce || fields->used == 0)
         return hpack_encode(encoder, fields, out);
-    struct fields stem = part_of(fields, 0, stem_bytes);
-    struct fields rest = part_of(fields, stem_bytes, fields->used);
-    encode_stem(memo, encoder, &stem, out);
-    return rest.used > 0 ? hpack_encode(encoder, &rest, out) : !out->failed;
+    bool in_parts = fields->part_ends[0] > 0;
+    uint32_t first = in_parts ? fields->part_ends[0] : fields->used;
+    uint32_t second = in_parts ? fields->part_ends[1] : fields->used;
+    check(first <= second && second <= fields->used);
+    struct fields target = part_of(fields, 0, first);
+    struct fields others = part_of(fields, first, second);
+    struct fields rest = part_of(fields, second, fields->used);
+    bool fits = encode_part(memo, encoder, &target, out);
+    if (others.used > 0)
+        fits = encode_part(memo, encoder, &others, out);
+    return rest.used > 0 ? hpack_encode(encoder, &rest, out) : fits;
 }

@@ -53,7 +53,7 @@ struct h2_memo {
     uint32_t places;    /* of each, a power of two; 0: nothing is kept */
     uint64_t names;     /* given to sections so far */
     uint64_t found_in;  /* blocks that were not decoded again */
-    uint64_t found_out; /* sections, or stems, that were not encoded again */
+    uint64_t found_out; /* parts of sections that were not encoded again */
 };
 
 /* At least PLACES for each direction. False: not enough memory. At start. */
@@ -67,7 +67,7 @@ enum hpack_result h2_memo_decode(struct h2_memo *memo, struct hpack_decoder *dec
                                  struct bytes block, struct fields *out, struct h2_memo_in **kept);
 
 /*
- * hpack_encode(): the stem of the section (fields.h) may be found. False: OUT is too small.
+ * hpack_encode(): each of the section's parts (fields.h) may be found. False: OUT is too small.
  */
 bool h2_memo_encode(struct h2_memo *memo, struct hpack_encoder *encoder,
                     const struct fields *fields, struct writer *out);

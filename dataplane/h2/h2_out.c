@@ -19,7 +19,6 @@
 
 /* Most bytes of a field beside its texts, and of size updates before them (RFC 7541 5.1, 6). */
 #define FIELD_CODE_BYTES  11
-#define LONGEST_NAME      32
 #define BLOCK_START_BYTES 12
 
 static uint32_t room_of(const struct h2_conn *conn)
@@ -173,7 +172,7 @@ static void keep_block(struct h2_conn *conn, const struct h2_out_block *out)
 static size_t block_bound(const struct fields *fields)
 {
     size_t bound = BLOCK_START_BYTES + fields->used +
-                   (size_t)fields->count * (FIELD_CODE_BYTES + LONGEST_NAME);
+                   (size_t)fields->count * (FIELD_CODE_BYTES + FIELD_NAME_MAX);
     if (bound <= H2_LIMIT_HEADER_BLOCK_BYTES / 8)
         return bound;
     bound = BLOCK_START_BYTES;
@@ -225,7 +224,7 @@ static void encode(struct h2_conn *conn, const struct fields *fields)
     encoded->length = (uint32_t)writer_length(&out);
     check(encoded->length > 0);
     counter_add(&conn->h2->counters.header_blocks_out, 1);
-    counter_set(&conn->h2->counters.header_blocks_out_known, conn->h2->memo.found_out);
+    counter_set(&conn->h2->counters.header_parts_out_known, conn->h2->memo.found_out);
 }
 
 static void section(struct h2_stream *stream, const struct h2_supply *piece)

@@ -108,7 +108,7 @@ bool h2_peer_takes(const struct h2_conn *conn, const struct fields *fields)
 {
     uint64_t bytes = 0;
     struct field field;
-    if (conn->peer.header_list_bytes == UINT32_MAX)
+    if (fields_list_bound(fields) <= conn->peer.header_list_bytes)
         return true;
     for (uint32_t at = 0; fields_next(fields, &at, &field);)
         bytes += field.name.length + field.value.length + 32;

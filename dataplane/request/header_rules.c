@@ -12,36 +12,58 @@
 /* What Max-Forwards is at most when it leaves here: no chain is longer (RFC 9110 7.6.2). */
 #define HOPS_MAX 255
 
+_Static_assert(FIELD_OTHER == 0 && FIELD_PROTOCOL == 6, "pseudo-header fields come first");
+
+/* What stands where in a request. */
 struct target {
-    struct bytes method;
-    struct bytes protocol; /* of extended CONNECT; data NULL: it is none */
-    struct bytes scheme;
-    struct bytes authority;
-    struct bytes path;
+    const uint8_t *heads[FIELD_PROTOCOL + 1]; /* of pseudo-header fields, by token; NULL: none */
+    struct bytes values[FIELD_PROTOCOL + 1];  /* of those that are there */
+    struct bytes authority;                   /* empty: none */
+    uint32_t end;                             /* where the other fields begin */
 };
 
-/* Host stands in for :authority; HTTP/2 has seen to it that they agree (RFC 9113 8.3.1). */
-static bool read_target(const struct fields *request, struct target *target)
+static bool has(const struct target *target, enum field_token token)
 {
-    struct bytes host = BYTES_NONE;
-    *target = (struct target){0};
-    fields_find(request, FIELD_HOST, &host);
-    fields_find(request, FIELD_PROTOCOL, &target->protocol);
-    bool has_authority = fields_find(request, FIELD_AUTHORITY, &target->authority);
-    if (!fields_find(request, FIELD_METHOD, &target->method) ||
-        !fields_find(request, FIELD_SCHEME, &target->scheme) ||
-        !fields_find(request, FIELD_PATH, &target->path))
-        return false;
-    if (!has_authority)
-        target->authority = host;
-    return target->authority.length > 0 && target->path.length > 0;
+    return target->heads[token] != NULL;
+}
+
+/*
+ * One look at the fields in front. Host stands in for :authority; HTTP/2 has seen to it that they
+ * agree, and that no other field comes before a pseudo-header field (RFC 9113 8.3, 8.3.1).
+ */
+static void read_target(const struct fields *request, struct target *target)
+{
+    struct field field;
+    memset(target->heads, 0, sizeof(target->heads));
+    target->authority = BYTES_NONE;
+    target->end = 0;
+    for (uint32_t at = 0; fields_next(request, &at, &field); target->end = at) {
+        if (field.token == FIELD_OTHER || field.token > FIELD_PROTOCOL)
+            break;
+        target->heads[field.token] = request->data + target->end;
+        target->values[field.token] = field.value;
+    }
+    if (has(target, FIELD_AUTHORITY))
+        target->authority = target->values[FIELD_AUTHORITY];
+    else
+        (void)fields_find(request, FIELD_HOST, &target->authority);
+}
+
+static bool is_whole(const struct target *target)
+{
+    return has(target, FIELD_METHOD) && has(target, FIELD_SCHEME) && has(target, FIELD_PATH) &&
+           target->authority.length > 0 && target->values[FIELD_PATH].length > 0;
+}
+
+static bool method_is(const struct target *target, const char *method)
+{
+    return has(target, FIELD_METHOD) && bytes_equal_text(target->values[FIELD_METHOD], method);
 }
 
 static bool path_is_usable(const struct target *target)
 {
-    if (target->path.data[0] == '/')
-        return true;
-    return bytes_equal_text(target->path, "*") && bytes_equal_text(target->method, "OPTIONS");
+    struct bytes path = target->values[FIELD_PATH];
+    return path.data[0] == '/' || (bytes_equal_text(path, "*") && method_is(target, "OPTIONS"));
 }
 
 enum forward {
@@ -49,6 +71,7 @@ enum forward {
     FORWARD_DROP,          /* ends at this hop, or is said in another way */
     FORWARD_ONLY_TRAILERS, /* te: trailers (RFC 9113 8.2.2) */
     FORWARD_ONE_HOP_LESS,  /* max-forwards of OPTIONS, for which only it has a meaning */
+    FORWARD_UNLESS_TOLD,   /* the client's word about itself, which may not count */
 };
 
 static enum forward forward_rule(enum field_token token)
@@ -69,21 +92,19 @@ static enum forward forward_rule(enum field_token token)
         [FIELD_UPGRADE] = FORWARD_DROP,
         [FIELD_TE] = FORWARD_ONLY_TRAILERS,
         [FIELD_MAX_FORWARDS] = FORWARD_ONE_HOP_LESS,
+        [FIELD_FORWARDED] = FORWARD_UNLESS_TOLD,
+        [FIELD_X_FORWARDED_FOR] = FORWARD_UNLESS_TOLD,
+        [FIELD_X_FORWARDED_PROTO] = FORWARD_UNLESS_TOLD,
+        [FIELD_X_FORWARDED_HOST] = FORWARD_UNLESS_TOLD,
     };
     return (enum forward)rules[token];
 }
 
-/* The client's word about itself does not count. */
-static bool is_replaced(const struct snapshot_route *route, enum field_token token)
+/* The client's word about itself does not count: we tell it. */
+static bool is_told(const struct snapshot_route *route, enum field_token token)
 {
-    static const bool x_forwarded[FIELD_TOKENS] = {
-        [FIELD_X_FORWARDED_FOR] = true,
-        [FIELD_X_FORWARDED_PROTO] = true,
-        [FIELD_X_FORWARDED_HOST] = true,
-    };
-    if (token == FIELD_FORWARDED)
-        return route->forwarded == FORWARD_REPLACE;
-    return x_forwarded[token] && route->x_forwarded == FORWARD_REPLACE;
+    return token == FIELD_FORWARDED ? route->forwarded == FORWARD_REPLACE
+                                    : route->x_forwarded == FORWARD_REPLACE;
 }
 
 /* RFC 9110 7.6.2: digits, however many; what is more than HOPS_MAX is HOPS_MAX. */
@@ -100,13 +121,13 @@ static bool read_hops(struct bytes value, uint32_t *out)
 }
 
 /* HOPS: of a request for which it has a meaning; 0: as it came. */
-static void forward_hops(struct fields *out, struct field field, uint32_t hops)
+static void forward_hops(struct fields *out, const uint8_t *from, uint32_t hops)
 {
     uint8_t digits[3];
     uint32_t left = hops - 1;
     size_t at = sizeof(digits);
     if (hops == 0) {
-        fields_add(out, field);
+        fields_append_from(out, from);
         return;
     }
     do {
@@ -116,21 +137,38 @@ static void forward_hops(struct fields *out, struct field field, uint32_t hops)
     fields_add_token(out, FIELD_MAX_FORWARDS, bytes_of(digits + at, sizeof(digits) - at));
 }
 
-static void forward_fields(const struct snapshot_route *route, const struct fields *request,
-                           uint32_t hops, struct fields *out)
+/* The field whose head is at FROM. */
+static void forward_field(const struct snapshot_route *route, const struct field *field,
+                          const uint8_t *from, uint32_t hops, struct fields *out)
 {
-    uint32_t at = 0;
-    struct field field;
-    while (fields_next(request, &at, &field)) {
-        enum forward rule = forward_rule(field.token);
-        if (rule == FORWARD_DROP || is_replaced(route, field.token) ||
-            (rule == FORWARD_ONLY_TRAILERS && !bytes_equal_text(field.value, "trailers")))
-            continue;
-        if (rule == FORWARD_ONE_HOP_LESS)
-            forward_hops(out, field, hops);
-        else
-            fields_add(out, field);
+    switch (forward_rule(field->token)) {
+    case FORWARD_KEEP:
+        fields_append_from(out, from);
+        return;
+    case FORWARD_DROP:
+        return;
+    case FORWARD_ONLY_TRAILERS:
+        if (bytes_equal_text(field->value, "trailers"))
+            fields_append_from(out, from);
+        return;
+    case FORWARD_ONE_HOP_LESS:
+        forward_hops(out, from, hops);
+        return;
+    case FORWARD_UNLESS_TOLD:
+        if (!is_told(route, field->token))
+            fields_append_from(out, from);
+        return;
     }
+}
+
+/* Those from AT on. */
+static void forward_fields(const struct snapshot_route *route, const struct fields *request,
+                           uint32_t at, uint32_t hops, struct fields *out)
+{
+    struct field field;
+    const uint8_t *from = request->data + at;
+    for (; fields_next(request, &at, &field); from = request->data + at)
+        forward_field(route, &field, from, hops, out);
 }
 
 /* How many hops OPTIONS may still make, this one included. False: it ends here, with ANSWER. */
@@ -139,8 +177,7 @@ static bool may_go_on(const struct target *target, const struct fields *request,
 {
     struct bytes value = BYTES_NONE;
     *hops = 0;
-    if (!bytes_equal_text(target->method, "OPTIONS") ||
-        !fields_find(request, FIELD_MAX_FORWARDS, &value))
+    if (!fields_find(request, FIELD_MAX_FORWARDS, &value) || !method_is(target, "OPTIONS"))
         return true;
     *answer = read_hops(value, hops) ? LOCAL_OPTIONS : LOCAL_BAD_REQUEST;
     return *answer == LOCAL_OPTIONS && *hops > 0;
@@ -150,25 +187,45 @@ static bool may_go_on(const struct target *target, const struct fields *request,
  * CONNECT (RFC 9113 8.5) has no target of the usual form, if it is not extended; TRACE would show
  * backends' secrets.
  */
-static bool is_refused_method(const struct fields *request)
+static bool is_refused_method(const struct target *target)
 {
-    struct bytes method = BYTES_NONE;
-    struct bytes protocol = BYTES_NONE;
-    fields_find(request, FIELD_METHOD, &method);
-    if (bytes_equal_text(method, "CONNECT"))
-        return !fields_find(request, FIELD_PROTOCOL, &protocol);
-    return bytes_equal_text(method, "TRACE");
+    if (method_is(target, "CONNECT"))
+        return !has(target, FIELD_PROTOCOL);
+    return method_is(target, "TRACE");
 }
 
 /* RFC 8441: only what the route names. Protocols are compared without case (RFC 9110 7.8). */
 static bool takes_protocol(const struct snapshot_route *route, const struct target *target)
 {
-    if (target->protocol.data == NULL)
+    if (!has(target, FIELD_PROTOCOL))
         return true;
     for (uint32_t i = 0; i < route->extended_connect_count; i++)
-        if (route_same_text(target->protocol, route->extended_connect[i]))
+        if (route_same_text(target->values[FIELD_PROTOCOL], route->extended_connect[i]))
             return true;
     return false;
+}
+
+/* The service may have a name of its own. */
+static void forward_authority(const struct snapshot_service *service, const struct target *target,
+                              struct fields *out)
+{
+    if (service->authority.length > 0)
+        fields_add_token(out, FIELD_AUTHORITY, service->authority);
+    else if (has(target, FIELD_AUTHORITY))
+        fields_append_from(out, target->heads[FIELD_AUTHORITY]);
+    else
+        fields_add_token(out, FIELD_AUTHORITY, target->authority);
+}
+
+static void forward_target(const struct snapshot_service *service, const struct target *target,
+                           struct fields *out)
+{
+    fields_append_from(out, target->heads[FIELD_METHOD]);
+    if (has(target, FIELD_PROTOCOL))
+        fields_append_from(out, target->heads[FIELD_PROTOCOL]);
+    fields_append_from(out, target->heads[FIELD_SCHEME]);
+    forward_authority(service, target, out);
+    fields_append_from(out, target->heads[FIELD_PATH]);
 }
 
 enum local_answer request_rules(const struct snapshot *snapshot, const struct fields *request,
@@ -178,32 +235,28 @@ enum local_answer request_rules(const struct snapshot *snapshot, const struct fi
     struct target target;
     if (request->overflow)
         return LOCAL_HEADER_SIZE;
-    if (is_refused_method(request))
+    read_target(request, &target);
+    if (is_refused_method(&target))
         return LOCAL_METHOD;
-    if (!read_target(request, &target))
-        return LOCAL_BAD_REQUEST;
-    if (!path_is_usable(&target))
+    if (!is_whole(&target) || !path_is_usable(&target))
         return LOCAL_BAD_REQUEST;
     enum local_answer answer = LOCAL_NONE;
     uint32_t hops;
     if (!may_go_on(&target, request, &hops, &answer))
         return answer;
-    bool server_wide = target.path.data[0] == '*'; /* RFC 9110 7.1: of the authority as a whole */
-    *out_route =
-        route_match(snapshot, target.authority, server_wide ? bytes_text("/") : target.path);
+    struct bytes path = target.values[FIELD_PATH];
+    if (path.data[0] == '*') /* RFC 9110 7.1: of the authority as a whole */
+        path = bytes_text("/");
+    *out_route = route_match(snapshot, target.authority, path);
     if (*out_route == NULL)
         return LOCAL_NO_ROUTE;
     if (!takes_protocol(*out_route, &target))
         return LOCAL_METHOD;
     const struct snapshot_service *service = &snapshot->services[(*out_route)->service];
-    struct bytes authority = service->authority.length > 0 ? service->authority : target.authority;
-    fields_add_token(out_forwarded, FIELD_METHOD, target.method);
-    if (target.protocol.data != NULL)
-        fields_add_token(out_forwarded, FIELD_PROTOCOL, target.protocol);
-    fields_add_token(out_forwarded, FIELD_SCHEME, target.scheme);
-    fields_add_token(out_forwarded, FIELD_AUTHORITY, authority);
-    fields_add_token(out_forwarded, FIELD_PATH, target.path);
-    forward_fields(*out_route, request, hops, out_forwarded);
+    forward_target(service, &target, out_forwarded);
+    out_forwarded->part_ends[0] = out_forwarded->used;
+    forward_fields(*out_route, request, target.end, hops, out_forwarded);
+    out_forwarded->part_ends[1] = out_forwarded->used;
     return out_forwarded->overflow ? LOCAL_HEADER_SIZE : LOCAL_NONE;
 }
 
@@ -250,7 +303,8 @@ static void add_forwarded(struct fields *forwarded, struct bytes address, struct
 
 /*
  * What this hop adds, not part of any key: `via` (RFC 9110 7.6.3), and about the client what the
- * route's policies say. Of a list of addresses the last one is ours.
+ * route's policies say. Of a list of addresses the last one is ours. What each client has for
+ * itself comes last: it is no part that comes again.
  */
 void request_rules_hop(const struct client *client, const struct snapshot *snapshot,
                        const struct snapshot_route *route, const struct fields *request,
@@ -263,14 +317,18 @@ void request_rules_hop(const struct client *client, const struct snapshot *snaps
     writer_bytes(&via, bytes_text("2 "));
     writer_bytes(&via, bytes_first(snapshot->node, 64));
     fields_add_token(forwarded, FIELD_VIA, writer_written(&via));
-    if (!read_target(request, &target))
+    read_target(request, &target);
+    if (!is_whole(&target))
         return;
+    struct bytes scheme = target.values[FIELD_SCHEME];
     if (route->x_forwarded != FORWARD_OFF) {
-        fields_add_token(forwarded, FIELD_X_FORWARDED_FOR, address);
-        add_missing(forwarded, FIELD_X_FORWARDED_PROTO, target.scheme);
+        add_missing(forwarded, FIELD_X_FORWARDED_PROTO, scheme);
         if (target.authority.length <= HOST_TOLD_BYTES)
             add_missing(forwarded, FIELD_X_FORWARDED_HOST, target.authority);
     }
+    forwarded->part_ends[1] = forwarded->used;
+    if (route->x_forwarded != FORWARD_OFF)
+        fields_add_token(forwarded, FIELD_X_FORWARDED_FOR, address);
     if (route->forwarded != FORWARD_OFF)
-        add_forwarded(forwarded, address, target.authority, target.scheme);
+        add_forwarded(forwarded, address, target.authority, scheme);
 }
