@@ -1,11 +1,13 @@
 #include "control/certificates.h"
 
+#include "dataplane/base/check.h"
 #include "dataplane/base/random.h"
 #include "dataplane/tls/tls_arena.h"
-#include "dataplane/tls/tls_context.h"
+#include "dataplane/tls/tls_target.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define KEY_FILE_EXPECTED                                                                          \
@@ -26,12 +28,12 @@ static const struct tls_ticket_keys *own_tickets(void)
     return &own;
 }
 
-static bool read_tickets(struct config_reader *reader, struct tls_ticket_keys *out)
+static void read_tickets(struct config_reader *reader, struct tls_ticket_keys *out)
 {
     const char *path = reader->config->tls_settings.ticket_key_file;
     if (path[0] == '\0') {
         *out = *own_tickets();
-        return true;
+        return;
     }
     uint8_t bytes[sizeof(out->keys) + 1];
     FILE *file = fopen(path, "re");
@@ -43,66 +45,143 @@ static bool read_tickets(struct config_reader *reader, struct tls_ticket_keys *o
     if (length == 0 || length > sizeof(out->keys) || length % one != 0) {
         config_found(reader->findings, "tls.ticket_key_file", "%s: %s; %s", path, wrong,
                      KEY_FILE_EXPECTED);
-        return false;
+        return;
     }
     memcpy(out->keys, bytes, length);
     out->count = (uint32_t)(length / one);
-    return true;
 }
 
-static const struct config_certificate *certificate_named(const struct config *config,
-                                                          const char *name)
+/* The certificate NAME in OUT. False: there is none, which is found at PATH. */
+static bool find_certificate(struct config_reader *reader, const char *path, const char *name,
+                             struct tls_certificate_source *out)
 {
-    for (uint32_t i = 0; i < config->certificate_count; i++)
-        if (strcmp(config->certificates[i].name, name) == 0)
-            return &config->certificates[i];
-    return NULL;
+    const struct config *config = reader->config;
+    for (uint32_t i = 0; i < config->certificate_count; i++) {
+        const struct config_certificate *one = &config->certificates[i];
+        if (strcmp(one->name, name) != 0)
+            continue;
+        *out = (struct tls_certificate_source){one->name, one->chain_file, one->key_file};
+        return true;
+    }
+    config_found(reader->findings, path,
+                 "there is no certificate \"%s\"; expected a name in `certificates`", name);
+    return false;
 }
 
 /* SOURCE's certificates in ROOM. Adds findings for names there are none of. */
-static bool fill_profile(struct config_reader *reader, uint32_t listener,
+static void fill_profile(struct config_reader *reader, uint32_t listener,
                          struct tls_certificate_source *room, struct tls_profile_source *out)
 {
     const struct config_listener_tls *tls = &reader->config->listeners[listener].tls;
-    bool good = true;
     for (uint32_t i = 0; i < tls->certificate_count; i++) {
-        const struct config_certificate *found =
-            certificate_named(reader->config, tls->certificates[i]);
         char path[CONFIG_PATH_MAX];
         snprintf(path, sizeof(path), "listeners[%u].tls.certificates[%u]", listener, i);
-        if (found == NULL)
-            config_found(reader->findings, path,
-                         "there is no certificate \"%s\"; expected a name in `certificates`",
-                         tls->certificates[i]);
-        else
-            room[i] =
-                (struct tls_certificate_source){found->name, found->chain_file, found->key_file};
-        good &= found != NULL;
+        (void)find_certificate(reader, path, tls->certificates[i], &room[i]);
     }
     *out = (struct tls_profile_source){room, tls->certificate_count, tls->policy, tls->http1};
-    return good;
+}
+
+/* The host of an authority, without brackets: RFC 3986 3.2.2. */
+static void host_of(const char *authority, char *out, size_t size)
+{
+    bool bracketed = authority[0] == '[';
+    const char *from = authority + bracketed;
+    snprintf(out, size, "%.*s", (int)strcspn(from, bracketed ? "]" : ":"), from);
+}
+
+/* Which name a backend has to prove. */
+static void name_target(const struct config *config, const struct config_backend *backend,
+                        struct tls_target_source *out)
+{
+    const char *authority = config->services[backend->service].authority;
+    struct ip_address unused;
+    if (backend->tls.server_name[0] != '\0')
+        snprintf(out->name, sizeof(out->name), "%s", backend->tls.server_name);
+    else if (authority[0] != '\0')
+        host_of(authority, out->name, sizeof(out->name));
+    else
+        ip_address_format(&backend->address, out->name);
+    out->is_address = ip_address_parse(out->name, &unused);
+}
+
+/* What a target points to. */
+struct target_texts {
+    char path[CONFIG_PATH_MAX]; /* in the configuration */
+    struct tls_certificate_source certificate;
+};
+
+static void fill_target(struct config_reader *reader, const struct config_backend *backend,
+                        struct target_texts *texts, struct tls_target_source *out)
+{
+    const struct config *config = reader->config;
+    const struct config_backend_tls *tls = &backend->tls;
+    snprintf(texts->path, sizeof(texts->path), "services[%u].regions.%s.backends: %s: tls",
+             backend->service, config->regions[backend->region].name, backend->name);
+    *out = (struct tls_target_source){
+        .path = texts->path,
+        .ca_file = tls->ca_file,
+        .verify = tls->verify,
+        .policy = tls->policy,
+    };
+    name_target(config, backend, out);
+    if (tls->certificate[0] != '\0' &&
+        find_certificate(reader, texts->path, tls->certificate, &texts->certificate))
+        out->certificate = &texts->certificate;
+}
+
+/* What OpenSSL is asked for, until it has read it. */
+struct sources {
+    struct tls_profile_source profiles[SNAPSHOT_LISTENERS_MAX];
+    struct tls_certificate_source listeners[SNAPSHOT_LISTENERS_MAX][CONFIG_LISTENER_CERTIFICATES];
+    struct tls_target_source targets[SNAPSHOT_BACKENDS_MAX];
+    struct target_texts texts[SNAPSHOT_BACKENDS_MAX];
+    struct tls_contexts_source all;
+};
+
+static void fill(struct config_reader *reader, struct sources *sources)
+{
+    const struct config *config = reader->config;
+    struct tls_contexts_source *all = &sources->all;
+    *all = (struct tls_contexts_source){
+        .profiles = sources->profiles, .targets = sources->targets, .workers = config->workers};
+    for (uint32_t i = 0; i < config->listener_count; i++)
+        if (config->listeners[i].tls.certificate_count > 0) {
+            uint32_t at = all->profile_count++;
+            fill_profile(reader, i, sources->listeners[at], &sources->profiles[at]);
+        }
+    for (uint32_t i = 0; i < config->backend_count; i++)
+        if (config->backends[i].tls.on) {
+            uint32_t at = all->target_count++;
+            fill_target(reader, &config->backends[i], &sources->texts[at], &sources->targets[at]);
+        }
+    if (all->profile_count > 0)
+        read_tickets(reader, &all->tickets);
+}
+
+bool certificates_need_memory(const struct config *config)
+{
+    for (uint32_t i = 0; i < config->backend_count; i++)
+        if (config->backends[i].tls.on)
+            return true;
+    return config->certificate_count > 0;
 }
 
 void certificates_read(struct config_reader *reader)
 {
     struct config *config = reader->config;
-    struct tls_certificate_source names[SNAPSHOT_LISTENERS_MAX][CONFIG_LISTENER_CERTIFICATES];
-    struct tls_profile_source profiles[SNAPSHOT_LISTENERS_MAX];
-    struct tls_ticket_keys tickets = {0};
+    uint32_t before = reader->findings->count;
     char message[512] = "";
-    uint32_t count = 0;
-    bool good = true;
-    for (uint32_t i = 0; i < config->listener_count; i++)
-        if (config->listeners[i].tls.certificate_count > 0) {
-            good &= fill_profile(reader, i, names[count], &profiles[count]);
-            count++;
-        }
-    if (count == 0 || !good || !read_tickets(reader, &tickets))
-        return;
-    config->tls =
-        tls_contexts_create(profiles, count, config->workers, &tickets, message, sizeof(message));
-    if (config->tls == NULL)
-        config_found(reader->findings, "certificates", "%s", message);
+    struct sources *sources = calloc(1, sizeof(*sources));
+    check(sources != NULL);
+    fill(reader, sources);
+    bool any = sources->all.profile_count + sources->all.target_count > 0;
+    if (any && reader->findings->count == before) {
+        config->tls = tls_contexts_create(&sources->all, message, sizeof(message));
+        if (config->tls == NULL)
+            config_found(reader->findings, "certificates", "%s", message);
+    }
+    explicit_bzero(&sources->all.tickets, sizeof(sources->all.tickets));
+    free(sources);
 }
 
 uint64_t certificates_expire_ms(const struct tls_contexts *contexts)

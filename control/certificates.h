@@ -9,7 +9,10 @@
 /* Before anything else that could use OpenSSL. False: its memory cannot be bounded. */
 bool certificates_init(void);
 
-/* Read and check the certificates of all listeners: config->tls. Adds findings. Some ms. */
+/* Whether workers need memory for TLS: there are certificates, or backends with TLS. */
+bool certificates_need_memory(const struct config *config);
+
+/* Read and check what listeners and backends with TLS need: config->tls. Adds findings. Some ms. */
 void certificates_read(struct config_reader *reader);
 
 /* When the first of them expires, unix ms; 0: there are none, or one has no such time. */

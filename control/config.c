@@ -112,10 +112,12 @@ struct config *config_read_file(const char *path, const struct config *previous,
 static uint64_t tls_bytes(const struct config *config)
 {
     const struct config_limits *limits = &config->limits;
-    if (config->certificate_count == 0)
+    if (!certificates_need_memory(config))
         return 0;
     return limits->tls_bytes + limits->tls_bytes / 512 +
-           (uint64_t)limits->client_connections * (256 + TLS_CLIENT_BYTES) + TLS_BYTES;
+           ((uint64_t)limits->client_connections + limits->upstream_connections) *
+               (256 + TLS_CLIENT_BYTES) +
+           TLS_BYTES;
 }
 
 static uint64_t worker_bytes(const struct config_limits *limits)

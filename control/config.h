@@ -91,12 +91,23 @@ struct config_region {
     enum config_mode on_recovery;
 };
 
+/* How connections to a backend are made. */
+struct config_backend_tls {
+    bool on; /* else clear text */
+    bool verify;
+    char ca_file[256];
+    char server_name[256];             /* "": the service's authority, or else the address */
+    char certificate[CONFIG_NAME_MAX]; /* one of `certificates`; "": none */
+    enum tls_policy policy;
+};
+
 struct config_backend {
     char name[CONFIG_NAME_MAX];
     struct ip_address address;
     uint16_t port;
     uint32_t weight;
     uint32_t capacity; /* concurrent flights; 0: not known */
+    struct config_backend_tls tls;
     uint16_t region;  /* index into regions */
     uint16_t service; /* index into services */
     uint32_t slot;    /* assigned: the same (service, region, address, port) keeps slot and ... */
@@ -347,7 +358,8 @@ struct config {
     struct config_tls tls_settings;
     struct config_certificate *certificates;
     uint32_t certificate_count;
-    struct tls_contexts *tls; /* of the listeners with TLS, in their order; NULL: there are none */
+    /* Of the listeners with TLS and of the backends with TLS, in their order; NULL: there are none. */
+    struct tls_contexts *tls;
     struct config_admission admission;
     struct config_log log;
     struct config_metrics metrics;

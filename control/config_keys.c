@@ -149,16 +149,38 @@ static const struct config_key health_keys[] = {
 };
 static OBJECT(health_object, config_health, health_keys);
 
+static const struct config_key backend_tls_keys[] = {
+    {"verify", KEY_BOOL, 0, MEMBER(config_backend_tls, verify), .fallback = "true",
+     .help = "refuse a backend whose certificate is not for its name, has expired, or is by nobody in "
+             "`ca_file`; false: take anybody"},
+    {"ca_file", KEY_TEXT, 0, MEMBER(config_backend_tls, ca_file),
+     .fallback = "\"/etc/ssl/certs/ca-certificates.crt\"",
+     .help = "PEM: who is trusted, authorities or the certificate itself"},
+    {"server_name", KEY_TEXT, 0, MEMBER(config_backend_tls, server_name), .fallback = "\"\"",
+     .help = "asked for by SNI and to be in the certificate; empty: the host of the service's "
+             "`authority`, or without one the address, which is not asked for"},
+    {"certificate", KEY_TEXT, 0, MEMBER(config_backend_tls, certificate), .fallback = "\"\"",
+     .help = "one of `certificates`, for backends that ask for ours"},
+    {"policy", KEY_CHOICE, 0, MEMBER(config_backend_tls, policy), .fallback = "\"intermediate\"",
+     .choices = tls_policy_choices,
+     .help = "modern: TLS 1.3; intermediate: also TLS 1.2 with ECDHE and AEAD"},
+};
+OBJECT(config_backend_tls_object, config_backend_tls, backend_tls_keys);
+
 static const struct config_key backend_keys[] = {
     {"name", KEY_TEXT, 0, MEMBER(config_backend, name), .help = "default: address:port"},
     {"address", KEY_ADDRESS, KEY_REQUIRED, MEMBER(config_backend, address), .help = "where it is"},
     {"port", KEY_INTEGER, KEY_REQUIRED, MEMBER(config_backend, port), .low = 1, .high = 65535,
-     .help = "TCP port, HTTP/2 without TLS"},
+     .help = "TCP port"},
     {"weight", KEY_INTEGER, 0, MEMBER(config_backend, weight), .low = 1, .high = 1000,
      .fallback = "100", .help = "its part of the region's traffic"},
     {"capacity", KEY_INTEGER, 0, MEMBER(config_backend, capacity), .high = 1000000, .fallback = "0",
      .help = "concurrent flights it can carry, from all nodes; 0: not known, the region is not "
              "clipped"},
+    {"tls", KEY_OBJECT, KEY_LATER, MEMBER(config_backend, tls),
+     .object = &config_backend_tls_object,
+     .help = "connect with TLS; beside `backends` it is for all of the region, and what is here is "
+             "what differs; default: clear text"},
 };
 OBJECT(config_backend_object, config_backend, backend_keys);
 
@@ -167,7 +189,7 @@ static const struct config_key service_keys[] = {
     {"authority", KEY_TEXT, 0, MEMBER(config_service, authority), .fallback = "\"\"",
      .help = ":authority towards backends; empty keeps the client's"},
     {"regions", KEY_MAP, KEY_REQUIRED, .object = &config_backend_object,
-     .help = "region name to its list of backends"},
+     .help = "region name to its `backends`, and to what their `tls` has in common"},
     {"health", KEY_OBJECT, 0, MEMBER(config_service, health), .object = &health_object,
      .help = "what differs from the top-level `health`"},
 };
@@ -484,7 +506,7 @@ static const struct config_key limits_keys[] = {
      .help = "a connection to a backend is replaced then, and up to a tenth later"},
     {"tls_bytes", KEY_SIZE, KEY_RESTART, MEMBER(config_limits, tls_bytes), .low = MIB(8),
      .high = 1ull << 40, .fallback = "\"64MiB\"",
-     .help = "memory of OpenSSL, a worker, taken if there are `certificates` at start"},
+     .help = "memory of OpenSSL, a worker, taken if there are `certificates` or backends with TLS at start"},
     {"tls_handshake_timeout", KEY_DURATION, KEY_RESTART,
      MEMBER(config_limits, tls_handshake_timeout_ns), .low = MS(100), .high = SEC(600),
      .fallback = "\"10s\"", .help = "a TLS handshake takes no longer"},

@@ -32,6 +32,7 @@ enum key_flag {
     KEY_REQUIRED = 1 << 0,
     KEY_RESTART = 1 << 1, /* sizes memory or binds hardware: not changed by config.apply */
     KEY_NAME = 1 << 2,    /* identifies the list's element: unique, [A-Za-z0-9_.-] */
+    KEY_LATER = 1 << 4,   /* read by config_regions.c, which knows what it inherits */
     KEY_PRESENCE = 1 << 3, /* a bool at `present_offset` says whether it was given */
 };
 
@@ -67,6 +68,7 @@ extern const struct config_object config_root;
 
 /* A backend, which config_regions.c reads inside services[].regions. */
 extern const struct config_object config_backend_object;
+extern const struct config_object config_backend_tls_object;
 
 /* The manual's tables, as docs/configuration.md holds them. */
 void config_keys_print(FILE *out);

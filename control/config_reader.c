@@ -571,6 +571,8 @@ static void read_fallback(const struct place *place)
 static void read_key(const struct place *place, const json_t *object, bool inherit)
 {
     const json_t *json = json_object_get(object, place->key->name);
+    if (place->key->flags & KEY_LATER)
+        return;
     if (json != NULL)
         read_value(place, json);
     else if (place->key->type == KEY_OBJECT)

@@ -48,16 +48,16 @@ static void name_backend(struct config_backend *backend)
     snprintf(backend->name, sizeof(backend->name), "%s:%u", address, backend->port);
 }
 
-/* What stands under a region's name: {"backends": [...]} and nothing else. */
+/* What stands under a region's name: {"backends": [...], "tls": {...}} and nothing else. */
 static json_t *backends_of(struct config_reader *reader, const char *path, json_t *region)
 {
     const char *name;
     json_t *value;
     json_object_foreach(region, name, value)
     {
-        if (strcmp(name, "backends") != 0)
-            config_found(reader->findings, path, "has the key \"%s\"; expected only backends",
-                         name);
+        if (strcmp(name, "backends") != 0 && strcmp(name, "tls") != 0)
+            config_found(reader->findings, path,
+                         "has the key \"%s\"; expected only backends and tls", name);
     }
     json_t *list = json_object_get(region, "backends");
     if (!json_is_array(list))
@@ -65,14 +65,31 @@ static json_t *backends_of(struct config_reader *reader, const char *path, json_
     return json_is_array(list) ? list : NULL;
 }
 
+/* OBJECT's `tls` at PATH is what differs from COMMON. */
+static void read_tls(struct config_reader *reader, const char *path, const json_t *object,
+                     const struct config_backend_tls *common, struct config_backend_tls *out)
+{
+    const json_t *json = json_object_get(object, "tls");
+    char full[CONFIG_PATH_MAX];
+    snprintf(full, sizeof(full), "%s.tls", path);
+    *out = *common;
+    if (json == NULL)
+        return;
+    out->on = true;
+    config_read_object(reader, full, json, &config_backend_tls_object, out, common->on);
+}
+
 /* The backends of one service in one region; all together are at most ROOM. */
 static void read_group(struct config_reader *reader, const char *path, json_t *object,
                        uint16_t service, uint16_t region, uint32_t room)
 {
+    static const struct config_backend_tls clear_text;
     struct config *config = reader->config;
     json_t *list = backends_of(reader, path, object);
+    struct config_backend_tls common;
     size_t index;
     json_t *element;
+    read_tls(reader, path, object, &clear_text, &common);
     json_array_foreach(list, index, element)
     {
         char full[CONFIG_PATH_MAX];
@@ -81,6 +98,7 @@ static void read_group(struct config_reader *reader, const char *path, json_t *o
         struct config_backend *backend = &config->backends[config->backend_count];
         snprintf(full, sizeof(full), "%s.backends[%zu]", path, index);
         config_read_object(reader, full, element, &config_backend_object, backend, false);
+        read_tls(reader, full, element, &common, &backend->tls);
         backend->service = service;
         backend->region = region;
         name_backend(backend);

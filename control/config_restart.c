@@ -1,6 +1,7 @@
 /*
  * config_restart: which differences cannot be applied to a running process, by the tables' flag.
  */
+#include "control/certificates.h"
 #include "control/config_reader.h"
 
 #include <string.h>
@@ -46,6 +47,7 @@ void config_needs_restart(const struct config *running, const struct config *wan
                           struct config_findings *out_paths)
 {
     compare_object("", &config_root, running->source, wanted->source, out_paths);
-    if (running->certificate_count == 0 && wanted->certificate_count > 0)
-        config_found(out_paths, "certificates", "the first one needs a restart: TLS has no memory");
+    if (!certificates_need_memory(running) && certificates_need_memory(wanted))
+        config_found(out_paths, "certificates",
+                     "the first one, or the first backend with TLS, needs a restart: TLS has no memory");
 }

@@ -11,10 +11,19 @@
 /* Generations grow over the life of the process, whatever is configured in between. */
 static uint32_t next_generation = 1;
 
+/* What was agreed on a connection is what the configuration wants now. */
+static bool same_tls(const struct config_backend_tls *a, const struct config_backend_tls *b)
+{
+    return a->on == b->on && a->verify == b->verify && a->policy == b->policy &&
+           strcmp(a->ca_file, b->ca_file) == 0 && strcmp(a->server_name, b->server_name) == 0 &&
+           strcmp(a->certificate, b->certificate) == 0;
+}
+
 static bool same_backend(const struct config *a_config, const struct config_backend *a,
                          const struct config *b_config, const struct config_backend *b)
 {
-    return a->port == b->port && ip_address_equal(&a->address, &b->address) &&
+    return a->port == b->port && same_tls(&a->tls, &b->tls) &&
+           ip_address_equal(&a->address, &b->address) &&
            strcmp(a_config->services[a->service].name, b_config->services[b->service].name) == 0 &&
            strcmp(a_config->regions[a->region].name, b_config->regions[b->region].name) == 0;
 }

@@ -268,6 +268,7 @@ static void last_probe_text(const struct health_backend *backend, char *out, siz
     static const char *const texts[] = {
         [PROBE_OK] = "ok",
         [PROBE_CONNECT_FAILED] = "connect failed",
+        [PROBE_TLS_FAILED] = "TLS handshake failed",
         [PROBE_TIMEOUT] = "timeout",
         [PROBE_RESET] = "reset",
         [PROBE_BAD_STATUS] = "status",

@@ -166,6 +166,7 @@ static void add_backends(struct builder *builder, const struct config *config,
     struct snapshot_backend *room = take(builder, config->backend_count * sizeof(*room));
     out->backends = room;
     out->backend_count = config->backend_count;
+    uint16_t targets = 0;
     for (uint32_t i = 0; i < config->backend_count; i++) {
         const struct config_backend *from = &config->backends[i];
         struct snapshot_backend one = {
@@ -178,7 +179,10 @@ static void add_backends(struct builder *builder, const struct config *config,
             .port = from->port,
             .weight = failover_backend_weight(failover, from->slot),
             .usable = failover_backend_usable(failover, from->slot),
+            .tls = from->tls.on,
+            .tls_target = targets,
         };
+        targets += from->tls.on;
         if (room != NULL)
             room[i] = one;
     }

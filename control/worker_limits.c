@@ -1,5 +1,7 @@
 #include "control/worker_limits.h"
 
+#include "control/certificates.h"
+
 struct worker_limits worker_limits_of(const struct config *config)
 {
     const struct config_limits *limits = &config->limits;
@@ -22,8 +24,7 @@ struct worker_limits worker_limits_of(const struct config *config)
         .access_records = limits->access_records,
         .client_held_bytes = limits->client_held_bytes,
         .upstream_max_age_ns = limits->upstream_max_age_ns,
-        /* Without certificates nobody will ask for it. */
-        .tls_bytes = config->certificate_count > 0 ? limits->tls_bytes : 0,
+        .tls_bytes = certificates_need_memory(config) ? limits->tls_bytes : 0,
         .tls_handshake_timeout_ns = limits->tls_handshake_timeout_ns,
     };
 }

@@ -34,7 +34,8 @@ LAYERS = {
 CONTROL_MAY_INCLUDE = ["base", "region", "worker", "xdp", "net"]
 
 # What certificates become; everything else of TLS is the data plane's own.
-TLS_FOR_CONTROL = ("dataplane/tls/tls_context.h", "dataplane/tls/tls_arena.h")
+TLS_FOR_CONTROL = ("dataplane/tls/tls_context.h", "dataplane/tls/tls_target.h",
+                   "dataplane/tls/tls_arena.h")
 
 # Libraries that stay behind one or two files of control/.
 CONTROL_LIBRARIES = {

@@ -115,6 +115,8 @@ struct snapshot_backend {
     uint16_t service;
     struct ip_address address;
     uint16_t port;
+    bool tls;
+    uint16_t tls_target;  /* of the snapshot's TLS contexts */
     uint32_t weight;      /* 1..1000 */
     enum upstream_protocol protocol;
     bool usable;          /* health: probe up, not ejected */
@@ -177,7 +179,7 @@ struct snapshot {
     struct snapshot_admission admission;
     struct snapshot_access access;
     const struct deny_table *denied; /* sources that get nothing; NULL: none */
-    struct tls_contexts *tls; /* what listeners with TLS need; NULL: there are none */
+    struct tls_contexts *tls; /* what listeners and backends with TLS need; NULL: there are none */
     const struct snapshot_listener *listeners;
     uint32_t listener_count;
     const struct snapshot_route *routes;

@@ -24,6 +24,14 @@
 
 struct tls;
 struct tls_session;
+struct tls_target;
+
+/* What a handshake has agreed on (RFC 7301). */
+enum tls_protocol {
+    TLS_PROTOCOL_NONE, /* nothing was said */
+    TLS_PROTOCOL_H2,
+    TLS_PROTOCOL_HTTP1,
+};
 
 #define COUNTERS_STRUCT tls_counters
 #define COUNTERS_DEF    "dataplane/tls/tls_counters.def"
@@ -59,8 +67,23 @@ struct tls_session *tls_accept(struct tls *tls, const struct tls_profile *profil
                                struct tcp_conn *conn, const struct tls_app *app, void *context,
                                uint64_t now);
 
-/* TCP's further events, in the turn of tls_accept(). */
-void tls_accept_events(struct tls_session *session, uint32_t events, uint64_t now);
+/* TCP's further events, in the turn of tls_accept() or tls_connect(). */
+void tls_session_events(struct tls_session *session, uint32_t events, uint64_t now);
+
+/*
+ * Begin a handshake with a backend on an established connection, which is taken over, also on
+ * failure (it is aborted then). TCP_OPENED or TCP_FAILED follows; its time is the owner's to watch.
+ * NULL: no session or memory is free; counted.
+ */
+struct tls_session *tls_connect(struct tls *tls, const struct tls_target *target,
+                                struct tcp_conn *conn, const struct tls_app *app, void *context,
+                                uint64_t now);
+
+/* From TCP_OPENED on. */
+enum tls_protocol tls_session_protocol(const struct tls_session *session);
+
+/* The owner lets go without having wrapped it in a transport. */
+void tls_session_abort(struct tls_session *session);
 
 void tls_set_app(struct tls_session *session, const struct tls_app *app, void *context);
 

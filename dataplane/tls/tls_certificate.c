@@ -14,8 +14,7 @@
 
 #define NAME_MAX_BYTES 253
 
-/* What OpenSSL says last, or "". */
-static const char *why(void)
+const char *tls_error_text(void)
 {
     const char *reason = ERR_reason_error_string(ERR_peek_last_error());
     return reason != NULL ? reason : "";
@@ -110,17 +109,26 @@ bool tls_certificate_load(struct tls_named_context *into,
     ERR_clear_error();
     if (!load_chain(into, source->chain_file, library)) {
         snprintf(message, message_size, "certificate %s: %s: %s; expected a PEM certificate chain",
-                 source->name, source->chain_file, why());
+                 source->name, source->chain_file, tls_error_text());
         return false;
     }
     if (!load_key(into->context, source->key_file, library)) {
         snprintf(message, message_size,
                  "certificate %s: %s: %s; expected the certificate's private key in PEM, without a "
                  "password",
-                 source->name, source->key_file, why());
+                 source->name, source->key_file, tls_error_text());
         return false;
     }
     return true;
+}
+
+void tls_certificate_forget_names(struct tls_named_context *context)
+{
+    for (uint32_t i = 0; i < context->name_count; i++)
+        OPENSSL_free(context->names[i]);
+    OPENSSL_free(context->names);
+    context->names = NULL;
+    context->name_count = 0;
 }
 
 int64_t tls_certificate_expires(const struct tls_named_context *context)

@@ -10,8 +10,10 @@
 struct tls_contexts {
     uint32_t holders; /* control thread */
     uint32_t profile_count;
+    uint32_t target_count;
     uint32_t workers;
     struct tls_profile **profiles; /* by worker, then profile */
+    struct tls_target **targets;   /* by worker, then target */
 };
 
 /*
@@ -28,35 +30,70 @@ static OSSL_LIB_CTX *library_of(uint32_t worker)
     return libraries[worker];
 }
 
-static bool fill(struct tls_contexts *contexts, const struct tls_profile_source *sources,
-                 const struct tls_ticket_keys *tickets, char *message, size_t message_size)
+static bool fill_profiles(struct tls_contexts *contexts, const struct tls_contexts_source *source,
+                          uint32_t worker, char *message, size_t message_size)
 {
-    for (uint32_t w = 0; w < contexts->workers; w++) {
-        OSSL_LIB_CTX *library = library_of(w);
-        for (uint32_t i = 0; i < contexts->profile_count && library != NULL; i++) {
-            struct tls_profile *profile =
-                tls_profile_create(&sources[i], library, tickets, message, message_size);
-            if (profile == NULL)
-                return false;
-            contexts->profiles[w * contexts->profile_count + i] = profile;
-        }
-        if (library == NULL)
+    struct tls_profile **row = &contexts->profiles[worker * contexts->profile_count];
+    for (uint32_t i = 0; i < contexts->profile_count; i++) {
+        row[i] = tls_profile_create(&source->profiles[i], library_of(worker), &source->tickets,
+                                    message, message_size);
+        if (row[i] == NULL)
             return false;
     }
     return true;
 }
 
-struct tls_contexts *tls_contexts_create(const struct tls_profile_source *profiles, uint32_t count,
-                                         uint32_t workers, const struct tls_ticket_keys *tickets,
-                                         char *message, size_t message_size)
+static const struct tls_target *find_alike(struct tls_target *const *row,
+                                           const struct tls_target_source *sources, uint32_t index)
+{
+    for (uint32_t i = 0; i < index; i++)
+        if (tls_target_same_settings(&sources[i], &sources[index]))
+            return row[i];
+    return NULL;
+}
+
+static bool fill_targets(struct tls_contexts *contexts, const struct tls_contexts_source *source,
+                         uint32_t worker, char *message, size_t message_size)
+{
+    struct tls_target **row = &contexts->targets[worker * contexts->target_count];
+    for (uint32_t i = 0; i < contexts->target_count; i++) {
+        row[i] = tls_target_create(&source->targets[i], find_alike(row, source->targets, i),
+                                   library_of(worker), message, message_size);
+        if (row[i] == NULL)
+            return false;
+    }
+    return true;
+}
+
+static bool fill(struct tls_contexts *contexts, const struct tls_contexts_source *source,
+                 char *message, size_t message_size)
+{
+    uint32_t workers = contexts->workers;
+    contexts->profiles = OPENSSL_zalloc(sizeof(void *) * contexts->profile_count * workers + 1);
+    contexts->targets = OPENSSL_zalloc(sizeof(void *) * contexts->target_count * workers + 1);
+    if (contexts->profiles == NULL || contexts->targets == NULL)
+        return false;
+    for (uint32_t w = 0; w < workers; w++)
+        if (library_of(w) == NULL || !fill_profiles(contexts, source, w, message, message_size) ||
+            !fill_targets(contexts, source, w, message, message_size))
+            return false;
+    return true;
+}
+
+struct tls_contexts *tls_contexts_create(const struct tls_contexts_source *source, char *message,
+                                         size_t message_size)
 {
     snprintf(message, message_size, "no memory for TLS");
     struct tls_contexts *contexts = OPENSSL_zalloc(sizeof(*contexts));
     if (contexts == NULL)
         return NULL;
-    *contexts = (struct tls_contexts){.holders = 1, .profile_count = count, .workers = workers};
-    contexts->profiles = OPENSSL_zalloc(sizeof(*contexts->profiles) * count * workers + 1);
-    if (contexts->profiles != NULL && fill(contexts, profiles, tickets, message, message_size))
+    *contexts = (struct tls_contexts){
+        .holders = 1,
+        .profile_count = source->profile_count,
+        .target_count = source->target_count,
+        .workers = source->workers,
+    };
+    if (fill(contexts, source, message, message_size))
         return contexts;
     tls_contexts_drop(contexts);
     return NULL;
@@ -76,7 +113,11 @@ void tls_contexts_drop(struct tls_contexts *contexts)
     for (uint32_t i = 0;
          contexts->profiles != NULL && i < contexts->workers * contexts->profile_count; i++)
         tls_profile_drop(contexts->profiles[i]);
+    for (uint32_t i = 0;
+         contexts->targets != NULL && i < contexts->workers * contexts->target_count; i++)
+        tls_target_drop(contexts->targets[i]);
     OPENSSL_free(contexts->profiles);
+    OPENSSL_free(contexts->targets);
     OPENSSL_free(contexts);
 }
 
@@ -85,6 +126,13 @@ const struct tls_profile *tls_contexts_profile(const struct tls_contexts *contex
 {
     check(index < contexts->profile_count && worker < contexts->workers);
     return contexts->profiles[worker * contexts->profile_count + index];
+}
+
+const struct tls_target *tls_contexts_target(const struct tls_contexts *contexts, uint32_t index,
+                                             uint32_t worker)
+{
+    check(index < contexts->target_count && worker < contexts->workers);
+    return contexts->targets[worker * contexts->target_count + index];
 }
 
 int64_t tls_contexts_expire_at(const struct tls_contexts *contexts)

@@ -1,6 +1,7 @@
 /*
- * tls_context: what a listener's handshakes need: certificates, their names, the policy, the keys
- * of tickets. Built by the control thread, immutable afterwards, read by workers.
+ * tls_context: what handshakes need: of listeners, certificates, their names, the policy, the keys
+ * of tickets; of backends, see tls_target.h. Built by the control thread, immutable afterwards,
+ * read by workers.
  *
  * A worker never shares an object of OpenSSL with another one: each has its own library context
  * and its own copy of every certificate, so no lock and no reference count goes between cores.
@@ -17,6 +18,8 @@
 
 struct tls_contexts;
 struct tls_profile;
+struct tls_target;
+struct tls_target_source; /* dataplane/tls/tls_target.h */
 
 #define TLS_TICKET_KEYS_MAX 3
 #define TLS_TICKET_NAME     16
@@ -58,13 +61,21 @@ struct tls_profile_source {
     enum tls_http1 http1;
 };
 
+struct tls_contexts_source {
+    const struct tls_profile_source *profiles; /* of listeners */
+    uint32_t profile_count;
+    const struct tls_target_source *targets; /* of backends */
+    uint32_t target_count;
+    uint32_t workers;
+    struct tls_ticket_keys tickets;
+};
+
 /*
- * PROFILES for WORKERS workers. NULL: MESSAGE says which file is wrong and how. Reads files: some
- * milliseconds. Control thread, or main thread at start.
+ * NULL: MESSAGE says which file is wrong and how. Reads files: some milliseconds. Control thread,
+ * or main thread at start.
  */
-struct tls_contexts *tls_contexts_create(const struct tls_profile_source *profiles, uint32_t count,
-                                         uint32_t workers, const struct tls_ticket_keys *tickets,
-                                         char *message, size_t message_size);
+struct tls_contexts *tls_contexts_create(const struct tls_contexts_source *source, char *message,
+                                         size_t message_size);
 
 /* Control thread. NULL is allowed. */
 struct tls_contexts *tls_contexts_hold(struct tls_contexts *contexts);
@@ -73,6 +84,10 @@ void tls_contexts_drop(struct tls_contexts *contexts);
 /* What worker WORKER uses for profile INDEX. Valid as long as the contexts are held. */
 const struct tls_profile *tls_contexts_profile(const struct tls_contexts *contexts, uint32_t index,
                                                uint32_t worker);
+
+/* What worker WORKER uses for target INDEX; likewise. */
+const struct tls_target *tls_contexts_target(const struct tls_contexts *contexts, uint32_t index,
+                                             uint32_t worker);
 
 /* When the certificate that ends first does so, unix seconds; 0: there is none. */
 int64_t tls_contexts_expire_at(const struct tls_contexts *contexts);

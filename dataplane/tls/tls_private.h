@@ -5,6 +5,7 @@
 #include "dataplane/base/pool.h"
 #include "dataplane/tls/tls.h"
 #include "dataplane/tls/tls_arena.h"
+#include "dataplane/tls/tls_target.h"
 
 #include <openssl/ssl.h>
 #include <stdatomic.h>
@@ -12,9 +13,10 @@
 #define TLS_RECORD_BYTES 16384 /* plain bytes of a record at most: RFC 8446 5.1 */
 #define TLS_DIRECT_BYTES 4096  /* from here on a piece is a record of its own, not copied */
 /* Of handshake type after the handshake: key updates are due every 2^24 records (RFC 8446 5.5). */
-#define TLS_MESSAGES_MAX 64
-#define TLS_ALPN_H2      "\x02h2"
-#define TLS_ALPN_HTTP1   "\x08http/1.1"
+#define TLS_MESSAGES_MAX    64
+#define TLS_TARGET_SESSIONS 4 /* one for each connection that may have to be made anew */
+#define TLS_ALPN_H2         "\x02h2"
+#define TLS_ALPN_HTTP1      "\x08http/1.1"
 
 enum tls_state {
     TLS_HANDSHAKE,
@@ -26,7 +28,8 @@ enum tls_state {
 struct tls_session {
     SSL *ssl;
     struct tls *tls;
-    const struct tls_profile *profile; /* until the handshake has ended */
+    const struct tls_profile *profile; /* of who connected to us, until the handshake has ended */
+    const struct tls_target *target;   /* whom we connected to; NULL: who connected to us */
     struct tcp_conn *tcp;
     const struct tls_app *app;
     void *context;
@@ -41,7 +44,7 @@ struct tls_session {
     uint8_t *kept;          /* decrypted bytes that nobody took; NULL: none */
     uint32_t kept_at;
     uint32_t kept_end;
-    struct list link; /* tls->handshakes or tls->news */
+    struct list link; /* tls->handshakes, tls->own_handshakes or tls->news */
     struct timer deadline;
 };
 
@@ -50,10 +53,11 @@ struct tls {
     struct tls_counters counters;
     uint64_t now; /* of this turn */
     struct tls_arena *arena;
-    struct pool sessions;          /* POOL_RESTING: timers name them */
-    struct pool kept;              /* POOL_LIFO, TLS_RECORD_BYTES each */
-    struct list handshakes;        /* have bytes to work on */
-    struct list news;              /* have events to tell, or bytes that wait */
+    struct pool sessions;       /* POOL_RESTING: timers name them */
+    struct pool kept;           /* POOL_LIFO, TLS_RECORD_BYTES each */
+    struct list handshakes;     /* have bytes to work on: of who connected to us, ... */
+    struct list own_handshakes; /* ... and of whom we connected to: a flood puts none of them off */
+    struct list news;           /* have events to tell, or bytes that wait */
     struct tls_session *gathering; /* whose bytes are in `gathered`, NULL: nobody's */
     uint32_t gathered_bytes;
     uint8_t *gathered;
@@ -82,7 +86,26 @@ struct tls_profile {
     EVP_CIPHER *ticket_cipher;
 };
 
-/* tls_profile.c. NULL: MESSAGE says why. */
+/* One worker's copy of what handshakes with a backend need. Life: as that of a profile. */
+struct tls_target {
+    _Atomic uint32_t holders;
+    SSL_CTX *context; /* shared with this worker's other targets of the same settings */
+    char name[TLS_TARGET_NAME];
+    bool is_address;
+    bool verify;
+    enum tls_offer offer;
+    /* What it gave to come back with; its worker's, whatever else is const. */
+    SSL_SESSION *resumable[TLS_TARGET_SESSIONS];
+    uint32_t resumable_count;
+};
+
+/* tls_profile.c. A policy's versions, ciphers and groups. */
+bool tls_policy_set(SSL_CTX *context, enum tls_policy policy);
+
+/* What both sides have in common: no compression, no renegotiation, little memory. */
+void tls_context_set_modes(SSL_CTX *context);
+
+/* NULL: MESSAGE says why. */
 struct tls_profile *tls_profile_create(const struct tls_profile_source *source,
                                        OSSL_LIB_CTX *library, const struct tls_ticket_keys *tickets,
                                        char *message, size_t message_size);
@@ -95,6 +118,25 @@ bool tls_certificate_load(struct tls_named_context *into,
                           char *message, size_t message_size);
 int64_t tls_certificate_expires(const struct tls_named_context *context);
 bool tls_certificate_is_for(const struct tls_named_context *context, const char *name);
+void tls_certificate_forget_names(struct tls_named_context *context);
+
+/* What OpenSSL says last, or "". */
+const char *tls_error_text(void);
+
+/*
+ * tls_target.c. ALIKE: another one of the same settings on this worker, or NULL. NULL: MESSAGE says
+ * why.
+ */
+struct tls_target *tls_target_create(const struct tls_target_source *source,
+                                     const struct tls_target *alike, OSSL_LIB_CTX *library,
+                                     char *message, size_t message_size);
+bool tls_target_same_settings(const struct tls_target_source *a, const struct tls_target_source *b);
+
+/* A handshake's beginning. NULL: no memory. */
+SSL *tls_target_ssl(const struct tls_target *target);
+
+/* Whether that was offered, or may be assumed. */
+bool tls_target_takes(const struct tls_target *target, enum tls_protocol protocol);
 
 /* tls_bio.c: OpenSSL's way to a session's connection. Main thread at start; NULL: no memory. */
 bool tls_bio_init(void);
@@ -104,9 +146,11 @@ BIO *tls_bio_new(struct tls_session *session);
 void tls_handshake_step(struct tls_session *session, uint64_t now);
 void tls_handshake_queue(struct tls_session *session);
 
-/* tls_session.c. The owner lets go: close_notify and FIN, or RST. */
+/* Its connection is lost. */
+void tls_handshake_lose(struct tls_session *session);
+
+/* tls_session.c. The owner lets go: close_notify and FIN; RST: tls_session_abort(). */
 void tls_session_close(struct tls_session *session);
-void tls_session_abort(struct tls_session *session);
 
 /* It is of no more use: its owner is told TCP_FAILED. */
 void tls_session_fail(struct tls_session *session);

@@ -75,8 +75,9 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
     return SSL_TLSEXT_ERR_OK;
 }
 
-static bool set_policy(SSL_CTX *context, const struct policy *policy)
+bool tls_policy_set(SSL_CTX *context, enum tls_policy name)
 {
+    const struct policy *policy = &policies[name];
     return SSL_CTX_set_min_proto_version(context, policy->least_version) == 1 &&
            SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) == 1 &&
            SSL_CTX_set_cipher_list(context, policy->ciphers12) == 1 &&
@@ -84,18 +85,23 @@ static bool set_policy(SSL_CTX *context, const struct policy *policy)
            SSL_CTX_set1_groups_list(context, policy->groups) == 1;
 }
 
+void tls_context_set_modes(SSL_CTX *context)
+{
+    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+}
+
 static SSL_CTX *context_new(OSSL_LIB_CTX *library, const struct tls_profile_source *source,
                             bool tickets)
 {
     SSL_CTX *context = SSL_CTX_new_ex(library, NULL, TLS_server_method());
-    if (context == NULL || !set_policy(context, &policies[source->policy])) {
+    if (context == NULL || !tls_policy_set(context, source->policy)) {
         SSL_CTX_free(context);
         return NULL;
     }
-    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-                                     (tickets ? 0 : SSL_OP_NO_TICKET));
-    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                                  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    tls_context_set_modes(context);
+    SSL_CTX_set_options(context, tickets ? 0 : SSL_OP_NO_TICKET);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(context, tickets ? 1 : 0);
     SSL_CTX_set_session_id_context(context, (const unsigned char *)"weir", 4);
@@ -152,9 +158,7 @@ void tls_profile_drop(const struct tls_profile *profile)
         return;
     for (uint32_t i = 0; i < held->context_count; i++) {
         struct tls_named_context *one = &held->contexts[i];
-        for (uint32_t j = 0; j < one->name_count; j++)
-            OPENSSL_free(one->names[j]);
-        OPENSSL_free(one->names);
+        tls_certificate_forget_names(one);
         SSL_CTX_free(one->context);
     }
     OPENSSL_free(held->contexts);

@@ -30,6 +30,7 @@ struct tls *tls_create(const struct tls_config *config)
         return NULL;
     tls->config = *config;
     list_init(&tls->handshakes);
+    list_init(&tls->own_handshakes);
     list_init(&tls->news);
     if (config->memory_bytes > 0) {
         tls->arena = tls_arena_create(config->memory_bytes, config->socket_id);
@@ -80,8 +81,12 @@ void tls_session_free(struct tls_session *session)
         pool_give(&tls->kept, session->waiting);
     list_remove(&session->link);
     timer_cancel(tls->config.wheel, &session->deadline);
-    tls_profile_drop(session->profile);
+    /* A lost connection says nothing against its session; to OpenSSL it would. */
+    if (session->target != NULL && (session->state != TLS_BROKEN || session->tcp_failed))
+        SSL_set_shutdown(session->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(session->ssl);
+    tls_profile_drop(session->profile);
+    tls_target_drop(session->target);
     pool_give(&tls->sessions, session);
 }
 
@@ -145,17 +150,21 @@ static void give_up(struct timer *timer, void *context, uint64_t now)
 static void handshake_event(struct tls_session *session, uint32_t events)
 {
     if (events & TCP_FAILED) {
-        counter_add(&session->tls->counters.handshake_lost, 1);
-        tcp_abort(session->tcp);
-        tls_session_free(session);
+        tls_handshake_lose(session);
         return;
     }
     if (events & (TCP_READABLE | TCP_EOF))
         tls_handshake_queue(session);
 }
 
+/*
+ * TCP's end is not told: the stream's end is close_notify, or it is cut (RFC 8446 6.1). Reading
+ * finds out which, after the bytes before it.
+ */
 static void open_event(struct tls_session *session, uint32_t events, uint64_t now)
 {
+    if (events & TCP_EOF)
+        events = (events & ~(uint32_t)TCP_EOF) | TCP_READABLE;
     if (events & TCP_FAILED)
         session->state = TLS_BROKEN;
     else if (events & TCP_WRITABLE && !tls_records_flush(session))
@@ -199,19 +208,56 @@ static void on_message(int written, int version, int type, const void *data, siz
         session->messages++;
 }
 
-static bool start_ssl(struct tls_session *session, const struct tls_profile *profile)
+/* SSL is taken over; NULL: there was no memory for it. */
+static bool start_ssl(struct tls_session *session, SSL *ssl)
 {
-    ERR_clear_error();
-    session->ssl = SSL_new(profile->contexts[0].context);
-    BIO *bio = session->ssl != NULL ? tls_bio_new(session) : NULL;
+    session->ssl = ssl;
+    BIO *bio = ssl != NULL ? tls_bio_new(session) : NULL;
     if (bio == NULL)
         return false;
-    SSL_set_bio(session->ssl, bio, bio);
-    SSL_set_app_data(session->ssl, session);
-    SSL_set_msg_callback(session->ssl, on_message);
-    SSL_set_msg_callback_arg(session->ssl, session);
-    SSL_set_accept_state(session->ssl);
+    SSL_set_bio(ssl, bio, bio);
+    SSL_set_app_data(ssl, session);
+    SSL_set_msg_callback(ssl, on_message);
+    SSL_set_msg_callback_arg(ssl, session);
     return true;
+}
+
+static SSL *accepting_ssl(const struct tls_profile *profile)
+{
+    SSL *ssl = SSL_new(profile->contexts[0].context);
+    if (ssl != NULL)
+        SSL_set_accept_state(ssl);
+    return ssl;
+}
+
+/* BEGUN says what kind of session it is, and whose. Takes CONN, and lets go of it on failure. */
+static struct tls_session *begin(struct tls *tls, const struct tls_session *begun)
+{
+    struct tls_session *session = pool_take(&tls->sessions);
+    if (session == NULL) {
+        counter_add(&tls->counters.no_session, 1);
+        tcp_abort(begun->tcp);
+        return NULL;
+    }
+    *session = *begun;
+    session->tls = tls;
+    session->state = TLS_HANDSHAKE;
+    if (session->target != NULL)
+        tls_target_hold(session->target);
+    else
+        tls_profile_hold(session->profile);
+    list_init(&session->link);
+    timer_init(&session->deadline, give_up, session);
+    ERR_clear_error();
+    if (start_ssl(session, session->target != NULL ? tls_target_ssl(session->target)
+                                                   : accepting_ssl(session->profile))) {
+        tcp_set_app(session->tcp, &session_app, session);
+        return session;
+    }
+    counter_add(&tls->counters.no_memory, 1);
+    tcp_abort(session->tcp);
+    tls_session_free(session);
+    return NULL;
 }
 
 struct tls_session *tls_accept(struct tls *tls, const struct tls_profile *profile,
@@ -223,36 +269,31 @@ struct tls_session *tls_accept(struct tls *tls, const struct tls_profile *profil
         tcp_abort(conn);
         return NULL;
     }
-    struct tls_session *session = pool_take(&tls->sessions);
-    if (session == NULL) {
-        counter_add(&tls->counters.no_session, 1);
-        tcp_abort(conn);
+    struct tls_session *session = begin(
+        tls,
+        &(struct tls_session){.profile = profile, .tcp = conn, .app = app, .context = context});
+    if (session == NULL)
         return NULL;
-    }
-    *session = (struct tls_session){
-        .tls = tls,
-        .tcp = conn,
-        .app = app,
-        .context = context,
-        .state = TLS_HANDSHAKE,
-        .profile = profile,
-    };
-    tls_profile_hold(profile);
-    list_init(&session->link);
-    timer_init(&session->deadline, give_up, session);
-    if (!start_ssl(session, profile)) {
-        counter_add(&tls->counters.no_memory, 1);
-        tcp_abort(conn);
-        tls_session_free(session);
-        return NULL;
-    }
     timer_arm(tls->config.wheel, &session->deadline, now + tls->config.handshake_timeout_ns);
-    tcp_set_app(conn, &session_app, session);
     counter_add(&tls->counters.accepted, 1);
     return session;
 }
 
-void tls_accept_events(struct tls_session *session, uint32_t events, uint64_t now)
+struct tls_session *tls_connect(struct tls *tls, const struct tls_target *target,
+                                struct tcp_conn *conn, const struct tls_app *app, void *context,
+                                uint64_t now)
+{
+    struct tls_session *session = begin(
+        tls, &(struct tls_session){.target = target, .tcp = conn, .app = app, .context = context});
+    if (session == NULL)
+        return NULL;
+    tls->now = now;
+    counter_add(&tls->counters.connected, 1);
+    tls_handshake_queue(session); /* it is ours to speak first */
+    return session;
+}
+
+void tls_session_events(struct tls_session *session, uint32_t events, uint64_t now)
 {
     if (events != 0)
         tcp_event(session, session->tcp, events, now);
@@ -277,15 +318,16 @@ static void tell_news(struct tls_session *session, uint64_t now)
         session->app->event(session->context, session, events, now);
 }
 
-static bool run_handshakes(struct tls *tls, uint64_t now)
+/* Some of QUEUE. */
+static bool run_handshakes(struct tls *tls, struct list *queue, uint64_t now)
 {
     uint32_t done = 0;
     struct list *link;
-    while (done < HANDSHAKES_A_TURN && (link = list_pop_front(&tls->handshakes)) != NULL) {
+    while (done < HANDSHAKES_A_TURN && (link = list_pop_front(queue)) != NULL) {
         tls_handshake_step(list_entry(link, struct tls_session, link), now);
         done++;
     }
-    if (!list_is_empty(&tls->handshakes))
+    if (!list_is_empty(queue))
         counter_add(&tls->counters.handshakes_put_off, 1);
     return done > 0;
 }
@@ -317,7 +359,8 @@ static void set_gauges(struct tls *tls)
 bool tls_turn(struct tls *tls, uint64_t now)
 {
     tls->now = now;
-    bool busy = run_handshakes(tls, now);
+    bool busy = run_handshakes(tls, &tls->own_handshakes, now);
+    busy |= run_handshakes(tls, &tls->handshakes, now);
     busy |= run_news(tls, now);
     set_gauges(tls);
     return busy;

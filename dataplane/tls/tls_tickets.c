@@ -10,7 +10,7 @@
 #include <openssl/rand.h>
 #include <string.h>
 
-#define NEW_KEY_NEEDED 2 /* the ticket is good, the client gets a new one */
+#define GIVE_ANOTHER 2 /* the ticket is good, the client gets a new one */
 
 static const struct tls_ticket_key *key_named(const struct tls_ticket_keys *keys,
                                               const unsigned char *name)
@@ -60,5 +60,7 @@ int tls_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_
     if (!set_mac(mac, key) ||
         EVP_DecryptInit_ex(cipher, profile->ticket_cipher, NULL, key->cipher, iv) != 1)
         return -1;
-    return key == &profile->tickets.keys[0] ? 1 : NEW_KEY_NEEDED;
+    /* In TLS 1.3 clients use a ticket once: RFC 8446 C.4. */
+    bool fresh = key == &profile->tickets.keys[0] && SSL_version(ssl) != TLS1_3_VERSION;
+    return fresh ? 1 : GIVE_ANOTHER;
 }

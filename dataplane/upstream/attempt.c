@@ -26,6 +26,8 @@ static uint64_t *failure_counter(struct upstream_counters *counters, enum attemp
         return &counters->attempts_connect_timeout;
     case ATTEMPT_UNREACHABLE:
         return &counters->attempts_unreachable;
+    case ATTEMPT_TLS_FAILED:
+        return &counters->attempts_tls_failed;
     case ATTEMPT_NO_ROOM:
         return &counters->attempts_no_room;
     case ATTEMPT_UNPROCESSED:

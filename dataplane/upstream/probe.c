@@ -2,6 +2,7 @@
 #include "dataplane/base/memory.h"
 #include "dataplane/base/pool.h"
 #include "dataplane/h2/h2_tcp.h"
+#include "dataplane/tls/tls_target.h"
 #include "dataplane/upstream/upstream.h"
 
 /* A probe's request: five short fields, a path of PROBE_PATH_MAX and an authority. */
@@ -10,7 +11,8 @@
 
 enum probe_state {
     PROBE_CONNECTING, /* SYN sent */
-    PROBE_OPENING,    /* TCP is up, SETTINGS awaited */
+    PROBE_SECURING,   /* TCP is up, the TLS handshake under way */
+    PROBE_OPENING,    /* TCP is up, and TLS, SETTINGS awaited */
     PROBE_ASKING,     /* the request is on its way, the answer awaited */
     PROBE_ENDING,     /* the result has been told; the timer is about to close the connection */
 };
@@ -24,6 +26,9 @@ struct probe {
     uint64_t started_at_ns;
     struct timer timer; /* time-out; ENDING: the next advance */
     struct tcp_conn *tcp;
+    bool secure;                     /* never in clear text */
+    const struct tls_target *target; /* held; NULL although secure: no memory for TLS at start */
+    struct tls_session *tls;         /* from SECURING on */
     struct h2_conn *h2;
     struct fields request;
     uint8_t request_data[PROBE_FIELD_BYTES];
@@ -40,8 +45,8 @@ struct prober *prober_create(const struct prober_config *config)
     if (prober == NULL)
         return NULL;
     prober->config = *config;
-    if (!pool_init(&prober->probes, "probes", POOL_RESTING, config->probes_max, sizeof(struct probe),
-                   config->socket_id))
+    if (!pool_init(&prober->probes, "probes", POOL_RESTING, config->probes_max,
+                   sizeof(struct probe), config->socket_id))
         return NULL;
     return prober;
 }
@@ -54,6 +59,7 @@ uint32_t prober_count(const struct prober *prober)
 static void give_back(struct probe *probe)
 {
     timer_cancel(probe->prober->config.wheel, &probe->timer);
+    tls_target_drop(probe->target);
     pool_give(&probe->prober->probes, probe);
 }
 
@@ -143,19 +149,28 @@ static const struct h2_handler probe_handler = {
     .closed = probe_closed,
 };
 
-/* --- TCP --- */
+/* --- TCP and TLS --- */
 
-static void probe_established(struct probe *probe, uint64_t now)
+/* Nothing is spoken on the connection: it goes without a word. */
+static void hang_up(struct probe *probe)
+{
+    if (probe->tls != NULL)
+        tls_session_abort(probe->tls);
+    else
+        tcp_abort(probe->tcp);
+    give_back(probe);
+}
+
+static void probe_established(struct probe *probe, struct transport transport, uint64_t now)
 {
     if (probe->kind == PROBE_TCP) {
         conclude(probe, PROBE_OK, now);
-        tcp_close(probe->tcp);
+        transport.ops->close(transport.stream);
         give_back(probe);
         return;
     }
     probe->state = PROBE_OPENING;
-    probe->h2 = h2_open(probe->prober->config.h2, H2_CLIENT, transport_tcp(probe->tcp),
-                        &probe_handler, probe, now);
+    probe->h2 = h2_open(probe->prober->config.h2, H2_CLIENT, transport, &probe_handler, probe, now);
     if (probe->h2 != NULL)
         return;
     conclude(probe, PROBE_NO_ROOM, now);
@@ -168,14 +183,14 @@ static void probe_failed(struct probe *probe, uint64_t now)
         h2_transport_ended(probe->h2, true, now);
         return;
     }
-    conclude(probe, PROBE_CONNECT_FAILED, now);
-    tcp_abort(probe->tcp);
-    give_back(probe);
+    conclude(probe, probe->state == PROBE_SECURING ? PROBE_TLS_FAILED : PROBE_CONNECT_FAILED, now);
+    hang_up(probe);
 }
 
-static void probe_event(void *app, struct tcp_conn *tcp, uint32_t events, uint64_t now)
+/* What is above TCP, or TLS. TRANSPORT: of TCP_OPENED. */
+static void take_events(struct probe *probe, struct transport transport, uint32_t events,
+                        uint64_t now)
 {
-    struct probe *probe = app;
     struct pool *probes = &probe->prober->probes;
     handle self = pool_handle(probes, probe); /* its slot may be free after each call into h2 */
     if ((events & TCP_FAILED) != 0) {
@@ -183,9 +198,43 @@ static void probe_event(void *app, struct tcp_conn *tcp, uint32_t events, uint64
         return;
     }
     if ((events & TCP_OPENED) != 0)
-        probe_established(probe, now);
+        probe_established(probe, transport, now);
     if (pool_get(probes, self) != NULL && probe->h2 != NULL)
         h2_tcp_event(probe->h2, events, now);
+}
+
+static void secure_event(void *app, struct tls_session *session, uint32_t events, uint64_t now)
+{
+    take_events(app, transport_tls(session), events, now);
+}
+
+/* EVENTS came with TCP's being up. */
+static void probe_secure(struct probe *probe, uint32_t events, uint64_t now)
+{
+    static const struct tls_app secure_app = {secure_event};
+    if (probe->target == NULL) {
+        conclude(probe, PROBE_NO_ROOM, now);
+        hang_up(probe);
+        return;
+    }
+    probe->state = PROBE_SECURING;
+    probe->tls =
+        tls_connect(probe->prober->config.tls, probe->target, probe->tcp, &secure_app, probe, now);
+    if (probe->tls != NULL) {
+        tls_session_events(probe->tls, events & ~(uint32_t)TCP_OPENED, now);
+        return;
+    }
+    conclude(probe, PROBE_NO_ROOM, now);
+    give_back(probe);
+}
+
+static void probe_event(void *app, struct tcp_conn *tcp, uint32_t events, uint64_t now)
+{
+    struct probe *probe = app;
+    if (probe->secure && (events & (TCP_OPENED | TCP_FAILED)) == TCP_OPENED)
+        probe_secure(probe, events, now);
+    else
+        take_events(probe, transport_tcp(tcp), events, now);
 }
 
 static const struct tcp_app probe_app = {probe_event};
@@ -199,8 +248,7 @@ static void probe_fired(struct timer *timer, void *context, uint64_t now)
         h2_close(probe->h2, H2_NO_ERROR, now); /* ends in probe_closed() */
         return;
     }
-    tcp_abort(probe->tcp);
-    give_back(probe);
+    hang_up(probe);
 }
 
 /* --- starting --- */
@@ -225,7 +273,7 @@ static void write_request(struct probe *probe, const struct snapshot *snapshot,
         authority = backend->name;
     fields_init(&probe->request, probe->request_data, sizeof(probe->request_data));
     fields_add_token(&probe->request, FIELD_METHOD, bytes_text("GET"));
-    fields_add_token(&probe->request, FIELD_SCHEME, bytes_text("http"));
+    fields_add_token(&probe->request, FIELD_SCHEME, bytes_text(backend->tls ? "https" : "http"));
     fields_add_token(&probe->request, FIELD_AUTHORITY, bytes_first(authority, PROBE_AUTHORITY_MAX));
     fields_add_token(&probe->request, FIELD_PATH, bytes_of(path, strnlen(path, PROBE_PATH_MAX)));
     fields_add_token(&probe->request, FIELD_USER_AGENT, bytes_text("weir-probe"));
@@ -262,7 +310,11 @@ void prober_start(struct prober *prober, const struct snapshot *snapshot,
                             .state = PROBE_CONNECTING,
                             .kind = order->kind,
                             .result = result,
-                            .started_at_ns = now};
+                            .started_at_ns = now,
+                            .secure = backend->tls};
+    if (backend->tls && prober->config.tls != NULL)
+        probe->target = tls_target_hold(
+            tls_contexts_target(snapshot->tls, backend->tls_target, prober->config.self));
     write_request(probe, snapshot, backend, order->path);
     if (!probe_connect(probe, backend, order->timeout_ns, now))
         prober->config.result(prober->config.context, &result);

@@ -85,6 +85,8 @@ static void slot_leave(struct upstream *upstream, uint32_t index, uint64_t now)
     if (!slot->present)
         return;
     slot->present = false;
+    tls_target_drop(slot->target);
+    slot->target = NULL;
     backend_set_silent(upstream->config.loads, index, false);
     list_for_each (link, next, &slot->connections)
         upstream_conn_retire(list_entry(link, struct upstream_conn, link),
@@ -106,6 +108,23 @@ static void load_reset(struct backend_load *load, uint32_t generation)
     counter_set(&load->connections, 0);
     counter_set(&load->suspected, 0);
     counter_set(&load->generation, generation);
+}
+
+/* Files may have been read again: what is open goes on, connects from here on are by the new ones.
+ */
+static void slot_aim(struct upstream *upstream, const struct snapshot *snapshot,
+                     const struct snapshot_backend *backend)
+{
+    struct upstream_slot *slot = &upstream->slots[backend->slot];
+    const struct tls_target *target =
+        backend->tls && upstream->config.tls != NULL
+            ? tls_contexts_target(snapshot->tls, backend->tls_target, upstream->config.self)
+            : NULL;
+    slot->secure = backend->tls;
+    if (target == slot->target)
+        return;
+    tls_target_drop(slot->target);
+    slot->target = target != NULL ? tls_target_hold(target) : NULL;
 }
 
 /* Make the slot stand for this backend; what belonged to another generation ends. */
@@ -134,8 +153,10 @@ static void slot_adopt(struct upstream *upstream, const struct snapshot_backend 
 void upstream_apply(struct upstream *upstream, const struct snapshot *snapshot, uint64_t now)
 {
     upstream->applied++;
-    for (uint32_t i = 0; i < snapshot->backend_count; i++)
+    for (uint32_t i = 0; i < snapshot->backend_count; i++) {
         slot_adopt(upstream, &snapshot->backends[i], now);
+        slot_aim(upstream, snapshot, &snapshot->backends[i]);
+    }
     for (uint32_t i = 0; i < SNAPSHOT_BACKENDS_MAX; i++)
         if (upstream->slots[i].applied != upstream->applied)
             slot_leave(upstream, i, now);

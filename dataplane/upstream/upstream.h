@@ -17,6 +17,7 @@
 #include "dataplane/h2/h2.h"
 #include "dataplane/region/backend_load.h"
 #include "dataplane/tcp/tcp.h"
+#include "dataplane/tls/tls.h"
 
 #define COUNTERS_STRUCT upstream_counters
 #define COUNTERS_DEF    "dataplane/upstream/upstream_counters.def"
@@ -30,6 +31,7 @@ enum attempt_failure {
     ATTEMPT_CONNECT_REFUSED, /* not begun: costs neither attempt nor budget (C14a) */
     ATTEMPT_CONNECT_TIMEOUT, /* not begun */
     ATTEMPT_UNREACHABLE,     /* not begun */
+    ATTEMPT_TLS_FAILED,      /* not begun: no handshake with the backend */
     ATTEMPT_NO_ROOM,         /* not begun: connection, stream or waiting places are used up here */
     ATTEMPT_UNPROCESSED,     /* REFUSED_STREAM, or GOAWAY proves it was not acted upon */
     ATTEMPT_CONNECTION_LOST, /* reset, closed, or silent underneath */
@@ -104,7 +106,9 @@ struct attempt {
 };
 
 struct upstream_config {
+    uint16_t self; /* this worker */
     struct tcp *tcp;
+    struct tls *tls; /* NULL: backends with TLS cannot be reached */
     struct h2 *h2;
     struct backend_loads *loads;
     struct timer_wheel *wheel;
@@ -176,13 +180,14 @@ void attempt_cancel(struct attempt *attempt, uint64_t now);
 
 /* One probe (failover.md, "Backend health"), over a connection of its own. */
 enum probe_kind {
-    PROBE_TCP,   /* connect */
+    PROBE_TCP,   /* connect, and the TLS handshake where there is one */
     PROBE_HTTP2, /* GET path, any 2xx */
 };
 
 enum probe_outcome {
     PROBE_OK,
     PROBE_CONNECT_FAILED,
+    PROBE_TLS_FAILED, /* connected, but no handshake */
     PROBE_TIMEOUT,
     PROBE_RESET,
     PROBE_BAD_STATUS,
@@ -210,7 +215,9 @@ struct probe_result {
 struct prober;
 
 struct prober_config {
+    uint16_t self; /* this worker */
     struct tcp *tcp;
+    struct tls *tls; /* NULL: as in upstream_config */
     struct h2 *h2;
     struct timer_wheel *wheel;
     uint32_t probes_max; /* at the same time */

@@ -7,6 +7,13 @@
 static const enum upstream_conn_state transitions[UPSTREAM_CONN_STATES][UPSTREAM_CONN_CAUSES] = {
     [UPSTREAM_CONNECTING] =
         {
+            [UPSTREAM_CONNECTED] = UPSTREAM_SECURING,
+            [UPSTREAM_ESTABLISHED] = UPSTREAM_OPENING,
+            [UPSTREAM_RETIRED] = UPSTREAM_CLOSED,
+            [UPSTREAM_OVER] = UPSTREAM_CLOSED,
+        },
+    [UPSTREAM_SECURING] =
+        {
             [UPSTREAM_ESTABLISHED] = UPSTREAM_OPENING,
             [UPSTREAM_RETIRED] = UPSTREAM_CLOSED,
             [UPSTREAM_OVER] = UPSTREAM_CLOSED,
@@ -110,6 +117,8 @@ static void count_connect_failure(struct upstream_conn *conn)
         counter_add(&counters->connects_timeout, 1);
     else if (conn->failure == ATTEMPT_UNREACHABLE)
         counter_add(&counters->connects_unreachable, 1);
+    else if (conn->failure == ATTEMPT_TLS_FAILED)
+        counter_add(&counters->connects_tls_failed, 1);
     else
         counter_add(&counters->connects_refused, 1);
     if (load == NULL)
@@ -146,7 +155,7 @@ static void conn_change(struct upstream_conn *conn, enum upstream_conn_cause cau
     conn->state = after;
     if (before == UPSTREAM_OPEN)
         list_remove(&conn->idle);
-    if (after == UPSTREAM_OPENING)
+    if (after == UPSTREAM_SECURING || after == UPSTREAM_OPENING)
         arm(conn, now + UPSTREAM_WATCH_NS);
     else if (after == UPSTREAM_OPEN)
         enter_open(conn, now);
@@ -165,6 +174,17 @@ static void conn_change(struct upstream_conn *conn, enum upstream_conn_cause cau
         let_down(conn, now);
 }
 
+/* Before anything is spoken: the connection goes without a word. */
+static void hang_up(struct upstream_conn *conn)
+{
+    if (conn->tls != NULL)
+        tls_session_abort(conn->tls);
+    else
+        tcp_abort(conn->tcp);
+    conn->tls = NULL;
+    conn->tcp = NULL;
+}
+
 /* --- the timer --- */
 
 static void opening_fired(struct upstream_conn *conn, uint64_t now)
@@ -174,7 +194,12 @@ static void opening_fired(struct upstream_conn *conn, uint64_t now)
         return;
     }
     conn->failure = ATTEMPT_CONNECT_TIMEOUT;
-    conn->speaks->close(conn, H2_SETTINGS_TIMEOUT, now);
+    if (conn->state == UPSTREAM_OPENING) {
+        conn->speaks->close(conn, H2_SETTINGS_TIMEOUT, now);
+        return;
+    }
+    hang_up(conn);
+    conn_change(conn, UPSTREAM_OVER, now);
 }
 
 static void open_fired(struct upstream_conn *conn, uint64_t now)
@@ -208,6 +233,7 @@ static void conn_fired(struct timer *timer, void *context, uint64_t now)
     case UPSTREAM_CONNECTING:
         upstream_path_watch_connecting(conn, now);
         break;
+    case UPSTREAM_SECURING:
     case UPSTREAM_OPENING:
         opening_fired(conn, now);
         break;
@@ -247,7 +273,7 @@ void upstream_conn_over(struct upstream_conn *conn, uint64_t now)
     conn_change(conn, UPSTREAM_OVER, now);
 }
 
-static enum attempt_failure failure_of(enum tcp_failure failure)
+static enum attempt_failure failure_of(const struct upstream_conn *conn, enum tcp_failure failure)
 {
     switch (failure) {
     case TCP_FAILURE_TIMEOUT:
@@ -260,40 +286,90 @@ static enum attempt_failure failure_of(enum tcp_failure failure)
     case TCP_FAILURES:
         break;
     }
-    return ATTEMPT_CONNECT_REFUSED;
+    return conn->state == UPSTREAM_SECURING ? ATTEMPT_TLS_FAILED : ATTEMPT_CONNECT_REFUSED;
 }
 
 static void conn_failed(struct upstream_conn *conn, uint64_t now)
 {
     struct tcp_info info;
     tcp_info(conn->tcp, now, &info);
-    conn->failure = failure_of(info.failure);
+    conn->failure = failure_of(conn, info.failure);
     if (conn->speaks != NULL) {
         conn->speaks->event(conn, TCP_FAILED, now);
         return;
     }
-    tcp_abort(conn->tcp);
-    conn->tcp = NULL;
+    hang_up(conn);
     conn_change(conn, UPSTREAM_OVER, now);
 }
 
-static void conn_established(struct upstream_conn *conn, uint64_t now)
+/* Our own lack: TRANSPORT has been let go of. */
+static void conn_without_room(struct upstream_conn *conn, uint64_t now)
+{
+    conn->speaks = NULL;
+    conn->tls = NULL;
+    conn->tcp = NULL;
+    conn->failure = ATTEMPT_NO_ROOM;
+    conn_change(conn, UPSTREAM_OVER, now);
+}
+
+static void conn_established(struct upstream_conn *conn, struct transport transport, uint64_t now)
 {
     static const struct upstream_ops *const ops[UPSTREAM_PROTOCOLS] = {
         [UPSTREAM_HTTP2] = &upstream_h2_ops,
     };
-    conn->established_at_ns = now;
     conn->speaks = ops[conn->protocol];
-    if (conn->speaks->open(conn, transport_tcp(conn->tcp), now)) {
+    if (conn->speaks->open(conn, transport, now)) {
+        conn->tls = NULL;
         conn_change(conn, UPSTREAM_ESTABLISHED, now);
         if (!conn->speaks->greets)
             upstream_conn_available(conn, now);
         return;
     }
-    conn->speaks = NULL;
-    conn->tcp = NULL;
-    conn->failure = ATTEMPT_NO_ROOM;
-    conn_change(conn, UPSTREAM_OVER, now);
+    conn_without_room(conn, now);
+}
+
+/* What is above TCP and TLS. */
+static void pass_events(struct upstream_conn *conn, uint32_t events, uint64_t now)
+{
+    if ((events & (TCP_READABLE | TCP_EOF)) != 0)
+        upstream_path_received(conn, now);
+    if (conn->speaks != NULL)
+        conn->speaks->event(conn, events, now);
+}
+
+/* TLS's events: the handshake is over, and all that follows. */
+static void secure_event(void *app, struct tls_session *session, uint32_t events, uint64_t now)
+{
+    struct upstream_conn *conn = app;
+    if ((events & TCP_FAILED) != 0) {
+        conn_failed(conn, now);
+        return;
+    }
+    if ((events & TCP_OPENED) != 0) {
+        if (tls_session_protocol(session) != TLS_PROTOCOL_H2)
+            conn->protocol = UPSTREAM_HTTP1;
+        conn_established(conn, transport_tls(session), now);
+    }
+    pass_events(conn, events, now);
+}
+
+/* EVENTS came with TCP's being up. */
+static void conn_secure(struct upstream_conn *conn, uint32_t events, uint64_t now)
+{
+    static const struct tls_app secure_app = {secure_event};
+    const struct tls_target *target = slot_of(conn)->target;
+    if (target == NULL) {
+        hang_up(conn);
+        conn_without_room(conn, now);
+        return;
+    }
+    conn->tls = tls_connect(conn->upstream->config.tls, target, conn->tcp, &secure_app, conn, now);
+    if (conn->tls == NULL) {
+        conn_without_room(conn, now);
+        return;
+    }
+    conn_change(conn, UPSTREAM_CONNECTED, now);
+    tls_session_events(conn->tls, events & ~(uint32_t)TCP_OPENED, now);
 }
 
 static void conn_event(void *app, struct tcp_conn *tcp, uint32_t events, uint64_t now)
@@ -303,12 +379,15 @@ static void conn_event(void *app, struct tcp_conn *tcp, uint32_t events, uint64_
         conn_failed(conn, now);
         return;
     }
-    if ((events & TCP_OPENED) != 0)
-        conn_established(conn, now);
-    if ((events & (TCP_READABLE | TCP_EOF)) != 0)
-        upstream_path_received(conn, now);
-    if (conn->speaks != NULL)
-        conn->speaks->event(conn, events, now);
+    if ((events & TCP_OPENED) != 0) {
+        conn->established_at_ns = now;
+        if (slot_of(conn)->secure) {
+            conn_secure(conn, events, now);
+            return;
+        }
+        conn_established(conn, transport_tcp(tcp), now);
+    }
+    pass_events(conn, events, now);
 }
 
 static const struct tcp_app conn_app = {conn_event};
@@ -362,10 +441,8 @@ bool upstream_conn_start(struct upstream *upstream, uint32_t slot, uint64_t now)
 void upstream_conn_retire(struct upstream_conn *conn, uint64_t *counter, uint64_t now)
 {
     counter_add(counter, 1);
-    if (conn->state == UPSTREAM_CONNECTING) {
-        tcp_abort(conn->tcp);
-        conn->tcp = NULL;
-    }
+    if (conn->state < UPSTREAM_OPENING)
+        hang_up(conn);
     conn_change(conn, UPSTREAM_RETIRED, now);
 }
 

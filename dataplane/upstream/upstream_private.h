@@ -6,7 +6,8 @@
  *
  * Timers, one a connection (upstream_conn.c):
  *   CONNECTING  UPSTREAM_CONNECT_SUSPECT_NS after the start: nobody goes on waiting for it
- *   OPENING     UPSTREAM_OPENING_SUSPECT_NS likewise; UPSTREAM_OPENING_NS: given up
+ *   SECURING    UPSTREAM_OPENING_SUSPECT_NS likewise; UPSTREAM_OPENING_NS: given up
+ *   OPENING     likewise, since TCP was up
  *   OPEN        with attempts: every UPSTREAM_WATCH_NS; suspect: every UPSTREAM_SUSPECT_WATCH_NS;
  *               else at the idle limit
  *   DRAINING    with attempts: likewise; else UPSTREAM_END_NS: closed hard
@@ -15,6 +16,7 @@
 
 #include "dataplane/base/clock.h"
 #include "dataplane/base/pool.h"
+#include "dataplane/tls/tls_target.h"
 #include "dataplane/upstream/upstream.h"
 
 /* Limits. Those of suspicion are failover.md's, "Backend health". */
@@ -51,6 +53,7 @@
 
 enum upstream_conn_state {
     UPSTREAM_CONNECTING, /* SYN sent */
+    UPSTREAM_SECURING,   /* TCP is up, the TLS handshake under way */
     UPSTREAM_OPENING,    /* it was our turn to speak, the backend's first word is awaited */
     UPSTREAM_OPEN,       /* takes attempts, as far as streams allow */
     UPSTREAM_DRAINING,   /* takes no more; ends with its last attempt */
@@ -60,7 +63,8 @@ enum upstream_conn_state {
 
 /* What moves a connection from state to state. */
 enum upstream_conn_cause {
-    UPSTREAM_ESTABLISHED, /* TCP is up */
+    UPSTREAM_CONNECTED,   /* TCP is up, TLS is wanted */
+    UPSTREAM_ESTABLISHED, /* TCP is up, and TLS where it is wanted */
     UPSTREAM_GREETED,     /* the backend is ready for requests: HTTP/2's SETTINGS arrived */
     UPSTREAM_DOOR_CLOSED, /* GOAWAY, or stream ids are used up */
     UPSTREAM_RETIRED,     /* by us: idle, aged, backend gone, node drains */
@@ -110,8 +114,9 @@ struct upstream_conn {
     struct list idle;     /* in upstream->idle while OPEN without attempts */
     struct list attempts; /* open ones */
     uint32_t attempt_count;
-    struct tcp_conn *tcp;              /* NULL: not ours any more */
-    enum upstream_protocol protocol;   /* what will be spoken */
+    struct tcp_conn *tcp;            /* NULL: not ours any more */
+    struct tls_session *tls;         /* in SECURING only: then the transport is what is spoken on */
+    enum upstream_protocol protocol; /* what will be spoken */
     const struct upstream_ops *speaks; /* from OPENING until it is over, else NULL */
     struct h2_conn *h2;                /* while HTTP/2 is spoken */
     struct timer timer;
@@ -136,7 +141,9 @@ struct upstream_slot {
     struct ip_address address;
     uint16_t port;
     enum upstream_protocol protocol;
-    struct list connections; /* CONNECTING, OPENING, OPEN */
+    bool secure;                     /* never in clear text */
+    const struct tls_target *target; /* held; NULL although secure: no memory for TLS at start */
+    struct list connections;         /* CONNECTING, SECURING, OPENING, OPEN */
     uint32_t connection_count;
     struct list waiting; /* attempts, first come first */
     uint32_t waiting_count;

@@ -77,7 +77,7 @@ static bool accept_tls(struct worker *worker, struct tcp_conn *conn, const struc
     struct tls_session *session =
         tls_accept(worker->tls, profile, conn, &tls_accept_app, worker, now);
     if (session != NULL)
-        tls_accept_events(session, events & ~(uint32_t)TCP_OPENED, now);
+        tls_session_events(session, events & ~(uint32_t)TCP_OPENED, now);
     return true;
 }
 

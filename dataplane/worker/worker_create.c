@@ -103,7 +103,7 @@ static bool create_tls(struct worker *worker, const struct worker_config *config
     const struct worker_limits *limits = &config->limits;
     struct tls_config tls = {
         .wheel = &worker->wheel,
-        .sessions_max = limits->client_connections,
+        .sessions_max = limits->client_connections + limits->upstream_connections + PROBES_MAX,
         .kept_max = tls_kept_of(limits),
         .memory_bytes = limits->tls_bytes,
         .handshake_timeout_ns = limits->tls_handshake_timeout_ns,
@@ -160,7 +160,9 @@ static struct h2 *create_h2(struct worker *worker, const struct worker_config *c
 static struct upstream *create_upstream(struct worker *worker, const struct worker_config *config)
 {
     struct upstream_config upstream = {
+        .self = config->index,
         .tcp = worker->tcp,
+        .tls = worker->tls,
         .h2 = worker->h2,
         .loads = worker->loads,
         .wheel = &worker->wheel,
@@ -180,7 +182,9 @@ static struct upstream *create_upstream(struct worker *worker, const struct work
 static struct prober *create_prober(struct worker *worker, const struct worker_config *config)
 {
     struct prober_config prober = {
+        .self = config->index,
         .tcp = worker->tcp,
+        .tls = worker->tls,
         .h2 = worker->h2,
         .wheel = &worker->wheel,
         .probes_max = PROBES_MAX,

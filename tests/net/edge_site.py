@@ -5,15 +5,22 @@ Used by the test runner, the demonstration and the benchmark. The proxy is one o
 import json
 import os
 import signal
+import sys
 
 import netlab
 from netlab import BACKENDS, REGIONS, VIP4, VIP6, Lab, LabError, wait_until
 
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SUPPORT = os.path.join(TREE, "tests", "support")
+sys.path.insert(0, SUPPORT)
+import certificates                                                        # noqa: E402
 PYTHON = "/usr/bin/python3"          # Debian's: python3-h2 belongs to it
-BACKEND_PORT = 8080
+BACKEND_PORT, BACKEND_TLS_PORT = 8080, 8443
 URL4, URL6 = f"http://{VIP4}", f"http://[{VIP6}]"
+
+
+def tls_directory(lab):
+    return os.path.join(lab.directory, "tls")
 
 
 class Backend:
@@ -31,6 +38,10 @@ class Backend:
                 "--port", BACKEND_PORT]
         for address in BACKENDS[self.name]:
             argv += ["--address", address]
+        if os.path.isdir(tls_directory(self.lab)):
+            argv += ["--tls", BACKEND_TLS_PORT,
+                     *(os.path.join(tls_directory(self.lab), "backend" + end)
+                       for end in (".pem", ".key"))]
         self.process = self.lab.spawn(self.name, argv, self.name)
 
     def wait_ready(self):
@@ -106,6 +117,9 @@ class Site:
 
     def start_all(self):
         """Brings every part that is not running (back) up: also between two test cases."""
+        if not os.path.isdir(tls_directory(self.lab)):
+            certificates.make(tls_directory(self.lab), (VIP4, VIP6),
+                              [address for both in BACKENDS.values() for address in both])
         for name, backend in self.backends.items():
             self.lab.link(name, "up")
             backend.start()

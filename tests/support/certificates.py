@@ -2,7 +2,8 @@
 """certificates.py DIRECTORY: a certificate authority of one's own, and certificates by it.
 
 Files in DIRECTORY: ca.pem; site.pem and site.key (ECDSA P-256, for site.example and the service
-addresses), wild.pem and wild.key (RSA, for *.wild.example), other.pem and other.key (ECDSA,
+addresses), backend.pem and backend.key (ECDSA, for backend.example and what else is asked for),
+wild.pem and wild.key (RSA, for *.wild.example), other.pem and other.key (ECDSA,
 site.example again, another serial number), tickets.key. Needs the command openssl.
 """
 import os
@@ -35,8 +36,8 @@ def certificate(path, name, kind, names):
             "-out", path(name + ".pem"))
 
 
-def make(directory, addresses=()):
-    """ADDRESSES: further names of site.pem, for clients that do not ask by name."""
+def make(directory, addresses=(), backends=()):
+    """Addresses are further names of site.pem and backend.pem, for who does not ask by name."""
     os.makedirs(directory, exist_ok=True)
 
     def path(name):
@@ -45,6 +46,8 @@ def make(directory, addresses=()):
     site = ["DNS:site.example"] + [f"IP:{address}" for address in addresses]
     certificate(path, "site", EC, site)
     certificate(path, "other", EC, site)
+    certificate(path, "backend", EC,
+                ["DNS:backend.example"] + [f"IP:{address}" for address in backends])
     certificate(path, "wild", RSA, ["DNS:*.wild.example"])
     with open(path("tickets.key"), "wb") as file:
         file.write(os.urandom(80))

@@ -1,13 +1,14 @@
 /*
- * fake_tcp: tcp.h without a network, for tests of what sits above. Define by including it in the
- * test's one file; the real tcp is then not linked. The test plays the network:
- * fake_tcp_tell(conn, events) delivers events.
+ * fake_tcp: tcp.h, and tls.h's side towards backends, without a network, for tests of what sits
+ * above. Define by including it in the test's one file; the real tcp is then not linked. The test
+ * plays the network: fake_tcp_tell(conn, events) delivers events.
  */
 #pragma once
 
 #include "dataplane/base/check.h"
 #include "dataplane/tcp/tcp.h"
-#include "dataplane/tls/transport.h"
+#include "dataplane/tls/tls.h"
+#include "dataplane/tls/tls_target.h"
 
 #define FAKE_TCP_CONNS 4096
 
@@ -29,6 +30,20 @@ struct tcp_conn {
     uint16_t port;
     struct tcp_info info;
     uint32_t asked; /* tcp_ask() */
+    struct tls_session *tls;
+};
+
+/* TLS on a connection; there is as many of them as connections. */
+struct tls_session {
+    struct tcp_conn *conn;
+    const struct tls_app *app;
+    void *context;
+    const struct tls_target *target;
+    enum tls_protocol protocol; /* that is agreed on */
+};
+
+struct tls_target {
+    int holders;
 };
 
 static struct {
@@ -37,6 +52,9 @@ static struct {
     uint32_t count;
     uint32_t held;
     bool full; /* tcp_connect() finds no room */
+    struct tls_session sessions[FAKE_TCP_CONNS];
+    struct tls_target targets[2]; /* of tls_contexts_target() */
+    bool tls_full;                /* tls_connect() finds no room */
 } fake_tcp;
 
 static inline void fake_tcp_init(void)
@@ -44,10 +62,14 @@ static inline void fake_tcp_init(void)
     memset(&fake_tcp, 0, sizeof(fake_tcp));
 }
 
+/* To TLS's owner where there is TLS: TCP_OPENED is the end of its handshake. */
 static inline void fake_tcp_tell(struct tcp_conn *conn, uint32_t events, uint64_t now)
 {
     check(conn->state == FAKE_TCP_HELD);
-    conn->app->event(conn->context, conn, events, now);
+    if (conn->tls != NULL)
+        conn->tls->app->event(conn->tls->context, conn->tls, events, now);
+    else
+        conn->app->event(conn->context, conn, events, now);
 }
 
 static inline void fake_tcp_fail(struct tcp_conn *conn, enum tcp_failure failure, uint64_t now)
@@ -172,4 +194,56 @@ struct transport transport_tcp(struct tcp_conn *conn)
         .abort = fake_transport_abort,
     };
     return (struct transport){&ops, conn};
+}
+
+/* --- TLS --- */
+
+struct tls_session *tls_connect(struct tls *tls, const struct tls_target *target,
+                                struct tcp_conn *conn, const struct tls_app *app, void *context,
+                                uint64_t now)
+{
+    if (fake_tcp.tls_full) {
+        tcp_abort(conn);
+        return NULL;
+    }
+    conn->tls = &fake_tcp.sessions[conn - fake_tcp.conns];
+    *conn->tls = (struct tls_session){conn, app, context, target, TLS_PROTOCOL_H2};
+    return conn->tls;
+}
+
+void tls_session_events(struct tls_session *session, uint32_t events, uint64_t now)
+{
+}
+
+enum tls_protocol tls_session_protocol(const struct tls_session *session)
+{
+    return session->protocol;
+}
+
+void tls_session_abort(struct tls_session *session)
+{
+    tcp_abort(session->conn);
+}
+
+struct transport transport_tls(struct tls_session *session)
+{
+    return transport_tcp(session->conn);
+}
+
+const struct tls_target *tls_contexts_target(const struct tls_contexts *contexts, uint32_t index,
+                                             uint32_t worker)
+{
+    return &fake_tcp.targets[index];
+}
+
+const struct tls_target *tls_target_hold(const struct tls_target *target)
+{
+    ((struct tls_target *)target)->holders++;
+    return target;
+}
+
+void tls_target_drop(const struct tls_target *target)
+{
+    if (target != NULL)
+        ((struct tls_target *)target)->holders--;
 }

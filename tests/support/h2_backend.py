@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A backend for tests: HTTP/2 in clear text by prior knowledge, IPv4 and IPv6.
+"""A backend for tests: HTTP/2 in clear text by prior knowledge, or over TLS; IPv4 and IPv6.
 
 Any path                  a short page; every answer carries `x-backend: NAME` and a serial number
   ?h=name:value             adds a response header (may be repeated)
@@ -35,6 +35,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import sys
 import time
 import urllib.parse
@@ -367,7 +368,14 @@ async def change(connection, request):
     connection.begin(request, end=True)
 
 
-async def serve(name, addresses, port):
+def tls_context(chain, key):
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(chain, key)
+    context.set_alpn_protocols(["h2"])
+    return context
+
+
+async def serve(name, addresses, port, tls):
     backend = Backend(name)
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
@@ -380,6 +388,9 @@ async def serve(name, addresses, port):
     for address in addresses:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         await loop.create_server(accept, address, port, family=family, backlog=2048)
+        if tls:
+            await loop.create_server(accept, address, int(tls[0]), family=family, backlog=2048,
+                                     ssl=tls_context(*tls[1:]))
     print(f"{name}: ready on {', '.join(addresses)} port {port}", flush=True)
     await stopped.wait()
     # Connections die with the process, as they do when a host goes away.
@@ -391,8 +402,9 @@ def main():
     parser.add_argument("--name", required=True)
     parser.add_argument("--address", action="append", required=True)
     parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument("--tls", nargs=3, metavar=("PORT", "CHAIN", "KEY"), help="also over TLS")
     options = parser.parse_args()
-    asyncio.run(serve(options.name, options.address, options.port))
+    asyncio.run(serve(options.name, options.address, options.port, options.tls))
 
 
 if __name__ == "__main__":

@@ -4,13 +4,10 @@
 #include "dataplane/base/clock.h"
 #include "dataplane/base/memory.h"
 #include "dataplane/tls/tls_arena.h"
+#include "tests/support/tls_files.h"
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define SMALL_BYTES 9
 #define PIECE_BYTES 4096 /* a whole segment: a record of its own */
@@ -34,44 +31,19 @@ static bool matches(const uint8_t *bytes, uint64_t position, size_t length)
     return true;
 }
 
-/* A certificate by itself, in files that are gone when it has been read. */
-static void make_certificate(char *chain_path, char *key_path)
-{
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *certificate = X509_new();
-    X509_NAME *name = X509_get_subject_name(certificate);
-    ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
-    X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
-    X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"test", -1, -1, 0);
-    X509_set_issuer_name(certificate, name);
-    X509_set_pubkey(certificate, key);
-    check(X509_sign(certificate, key, EVP_sha256()) > 0);
-    FILE *chain = fdopen(mkstemp(chain_path), "w");
-    FILE *secret = fdopen(mkstemp(key_path), "w");
-    check(PEM_write_X509(chain, certificate) == 1 &&
-          PEM_write_PrivateKey(secret, key, NULL, NULL, 0, NULL, NULL) == 1);
-    fclose(chain);
-    fclose(secret);
-    X509_free(certificate);
-    EVP_PKEY_free(key);
-}
-
 static struct tls_contexts *make_contexts(void)
 {
-    char chain[] = "/tmp/weir-chain-XXXXXX";
-    char key[] = "/tmp/weir-key-XXXXXX";
+    struct tls_files files;
     char message[512];
-    make_certificate(chain, key);
-    struct tls_certificate_source certificate = {"test", chain, key};
+    tls_files_make(&files, NULL, 0, 3600);
+    struct tls_certificate_source certificate = {"test", files.chain, files.key};
     struct tls_profile_source profile = {&certificate, 1, TLS_INTERMEDIATE, TLS_HTTP1_REJECT};
-    struct tls_ticket_keys tickets = {.count = 1};
-    memset(&tickets.keys[0], 0x5a, sizeof(tickets.keys[0]));
-    struct tls_contexts *contexts =
-        tls_contexts_create(&profile, 1, 1, &tickets, message, sizeof(message));
+    struct tls_contexts_source source = {
+        .profiles = &profile, .profile_count = 1, .workers = 1, .tickets = {.count = 1}};
+    memset(&source.tickets.keys[0], 0x5a, sizeof(source.tickets.keys[0]));
+    struct tls_contexts *contexts = tls_contexts_create(&source, message, sizeof(message));
     check(contexts != NULL);
-    unlink(chain);
-    unlink(key);
+    tls_files_remove(&files);
     return contexts;
 }
 
@@ -159,7 +131,7 @@ static void accept_event(void *app, struct tcp_conn *conn, uint32_t events, uint
     end->segment = segment_take(&pair->tcp.b.segments);
     end->read_max = UINT32_MAX;
     end->views_max = UINT32_MAX;
-    tls_accept_events(session, events & ~(uint32_t)TCP_OPENED, now);
+    tls_session_events(session, events & ~(uint32_t)TCP_OPENED, now);
 }
 
 static const struct tcp_app accept_app = {.event = accept_event};

@@ -519,6 +519,7 @@ static void the_view_tells_the_last_probe(void **state)
         const char *text;
     } cases[] = {{PROBE_OK, "ok"},
                  {PROBE_CONNECT_FAILED, "connect failed"},
+                 {PROBE_TLS_FAILED, "TLS handshake failed"},
                  {PROBE_TIMEOUT, "timeout"},
                  {PROBE_RESET, "reset"},
                  {PROBE_BAD_STATUS, "status 503"},

@@ -523,6 +523,7 @@ static void walk_step(void)
 {
     struct try *try = &walkers[dice(TRIES)];
     fake_tcp.full = dice(50) == 0;
+    fake_tcp.tls_full = dice(50) == 0;
     fake_h2.full = dice(50) == 0;
     fake_h2.too_large = dice(20) == 0;
     fake_h2.takes_connect = dice(2) == 0;
@@ -619,6 +620,7 @@ static void anything_in_any_order_keeps_the_books(void **state)
         world.config.backend_connections = 3;
         world.config.waiting_max = 8;
         world.config.all_look = walk_looks;
+        world_secure(WORLD_BACKENDS - 1);
         world_create();
         random_seed(&world.random, seed);
         world.at_end = walk_sum;
@@ -631,7 +633,7 @@ static void anything_in_any_order_keeps_the_books(void **state)
             walk_step();
             walk_check();
         }
-        fake_tcp.full = fake_h2.full = false;
+        fake_tcp.full = fake_tcp.tls_full = fake_h2.full = false;
         for (uint32_t i = 0; i < TRIES; i++)
             try_cancel(&walkers[i]);
         world_teardown(NULL);

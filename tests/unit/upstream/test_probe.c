@@ -25,6 +25,7 @@ static int rig_setup(void **state)
     world.snapshot.services = &rig.service;
     world.snapshot.service_count = 1;
     struct prober_config config = {.tcp = &fake_tcp.tcp,
+                                   .tls = (struct tls *)&fake_tcp, /* which nobody looks at */
                                    .h2 = &fake_h2.h2,
                                    .wheel = &world.wheel,
                                    .probes_max = 2,
@@ -101,6 +102,54 @@ static void a_connect_that_fails_is_told(void **state)
     probe(PROBE_HTTP2);
     fake_tcp_fail(world_tcp(0), TCP_FAILURE_REFUSED, world.now);
     expect(PROBE_CONNECT_FAILED, 0, 0);
+}
+
+/* Backend 1 speaks TLS. */
+static void secure(void)
+{
+    world.backends[1].tls = true;
+}
+
+static void a_tcp_probe_of_a_backend_with_tls_wants_its_handshake(void **state)
+{
+    secure();
+    probe(PROBE_TCP);
+    fake_tcp_tell(world_tcp(0), TCP_OPENED, world.now);
+    assert_int_equal(rig.results, 0);
+    fake_tcp_tell(world_tcp(0), TCP_OPENED, world.now);
+    expect(PROBE_OK, 0, 0);
+}
+
+static void a_handshake_that_fails_is_told_by_name(void **state)
+{
+    secure();
+    probe(PROBE_HTTP2);
+    fake_tcp_tell(world_tcp(0), TCP_OPENED, world.now);
+    fake_tcp_tell(world_tcp(0), TCP_FAILED, world.now);
+    expect(PROBE_TLS_FAILED, 0, 0);
+}
+
+static void a_handshake_that_hangs_is_a_timeout(void **state)
+{
+    secure();
+    probe(PROBE_HTTP2);
+    fake_tcp_tell(world_tcp(0), TCP_OPENED, world.now);
+    pass(1001 * MS);
+    expect(PROBE_TIMEOUT, 0, 1001 * MS);
+}
+
+static void an_answer_over_tls_is_good(void **state)
+{
+    secure();
+    probe(PROBE_HTTP2);
+    fake_tcp_tell(world_tcp(0), TCP_OPENED, world.now);
+    fake_tcp_tell(world_tcp(0), TCP_OPENED, world.now);
+    fake_h2_settings(world_h2(0), 100, world.now);
+    fake_h2_pull(&fake_h2.streams[0], world.now);
+    fake_h2_status(&fake_h2.streams[0], "200", true, world.now);
+    expect(PROBE_OK, 200, 0);
+    pass(MS);
+    assert_int_equal(fake_tcp.targets[0].holders, 0);
 }
 
 static void time_runs_out_while_connecting(void **state)
@@ -252,6 +301,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         rig_test(a_tcp_probe_is_good_when_connected),
         rig_test(a_connect_that_fails_is_told),
+        rig_test(a_tcp_probe_of_a_backend_with_tls_wants_its_handshake),
+        rig_test(a_handshake_that_fails_is_told_by_name),
+        rig_test(a_handshake_that_hangs_is_a_timeout),
+        rig_test(an_answer_over_tls_is_good),
         rig_test(time_runs_out_while_connecting),
         rig_test(time_runs_out_before_settings),
         rig_test(time_runs_out_before_an_answer),
