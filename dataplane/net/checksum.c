@@ -1,28 +1,12 @@
-#include "dataplane/net/checksum.h"
+#include "dataplane/net/checksum_steps.h"
 
 #include "dataplane/base/check.h"
+#include "dataplane/net/checksum.h"
 
 #include <rte_mbuf.h>
 
-/* 32 bytes as eight lanes; compilers split them into what the processor has. */
-typedef uint32_t lanes __attribute__((vector_size(32)));
-
-/* A lane takes two 16-bit words a step and must not overflow: 2^32 / (2 * 65535) steps. */
+/* The lanes of a sum take so many steps without overflow. */
 #define STEPS_MAX 32768u
-
-static uint64_t sum_lanes(const uint8_t *at, size_t steps)
-{
-    lanes sums = {0};
-    for (size_t i = 0; i < steps; i++, at += sizeof(lanes)) {
-        lanes words;
-        memcpy(&words, at, sizeof(words));
-        sums += (words & 0xffff) + (words >> 16);
-    }
-    uint64_t sum = 0;
-    for (size_t i = 0; i < sizeof(lanes) / sizeof(uint32_t); i++)
-        sum += sums[i];
-    return sum;
-}
 
 static uint64_t sum_tail(const uint8_t *at, size_t length)
 {
@@ -51,13 +35,13 @@ uint16_t checksum_bytes(const void *data, size_t length)
 {
     const uint8_t *at = data;
     uint64_t sum = 0;
-    while (length >= sizeof(lanes)) {
-        size_t steps = length / sizeof(lanes);
+    while (length >= CHECKSUM_STEP_BYTES) {
+        size_t steps = length / CHECKSUM_STEP_BYTES;
         if (steps > STEPS_MAX)
             steps = STEPS_MAX;
-        sum += sum_lanes(at, steps);
-        at += steps * sizeof(lanes);
-        length -= steps * sizeof(lanes);
+        sum += checksum_steps(at, steps);
+        at += steps * CHECKSUM_STEP_BYTES;
+        length -= steps * CHECKSUM_STEP_BYTES;
     }
     return checksum_fold(sum + sum_tail(at, length));
 }

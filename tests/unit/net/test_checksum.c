@@ -1,5 +1,6 @@
 /* Internet checksums: RFC 1071's example, every length and alignment, chained packets. */
 #include "dataplane/net/checksum.h"
+#include "dataplane/net/checksum_steps.h"
 
 #include "tests/support/cmocka.h"
 #include "tests/support/frames.h"
@@ -45,6 +46,20 @@ static void large_words_do_not_overflow(void **state)
     assert_int_equal(checksum_bytes(data, sizeof(data)), htons(0xff00));
     memset(data, 0, sizeof(data));
     assert_int_equal(checksum_bytes(data, sizeof(data)), 0);
+}
+
+/* Words around 2^15 are those that an addition of signed words could get wrong. */
+static void words_of_every_size_count_for_what_they_are(void **state)
+{
+    static const uint16_t words[] = {0, 1, 0x7fff, 0x8000, 0x8001, 0xffff};
+    static uint8_t data[CHECKSUM_STEP_BYTES * 5];
+    for (size_t w = 0; w < sizeof(words) / sizeof(words[0]); w++) {
+        for (size_t at = 0; at < sizeof(data); at += sizeof(words[w]))
+            memcpy(data + at, &words[w], sizeof(words[w]));
+        assert_int_equal(checksum_steps(data, 5), (uint64_t)words[w] * sizeof(data) / 2);
+        assert_int_equal(checksum_steps_plain(data, 5), (uint64_t)words[w] * sizeof(data) / 2);
+    }
+    assert_int_equal(checksum_steps(data, 0), 0);
 }
 
 static void the_pseudo_header_of_ipv4_is_that_of_rfc_9293(void **state)
@@ -112,6 +127,7 @@ int main(void)
         cmocka_unit_test(an_ipv4_header_sums_to_ffff),
         cmocka_unit_test(every_length_and_alignment_gives_the_plain_sum),
         cmocka_unit_test(large_words_do_not_overflow),
+        cmocka_unit_test(words_of_every_size_count_for_what_they_are),
         cmocka_unit_test(the_pseudo_header_of_ipv4_is_that_of_rfc_9293),
         cmocka_unit_test(the_pseudo_header_of_ipv6_is_that_of_rfc_8200),
         cmocka_unit_test(chained_packets_sum_like_whole_ones),
