@@ -15,7 +15,8 @@ bool tcp_table_init(struct tcp_table *table, uint32_t entries, const struct siph
     memset(table, 0, sizeof(*table));
     table->slots = memory_take("tcp table", slots * sizeof(*table->slots), socket_id);
     table->mask = slots - 1;
-    table->key = *key;
+    for (uint32_t i = 0; i < TCP_TABLE_SECRETS; i++)
+        table->secrets[i] = siphash(key, bytes_of((const uint8_t *)&i, sizeof(i)));
     return table->slots != NULL;
 }
 
@@ -26,9 +27,25 @@ void tcp_table_objects(struct tcp_table *table, uint32_t kind, const void *objec
     table->object_bytes[kind] = object_bytes;
 }
 
+/* Both halves of the product: each bit of it depends on all bits of A and B. */
+static inline uint64_t multiply(uint64_t a, uint64_t b)
+{
+    unsigned __int128 product = (unsigned __int128)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
 uint32_t tcp_table_hash(const struct tcp_table *table, const struct flow_tuple *tuple)
 {
-    return (uint32_t)siphash(&table->key, bytes_of(tuple, sizeof(*tuple)));
+    const uint64_t *secrets = table->secrets;
+    uint64_t words[4];
+    uint32_t ports;
+    memcpy(words, tuple, sizeof(words));
+    memcpy(&ports, &tuple->local_port, sizeof(ports));
+    uint64_t hash = multiply(words[0] ^ secrets[0], words[1] ^ secrets[1]) ^
+                    multiply(words[2] ^ secrets[2], words[3] ^ secrets[3]) ^
+                    multiply(ports ^ secrets[4], secrets[5]);
+    hash = multiply(hash, secrets[6]);
+    return (uint32_t)(hash ^ hash >> 32);
 }
 
 static const void *object_at(const struct tcp_table *table, tcp_reference ref)

@@ -86,8 +86,46 @@ static void another_key_means_other_places(void **state)
 {
     open_table(OBJECTS);
     uint32_t before = tcp_table_hash(&table, &conns[1]);
-    table.key.k0++;
-    assert_int_not_equal(tcp_table_hash(&table, &conns[1]), before);
+    for (uint32_t i = 0; i < TCP_TABLE_SECRETS; i++) {
+        table.secrets[i]++;
+        assert_int_not_equal(tcp_table_hash(&table, &conns[1]), before);
+        table.secrets[i]--;
+    }
+    assert_int_equal(tcp_table_hash(&table, &conns[1]), before);
+    memory_reset();
+}
+
+/* A bit of the tuple is said to be seen when it moves about half of the bits that name the slot. */
+static void every_bit_of_the_tuple_is_seen(void **state)
+{
+    open_table(OBJECTS);
+    for (uint32_t bit = 0; bit < 8 * sizeof(struct flow_tuple); bit++) {
+        uint32_t moved = 0;
+        for (uint32_t i = 0; i < OBJECTS; i++) {
+            struct flow_tuple other = conns[i];
+            ((uint8_t *)&other)[bit / 8] ^= (uint8_t)(1u << bit % 8);
+            uint32_t difference =
+                tcp_table_hash(&table, &conns[i]) ^ tcp_table_hash(&table, &other);
+            moved += (uint32_t)__builtin_popcount(difference & 0xffff);
+        }
+        assert_in_range(moved, 7 * OBJECTS, 9 * OBJECTS);
+    }
+    memory_reset();
+}
+
+/* Clients that count their ports and addresses up, as they do. */
+static void neighbouring_tuples_spread(void **state)
+{
+    uint32_t counts[256] = {0};
+    open_table(OBJECTS);
+    for (uint32_t i = 0; i < 256 * 64; i++) {
+        struct flow_tuple tuple = {.local_port = 443, .remote_port = (uint16_t)(1024 + i / 64)};
+        tuple.local.bytes[15] = 1;
+        tuple.remote.bytes[15] = (uint8_t)(i % 64);
+        counts[tcp_table_hash(&table, &tuple) % 256]++;
+    }
+    for (uint32_t i = 0; i < 256; i++)
+        assert_in_range(counts[i], 64 - 6 * 8, 64 + 6 * 8); /* six standard deviations */
     memory_reset();
 }
 
@@ -98,6 +136,8 @@ int main(void)
         cmocka_unit_test(it_takes_what_it_was_made_for),
         cmocka_unit_test(references_say_what_they_are),
         cmocka_unit_test(another_key_means_other_places),
+        cmocka_unit_test(every_bit_of_the_tuple_is_seen),
+        cmocka_unit_test(neighbouring_tuples_spread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
