@@ -5,6 +5,8 @@
 #include "dataplane/base/sanitizer.h"
 
 #define LARGEST_OBJECT_BYTES (1u << 30)
+#define LINE_BYTES           64
+#define PREFETCH_BYTES       1536 /* a core has so many fetches under way, and a few more */
 
 static size_t rounded_up(size_t object_bytes)
 {
@@ -32,6 +34,15 @@ static void pool_fill_free_slots(struct pool *pool)
         pool->free_slots[i] = pool->count - 1 - i;
 }
 
+/* Of an odd number modulo 2^32, by Newton's iteration: the bits that are right double each time. */
+static uint32_t inverse_of(uint32_t odd)
+{
+    uint32_t inverse = odd; /* right modulo 8 */
+    for (uint32_t bits = 3; bits < 32; bits *= 2)
+        inverse *= 2 - odd * inverse;
+    return inverse;
+}
+
 bool pool_init(struct pool *pool, const char *name, enum pool_order order, uint32_t count,
                size_t object_bytes, int socket_id)
 {
@@ -44,6 +55,8 @@ bool pool_init(struct pool *pool, const char *name, enum pool_order order, uint3
         .free_count = count,
         .low_water = count,
     };
+    pool->shift = (uint32_t)__builtin_ctz(pool->object_bytes);
+    pool->inverse = inverse_of(pool->object_bytes >> pool->shift);
     if (!pool_take_memory(pool, socket_id))
         return false;
     pool_fill_free_slots(pool);
@@ -106,6 +119,18 @@ void *pool_take(struct pool *pool)
     return object;
 }
 
+void pool_prefetch_next(const struct pool *pool)
+{
+    if (pool->free_count == 0)
+        return;
+    bool awake = pool->free_count > pool->resting_count;
+    uint32_t index = awake ? pool->free_slots[pool->free_count - 1 - pool->resting_count]
+                           : pool->resting[pool->resting_head];
+    const uint8_t *object = pool_slot(pool, index);
+    for (uint32_t at = 0; at < pool->object_bytes && at < PREFETCH_BYTES; at += LINE_BYTES)
+        __builtin_prefetch(object + at, 1);
+}
+
 void pool_give_at(struct pool *pool, uint32_t index)
 {
     check(index < pool->count && pool_slot_is_used(pool, index));
@@ -120,12 +145,13 @@ void pool_give(struct pool *pool, void *object)
     pool_give_at(pool, pool_index(pool, object));
 }
 
+/* Where the division has no remainder, a multiplication by the inverse is its result. */
 uint32_t pool_index(const struct pool *pool, const void *object)
 {
     size_t offset = (size_t)((uintptr_t)object - (uintptr_t)pool->objects);
-    size_t index = offset / pool->object_bytes;
-    check(index < pool->count && offset % pool->object_bytes == 0);
-    return (uint32_t)index;
+    uint32_t index = (uint32_t)(offset >> pool->shift) * pool->inverse;
+    check(index < pool->count && (size_t)index * pool->object_bytes == offset);
+    return index;
 }
 
 handle pool_handle(const struct pool *pool, const void *object)

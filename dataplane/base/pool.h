@@ -30,6 +30,8 @@ struct pool {
     uint32_t *free_slots;  /* a stack of those that do not rest */
     uint32_t *resting;     /* a ring of POOL_REST; NULL in LIFO order */
     uint32_t object_bytes; /* rounded up to whole 16 bytes; 64 when at least 64 */
+    uint32_t shift;        /* object_bytes is an odd number times 2^shift ... */
+    uint32_t inverse;      /* ... and this times that number is 1 modulo 2^32 */
     uint32_t count;
     uint32_t free_count;
     uint32_t resting_count; /* of the free ones */
@@ -45,10 +47,16 @@ bool pool_init(struct pool *pool, const char *name, enum pool_order order, uint3
 /* An object, contents undefined, or NULL when all are in use. O(1). */
 void *pool_take(struct pool *pool);
 
+/*
+ * Fetch the object that is likely to be taken next into the cache: for large ones which their owner
+ * fills at once, when there is other work before. Harmless when none is free. Costs a few cycles.
+ */
+void pool_prefetch_next(const struct pool *pool);
+
 /* Give back an object that pool_take() returned. Giving twice stops the process. O(1). */
 void pool_give(struct pool *pool, void *object);
 
-/* The same by the object's slot, which saves a division. */
+/* The same by the object's slot. */
 void pool_give_at(struct pool *pool, uint32_t index);
 
 uint32_t pool_index(const struct pool *pool, const void *object);

@@ -119,6 +119,7 @@ struct flight *flight_take(struct coalesce *coalesce, const struct flight_reques
     if (flight == NULL)
         return shed(coalesce, subscriber, LIMIT_FLIGHTS);
     init_flight(flight, coalesce, now);
+    pool_prefetch_next(&coalesce->flights);
     if (!section_copy(&coalesce->sections, request->fields, &flight->request)) {
         pool_give(&coalesce->flights, flight);
         return shed(coalesce, subscriber, LIMIT_HEADERS);

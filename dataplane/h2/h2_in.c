@@ -47,12 +47,30 @@ void h2_in_violate(struct h2_conn *conn, enum h2_violation violation)
     h2_violate(conn, conn->in.frame.stream_id, violation);
 }
 
+/* Of the frames behind this one in the view: slots are fetched two frames ahead, streams one. */
+static void prefetch_behind(const struct h2_conn *conn, struct reader behind)
+{
+    size_t length = conn->in.frame.length;
+    for (uint32_t ahead = 1; ahead <= 2; ahead++) {
+        if (reader_left(&behind) < length + H2_FRAME_HEADER_BYTES)
+            return;
+        reader_skip(&behind, length);
+        struct h2_frame frame = h2_frame_read(reader_bytes(&behind, H2_FRAME_HEADER_BYTES).data);
+        if (ahead == 1)
+            h2_stream_prefetch(conn, frame.stream_id);
+        else
+            h2_stream_prefetch_slot(conn, frame.stream_id);
+        length = frame.length;
+    }
+}
+
 static bool in_header(struct h2_conn *conn, struct reader *r, uint64_t now)
 {
     const uint8_t *bytes = h2_in_gather(&conn->in, r, H2_FRAME_HEADER_BYTES);
     if (bytes == NULL)
         return false;
     conn->in.frame = h2_frame_read(bytes);
+    prefetch_behind(conn, *r);
     h2_in_begin_frame(conn, now);
     return true;
 }

@@ -55,6 +55,20 @@ struct h2_stream *h2_stream_find(const struct h2_conn *conn, uint32_t id)
     return stream;
 }
 
+void h2_stream_prefetch_slot(const struct h2_conn *conn, uint32_t id)
+{
+    __builtin_prefetch(slot_of(conn, id));
+}
+
+void h2_stream_prefetch(const struct h2_conn *conn, uint32_t id)
+{
+    const struct h2_stream *stream = *slot_of(conn, id);
+    if (stream == NULL)
+        return;
+    __builtin_prefetch(stream);
+    __builtin_prefetch((const char *)stream + sizeof(*stream) / 2);
+}
+
 static void table_remove(struct h2_stream *stream)
 {
     struct h2_stream **at = slot_of(stream->conn, stream->id);
@@ -78,6 +92,7 @@ struct h2_stream *h2_stream_take(struct h2_conn *conn)
         .priority = h2_priority_default(),
         .state = H2_STATE_IDLE,
     };
+    pool_prefetch_next(&h2->streams);
     list_init(&stream->link);
     list_init(&stream->turn);
     list_init(&stream->credit_link);

@@ -86,6 +86,10 @@ void h2_stream_number(struct h2_stream *stream, uint32_t id);
 /* NULL: there is no such stream (any more). O(1). */
 struct h2_stream *h2_stream_find(const struct h2_conn *conn, uint32_t id);
 
+/* Fetch into the cache where stream ID would be found; itself, when that has been fetched. */
+void h2_stream_prefetch_slot(const struct h2_conn *conn, uint32_t id);
+void h2_stream_prefetch(const struct h2_conn *conn, uint32_t id);
+
 /* The one function that changes the state. An illegal transition is a programmer's error. */
 void h2_stream_move(struct h2_stream *stream, enum h2_stream_cause cause);
 

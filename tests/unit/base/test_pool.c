@@ -45,6 +45,16 @@ static void objects_are_apart_and_aligned(void **state)
     }
 }
 
+static void slots_are_known_by_their_address(void **state)
+{
+    for (size_t bytes = 16; bytes <= 2048; bytes += 16) {
+        struct pool pool = pool_of(POOL_LIFO, COUNT, bytes);
+        for (uint32_t i = 0; i < COUNT; i++)
+            assert_int_equal(pool_index(&pool, pool.objects + (size_t)i * pool.object_bytes), i);
+        memory_reset();
+    }
+}
+
 static void last_given_is_next_taken_in_lifo_order(void **state)
 {
     struct pool pool = pool_of(POOL_LIFO, 4, 32);
@@ -289,6 +299,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(objects_are_apart_and_aligned, reset),
+        cmocka_unit_test_teardown(slots_are_known_by_their_address, reset),
         cmocka_unit_test_teardown(last_given_is_next_taken_in_lifo_order, reset),
         cmocka_unit_test_teardown(a_resting_slot_is_taken_after_others_were_given, reset),
         cmocka_unit_test_teardown(what_rests_is_taken_when_nothing_else_is_free, reset),
