@@ -7,12 +7,16 @@
  * credit that ends the standstill. The transport may have room and yet no memory: then what was
  * pulled from an owner already is kept (out_data, out_block) and goes first next time.
  */
+#include "dataplane/base/copy.h"
 #include "dataplane/base/counter.h"
 #include "dataplane/h2/h2_conn.h"
 #include "dataplane/h2/h2_flow.h"
 
 /* Least room for a stream's turn. */
 #define TURN_ROOM (H2_LIMIT_CONTROL_ROOM + H2_FRAME_HEADER_BYTES + H2_LIMIT_TURN_ROOM)
+
+/* DATA of at most so many bytes is copied. */
+#define SHORT_DATA_BYTES 256
 
 /* A block is not cut into more frames for lack of room: peers bound CONTINUATION as we do. */
 #define BLOCK_FRAMES 6
@@ -51,6 +55,19 @@ void h2_out_release(struct h2_conn *conn)
     h2_header_block_give(conn, &conn->out_block.block);
 }
 
+/* A short DATA frame in one piece: a reference would cost more than the copy. False: no memory. */
+static bool send_short_data(struct h2_conn *conn, const uint8_t *header, struct chunk chunk)
+{
+    uint8_t frame[H2_FRAME_HEADER_BYTES + SHORT_DATA_BYTES];
+    memcpy(frame, header, H2_FRAME_HEADER_BYTES);
+    copy_short(frame + H2_FRAME_HEADER_BYTES, chunk.segment->data + chunk.offset, chunk.length);
+    struct bytes bytes = bytes_of(frame, H2_FRAME_HEADER_BYTES + chunk.length);
+    if (!conn->transport.ops->send_copy(conn->transport.stream, bytes))
+        return false;
+    conn->wrote = true;
+    return true;
+}
+
 /* The DATA frame under way, header and payload. False: something is left. */
 static bool send_data(struct h2_conn *conn)
 {
@@ -75,28 +92,39 @@ static bool send_data(struct h2_conn *conn)
     return true;
 }
 
+/* What does not go now is kept for later. */
+static void send_piece(struct h2_conn *conn, const uint8_t *header, struct chunk chunk)
+{
+    struct h2_out_data *out = &conn->out_data;
+    bool is_short = chunk.length > 0 && chunk.length <= SHORT_DATA_BYTES;
+    if (is_short && send_short_data(conn, header, chunk))
+        return;
+    *out = (struct h2_out_data){.header_due = true};
+    memcpy(out->header, header, sizeof(out->header));
+    if (chunk.length > 0) {
+        out->chunk = chunk;
+        segment_hold(out->chunk.segment);
+    }
+    (void)send_data(conn);
+}
+
 static void data_frame(struct h2_stream *stream, const struct h2_supply *piece, uint32_t max)
 {
     struct h2_conn *conn = stream->conn;
-    struct h2_out_data *out = &conn->out_data;
     uint32_t length = piece->chunk.length;
+    uint8_t header[H2_FRAME_HEADER_BYTES];
     check(stream->headers_sent && length <= max && (length > 0 || piece->end));
-    *out = (struct h2_out_data){.header_due = true};
-    if (length > 0) {
-        out->chunk = piece->chunk;
-        segment_hold(out->chunk.segment);
-    }
-    h2_frame_write(out->header, (struct h2_frame){
-                                    .length = length,
-                                    .type = H2_FRAME_DATA,
-                                    .flags = piece->end ? H2_FLAG_END_STREAM : 0,
-                                    .stream_id = stream->id,
-                                });
+    h2_frame_write(header, (struct h2_frame){
+                               .length = length,
+                               .type = H2_FRAME_DATA,
+                               .flags = piece->end ? H2_FLAG_END_STREAM : 0,
+                               .stream_id = stream->id,
+                           });
     h2_flow_sent(stream, length);
     h2_budget_refund(&conn->budgets, H2_BUDGET_window_update, 2 + length / 256);
     counter_add(&conn->h2->counters.frames_out, 1);
     counter_add(&conn->h2->counters.data_out, length);
-    (void)send_data(conn);
+    send_piece(conn, header, piece->chunk);
     if (piece->end)
         h2_stream_we_ended(stream);
 }

@@ -2,6 +2,7 @@
 #include "dataplane/tcp/tcp_send_queue.h"
 
 #include "dataplane/base/check.h"
+#include "dataplane/base/copy.h"
 #include "dataplane/tcp/tcp_seq.h"
 
 bool tcp_span_pools_init(struct tcp_span_pools *pools, uint32_t spans, uint32_t blocks,
@@ -35,47 +36,92 @@ static void append(struct tcp_send_queue *queue, const struct tcp_span_pools *po
     queue->bytes += span->length;
 }
 
-/* Free bytes behind the last span, when it is a block of our own. */
-static uint32_t block_room(const struct tcp_span *span)
+/* Free bytes behind the last span's, when their place is our own. */
+static uint32_t room_behind(const struct tcp_span *span)
 {
-    if (span == NULL || !span->owned)
+    if (span == NULL)
         return 0;
-    return TCP_BLOCK_BYTES - (uint32_t)(span->data + span->length - span->block);
+    const uint8_t *end = span->data + span->length;
+    switch ((enum tcp_span_kind)span->kind) {
+    case TCP_SPAN_SEGMENT:
+        return 0;
+    case TCP_SPAN_BLOCK:
+        return TCP_BLOCK_BYTES - (uint32_t)(end - span->block);
+    case TCP_SPAN_SMALL:
+        return TCP_SMALL_BYTES - (uint32_t)(end - span->small);
+    }
+    return 0;
+}
+
+/* Where the last span's own bytes are. */
+static uint8_t *place_of(struct tcp_span *span)
+{
+    return span->kind == TCP_SPAN_BLOCK ? span->block : span->small;
 }
 
 /* Copy what fits behind the last span's bytes; returns how many. */
-static uint32_t fill_last(struct tcp_send_queue *queue, struct tcp_span *last, struct bytes bytes)
+static uint32_t fill_last(struct tcp_send_queue *queue, struct tcp_span *last, uint32_t room,
+                          struct bytes bytes)
 {
-    uint32_t room = block_room(last);
     uint32_t count = bytes.length < room ? (uint32_t)bytes.length : room;
     if (count == 0)
         return 0;
-    memcpy(last->block + (last->data + last->length - last->block), bytes.data, count);
+    uint8_t *place = place_of(last);
+    copy_short(place + (last->data + last->length - place), bytes.data, count);
     last->length += count;
     queue->bytes += count;
     return count;
+}
+
+/* A few bytes, not behind others of that kind: those are better off together in a block. */
+static bool is_small(const struct tcp_span *last, size_t length)
+{
+    return length <= TCP_SMALL_BYTES && (last == NULL || last->kind != TCP_SPAN_SMALL);
+}
+
+static void append_small(struct tcp_send_queue *queue, struct tcp_span_pools *pools,
+                         struct bytes bytes)
+{
+    struct tcp_span *span = pool_take(&pools->spans);
+    span->kind = TCP_SPAN_SMALL;
+    span->data = span->small;
+    span->length = (uint32_t)bytes.length;
+    copy_short(span->small, bytes.data, bytes.length);
+    append(queue, pools, span);
+}
+
+static void append_block(struct tcp_send_queue *queue, struct tcp_span_pools *pools,
+                         struct bytes bytes)
+{
+    struct tcp_span *span = pool_take(&pools->spans);
+    span->block = pool_take(&pools->blocks);
+    span->kind = TCP_SPAN_BLOCK;
+    span->data = span->block;
+    span->length = (uint32_t)bytes.length;
+    copy_short(span->block, bytes.data, bytes.length);
+    append(queue, pools, span);
 }
 
 bool tcp_send_queue_copy(struct tcp_send_queue *queue, struct tcp_span_pools *pools,
                          struct bytes bytes)
 {
     struct tcp_span *last = tcp_span_at(pools, queue->last);
-    uint32_t room = block_room(last);
+    uint32_t room = room_behind(last);
     size_t rest = bytes.length > room ? bytes.length - room : 0;
-    size_t blocks = (rest + TCP_BLOCK_BYTES - 1) / TCP_BLOCK_BYTES;
-    if (pools->blocks.free_count < blocks || pools->spans.free_count < blocks)
+    bool small = rest > 0 && is_small(last, rest);
+    size_t blocks = small ? 0 : (rest + TCP_BLOCK_BYTES - 1) / TCP_BLOCK_BYTES;
+    if (pools->blocks.free_count < blocks || pools->spans.free_count < blocks + small)
         return false;
 
-    bytes = bytes_after(bytes, fill_last(queue, last, bytes));
+    bytes = bytes_after(bytes, fill_last(queue, last, room, bytes));
+    if (small) {
+        append_small(queue, pools, bytes);
+        return true;
+    }
     while (bytes.length > 0) {
-        struct tcp_span *span = pool_take(&pools->spans);
-        span->block = pool_take(&pools->blocks);
-        span->owned = true;
-        span->data = span->block;
-        span->length = bytes.length < TCP_BLOCK_BYTES ? (uint32_t)bytes.length : TCP_BLOCK_BYTES;
-        memcpy(span->block, bytes.data, span->length);
-        append(queue, pools, span);
-        bytes = bytes_after(bytes, span->length);
+        struct bytes part = bytes_first(bytes, TCP_BLOCK_BYTES);
+        append_block(queue, pools, part);
+        bytes = bytes_after(bytes, part.length);
     }
     return true;
 }
@@ -87,7 +133,7 @@ bool tcp_send_queue_segment(struct tcp_send_queue *queue, struct tcp_span_pools 
     if (length == 0)
         return true;
     struct tcp_span *last = tcp_span_at(pools, queue->last);
-    if (last != NULL && !last->owned && last->segment == segment &&
+    if (last != NULL && last->kind == TCP_SPAN_SEGMENT && last->segment == segment &&
         last->data + last->length == segment->data + offset) {
         last->length += length;
         queue->bytes += length;
@@ -97,7 +143,7 @@ bool tcp_send_queue_segment(struct tcp_send_queue *queue, struct tcp_span_pools 
     if (span == NULL)
         return false;
     span->segment = segment_hold(segment);
-    span->owned = false;
+    span->kind = TCP_SPAN_SEGMENT;
     span->data = segment->data + offset;
     span->length = length;
     append(queue, pools, span);
@@ -132,7 +178,7 @@ void tcp_send_queue_read(struct tcp_send_queue *queue, const struct tcp_span_poo
     for (;;) {
         uint32_t offset = seq - start;
         uint32_t count = span->length - offset < length ? span->length - offset : length;
-        memcpy(out, span->data + offset, count);
+        copy_short(out, span->data + offset, count);
         out += count;
         seq += count;
         length -= count;
@@ -143,6 +189,20 @@ void tcp_send_queue_read(struct tcp_send_queue *queue, const struct tcp_span_poo
     }
     queue->cursor_span[cursor] = link_of(pools, span);
     queue->cursor_seq[cursor] = start;
+}
+
+static void give_place(struct tcp_span_pools *pools, struct tcp_span *span)
+{
+    switch ((enum tcp_span_kind)span->kind) {
+    case TCP_SPAN_SEGMENT:
+        segment_drop(span->segment);
+        return;
+    case TCP_SPAN_BLOCK:
+        pool_give(&pools->blocks, span->block);
+        return;
+    case TCP_SPAN_SMALL:
+        return;
+    }
 }
 
 static void release_first(struct tcp_send_queue *queue, struct tcp_span_pools *pools)
@@ -156,10 +216,7 @@ static void release_first(struct tcp_send_queue *queue, struct tcp_span_pools *p
     queue->first = span->next;
     if (queue->first == 0)
         queue->last = 0;
-    if (span->owned)
-        pool_give(&pools->blocks, span->block);
-    else
-        segment_drop(span->segment);
+    give_place(pools, span);
     pool_give_at(&pools->spans, link - 1);
 }
 

@@ -1,7 +1,8 @@
 /*
  * tcp_send_queue: the bytes the layer above gave to a connection and the peer has not acknowledged
- * yet, as a list of spans: references into segments, or bytes copied into blocks of our own. A span
- * is released when all of it is acknowledged. One worker.
+ * yet, as a list of spans: references into segments, or bytes copied into blocks of our own, or a
+ * few bytes copied into the span itself: the header of a DATA frame between two segments. A span is
+ * released when all of it is acknowledged. One worker.
  */
 #pragma once
 
@@ -10,19 +11,27 @@
 #include "dataplane/base/segment.h"
 
 #define TCP_BLOCK_BYTES 2048u
+#define TCP_SMALL_BYTES 16u
 
 /* Names a span: its place in the pool plus one; 0 is none. */
 typedef uint32_t tcp_span_link;
 
+enum tcp_span_kind {
+    TCP_SPAN_SEGMENT, /* one reference is held */
+    TCP_SPAN_BLOCK,   /* the block is ours */
+    TCP_SPAN_SMALL,   /* the bytes are in the span */
+};
+
 struct tcp_span {
     const uint8_t *data; /* not acknowledged, as length */
-    union {
-        struct segment *segment; /* one reference is held */
-        uint8_t *block;          /* owned */
-    };
     tcp_span_link next;
-    uint32_t length;
-    bool owned; /* which of the two */
+    uint32_t length : 30;
+    uint32_t kind : 2; /* enum tcp_span_kind */
+    union {
+        struct segment *segment;
+        uint8_t *block;
+        uint8_t small[TCP_SMALL_BYTES];
+    };
 };
 
 _Static_assert(sizeof(struct tcp_span) == 32, "as far apart as the pool's objects");

@@ -95,7 +95,7 @@ static void check_queue(const struct tcp_conn *conn, struct sums *sums)
         check(span->length > 0);
         bytes += span->length;
         sums->spans++;
-        sums->blocks += span->owned;
+        sums->blocks += span->kind == TCP_SPAN_BLOCK;
     }
     check(bytes == queue->bytes);
     if (has_data_state(conn))

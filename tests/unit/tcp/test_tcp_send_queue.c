@@ -73,7 +73,8 @@ static void it_behaves_like_a_flat_array(void **state)
         uint32_t end = 0;
         tcp_send_queue_init(&queue, start);
         while (end < MODEL_BYTES) {
-            uint32_t length = 1 + random_below(&random, 2990);
+            uint32_t most_now = random_below(&random, 3) == 0 ? 20 : 2990;
+            uint32_t length = 1 + random_below(&random, most_now);
             bool grown = random_below(&random, 2) == 0 ? append_copy(end, length)
                                                        : append_segment(end, length);
             if (grown)
@@ -111,16 +112,38 @@ static void a_span_is_released_when_all_of_it_is_acknowledged(void **state)
 
 static void small_copies_share_a_block(void **state)
 {
+    const uint32_t most = TCP_SMALL_BYTES + TCP_BLOCK_BYTES;
     open_pools(10, 10);
     tcp_send_queue_init(&queue, 0);
-    for (uint32_t i = 0; i < TCP_BLOCK_BYTES; i++)
+    for (uint32_t i = 0; i < most; i++) {
         assert_true(append_copy(i, 1));
+        assert_int_equal(pool_used(&pools.blocks), i >= TCP_SMALL_BYTES);
+    }
+    assert_true(append_copy(most, 1));
     assert_int_equal(pool_used(&pools.blocks), 1);
-    assert_true(append_copy(TCP_BLOCK_BYTES, 1));
+    assert_int_equal(pool_used(&pools.spans), 3);
+    assert_true(append_copy(most + 1, TCP_SMALL_BYTES));
     assert_int_equal(pool_used(&pools.blocks), 2);
-    assert_reads(TCP_CURSOR_NEW, 0, 0, TCP_BLOCK_BYTES + 1);
+    assert_reads(TCP_CURSOR_NEW, 0, 0, most + 1 + TCP_SMALL_BYTES);
     assert_true(append_copy(0, 0));
-    assert_int_equal(queue.bytes, TCP_BLOCK_BYTES + 1);
+    assert_int_equal(queue.bytes, most + 1 + TCP_SMALL_BYTES);
+    close_pools();
+}
+
+/* The header of a DATA frame before each piece of a body. */
+static void few_bytes_between_segments_take_no_block(void **state)
+{
+    open_pools(10, 1);
+    tcp_send_queue_init(&queue, 0);
+    for (uint32_t i = 0; i < 5; i++) {
+        assert_true(append_copy(i * 1009, 9));
+        assert_true(append_segment(i * 1009 + 9, 1000));
+    }
+    assert_int_equal(pool_used(&pools.blocks), 0);
+    assert_reads(TCP_CURSOR_NEW, 0, 3, 4 * 1009);
+    assert_false(append_copy(0, 1)); /* the spans are used up */
+    tcp_send_queue_acknowledge(&queue, &pools, 1009 + 4);
+    assert_reads(TCP_CURSOR_AGAIN, 0, 1009 + 4, 100);
     close_pools();
 }
 
@@ -158,6 +181,7 @@ int main(void)
         cmocka_unit_test(it_behaves_like_a_flat_array),
         cmocka_unit_test(a_span_is_released_when_all_of_it_is_acknowledged),
         cmocka_unit_test(small_copies_share_a_block),
+        cmocka_unit_test(few_bytes_between_segments_take_no_block),
         cmocka_unit_test(empty_pools_refuse_the_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
