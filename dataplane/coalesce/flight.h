@@ -117,8 +117,8 @@ struct flight {
     uint16_t service;                 /* where service_name was found last */
     enum flight_failure last_failure; /* what to say when no backend is left */
     const char *retried;              /* why there is a second attempt, for the access record */
-    uint64_t tried_at_ns;             /* when the last attempt was given to a backend; 0: none was */
-    uint64_t answered_at_ns;          /* when its response headers came; 0: not yet */
+    uint64_t tried_at_ns;    /* when the last attempt was given to a backend; 0: none was */
+    uint64_t answered_at_ns; /* when its response headers came; 0: not yet */
 
     /* The answer. */
     uint16_t status;
@@ -278,6 +278,8 @@ void flight_grant(struct flight *flight, uint64_t now);
 void flight_timers_init(struct flight *flight);
 void flight_timers_cancel(struct flight *flight);
 void flight_expect_first_byte(struct flight *flight, uint64_t now);
+/* The answer has begun, progress_at_ns is now: a timer that fires sooner will look at that. */
+void flight_expect_more(struct flight *flight, uint64_t now);
 
 /* The window is shut because of a slow subscriber, or not any more (C15). */
 void flight_press(struct flight *flight, bool pressed, uint64_t now);

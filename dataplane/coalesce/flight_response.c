@@ -191,7 +191,7 @@ void flight_release_head(struct flight *flight, uint64_t now)
         flight_timers_cancel(flight);
         return;
     }
-    timer_arm(wheel, &flight->patience, now + flight->idle_timeout_ns);
+    flight_expect_more(flight, now);
 }
 
 void flight_forget_head(struct flight *flight)

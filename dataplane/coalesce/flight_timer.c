@@ -146,6 +146,15 @@ void flight_expect_first_byte(struct flight *flight, uint64_t now)
     timer_arm(wheel_of(flight), &flight->patience, now + flight->first_byte_timeout_ns);
 }
 
+void flight_expect_more(struct flight *flight, uint64_t now)
+{
+    uint64_t due_at_ns = now + flight->idle_timeout_ns;
+    bool looks_before =
+        timer_is_armed(&flight->patience) && flight->patience.due_at_ns <= due_at_ns;
+    if (!looks_before)
+        timer_arm(wheel_of(flight), &flight->patience, due_at_ns);
+}
+
 /* C9 */
 static void may_start(struct timer *timer, void *context, uint64_t now)
 {

@@ -205,6 +205,7 @@ static struct exchange *take(struct client *client, struct h2_stream *stream, bo
     }
     *exchange =
         (struct exchange){.engine = engine, .stream = stream, .has_body = !end, .body_ended = end};
+    pool_prefetch_next(&engine->exchanges);
     exchange->subscriber.ops = &subscriber_ops;
     timer_init(&exchange->deadline, deadline_passed, exchange);
     exchange_hold_init(exchange);
@@ -312,6 +313,14 @@ static void refuse(struct exchange *exchange, enum local_answer why, uint64_t no
     h2_stream_reset(stream, H2_REFUSED_STREAM);
 }
 
+/* It joined an answer that has begun; else the news of one will make its stream ready. */
+static bool sees_something(const struct exchange *exchange)
+{
+    const struct subscriber *subscriber = &exchange->subscriber;
+    return subscriber->feed != NULL &&
+           (subscriber->feed->state != FEED_WAITING || subscriber->interim_due);
+}
+
 void exchange_begin(struct client *client, struct h2_stream *stream, const struct fields *fields,
                     bool end, uint64_t now)
 {
@@ -328,7 +337,7 @@ void exchange_begin(struct client *client, struct h2_stream *stream, const struc
     if (refusal != LOCAL_NONE) {
         access_keep_request(exchange, fields);
         refuse(exchange, refusal, now);
-    } else if (exchange->local == LOCAL_NONE) {
+    } else if (exchange->local == LOCAL_NONE && sees_something(exchange)) {
         h2_stream_ready(stream);
     }
 }
