@@ -462,8 +462,9 @@ void health_members(const struct health *health, struct verdict_members out[SNAP
         add_capacity(members, config->capacity, backend->usable);
         if (backend->state == HEALTH_NEW)
             continue;
-        members->weight += config->weight;
-        members->usable_weight += backend->usable ? health_weight(health, config->slot) : 0;
+        uint32_t weight = health_weight(health, config->slot);
+        members->weight += weight;
+        members->usable_weight += backend->usable ? weight : 0;
     }
 }
 

@@ -16,7 +16,7 @@
 struct verdict_members {
     uint32_t backends;      /* configured */
     uint32_t usable;        /* of them */
-    uint64_t weight;        /* configured, of backends that were probed once; 0: no opinion */
+    uint64_t weight;        /* expected, of backends that were probed once; 0: no opinion */
     uint64_t usable_weight; /* of the same */
     uint64_t in_flight;
     int64_t capacity; /* flights that the usable ones can carry; -1: not known of some backend */
