@@ -53,6 +53,39 @@ static void check_told(const struct nodes_node *node)
     }
 }
 
+/* Panic: every active region is below half for this node; and then only. */
+static void check_panic(struct nodes_node *node)
+{
+    const struct region_state *agreed = &node->failover->agreed;
+    const struct config_failover *limits = &nodes_node_config(node)->failover;
+    uint32_t active = 0;
+    uint32_t sick = 0;
+    for (uint32_t i = 0; i < agreed->count; i++) {
+        struct failover_region_view view;
+        if (!nodes_law_is_active(&agreed->regions[i]))
+            continue;
+        failover_region_view(node->failover, i, &view);
+        active++;
+        sick += view.availability * 100 < limits->panic_below;
+    }
+    bool wanted = active > 0 && sick == active;
+    if (failover_is_panic(node->failover) != wanted)
+        sim_fail(node->world->sim, "node n%u: panic %d, with %u of %u active regions sick",
+                 node->index, !wanted, sick, active);
+    node->world->panics += wanted && !node->memory.was_panic;
+    node->memory.was_panic = wanted;
+}
+
+/* Rule S4: the node has a part of the limit that was agreed, and none when there is none. */
+static void check_admission(const struct nodes_node *node)
+{
+    uint64_t admit = node->failover->agreed.admit;
+    uint64_t here = failover_node_flights(node->failover);
+    if ((admit == 0) != (here == 0) || here > admit + admit / 15)
+        sim_fail(node->world->sim, "node n%u admits %llu flights of %llu", node->index,
+                 (unsigned long long)here, (unsigned long long)admit);
+}
+
 static bool is_well_connected(const struct nodes_node *node)
 {
     const struct nodes_link *link = &node->link;
@@ -87,6 +120,8 @@ void nodes_check_all(struct nodes_world *world)
             continue;
         check_agreed(node);
         check_told(node);
+        check_panic(node);
+        check_admission(node);
         check_honoured(node);
     }
 }

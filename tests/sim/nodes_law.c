@@ -3,7 +3,8 @@
 #include "control/region_text.h"
 #include "dataplane/base/check.h"
 #include "dataplane/base/clock.h"
-#include "tests/sim/nodes_count.h"
+#include "tests/sim/nodes_review.h"
+#include "tests/sim/nodes_shed.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -125,6 +126,7 @@ static const struct law_row law_rows[] = {
     {REGION_RECOVERING, REGION_DOWN, REGION_BELOW_RECOVERING, FOR(down_dwell_ns)},
     {REGION_RECOVERING, REGION_DOWN, REGION_HARD_FAILURE, FOR(hard_failure_ns)},
     {REGION_RECOVERING, REGION_DOWN, REGION_WORSE, AT_ONCE},
+    {REGION_RECOVERING, REGION_DOWN, REGION_SLOWER, AT_ONCE},
 };
 
 static uint64_t dwell_ms(const struct config_failover *failover, const struct law_row *row)
@@ -135,9 +137,8 @@ static uint64_t dwell_ms(const struct config_failover *failover, const struct la
     return dwell_ns / CLOCK_MS;
 }
 
-/* For how long a quorum has asked for this move; -1: it does not. */
-static int64_t asked_ms(const struct nodes_ballot *ballot, uint32_t region,
-                        enum region_automatic from, enum region_automatic to)
+int64_t nodes_law_asked_ms(const struct nodes_ballot *ballot, uint32_t region,
+                           enum region_automatic from, enum region_automatic to)
 {
     int64_t longest = -1;
     for (size_t r = 0; r < array_count(law_rows); r++) {
@@ -159,7 +160,7 @@ static int64_t down_asked_ms(const struct nodes_ballot *ballot, const struct reg
         return -1;
     enum region_automatic from =
         record->automatic == REGION_RECOVERING ? REGION_RECOVERING : REGION_SUSPECT;
-    return asked_ms(ballot, region, from, REGION_DOWN);
+    return nodes_law_asked_ms(ballot, region, from, REGION_DOWN);
 }
 
 static bool is_correlated(const struct nodes_ballot *ballot, const struct region_state *state,
@@ -236,6 +237,12 @@ static void require(const struct judging *judging, bool holds, const char *rule)
 {
     if (!holds)
         broken(judging, rule);
+}
+
+static void judge_text(const struct judging *judging, const char *wrong)
+{
+    if (wrong != NULL)
+        broken(judging, wrong);
 }
 
 /* Votes are as young in truth as by the clock, unless that was set back since they came. */
@@ -315,15 +322,24 @@ static void judge_hold_down(struct judging *judging, uint32_t number, enum regio
     past->hold_down_ms[number] = least_ms < most_ms ? least_ms : most_ms;
 }
 
+/* An approval that names a rule is not held by it. */
+static bool is_named(const struct nodes_decision *decision, enum region_rule rule)
+{
+    return decision->request->kind == REGION_APPROVE && (decision->request->despite & rule) != 0;
+}
+
 static void judge_down(struct judging *judging, const struct region_record *from, uint32_t region)
 {
     const struct nodes_decision *decision = judging->decision;
     struct nodes_past *past = &judging->past;
     if (from->override != REGION_OVERRIDE_NONE)
         return; /* loses nothing */
-    require(judging, count_active(decision->after) >= judging->limits->min_active_regions,
+    require(judging,
+            is_named(decision, REGION_RULE_S1) ||
+                count_active(decision->after) >= judging->limits->min_active_regions,
             "rule S1");
-    require(judging, !is_more_than_half(decision->after), "rule S2, half of the regions");
+    require(judging, is_named(decision, REGION_RULE_S2) || !is_more_than_half(decision->after),
+            "rule S2, half of the regions");
     require(judging,
             decision->request->kind == REGION_APPROVE ||
                 !is_correlated(&judging->ballot, decision->before, region),
@@ -331,7 +347,7 @@ static void judge_down(struct judging *judging, const struct region_record *from
     if (from->automatic == REGION_RECOVERING)
         return;
     require(judging,
-            past->last_down_ms == 0 ||
+            is_named(decision, REGION_RULE_S2) || past->last_down_ms == 0 ||
                 decision->now_ms >=
                     past->last_down_ms + judging->limits->down_interval_ns / CLOCK_MS,
             "rule S2, the interval");
@@ -402,7 +418,8 @@ static void judge_move(struct judging *judging)
         judge_freezing(judging);
         return;
     }
-    require(judging, asked_ms(&judging->ballot, region, from->automatic, to->automatic) >= 0,
+    require(judging,
+            nodes_law_asked_ms(&judging->ballot, region, from->automatic, to->automatic) >= 0,
             "no quorum");
     if (decision->request->kind == REGION_APPROVE)
         judging->past.frozen_until_ms = 0; /* the operator believes the observers */
@@ -500,10 +517,15 @@ void nodes_law_judge(struct nodes_law *law, const struct nodes_decision *decisio
         return;
     }
     law->changes++;
+    law->granted[decision->request->kind]++;
+    law->limits += decision->after->admit != 0 && decision->before->admit == 0;
     judge_votes(&judging);
     judge_epoch(&judging);
     if (judges[decision->request->kind] != NULL)
         judges[decision->request->kind](&judging);
+    judge_text(&judging, nodes_review_wrong(&judging.ballot, decision));
+    if (decision->answer == REGION_DONE && region_request_is_of_region(decision->request->kind))
+        judge_text(&judging, nodes_shed_wrong(&judging.ballot, decision));
     judging.past.epoch = decision->after->epoch;
     strcpy(judging.past.change_id, decision->after->change_id);
     judging.past.content = content_of(decision->after);

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "tests/sim/nodes_server.h"
+#include "tests/sim/nodes_count.h"
 
 /* A request, what was answered, and what the server had to decide by. */
 struct nodes_decision {
@@ -39,6 +39,8 @@ struct nodes_law {
     uint32_t room;
     uint64_t answers[REGION_ANSWERS]; /* how often each was given */
     uint64_t changes;
+    uint64_t granted[REGION_REQUESTS]; /* by what was asked for */
+    uint64_t limits;                   /* of admission (S4) that began */
 };
 
 void nodes_law_begin(struct nodes_law *law, struct sim *sim, const struct nodes_truth *truth);
@@ -52,6 +54,10 @@ void nodes_law_is_known(struct nodes_law *law, uint32_t node, const struct regio
 
 /* Active by the text: effective UP, DEGRADED, SUSPECT, RECOVERING, or forced up. */
 bool nodes_law_is_active(const struct region_record *record);
+
+/* For how long a quorum has asked for this move; -1: it does not. */
+int64_t nodes_law_asked_ms(const struct nodes_ballot *ballot, uint32_t region,
+                           enum region_automatic from, enum region_automatic to);
 
 /* Rule S3 by STATE and VOTES: another region is to go down together with this one. */
 bool nodes_law_is_correlated(const struct nodes_asker *by, const struct region_state *state,

@@ -130,7 +130,7 @@ static bool is_put_off(struct nodes_link *link, nodes_happen *happen, struct mes
     struct message *later = malloc(bytes);
     check(later != NULL);
     memcpy(later, message, bytes);
-    put(link, node->wakes_at_ns, happen, later);
+    put(link, nodes_node_later_ns(node), happen, later);
     return true;
 }
 

@@ -8,11 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define UNIX_ZERO_MS 1700000000000ull
-#define LOCAL_ZERO   CLOCK_S
-#define OBSERVE_NS   (500 * CLOCK_MS)
-#define REQUESTS     20 /* of traffic to a backend between two looks */
-#define PPM          1000000
+#define UNIX_ZERO_MS  1700000000000ull
+#define LOCAL_ZERO    CLOCK_S
+#define OBSERVE_NS    (500 * CLOCK_MS)
+#define LOOK_AGAIN_NS (100 * CLOCK_MS)
+#define REQUESTS      20 /* of traffic to a backend between two looks */
+#define PPM           1000000
 
 static struct sim *sim_of(const struct nodes_node *node)
 {
@@ -44,6 +45,12 @@ static uint64_t world_ns(const struct nodes_node *node, uint64_t local)
 bool nodes_node_is_awake(const struct nodes_node *node)
 {
     return sim_of(node)->now >= node->wakes_at_ns;
+}
+
+uint64_t nodes_node_later_ns(const struct nodes_node *node)
+{
+    uint64_t soon_ns = sim_of(node)->now + LOOK_AGAIN_NS;
+    return node->wakes_at_ns < soon_ns ? node->wakes_at_ns : soon_ns;
 }
 
 uint64_t nodes_node_due_ns(const struct nodes_node *node)
@@ -78,7 +85,7 @@ static void probed(void *context, void *item)
         struct probe *later = malloc(sizeof(*later));
         check(later != NULL);
         *later = *probe;
-        nodes_agenda_put(&node->world->agenda, node->wakes_at_ns, probed, node, later);
+        nodes_agenda_put(&node->world->agenda, nodes_node_later_ns(node), probed, node, later);
         return;
     }
     nodes_node_turn(node);
@@ -115,8 +122,12 @@ static void ask_backend(struct nodes_node *node, const struct config_backend *ba
     struct nodes_truth *truth = &node->world->truth;
     struct backend_load *load = &node->loads.slots[backend->slot];
     load->generation = backend->generation;
-    if (!node->active[backend->region] || !failover_backend_usable(node->failover, backend->slot))
+    load->in_flight = 0;
+    if (!node->active[backend->region] ||
+        (!failover_backend_usable(node->failover, backend->slot) &&
+         !failover_is_panic(node->failover)))
         return;
+    load->in_flight = sim_draw(sim_of(node), 0, node->world->flights_max);
     for (uint32_t i = 0; i < REQUESTS; i++) {
         bool served = nodes_truth_serves(truth, node->index, backend->slot / truth->backends,
                                          backend->slot % truth->backends);

@@ -16,6 +16,7 @@ struct nodes_memory {
     struct region_state agreed;
     bool is_heard;           /* something came that may have changed it */
     uint64_t troubled_at_ns; /* when it last was not well connected */
+    bool was_panic;
     uint64_t newer_since_ns; /* since when its server has held something newer; 0: it has not */
 };
 
@@ -43,6 +44,8 @@ void nodes_node_start(struct nodes_node *node);
 void nodes_node_stop(struct nodes_node *node);
 
 bool nodes_node_is_awake(const struct nodes_node *node);
+/* When to look again whether it is awake: it may be woken before its time. */
+uint64_t nodes_node_later_ns(const struct nodes_node *node);
 /* When its next timer is due, in the world's time; CLOCK_NEVER: it does not run. */
 uint64_t nodes_node_due_ns(const struct nodes_node *node);
 /* A turn of its loop, now. What comes from outside is handed over behind it. */

@@ -45,6 +45,29 @@ static void draw_lengths(struct sim *sim, struct config_failover *failover)
     failover->min_active_regions = 1;
 }
 
+/* Who decides; the same for all nodes. */
+static void draw_modes(struct sim *sim, struct lab_config *lab)
+{
+    lab->config.failover.review_unless_hard = sim_one_in(sim, 2);
+    lab->config.failover.proposal_ttl_ns = seconds(sim, 20, 1800);
+    bool is_reviewed = sim_one_in(sim, 2);
+    for (uint32_t r = 0; is_reviewed && r < lab->config.region_count; r++) {
+        lab->regions[r].on_failure = sim_one_in(sim, 2) ? CONFIG_MODE_REVIEW : CONFIG_MODE_AUTO;
+        lab->regions[r].on_recovery = sim_one_in(sim, 3) ? CONFIG_MODE_REVIEW : CONFIG_MODE_AUTO;
+    }
+}
+
+/* Known of all backends, of none, or of all but one. */
+static void draw_capacities(struct sim *sim, struct lab_config *lab)
+{
+    if (sim_one_in(sim, 3))
+        return;
+    for (uint32_t b = 0; b < lab->config.backend_count; b++)
+        lab->backends[b].capacity = sim_draw_log(sim, 1, 500);
+    if (sim_one_in(sim, 5))
+        lab->backends[sim_draw(sim, 0, lab->config.backend_count - 1)].capacity = 0;
+}
+
 /* The other configuration: what rule S5 keeps apart. */
 static void vary(struct sim *sim, struct lab_config *lab)
 {
@@ -72,6 +95,11 @@ static void make_configs(struct nodes_world *world)
         lab_config_cluster(&first->configs[v], world->node_count, 0, "unix:/nowhere");
     }
     draw_lengths(world->sim, &first->configs[0].config.failover);
+    draw_modes(world->sim, &first->configs[0]);
+    draw_capacities(world->sim, &first->configs[0]);
+    memcpy(first->configs[1].regions, first->configs[0].regions, sizeof(first->configs[0].regions));
+    memcpy(first->configs[1].backends, first->configs[0].backends,
+           sizeof(first->configs[0].backends));
     char(*nodes)[CONFIG_NAME_MAX] = first->configs[1].config.failover.nodes;
     first->configs[1].config.failover = first->configs[0].config.failover;
     first->configs[1].config.failover.nodes = nodes;
@@ -119,6 +147,7 @@ static struct nodes_world *open_world(struct sim *sim)
     world.sim = sim;
     world.node_count = sim_draw(sim, 3, NODES_MAX);
     world.region_count = sim_draw(sim, 2, NODES_REGIONS_MAX);
+    world.flights_max = sim_draw_log(sim, 1, 200);
     nodes_truth_begin(&world.truth, sim, world.region_count, sim_draw(sim, 1, NODES_BACKENDS_MAX));
     nodes_law_begin(&world.law, sim, &world.truth);
     nodes_disk_begin();
@@ -243,6 +272,11 @@ static void run_nodes(struct sim *sim)
     for (uint32_t a = 0; a < REGION_ANSWERS; a++)
         sim_tell(sim, "%s: %llu", region_answer_name((enum region_answer)a),
                  (unsigned long long)world->law.answers[a]);
+    for (uint32_t k = 0; k < REGION_REQUESTS; k++)
+        sim_tell(sim, "granted %s: %llu", region_request_name((enum region_request_kind)k),
+                 (unsigned long long)world->law.granted[k]);
+    sim_tell(sim, "limits of admission: %llu", (unsigned long long)world->law.limits);
+    sim_tell(sim, "panics: %llu", (unsigned long long)world->panics);
     sim_hash(sim, world->law.changes);
     close_world(world);
 }

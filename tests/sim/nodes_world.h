@@ -15,6 +15,7 @@ struct nodes_world {
     struct nodes_agenda agenda;
     uint32_t node_count;
     uint32_t region_count;
+    uint32_t flights_max; /* of a node at a backend */
     struct nodes_truth truth;
     struct nodes_law law;
     struct nodes_node nodes[NODES_MAX];
@@ -25,6 +26,7 @@ struct nodes_world {
     uint64_t split_until_ns; /* two masters at a time until then; 0: no */
     uint64_t server_stalls_until_ns;
     bool is_calm;
+    uint64_t panics; /* that began, at any node */
 };
 
 /* All regions in the order of the right configuration. */
