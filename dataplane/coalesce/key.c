@@ -194,6 +194,14 @@ bool key_is_credential(const struct snapshot_coalesce *rules, const struct field
     return class_of(rules, field) == CLASS_PRINCIPAL;
 }
 
+/* The route's own names may be anything. */
+bool key_may_have_credential(const struct snapshot_coalesce *rules, const struct fields *fields)
+{
+    return rules->principal_header_count > 0 || fields_may_have(fields, FIELD_AUTHORIZATION) ||
+           fields_may_have(fields, FIELD_COOKIE) || fields_may_have(fields, FIELD_API_KEY) ||
+           fields_may_have(fields, FIELD_X_API_KEY);
+}
+
 static void put_part(struct writer *key, struct bytes part)
 {
     writer_u32(key, (uint32_t)part.length);

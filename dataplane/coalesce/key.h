@@ -16,6 +16,10 @@ struct field;
 struct snapshot_coalesce;
 bool key_is_credential(const struct snapshot_coalesce *rules, const struct field *field);
 
+/* False: no field of these does. O(1) */
+struct fields;
+bool key_may_have_credential(const struct snapshot_coalesce *rules, const struct fields *fields);
+
 /* Whether the key tells principals apart (rule C4). */
 bool key_has_principal(struct bytes key);
 
@@ -23,7 +27,6 @@ bool key_has_principal(struct bytes key);
  * KEY with the fields NAMES (lower case, comma separated) of the request, into ROOM of
  * COALESCE_KEY_BYTES: what has been learned of `vary` (rule C8). Empty: does not fit. O(key).
  */
-struct fields;
 struct bytes key_with_fields(struct bytes key, struct bytes names, const struct fields *fields,
                              uint8_t *room);
 

@@ -55,6 +55,8 @@ uint64_t principal_credentials_name(const struct principals *principals,
 {
     uint64_t name = 0;
     struct field field;
+    if (!key_may_have_credential(rules, fields))
+        return 0;
     for (uint32_t at = 0; fields_next(fields, &at, &field);) {
         if (!key_is_credential(rules, &field))
             continue;

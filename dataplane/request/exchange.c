@@ -253,46 +253,110 @@ static void dismiss(struct exchange *exchange)
         principal_drop(principal);
 }
 
-/* Route, key, keep what is forwarded, subscribe. Anything but LOCAL_NONE is the answer. */
-static enum local_answer forward(struct exchange *exchange, const struct client *client,
-                                 const struct fields *fields, uint64_t now)
+/* FORWARDED without what this hop added. */
+static struct fields keyed_part(const struct fields *forwarded, const struct plan *plan)
 {
-    struct request_engine *engine = exchange->engine;
-    struct fields *scratch = &engine->scratch;
+    struct fields keyed = *forwarded;
+    keyed.used = plan->keyed_bytes;
+    keyed.count = plan->keyed_fields;
+    return keyed;
+}
+
+/* Where it goes: its route, and the fields of the client that go on. */
+static enum local_answer plan_route(struct request_engine *engine, const struct fields *fields,
+                                    struct plan *plan)
+{
+    struct fields *forwarded = &engine->scratch;
     const struct snapshot_route *route = NULL;
-    fields_init(scratch, scratch->data, scratch->capacity);
-    enum local_answer refusal = request_rules(engine->snapshot, fields, scratch, &route);
-    if (refusal == LOCAL_NONE)
-        refusal = admit(exchange, client, route, scratch, now);
+    enum local_answer refusal = request_rules(engine->snapshot, fields, forwarded, &route);
     if (refusal != LOCAL_NONE)
         return refusal;
+    *plan = (struct plan){
+        .route = (uint16_t)(route - engine->snapshot->routes),
+        .keyed_bytes = forwarded->used,
+        .keyed_fields = forwarded->count,
+    };
+    return LOCAL_NONE;
+}
+
+/* Whether it may share, with whom, and what this hop adds. */
+static void plan_rest(struct request_engine *engine, const struct fields *fields, bool has_body,
+                      struct plan *plan)
+{
+    struct fields *forwarded = &engine->scratch;
+    const struct snapshot_route *route = &engine->snapshot->routes[plan->route];
     struct bytes method = BYTES_NONE;
-    struct bytes key = BYTES_NONE;
     struct bytes detail = BYTES_NONE;
-    fields_find(scratch, FIELD_METHOD, &method);
-    exchange->idempotent = method_is_idempotent(method);
-    exchange->verdict = coalesce_key(route, (uint16_t)(route - engine->snapshot->routes), scratch,
-                                     exchange->has_body, engine->key, &key, &detail);
-    keep_route(exchange, route);
-    exchange->keyed_bytes = scratch->used;
-    exchange->keyed_fields = scratch->count;
-    request_rules_hop(client, engine->snapshot, route, fields, scratch);
-    if (scratch->overflow)
-        return LOCAL_HEADER_SIZE;
-    if (!section_copy(&engine->sections, scratch, &exchange->forwarded))
-        return LOCAL_NO_MEMORY;
+    fields_find(forwarded, FIELD_METHOD, &method);
+    plan->idempotent = method_is_idempotent(method);
+    plan->connects = bytes_equal_text(method, "CONNECT");
+    plan->verdict =
+        coalesce_key(route, plan->route, forwarded, has_body, engine->key, &plan->key, &detail);
+    request_rules_hop(engine->snapshot, route, fields, forwarded);
+}
+
+/* Times are the route's, and run from NOW on. */
+static void begin_times(struct exchange *exchange, const struct snapshot_route *route, uint64_t now)
+{
     exchange->deadline_ns = now + route->request_timeout_ns;
-    exchange->asks_tunnel = bytes_equal_text(method, "CONNECT");
     exchange->tunnel_idle_ns = route->idle_timeout_ns;
     exchange->keepalive.every_ns = route->event_stream_keepalive_ns;
     exchange->body_timeout_ns = exchange->asks_tunnel ? 0 : route->body_timeout_ns;
     exchange->body_at_ns = now;
     arm(exchange, now);
+}
+
+/* Keep what is forwarded, which is in the engine's scratch, and subscribe. */
+static enum local_answer carry_out(struct exchange *exchange, const struct client *client,
+                                   const struct plan *plan, const struct fields *fields,
+                                   uint64_t now)
+{
+    struct request_engine *engine = exchange->engine;
+    const struct snapshot_route *route = &engine->snapshot->routes[plan->route];
+    exchange->idempotent = plan->idempotent;
+    exchange->verdict = plan->verdict;
+    exchange->asks_tunnel = plan->connects;
+    keep_route(exchange, route);
+    exchange->keyed_bytes = plan->keyed_bytes;
+    exchange->keyed_fields = plan->keyed_fields;
+    request_rules_client(client, route, fields, &engine->scratch);
+    if (engine->scratch.overflow)
+        return LOCAL_HEADER_SIZE;
+    if (!section_copy(&engine->sections, &engine->scratch, &exchange->forwarded))
+        return LOCAL_NO_MEMORY;
+    begin_times(exchange, route, now);
     if (exchange->verdict != KEY_HOLD_BODY || !exchange_hold(exchange, now))
-        exchange_subscribe(exchange, route, key, exchange->has_body, now);
+        exchange_subscribe(exchange, route, plan->key, exchange->has_body, now);
     if (exchange->verdict == KEY_SHADOW_BODY)
         exchange_shadow_begin(exchange);
     return LOCAL_NONE;
+}
+
+/* Make a plan, or find it, and carry it out. Anything but LOCAL_NONE is the answer. */
+static enum local_answer forward(struct exchange *exchange, const struct client *client,
+                                 const struct fields *fields, uint64_t now)
+{
+    struct request_engine *engine = exchange->engine;
+    struct fields *forwarded = &engine->scratch;
+    struct plan_of of = {fields->name, engine->snapshot->generation, exchange->has_body};
+    enum local_answer refusal = LOCAL_NONE;
+    struct plan fresh;
+    fields_init(forwarded, forwarded->data, forwarded->capacity);
+    const struct plan *plan = plans_find(&engine->plans, &of, forwarded);
+    if (plan == NULL)
+        refusal = plan_route(engine, fields, &fresh);
+    if (refusal != LOCAL_NONE)
+        return refusal;
+    const struct plan *known = plan != NULL ? plan : &fresh;
+    struct fields keyed = keyed_part(forwarded, known);
+    refusal = admit(exchange, client, &engine->snapshot->routes[known->route], &keyed, now);
+    if (refusal != LOCAL_NONE)
+        return refusal;
+    if (plan == NULL) {
+        plan_rest(engine, fields, exchange->has_body, &fresh);
+        plans_keep(&engine->plans, &of, &fresh, forwarded);
+    }
+    return carry_out(exchange, client, known, fields, now);
 }
 
 /* By an answer that says why, as long as there is room for those. */

@@ -16,6 +16,7 @@
 #include "dataplane/request/cut.h"
 #include "dataplane/request/keepalive.h"
 #include "dataplane/request/panic_gate.h"
+#include "dataplane/request/plan.h"
 #include "dataplane/request/request.h"
 
 #define CLIENT_ADDRESS_TEXT 48
@@ -110,6 +111,7 @@ struct request_engine {
     struct list client_list;
     struct list leaving_list;
     struct fields scratch; /* a section being built or sent */
+    struct plans plans;    /* of requests that come again */
     uint8_t key[COALESCE_KEY_BYTES];
     struct segment comment;       /* keepalive.h */
     struct segment *answer_texts; /* one per status text, never released */
@@ -193,6 +195,7 @@ bool route_same_text(struct bytes text, struct bytes lower);
 enum local_answer request_rules(const struct snapshot *snapshot, const struct fields *request,
                                 struct fields *out_forwarded,
                                 const struct snapshot_route **out_route);
-void request_rules_hop(const struct client *client, const struct snapshot *snapshot,
-                       const struct snapshot_route *route, const struct fields *request,
-                       struct fields *forwarded);
+void request_rules_hop(const struct snapshot *snapshot, const struct snapshot_route *route,
+                       const struct fields *request, struct fields *forwarded);
+void request_rules_client(const struct client *client, const struct snapshot_route *route,
+                          const struct fields *request, struct fields *forwarded);

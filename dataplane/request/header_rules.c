@@ -302,33 +302,41 @@ static void add_forwarded(struct fields *forwarded, struct bytes address, struct
 }
 
 /*
- * What this hop adds, not part of any key: `via` (RFC 9110 7.6.3), and about the client what the
- * route's policies say. Of a list of addresses the last one is ours. What each client has for
- * itself comes last: it is no part that comes again.
+ * What this hop adds, not part of any key, whoever asks: `via` (RFC 9110 7.6.3), and how the
+ * request came here as the route's policies say.
  */
-void request_rules_hop(const struct client *client, const struct snapshot *snapshot,
-                       const struct snapshot_route *route, const struct fields *request,
-                       struct fields *forwarded)
+void request_rules_hop(const struct snapshot *snapshot, const struct snapshot_route *route,
+                       const struct fields *request, struct fields *forwarded)
 {
     uint8_t text[128];
     struct writer via = writer_over(text, sizeof(text));
-    struct bytes address = bytes_of(client->address, client->address_length);
     struct target target;
     writer_bytes(&via, bytes_text("2 "));
     writer_bytes(&via, bytes_first(snapshot->node, 64));
     fields_add_token(forwarded, FIELD_VIA, writer_written(&via));
     read_target(request, &target);
-    if (!is_whole(&target))
-        return;
-    struct bytes scheme = target.values[FIELD_SCHEME];
-    if (route->x_forwarded != FORWARD_OFF) {
-        add_missing(forwarded, FIELD_X_FORWARDED_PROTO, scheme);
+    if (route->x_forwarded != FORWARD_OFF && is_whole(&target)) {
+        add_missing(forwarded, FIELD_X_FORWARDED_PROTO, target.values[FIELD_SCHEME]);
         if (target.authority.length <= HOST_TOLD_BYTES)
             add_missing(forwarded, FIELD_X_FORWARDED_HOST, target.authority);
     }
     forwarded->part_ends[1] = forwarded->used;
+}
+
+/*
+ * What it says about the client, as the route's policies say, behind all else: it is no part that
+ * comes again. Of a list of addresses the last one is ours.
+ */
+void request_rules_client(const struct client *client, const struct snapshot_route *route,
+                          const struct fields *request, struct fields *forwarded)
+{
+    struct bytes address = bytes_of(client->address, client->address_length);
+    struct target target;
     if (route->x_forwarded != FORWARD_OFF)
         fields_add_token(forwarded, FIELD_X_FORWARDED_FOR, address);
-    if (route->forwarded != FORWARD_OFF)
-        add_forwarded(forwarded, address, target.authority, scheme);
+    if (route->forwarded == FORWARD_OFF)
+        return;
+    read_target(request, &target);
+    if (is_whole(&target))
+        add_forwarded(forwarded, address, target.authority, target.values[FIELD_SCHEME]);
 }

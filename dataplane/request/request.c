@@ -99,7 +99,7 @@ struct request_engine *request_create(const struct request_config *config)
     fields_init(&engine->scratch, scratch, scratch_bytes);
     keepalive_comment_init(&engine->comment);
     admission_init(&engine->admission, config->exchanges_max);
-    if (!create_pools(engine) ||
+    if (!create_pools(engine) || !plans_init(&engine->plans, config->socket_id) ||
         !access_log_init(&engine->access, config->access_records, config->socket_id) ||
         !local_answers_init(engine, config->socket_id))
         return NULL;

@@ -1,4 +1,5 @@
 /* Rules C16 and C29: what one principal may have of a worker, and what is left for others. */
+#include "dataplane/coalesce/key.h"
 #include "tests/support/cmocka.h"
 #include "tests/support/coalesce_world.h"
 
@@ -68,6 +69,27 @@ static void c29_credentials_tell_principals_apart(void **state)
     for (size_t i = 0; i < array_count(lists); i++)
         for (size_t j = 0; j < array_count(lists); j++)
             assert_int_equal(credentials(lists[i]) == credentials(lists[j]), i == j);
+}
+
+/* Whatever is a credential is looked for. */
+static void c4_a_request_without_credentials_is_known_by_what_is_there(void **state)
+{
+    struct bytes names[] = {bytes_text("x-user")};
+    const struct snapshot_coalesce listed = {.principal_headers = names,
+                                             .principal_header_count = 1};
+    const struct snapshot_coalesce plain = {0};
+    for (int token = FIELD_OTHER + 1; token < FIELD_TOKENS; token++) {
+        uint8_t room[64];
+        struct fields fields;
+        struct field field;
+        uint32_t at = 0;
+        fields_init(&fields, room, sizeof(room));
+        fields_add_token(&fields, (enum field_token)token, bytes_text("1"));
+        assert_true(fields_next(&fields, &at, &field));
+        assert_int_equal(key_may_have_credential(&plain, &fields),
+                         key_is_credential(&plain, &field));
+        assert_true(key_may_have_credential(&listed, &fields));
+    }
 }
 
 /* --- the table --- */
@@ -316,6 +338,7 @@ int main(void)
         CASE(c29_an_ipv4_address_is_a_principal),
         CASE(c29_a_64_of_ipv6_is_a_principal),
         CASE(c29_credentials_tell_principals_apart),
+        CASE(c4_a_request_without_credentials_is_known_by_what_is_there),
         CASE(c29_a_principal_lives_as_long_as_something_of_it_does),
         CASE(c29_an_address_brings_only_so_many_credentials),
         CASE(c29_nobody_is_evicted_for_a_newcomer),

@@ -299,7 +299,8 @@ static void backends_hear_of_the_client_as_the_route_says(void **state)
         fill(&request, request_room, sizeof(request_room), pairs);
         fields_init(&out, room, sizeof(room));
         assert_int_equal(request_rules(&with_route, &request, &out, &found), LOCAL_NONE);
-        request_rules_hop(&client, &with_route, found, &request, &out);
+        request_rules_hop(&with_route, found, &request, &out);
+        request_rules_client(&client, found, &request, &out);
         assert_told(&out, FIELD_VIA, "2 edge-1");
         assert_told(&out, FIELD_X_FORWARDED_FOR, told[i].told_for);
         assert_told(&out, FIELD_X_FORWARDED_PROTO, told[i].told_proto);

@@ -158,6 +158,33 @@ static void snapshots_change_all_the_time(void **state)
     }
 }
 
+static struct client_request *ask_again(struct world *world, struct client_conn *conn)
+{
+    struct client_request *request = world_get(world, conn, "/own?size=10");
+    assert_true(world_run(world));
+    return request;
+}
+
+/* Also one that came so often that it is known what becomes of it. */
+static void a_request_that_came_before_goes_by_the_routes_of_now(void **state)
+{
+    struct world *world = world_open(&(struct world_config){.seed = 8, .workers = 1});
+    struct client_conn *conn = world_connect_to(world, 0, false);
+    for (int round = 0; round < 3; round++) {
+        uint64_t known = world_counter(world, "h2", "header_blocks_in_known");
+        world->draft.routes[WORLD_ROUTE_OWN].service = WORLD_SERVICE;
+        world_publish(world);
+        for (int i = 0; i < 10; i++)
+            assert_true(client_is_whole(ask_again(world, conn), 200, 10));
+        assert_true(world_counter(world, "h2", "header_blocks_in_known") >= known + 5);
+        world->draft.routes[WORLD_ROUTE_OWN].service = WORLD_SERVICE_EMPTY;
+        world_publish(world);
+        for (int i = 0; i < 5; i++)
+            assert_int_equal(ask_again(world, conn)->status, 503);
+    }
+    assert_true(check_and_close(world));
+}
+
 /* ---- drain ---- */
 
 static bool all_drained(struct world *world, void *context)
@@ -264,6 +291,7 @@ int main(void)
         cmocka_unit_test(a_backend_is_removed_under_load),
         cmocka_unit_test(a_slot_with_another_backend_is_another_backend),
         cmocka_unit_test(an_inactive_region_takes_nothing_new),
+        cmocka_unit_test(a_request_that_came_before_goes_by_the_routes_of_now),
         cmocka_unit_test(an_unusable_backend_takes_nothing_new),
         cmocka_unit_test(snapshots_change_all_the_time),
         cmocka_unit_test(draining_finishes_what_is_under_way),

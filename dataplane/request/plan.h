@@ -1,0 +1,60 @@
+/*
+ * plan: what becomes of a request, as far as its header section, the routes and whether a body
+ * follows decide: the same each time the same section comes. Private to dataplane/request.
+ *
+ * Plans are kept for sections that have a name (h2/fields.h), until the next snapshot, in places of
+ * the worker that later ones take over. What a client, the time or other requests have to say is no
+ * part of a plan.
+ */
+#pragma once
+
+#include "dataplane/coalesce/coalesce.h"
+
+#define PLAN_PLACES        256
+#define PLAN_SECTION_BYTES 1536 /* larger sections have no plan that is kept */
+#define PLAN_KEY_BYTES     512
+
+struct plan {
+    uint16_t route;        /* index into snapshot->routes */
+    uint16_t keyed_fields; /* of what is forwarded: keyed, without what this hop adds */
+    uint32_t keyed_bytes;
+    enum key_verdict verdict;
+    struct bytes key; /* empty: none */
+    bool idempotent;
+    bool connects; /* CONNECT, which is extended: others are refused */
+};
+
+struct plan_place {
+    uint64_t name; /* 0: nothing is here */
+    uint64_t generation;
+    bool has_body;
+    struct plan plan;
+    struct fields forwarded;
+    uint8_t section[PLAN_SECTION_BYTES];
+    uint8_t key[PLAN_KEY_BYTES];
+};
+
+struct plans {
+    struct plan_place *places;
+};
+
+/* What a plan is for. */
+struct plan_of {
+    uint64_t name;
+    uint64_t generation; /* of the snapshot */
+    bool has_body;
+};
+
+/* False: not enough memory. At start. */
+bool plans_init(struct plans *plans, int socket_id);
+
+/*
+ * The plan, with a copy of what is forwarded in FORWARDED (initialised, room for a request). NULL:
+ * there is none. It lasts until the next call of plans_keep(). O(bytes)
+ */
+const struct plan *plans_find(const struct plans *plans, const struct plan_of *of,
+                              struct fields *forwarded);
+
+/* Keep a plan, if it is not too large and the section has a name. O(bytes) */
+void plans_keep(struct plans *plans, const struct plan_of *of, const struct plan *plan,
+                const struct fields *forwarded);
