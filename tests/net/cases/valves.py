@@ -145,6 +145,23 @@ def what_fits_nowhere_is_refused_the_lowest_priority_first(site):
     all_ok(site.client(URL4 + "/", count=5, header="priority:u=7"), 5)
 
 
+@case(needs=NEEDS, fresh=True, timeout_s=180)
+def a_region_that_is_half_there_spills_in_proportion(site):
+    """A is 50 %: 1.4 times that, 70 of 100 flights, stay; the others go to the next region."""
+    def change(config):
+        config.setdefault("failover", {})["degraded_dwell"] = "1s"
+    configure(site, change)
+    site.backends["eu-1"].ask("/set?health=503")
+    wait_until(lambda: site.proxy.region("eu")["automatic"] == "degraded", 60, "eu degraded")
+    wait_until(lambda: site.proxy.region("eu")["share_permille"] == 700, 30, "a share of 70 %")
+    site.reset_counts()
+    all_ok(site.client(URL4 + "/slow?ms=1&bytes=10", count=800, concurrency=10), 800)
+    here, there = (site.counted(names=REGIONS[name]) for name in ("eu", "us"))
+    equal(site.counted(names=["eu-1"]), 0, "requests at the backend that is down")
+    # Three standard deviations of 800 dice are 5 %; fewer when requests were coalesced.
+    expect(0.60 < here / (here + there) < 0.80, f"{here} in eu, {there} in us")
+
+
 @case(needs=NEEDS, fresh=True, timeout_s=120)
 def in_panic_health_is_not_believed_unless_the_route_wants_it(site):
     def change(config):

@@ -214,6 +214,41 @@ static void hard_failure_is_what_the_configuration_says(void **state)
     assert_true(is(node, 0, "down"));
 }
 
+static void min_active_regions_is_what_the_configuration_says(void **state)
+{
+    struct told_node *node = *state;
+    node->lab.config.failover.min_active_regions = 3;
+    told_start(node);
+    told_kill(node, 0, 4);
+    told_run(node, 120 * CLOCK_S);
+    assert_true(is(node, 0, "suspect"));
+    assert_true(told_said(node, "rule S1"));
+    node->lab.config.failover.min_active_regions = 2;
+    failover_apply(node->failover, &node->lab.config);
+    told_run(node, 60 * CLOCK_S);
+    assert_true(is(node, 0, "down"));
+}
+
+/* One after the other, each with what the rules ask for in between. */
+static void an_interval_between_downs_is_kept(void **state)
+{
+    struct told_node *node = *state;
+    node->lab.config.failover.down_interval_ns = 600 * CLOCK_S;
+    node->lab.config.failover.correlated_ns = CLOCK_S;
+    told_start(node);
+    told_kill(node, 0, 4);
+    told_run(node, 60 * CLOCK_S);
+    assert_true(is(node, 0, "down"));
+    told_kill(node, 0, 0);
+    told_run(node, 300 * CLOCK_S);
+    told_kill(node, 1, 4);
+    told_run(node, 120 * CLOCK_S);
+    assert_true(is(node, 1, "suspect"));
+    assert_true(told_said(node, "rule S2"));
+    told_run(node, 600 * CLOCK_S);
+    assert_true(is(node, 1, "down"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +263,8 @@ int main(void)
         CASE(a_force_that_cannot_end_holds_nothing_up),
         CASE(s1_names_the_regions_that_could_be_brought_back),
         CASE(hard_failure_is_what_the_configuration_says),
+        CASE(min_active_regions_is_what_the_configuration_says),
+        CASE(an_interval_between_downs_is_kept),
 #undef CASE
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

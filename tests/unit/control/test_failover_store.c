@@ -109,6 +109,24 @@ static void a_restart_without_the_store_remembers_what_was_agreed(void **state)
     assert_in_redis("region:r1:override", "drain");
 }
 
+/* The others of its roster are not there, and are not waited for. */
+static void a_single_node_decides_alone_with_redis_as_well(void **state)
+{
+    struct node *node = &world.nodes[0];
+    lab_redis_start(&world.redis, NULL);
+    make_nodes(1, 2);
+    lab_config_cluster(&node->lab, 3, 0, world.redis.address);
+    failover_apply(node->failover, &node->lab.config);
+    wait_for_begin();
+    kill_region(1, true);
+    lab_run_for(world.loop, 1000 * CLOCK_MS);
+    assert_string_equal(view_of(node, 1).automatic, "up"); /* one of three has no quorum */
+    node->lab.config.failover.single_node = true;
+    failover_apply(node->failover, &node->lab.config);
+    wait_for(1, "down");
+    assert_in_redis("region:r1:auto", "down");
+}
+
 static void a_node_alone_decides_alone(void **state)
 {
     struct node *node = &world.nodes[0];
@@ -304,6 +322,7 @@ int main(void)
         CASE(it_starts_without_the_store_as_configured),
         CASE(a_restart_without_the_store_remembers_what_was_agreed),
         CASE(a_node_alone_decides_alone),
+        CASE(a_single_node_decides_alone_with_redis_as_well),
         CASE(no_region_goes_down_on_evidence_of_before_an_absence),
         CASE(a_restart_with_the_memory_store_remembers_what_was_agreed),
         CASE(regions_and_backends_keep_their_state_over_a_new_configuration),
