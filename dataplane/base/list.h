@@ -78,6 +78,16 @@ static inline void list_append_all(struct list *list, struct list *from)
     list_init(from);
 }
 
+/*
+ * Move everything in FROM before what is in LIST; FROM is empty afterwards. A walk that is bounded
+ * puts those back so who had no turn: they come first in the next one. O(1).
+ */
+static inline void list_prepend_all(struct list *list, struct list *from)
+{
+    list_append_all(from, list);
+    list_append_all(list, from);
+}
+
 #define list_entry(link, type, member) container_of(link, type, member)
 
 /* Walk; the current object may be removed during its turn, no other one. */

@@ -246,8 +246,7 @@ uint32_t timer_wheel_advance(struct timer_wheel *wheel, uint64_t now, uint32_t m
         fire_expired(wheel, &advance);
     } while (advance.fires_left > 0 && advance.moves_left > 0 &&
              wheel_step(wheel, &advance, last_tick));
-    list_append_all(&advance.expired, &wheel->due);
-    list_append_all(&wheel->due, &advance.expired);
+    list_prepend_all(&wheel->due, &advance.expired);
     return max - advance.fires_left;
 }
 

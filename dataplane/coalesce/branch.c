@@ -418,5 +418,5 @@ void branches_tick(struct coalesce *coalesce)
     list_append_all(&waiting, &coalesce->waiting_branches);
     for (int i = 0; i < TICK_WORK_MAX && (link = list_pop_front(&waiting)) != NULL; i++)
         catch_up(list_entry(link, struct branch, waiting_link));
-    list_append_all(&coalesce->waiting_branches, &waiting);
+    list_prepend_all(&coalesce->waiting_branches, &waiting);
 }

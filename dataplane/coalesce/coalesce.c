@@ -581,9 +581,7 @@ static void quench(struct coalesce *coalesce, uint64_t now)
         list_push_back(&coalesce->thirsty_flights, &flight->thirsty_link);
         flight_grant(flight, now);
     }
-    /* Those who were not asked come first next time. */
-    list_append_all(&thirsty, &coalesce->thirsty_flights);
-    list_append_all(&coalesce->thirsty_flights, &thirsty);
+    list_prepend_all(&coalesce->thirsty_flights, &thirsty);
 }
 
 void coalesce_tick(struct coalesce *coalesce, uint64_t now)

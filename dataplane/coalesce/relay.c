@@ -564,5 +564,5 @@ void relays_tick(struct coalesce *coalesce, uint64_t now)
     list_append_all(&waiting, &coalesce->waiting_relays);
     for (int i = 0; i < TICK_WORK_MAX && (link = list_pop_front(&waiting)) != NULL; i++)
         catch_up(list_entry(link, struct relay, waiting_link), now);
-    list_append_all(&coalesce->waiting_relays, &waiting);
+    list_prepend_all(&coalesce->waiting_relays, &waiting);
 }

@@ -343,7 +343,7 @@ static bool run_news(struct tls *tls, uint64_t now)
         tell_news(list_entry(link, struct tls_session, link), now);
         done++;
     }
-    list_append_all(&tls->news, &here);
+    list_prepend_all(&tls->news, &here);
     return done > 0;
 }
 

@@ -282,6 +282,50 @@ static void without_loans_the_branch_waits(void **state)
     client_leave(&b);
 }
 
+/* Who waits in vain in every turn takes no turn of those who were not looked at. */
+static void many_relays_that_wait_in_vain_starve_no_other(void **state)
+{
+    static struct relay relays[TICK_WORK_MAX + 1];
+    struct coalesce *coalesce = at(1)->coalesce;
+    struct relay *last = &relays[TICK_WORK_MAX];
+    uint32_t free_count = coalesce->lents.free_count;
+    for (size_t i = 0; i < array_count(relays); i++) {
+        relays[i] = (struct relay){
+            .coalesce = coalesce, .state = RELAY_LIVE, .starved = &relays[i] != last};
+        list_init(&relays[i].waiting_link);
+        list_push_back(&coalesce->waiting_relays, &relays[i].waiting_link);
+    }
+    coalesce->lents.free_count = 0;
+    relays_tick(coalesce, world->now);
+    assert_true(list_is_linked(&last->waiting_link));
+    relays_tick(coalesce, world->now);
+    assert_false(list_is_linked(&last->waiting_link));
+    coalesce->lents.free_count = free_count;
+    list_init(&coalesce->waiting_relays);
+}
+
+static void many_branches_that_wait_in_vain_starve_no_other(void **state)
+{
+    static struct branch branches[TICK_WORK_MAX + 1];
+    struct coalesce *coalesce = at(0)->coalesce;
+    struct flight flight = {.coalesce = coalesce};
+    struct branch *last = &branches[TICK_WORK_MAX];
+    uint32_t free_count = coalesce->loans.free_count;
+    for (size_t i = 0; i < array_count(branches); i++) {
+        branches[i] = (struct branch){
+            .flight = &flight, .joined_posted = true, .starved = &branches[i] != last};
+        list_init(&branches[i].waiting_link);
+        list_push_back(&coalesce->waiting_branches, &branches[i].waiting_link);
+    }
+    coalesce->loans.free_count = 0;
+    branches_tick(coalesce);
+    assert_true(list_is_linked(&last->waiting_link));
+    branches_tick(coalesce);
+    assert_false(list_is_linked(&last->waiting_link));
+    coalesce->loans.free_count = free_count;
+    list_init(&coalesce->waiting_branches);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -297,6 +341,8 @@ int main(void)
         CASE(a_refusal_waits_for_room),
         CASE(without_lent_objects_the_relay_waits),
         CASE(without_loans_the_branch_waits),
+        CASE(many_relays_that_wait_in_vain_starve_no_other),
+        CASE(many_branches_that_wait_in_vain_starve_no_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

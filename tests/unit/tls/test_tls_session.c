@@ -2,6 +2,7 @@
 #include "dataplane/base/check.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/tls/tls_arena.h"
+#include "dataplane/tls/tls_private.h"
 #include "tests/support/cmocka.h"
 #include "tests/support/tls_pair.h"
 
@@ -234,6 +235,32 @@ static void small_records_are_refused(void **state)
     tls_pair_close(&pair);
 }
 
+static void tell_again(void *app, struct tls_session *session, uint32_t events, uint64_t now)
+{
+    session->messages++;
+    tls_session_tell(session, TCP_READABLE);
+}
+
+/* A turn has a bound: who was not told in one comes first in the next. */
+static void news_of_many_reach_everybody(void **state)
+{
+    static const struct tls_app app = {.event = tell_again};
+    static struct tls_session sessions[1500];
+    open_pair(14);
+    for (size_t i = 0; i < array_count(sessions); i++) {
+        sessions[i] = (struct tls_session){.tls = pair.tls, .state = TLS_OPEN, .app = &app};
+        list_init(&sessions[i].link);
+        tls_session_tell(&sessions[i], TCP_READABLE);
+    }
+    (void)tls_turn(pair.tls, 0);
+    (void)tls_turn(pair.tls, 0);
+    for (size_t i = 0; i < array_count(sessions); i++) {
+        assert_true(sessions[i].messages > 0);
+        list_remove(&sessions[i].link);
+    }
+    tls_pair_close(&pair);
+}
+
 /* The last one: OpenSSL keeps for ever what it has looked up meanwhile, and that is in the arena.
  */
 static void without_memory_newcomers_are_refused_and_others_go_on(void **state)
@@ -283,6 +310,7 @@ int main(void)
         cmocka_unit_test(a_changed_record_ends_an_open_session),
         cmocka_unit_test(key_updates_are_bounded),
         cmocka_unit_test(small_records_are_refused),
+        cmocka_unit_test(news_of_many_reach_everybody),
         cmocka_unit_test(without_memory_newcomers_are_refused_and_others_go_on),
     };
     if (!tls_arena_install())
