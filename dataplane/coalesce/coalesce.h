@@ -71,6 +71,7 @@ struct flight_failure_answer {
     uint16_t status;
     const char *reason; /* short, in the answer's body */
     const char *name;   /* one word, in cache-status and the access record */
+    bool asked;         /* a backend was asked, and gave no answer */
 };
 
 const struct flight_failure_answer *flight_failure_answer(enum flight_failure failure);

@@ -13,6 +13,16 @@
 
 static const struct h2_supply nothing = {.kind = H2_SUPPLY_NONE};
 
+/* Whether a backend was asked, and what became of it, for the gate of panics. */
+static void tell_gate(struct exchange *exchange, uint16_t status)
+{
+    bool asked =
+        exchange->local == LOCAL_NONE || exchange->local == LOCAL_TIMEOUT ||
+        (exchange->local == LOCAL_FLIGHT && flight_failure_answer(exchange->failure)->asked);
+    if (asked)
+        panic_gate_saw(&exchange->engine->panic_gate, status < 500);
+}
+
 /* The answer begins: its head goes to HTTP/2. */
 static void begin(struct exchange *exchange, uint16_t status, uint64_t now)
 {
@@ -24,6 +34,7 @@ static void begin(struct exchange *exchange, uint16_t status, uint64_t now)
     exchange->head_sent = true;
     exchange->access.status = status;
     exchange->access.head_at_ns = now;
+    tell_gate(exchange, status);
     histogram_add(&engine->histograms.first_byte, (now - exchange->access.began_ns) / CLOCK_US);
     if (status >= 100 && status < 600)
         counter_add(classes[status / 100 - 1], 1);

@@ -226,8 +226,7 @@ static enum local_answer admit(struct exchange *exchange, const struct client *c
         coalesce_principal(engine->config.coalesce, route, fields, client->address_name);
     exchange->subscriber.principal = principal;
     exchange->priority = route_priority(route, fields);
-    if (!panic_gate_admits(&engine->panic_gate, &engine->counters, exchange->priority,
-                           engine->config.random, now))
+    if (!panic_gate_admits(&engine->panic_gate, exchange->priority, engine->config.random, now))
         return LOCAL_PANIC;
     switch (admission_ask(&engine->admission, principal, exchange->priority)) {
     case ADMISSION_OK:

@@ -278,6 +278,8 @@ static void who_finds_no_capacity_is_told_so(void **state)
     client_get(&client, worker, "/");
     assert_failed(&client, FLIGHT_NO_CAPACITY);
     assert_int_equal(flight_failure_answer(FLIGHT_NO_CAPACITY)->status, 503);
+    assert_false(flight_failure_answer(FLIGHT_NO_CAPACITY)->asked);
+    assert_true(flight_failure_answer(FLIGHT_CONNECT_FAILED)->asked);
     assert_int_equal(counters_of(worker)->failed_no_capacity, 1);
     client_leave(&client);
     world_pass(world, CLOCK_S);
