@@ -173,8 +173,8 @@ static struct h2_supply feed_head(struct exchange *exchange, const struct feed *
     if (exchange->asks_tunnel && exchange->access.status / 100 == 2)
         exchange_tunnel_opened(exchange, now);
     bool bare = feed->state == FEED_ENDED && feed->body.written_bytes == 0 && !feed->has_trailers;
-    cut_begin(&exchange->cut, head);
-    keepalive_begin(exchange, head, now);
+    cut_begin(&exchange->cut, head, exchange->is_head);
+    keepalive_begin(exchange, now);
     coalesce_body_drop(&exchange->subscriber.held); /* nobody is sent elsewhere any more */
     return (struct h2_supply){.kind = H2_SUPPLY_HEADERS, .fields = head, .end = bare};
 }

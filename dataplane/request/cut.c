@@ -3,11 +3,19 @@
 #define GRPC_PREFIX_BYTES 5
 #define EVENT_END_BYTES   4 /* CR LF CR LF */
 
-void cut_begin(struct cut *cut, const struct fields *head)
+/* Whether bytes of ours may stand in its body. */
+static bool is_open(const struct fields *head)
+{
+    struct bytes ignored;
+    return !fields_find(head, FIELD_CONTENT_LENGTH, &ignored) &&
+           !fields_find(head, FIELD_CONTENT_ENCODING, &ignored);
+}
+
+void cut_begin(struct cut *cut, const struct fields *head, bool is_head)
 {
     struct bytes type = BYTES_NONE;
     *cut = (struct cut){.kind = CUT_NEVER};
-    if (!fields_find(head, FIELD_CONTENT_TYPE, &type))
+    if (is_head || !is_open(head) || !fields_find(head, FIELD_CONTENT_TYPE, &type))
         return;
     if (bytes_start_with(type, bytes_text("application/grpc")))
         cut->kind = CUT_GRPC;

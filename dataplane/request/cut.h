@@ -23,8 +23,11 @@ struct cut {
     bool begun; /* events: something was given */
 };
 
-/* By the content-type of the answer's head. */
-void cut_begin(struct cut *cut, const struct fields *head);
+/*
+ * By the content-type of the answer's HEAD. What is coded (content-encoding) or counted
+ * (content-length) is never cut, nor is the answer to a HEAD.
+ */
+void cut_begin(struct cut *cut, const struct fields *head, bool is_head);
 
 /* These bytes follow. */
 void cut_pass(struct cut *cut, struct bytes bytes);

@@ -49,18 +49,10 @@ void keepalive_init(struct exchange *exchange)
     timer_init(&exchange->keepalive.timer, silent_enough, exchange);
 }
 
-static bool takes_comments(const struct exchange *exchange, const struct fields *head)
-{
-    struct bytes ignored;
-    return exchange->cut.kind == CUT_EVENTS && !exchange->is_head &&
-           !fields_find(head, FIELD_CONTENT_LENGTH, &ignored) &&
-           !fields_find(head, FIELD_CONTENT_ENCODING, &ignored);
-}
-
-void keepalive_begin(struct exchange *exchange, const struct fields *head, uint64_t now)
+void keepalive_begin(struct exchange *exchange, uint64_t now)
 {
     struct keepalive *keepalive = &exchange->keepalive;
-    if (keepalive->every_ns == 0 || !takes_comments(exchange, head))
+    if (keepalive->every_ns == 0 || exchange->cut.kind != CUT_EVENTS)
         return;
     keepalive_said(keepalive, now);
     timer_arm(wheel_of(exchange), &keepalive->timer, now + keepalive->every_ns);

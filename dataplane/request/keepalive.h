@@ -14,7 +14,6 @@
 
 #include "dataplane/base/body.h"
 #include "dataplane/base/timer_wheel.h"
-#include "dataplane/h2/fields.h"
 
 struct exchange;
 
@@ -30,8 +29,8 @@ void keepalive_comment_init(struct segment *comment);
 
 void keepalive_init(struct exchange *exchange);
 
-/* The answer begins with HEAD; its `cut` has been told. */
-void keepalive_begin(struct exchange *exchange, const struct fields *head, uint64_t now);
+/* The answer begins; its `cut` has been told. */
+void keepalive_begin(struct exchange *exchange, uint64_t now);
 
 /* Bytes go to the client. O(1) */
 static inline void keepalive_said(struct keepalive *keepalive, uint64_t now)

@@ -4,7 +4,9 @@
 #include "dataplane/base/check.h"
 #include "tests/support/cmocka.h"
 
-static struct cut cut_of(const char *type)
+/* Of an answer with one further field; NULL: none. */
+static struct cut cut_with(const char *type, enum field_token token, const char *value,
+                           bool is_head)
 {
     uint8_t room[256];
     struct fields head;
@@ -12,8 +14,15 @@ static struct cut cut_of(const char *type)
     fields_init(&head, room, sizeof(room));
     if (type != NULL)
         fields_add_token(&head, FIELD_CONTENT_TYPE, bytes_text(type));
-    cut_begin(&cut, &head);
+    if (value != NULL)
+        fields_add_token(&head, token, bytes_text(value));
+    cut_begin(&cut, &head, is_head);
     return cut;
+}
+
+static struct cut cut_of(const char *type)
+{
+    return cut_with(type, FIELD_OTHER, NULL, false);
 }
 
 /* In pieces of every size the same. */
@@ -71,12 +80,29 @@ static void c11_events_are_cut_behind_a_blank_line(void **state)
                                 strlen(cases[i].text)) == cases[i].clean);
 }
 
+/* Our words would be no event in what is coded, and too many bytes in what is counted. */
+static void c11_what_is_coded_or_counted_or_has_no_body_is_never_cut(void **state)
+{
+    static const char *const types[] = {"text/event-stream", "application/grpc"};
+    for (size_t i = 0; i < array_count(types); i++) {
+        struct cut plain = cut_with(types[i], FIELD_OTHER, NULL, false);
+        struct cut coded = cut_with(types[i], FIELD_CONTENT_ENCODING, "gzip", false);
+        struct cut counted = cut_with(types[i], FIELD_CONTENT_LENGTH, "7", false);
+        struct cut of_head = cut_with(types[i], FIELD_OTHER, NULL, true);
+        assert_true(cut_is_clean(&plain));
+        assert_false(cut_is_clean(&coded));
+        assert_false(cut_is_clean(&counted));
+        assert_false(cut_is_clean(&of_head));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(c11_other_answers_are_never_cut),
         cmocka_unit_test(c11_grpc_is_cut_between_messages),
         cmocka_unit_test(c11_events_are_cut_behind_a_blank_line),
+        cmocka_unit_test(c11_what_is_coded_or_counted_or_has_no_body_is_never_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,8 +39,8 @@ static void begin(uint64_t every_ns, const char *type, enum field_token token, c
         fields_add_token(&head, token, bytes_text(value));
     exchange = (struct exchange){.engine = &engine, .keepalive = {.every_ns = every_ns}};
     keepalive_init(&exchange);
-    cut_begin(&exchange.cut, &head);
-    keepalive_begin(&exchange, &head, now);
+    cut_begin(&exchange.cut, &head, false);
+    keepalive_begin(&exchange, now);
 }
 
 static void wait_for(uint64_t for_ns)
