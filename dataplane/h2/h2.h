@@ -192,7 +192,10 @@ bool h2_is_open(const struct h2_conn *conn);
 /* Client role: a new stream, whose sections and data are then pulled. NULL: no room; counted. */
 struct h2_stream *h2_request(struct h2_conn *conn, void *stream_owner, uint64_t now);
 
-/* Client role: PING, answered or not within TIMEOUT_NS; unanswered ends the connection. */
+/*
+ * Client role: PING, to be answered within TIMEOUT_NS. Unanswered it ends the connection, unless
+ * streams are open and the transport hears of the peer: then it is looked at again after as long.
+ */
 void h2_ping(struct h2_conn *conn, uint64_t timeout_ns, uint64_t now);
 
 void h2_stream_set_owner(struct h2_stream *stream, void *owner);

@@ -88,7 +88,7 @@ static void deadline_passed(struct h2_conn *conn, enum h2_deadline deadline, uin
         h2_shutdown(conn, now);
         return;
     case H2_DEADLINE_PING:
-        h2_violate(conn, 0, H2_VIOLATION_ping_lost);
+        h2_ping_late(conn, now);
         return;
     case H2_DEADLINE_SHUTDOWN:
         h2_goaway_final(conn);

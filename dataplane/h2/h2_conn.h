@@ -130,6 +130,7 @@ struct h2_conn {
     struct list resets;    /* closed streams whose RST_STREAM is to be sent */
     struct timer timer;
     uint64_t due_ns[H2_DEADLINES];
+    uint64_t ping_for_ns; /* time for an answer to the liveness PING under way */
     struct h2_in in;
     struct h2_out_data out_data;
     struct h2_out_block out_block;
@@ -268,6 +269,7 @@ void h2_goaway_final(struct h2_conn *conn);
 /* h2_ping.c */
 enum h2_violation h2_ping_in(struct h2_conn *conn, uint64_t payload, bool ack, uint64_t now);
 uint64_t h2_ping_payload(const struct h2_conn *conn, enum h2_ping ping);
+void h2_ping_late(struct h2_conn *conn, uint64_t now);
 
 /* h2_header_block.c: blocks, of which a connection holds one in each direction at most */
 struct h2_header_block *h2_header_block_take(struct h2_conn *conn);

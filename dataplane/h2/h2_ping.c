@@ -56,7 +56,30 @@ void h2_ping(struct h2_conn *conn, uint64_t timeout_ns, uint64_t now)
     bool under_way = ((conn->pings_due | conn->pings_open) & H2_PING_LIVENESS) != 0;
     if (under_way || h2_conn_is_closed(conn))
         return;
+    conn->ping_for_ns = timeout_ns;
     conn->pings_due |= H2_PING_LIVENESS;
     h2_conn_deadline(conn, H2_DEADLINE_PING, now + timeout_ns);
     h2_conn_wake_control(conn);
+}
+
+static bool peer_acknowledges(const struct h2_conn *conn, uint64_t now)
+{
+    const struct transport *transport = &conn->transport;
+    return transport->ops->silent_for_ns != NULL &&
+           transport->ops->silent_for_ns(transport->stream, now) < conn->ping_for_ns;
+}
+
+/*
+ * It ends a connection whose path is silent, or that nobody uses. A peer that goes on to
+ * acknowledge is there and busy, or has not even come to the PING: what is under way has times of
+ * its own.
+ */
+void h2_ping_late(struct h2_conn *conn, uint64_t now)
+{
+    if (conn->stream_count == 0 || !peer_acknowledges(conn, now)) {
+        h2_violate(conn, 0, H2_VIOLATION_ping_lost);
+        return;
+    }
+    counter_add(&conn->h2->counters.pings_late, 1);
+    h2_conn_deadline(conn, H2_DEADLINE_PING, now + conn->ping_for_ns);
 }

@@ -276,6 +276,14 @@ static uint64_t record_rtt_ns(void *stream, uint64_t now)
     return info.smoothed_rtt_ns;
 }
 
+static uint64_t record_silent_for_ns(void *stream, uint64_t now)
+{
+    const struct tls_session *session = stream;
+    struct tcp_info info;
+    tcp_info(session->tcp, now, &info);
+    return info.silent_for_ns;
+}
+
 static const struct transport_ops record_ops = {
     .room = record_room,
     .send_copy = record_send_copy,
@@ -285,6 +293,7 @@ static const struct transport_ops record_ops = {
     .close = record_close,
     .abort = record_abort,
     .rtt_ns = record_rtt_ns,
+    .silent_for_ns = record_silent_for_ns,
 };
 
 struct transport transport_tls(struct tls_session *session)

@@ -18,6 +18,8 @@ struct transport_ops {
     void (*close)(void *stream);
     void (*abort)(void *stream);
     uint64_t (*rtt_ns)(void *stream, uint64_t now); /* smoothed, 0: not known; may be NULL */
+    /* Since the peer was heard of last, be it an acknowledgement; may be NULL: not known. */
+    uint64_t (*silent_for_ns)(void *stream, uint64_t now);
 };
 
 struct transport {

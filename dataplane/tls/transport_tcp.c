@@ -45,6 +45,13 @@ static uint64_t plain_rtt_ns(void *stream, uint64_t now)
     return info.smoothed_rtt_ns;
 }
 
+static uint64_t plain_silent_for_ns(void *stream, uint64_t now)
+{
+    struct tcp_info info;
+    tcp_info(stream, now, &info);
+    return info.silent_for_ns;
+}
+
 static const struct transport_ops plain_ops = {
     .room = plain_room,
     .send_copy = plain_send_copy,
@@ -54,6 +61,7 @@ static const struct transport_ops plain_ops = {
     .close = plain_close,
     .abort = plain_abort,
     .rtt_ns = plain_rtt_ns,
+    .silent_for_ns = plain_silent_for_ns,
 };
 
 struct transport transport_tcp(struct tcp_conn *conn)

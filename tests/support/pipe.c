@@ -82,6 +82,12 @@ static void end_abort(void *stream)
     end->aborted = true;
 }
 
+static uint64_t end_silent_for_ns(void *stream, uint64_t now)
+{
+    const struct pipe_end *end = stream;
+    return end->acknowledges ? 0 : UINT64_MAX;
+}
+
 static const struct transport_ops pipe_ops = {
     .room = end_room,
     .send_copy = end_send_copy,
@@ -90,6 +96,7 @@ static const struct transport_ops pipe_ops = {
     .read_done = end_read_done,
     .close = end_close,
     .abort = end_abort,
+    .silent_for_ns = end_silent_for_ns,
 };
 
 struct transport pipe_transport(struct pipe_end *end)

@@ -20,6 +20,7 @@ struct pipe_end {
     struct random *random;  /* NULL: pieces are always as large as possible */
     uint8_t *view;          /* of the peer's last read */
     uint32_t starve_in_100; /* of 100 sends so many fail although there is room */
+    bool acknowledges;      /* the peer is heard of all the time, below what is read here */
     bool closed;
     bool aborted;
     uint64_t sent_bytes;

@@ -83,6 +83,30 @@ static void a_ping_unanswered_ends_the_connection(void **state)
     lab_close();
 }
 
+/* Its TCP acknowledges: it is busy, or far behind. Requests that wait for it have their own time.
+ */
+static void a_busy_peer_may_answer_a_ping_late(void **state)
+{
+    for (int silent = 0; silent < 2; silent++) {
+        open_client();
+        lab_request(1);
+        lab.pipe.ends[0].acknowledges = true;
+        h2_ping(lab.owner.conn, CLOCK_S, lab.now);
+        for (int i = 0; i < 10; i++)
+            lab_wait(CLOCK_S + CLOCK_MS);
+        assert_non_null(lab.owner.conn);
+        assert_in_range(COUNT(pings_late), 9, 10);
+        if (silent)
+            lab.pipe.ends[0].acknowledges = false;
+        else
+            lab_script("HEADERS/5/1 @200"); /* now nobody needs it */
+        lab_wait(CLOCK_S + CLOCK_MS);
+        assert_null(lab.owner.conn);
+        assert_int_equal(COUNT(ping_lost), 1);
+        lab_close();
+    }
+}
+
 static void a_stream_without_window_is_reset_in_time(void **state)
 {
     open_server();
@@ -184,3 +208,4 @@ int main(void)
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
+        cmocka_unit_test(a_busy_peer_may_answer_a_ping_late),
