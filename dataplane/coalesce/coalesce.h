@@ -135,6 +135,11 @@ struct subscriber_ops {
      * wants the flight, or the flight is over. From inside coalesce_leave(). May be NULL.
      */
     struct subscriber_place (*lingers)(struct subscriber *subscriber);
+    /*
+     * Whether it is its own client that keeps it from reading on (C15), and not that its turn has
+     * not come yet. NULL: it always is. O(1).
+     */
+    bool (*held_up)(const struct subscriber *subscriber);
 };
 
 /* Why a request has a flight for itself although its key may be shared (C24). */

@@ -152,6 +152,11 @@ static void cut(struct feed *feed, struct feed *nowhere, struct subscriber *subs
     subscriber->ops->news(subscriber, now);
 }
 
+static bool is_held_up(const struct subscriber *subscriber)
+{
+    return subscriber->ops->held_up == NULL || subscriber->ops->held_up(subscriber);
+}
+
 uint32_t feed_cut(struct feed *feed, struct feed *nowhere, uint64_t position, uint64_t now)
 {
     struct list untold;
@@ -162,7 +167,7 @@ uint32_t feed_cut(struct feed *feed, struct feed *nowhere, uint64_t position, ui
     while ((link = list_pop_front(&untold)) != NULL) {
         struct subscriber *subscriber = subscriber_at(link);
         list_push_back(&feed->subscribers, link);
-        if (subscriber->told_position >= position)
+        if (subscriber->told_position >= position || !is_held_up(subscriber))
             continue;
         cut(feed, nowhere, subscriber, now);
         count++;

@@ -50,5 +50,8 @@ void feed_news(struct feed *feed, uint64_t now);
 /* Take all subscribers but EXCEPT (may be NULL) out and tell them to go elsewhere. */
 uint32_t feed_refuse(struct feed *feed, const struct subscriber *except, uint64_t now);
 
-/* Cut off those whose cursor is before POSITION: they see NOWHERE instead. Returns how many. */
+/*
+ * Cut off those whose cursor is before POSITION and who are held up by their own clients: they see
+ * NOWHERE instead. Returns how many.
+ */
 uint32_t feed_cut(struct feed *feed, struct feed *nowhere, uint64_t position, uint64_t now);

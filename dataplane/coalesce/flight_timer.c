@@ -100,8 +100,9 @@ static void arm_pressure(struct flight *flight, uint64_t now)
 }
 
 /*
- * C15: those in the first kept segment hold back whoever is further ahead. When nobody is, all are
- * equally slow, and that is as fast as the flight can be.
+ * C15: those in the first kept segment hold back whoever is further ahead, if their own clients
+ * hold them up: who has not had its turn on a busy worker is not slow. When nobody is ahead, all
+ * are equally slow, and that is as fast as the flight can be.
  */
 static void pressed_enough(struct timer *timer, void *context, uint64_t now)
 {

@@ -392,7 +392,8 @@ static bool show_state(struct relay *relay, enum branch_state state, uint64_t no
     check(!"a branch state");
 }
 
-/* C15: the owner says who holds the flight back. */
+/* C15: the owner says who holds the flight back. Who has not had its turn yet is looked at again.
+ */
 static void obey_cut(struct relay *relay, uint64_t now)
 {
     struct coalesce *coalesce = relay->coalesce;
@@ -402,10 +403,11 @@ static void obey_cut(struct relay *relay, uint64_t now)
     uint64_t position = order >> 1;
     if ((order & 1) == 0 && !feed_has_reached(&relay->feed, position))
         return; /* all are equally slow, so far */
-    relay->cut_done = order;
     counter_add(&coalesce->counters.detached_slow,
                 feed_cut(&relay->feed, &coalesce->nowhere, position, now));
     relay_trim(relay);
+    if (feed_slowest(&relay->feed) >= position)
+        relay->cut_done = order;
 }
 
 static void refuse_all(struct relay *relay, enum apart why, uint64_t now)

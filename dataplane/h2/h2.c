@@ -121,6 +121,7 @@ void h2_transport_ended(struct h2_conn *conn, bool failed, uint64_t now)
 static bool flush_conn(struct h2_conn *conn, uint64_t now)
 {
     bool done = h2_out_run(conn, now);
+    conn->blocked = !done && !conn->starved;
     if (!h2_conn_is_closed(conn) && conn->read_due && h2_conn_answers_fit(conn))
         h2_in_run(conn, now);
     if (!h2_conn_is_closed(conn))

@@ -211,6 +211,12 @@ uint32_t h2_conn_stream_count(const struct h2_conn *conn);
  */
 bool h2_peer_takes(const struct h2_conn *conn, const struct fields *fields);
 
+/*
+ * Whether it is the peer that keeps the stream back: it gives no window, or its connection took not
+ * all there was when it was tried last. O(1).
+ */
+bool h2_stream_is_held_up(const struct h2_stream *stream);
+
 /* The stream has something for supply(). Idempotent, O(1). */
 void h2_stream_ready(struct h2_stream *stream);
 

@@ -184,6 +184,7 @@ struct h2_conn {
     bool wrote : 1;            /* h2_out_run(): streams' frames went out */
     bool connect_protocol : 1; /* ENABLE_CONNECT_PROTOCOL: server role: ours; else the peer's */
     bool starved : 1;          /* the transport had no memory: try again next time */
+    bool blocked : 1;          /* when it was tried last the transport took not all there was */
     bool door_closed : 1;      /* client role: identifiers ran out, available() not told yet */
     bool room_was_told : 1;    /* client role: available() not needed until room has been 0 */
 };
@@ -268,8 +269,8 @@ void h2_goaway_final(struct h2_conn *conn);
 
 /* h2_ping.c */
 enum h2_violation h2_ping_in(struct h2_conn *conn, uint64_t payload, bool ack, uint64_t now);
-uint64_t h2_ping_payload(const struct h2_conn *conn, enum h2_ping ping);
 void h2_ping_late(struct h2_conn *conn, uint64_t now);
+uint64_t h2_ping_payload(const struct h2_conn *conn, enum h2_ping ping);
 
 /* h2_header_block.c: blocks, of which a connection holds one in each direction at most */
 struct h2_header_block *h2_header_block_take(struct h2_conn *conn);

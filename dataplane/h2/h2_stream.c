@@ -261,6 +261,12 @@ void *h2_stream_owner(const struct h2_stream *stream)
     return stream->owner;
 }
 
+bool h2_stream_is_held_up(const struct h2_stream *stream)
+{
+    return stream->parked == H2_PARKED_STREAM || stream->parked == H2_PARKED_CONNECTION ||
+           stream->conn->blocked;
+}
+
 struct h2_conn *h2_stream_conn(const struct h2_stream *stream)
 {
     return stream->conn;

@@ -110,11 +110,17 @@ static void subscriber_refused(struct subscriber *subscriber, uint64_t now)
     exchange_resubscribe(exchange_of(subscriber), now);
 }
 
+static bool subscriber_held_up(const struct subscriber *subscriber)
+{
+    return h2_stream_is_held_up(container_of(subscriber, struct exchange, subscriber)->stream);
+}
+
 static const struct subscriber_ops subscriber_ops = {
     .news = subscriber_news,
     .request_sent = subscriber_request_sent,
     .refused = subscriber_refused,
     .lingers = subscriber_lingers,
+    .held_up = subscriber_held_up,
 };
 
 static void break_off(struct exchange *exchange, enum h2_error code, const char *why, uint64_t now)

@@ -88,6 +88,7 @@ struct client {
     struct segment *held[CLIENT_HELD_MAX]; /* as TCP does until they are acknowledged */
     uint32_t held_count;
     bool stay_when_refused; /* do not subscribe again from refused() */
+    bool waits_its_turn;    /* it could read on: its worker has not come to it */
 };
 
 /* --- creation --- */
@@ -381,8 +382,15 @@ static inline void client_refused(struct subscriber *subscriber, uint64_t now)
     client->result = coalesce_subscribe(client->worker->coalesce, subscriber, &client->asked, now);
 }
 
-static const struct subscriber_ops client_ops = {
-    .news = client_news, .request_sent = client_request_sent, .refused = client_refused};
+static bool client_held_up(const struct subscriber *subscriber)
+{
+    return !container_of(subscriber, struct client, subscriber)->waits_its_turn;
+}
+
+static const struct subscriber_ops client_ops = {.news = client_news,
+                                                 .request_sent = client_request_sent,
+                                                 .refused = client_refused,
+                                                 .held_up = client_held_up};
 
 /* A client at a worker that asks with METHOD for PATH; EXTRA: pairs of name and value, or NULL. */
 static inline void client_prepare(struct client *client, struct world_worker *worker,

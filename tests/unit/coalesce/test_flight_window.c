@@ -84,6 +84,47 @@ static void c15_who_holds_the_others_back_is_cut_off(void **state)
     client_leave(&fast);
 }
 
+/* A worker with more to do than it can: not all have had a turn when the time is over. */
+static void c15_who_waits_for_its_turn_is_not_slow(void **state)
+{
+    struct client fast, waiting, slow;
+    client_get(&fast, worker, "/");
+    client_get(&waiting, worker, "/");
+    client_get(&slow, worker, "/");
+    waiting.waits_its_turn = true;
+    head("200", NULL, NULL);
+    data(WORLD_FLIGHT + 1, false);
+    client_drink(&fast);
+    world_pass(world, 251 * CLOCK_MS);
+    assert_int_equal(counters_of(worker)->detached_slow, 1);
+    assert_failed(&slow, FLIGHT_TOO_SLOW);
+    client_leave(&slow);
+    data(1, true);
+    assert_whole(&waiting, WORLD_FLIGHT + 2);
+    assert_whole(&fast, WORLD_FLIGHT + 2);
+    client_leave(&waiting);
+    client_leave(&fast);
+}
+
+static void c15_who_had_its_turn_and_reads_nothing_is_cut_off_then(void **state)
+{
+    struct client fast, slow;
+    client_get(&fast, worker, "/");
+    client_get(&slow, worker, "/");
+    slow.waits_its_turn = true;
+    head("200", NULL, NULL);
+    data(WORLD_FLIGHT + 1, false);
+    client_drink(&fast);
+    world_pass(world, CLOCK_S);
+    assert_int_equal(counters_of(worker)->detached_slow, 0);
+    slow.waits_its_turn = false;
+    world_pass(world, 11 * CLOCK_MS);
+    assert_failed(&slow, FLIGHT_TOO_SLOW);
+    client_leave(&slow);
+    client_leave(&fast);
+    world_pass(world, CLOCK_S);
+}
+
 static void c15_who_keeps_up_does_not_pay_for_another(void **state)
 {
     struct client fast, steady, slow;
@@ -255,6 +296,8 @@ int main(void)
         CASE(what_everybody_has_read_is_let_go_of),
         CASE(memory_moves_on_when_the_slowest_leaves),
         CASE(c15_who_holds_the_others_back_is_cut_off),
+        CASE(c15_who_waits_for_its_turn_is_not_slow),
+        CASE(c15_who_had_its_turn_and_reads_nothing_is_cut_off_then),
         CASE(c15_who_keeps_up_does_not_pay_for_another),
         CASE(c15_those_who_are_equally_slow_stay),
         CASE(alone_a_subscriber_may_be_as_slow_as_it_is),

@@ -120,6 +120,31 @@ static void c15_a_slow_reader_elsewhere_is_cut_off(void **state)
     client_leave(&fast_there);
 }
 
+/* The owner's order is of one moment: who could not be judged in it is looked at again. */
+static void c15_elsewhere_who_waits_for_its_turn_is_judged_later(void **state)
+{
+    struct client fast, slow;
+    share(&fast, &slow);
+    slow.waits_its_turn = true;
+    head(NULL, NULL);
+    data(WORLD_FLIGHT + 1, false);
+    client_drink(&fast);
+    for (int i = 0; i < 40; i++)
+        world_pass(world, 10 * CLOCK_MS);
+    assert_int_equal(counters_of(at(1))->detached_slow, 0);
+    slow.waits_its_turn = false;
+    for (int i = 0; i < 3; i++)
+        world_pass(world, 10 * CLOCK_MS);
+    assert_int_equal(counters_of(at(1))->detached_slow, 1);
+    assert_int_equal(first_try()->consumed, WORLD_FLIGHT + 1);
+    client_drink(&slow);
+    assert_int_equal(slow.failure, FLIGHT_TOO_SLOW);
+    data(1, true);
+    assert_whole(&fast, WORLD_FLIGHT + 2);
+    client_leave(&fast);
+    client_leave(&slow);
+}
+
 /* At first all are equally slow; then one of them reads on. */
 static void c15_who_falls_behind_later_is_cut_off_too(void **state)
 {
@@ -335,6 +360,7 @@ int main(void)
         CASE(held_segments_do_not_keep_the_window_shut),
         CASE(c15_a_slow_reader_elsewhere_is_cut_off),
         CASE(c15_who_falls_behind_later_is_cut_off_too),
+        CASE(c15_elsewhere_who_waits_for_its_turn_is_judged_later),
         CASE(c13_a_subscriber_elsewhere_extends_the_deadline),
         CASE(a_full_ring_to_the_owner_means_an_own_flight),
         CASE(full_rings_delay_and_lose_nothing),

@@ -192,6 +192,44 @@ static void a_transport_without_room_is_given_up_in_time(void **state)
     lab_close();
 }
 
+/* C15: no window of its own, none of the connection's, no room; but not one with nothing to say. */
+static void who_is_held_up_by_its_client_is_known(void **state)
+{
+    open_server();
+    lab.owner.body_bytes = 100000;
+    lab_script("HEADERS/5/1 @get; WINDOW_UPDATE/0/0 00ffffff; HEADERS/5/3 @get");
+    assert_false(h2_stream_is_held_up(lab_stream(1)));
+    lab_script("!answer");
+    assert_true(h2_stream_is_held_up(lab_stream(1)));
+    lab_script("WINDOW_UPDATE/0/1 00ffffff");
+    assert_int_equal(lab.owner.finished, 1);
+    assert_true(h2_stream_is_held_up(lab_stream(3)));
+    lab_close();
+
+    open_server();
+    lab.owner.body_bytes = 60000;
+    lab_script("HEADERS/5/1 @get; HEADERS/5/3 @get; !answer");
+    assert_true(h2_stream_is_held_up(lab_stream(3)));
+    lab_script("WINDOW_UPDATE/0/0 00010000");
+    assert_int_equal(lab.owner.finished, 2);
+    lab_close();
+
+    open_server();
+    lab.owner.body_bytes = 60000;
+    lab_script("HEADERS/5/1 @get");
+    uint32_t capacity = lab.pipe.ends[0].capacity;
+    lab.pipe.ends[0].capacity = 30000;
+    lab.owner.answer = true;
+    h2_stream_ready(lab.owner.streams[0]);
+    h2_flush(lab.h2, lab.now);
+    assert_true(h2_stream_is_held_up(lab_stream(1)));
+    lab.pipe.ends[0].capacity = capacity;
+    h2_writable(lab.owner.conn);
+    lab_flush();
+    assert_int_equal(lab.owner.finished, 1);
+    lab_close();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,12 +238,13 @@ int main(void)
         cmocka_unit_test(an_idle_client_connection_is_closed),
         cmocka_unit_test(a_header_block_has_to_be_completed),
         cmocka_unit_test(a_ping_unanswered_ends_the_connection),
+        cmocka_unit_test(a_busy_peer_may_answer_a_ping_late),
         cmocka_unit_test(a_stream_without_window_is_reset_in_time),
         cmocka_unit_test(a_stream_that_takes_little_is_reset_too),
         cmocka_unit_test(a_connection_without_window_is_ended_in_time),
         cmocka_unit_test(a_window_that_opens_in_time_harms_nobody),
         cmocka_unit_test(a_transport_without_room_is_given_up_in_time),
+        cmocka_unit_test(who_is_held_up_by_its_client_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
-        cmocka_unit_test(a_busy_peer_may_answer_a_ping_late),
