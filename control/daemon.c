@@ -13,6 +13,7 @@
 #include "control/log.h"
 #include "control/metrics.h"
 #include "control/ports.h"
+#include "control/privileges.h"
 #include "control/publisher.h"
 #include "control/socket.h"
 #include "control/worker_limits.h"
@@ -70,8 +71,8 @@ struct daemon {
     struct loop_timer *steer_timer;
     struct cookie_secrets cookie_secrets;
     int signal_fd;
-    bool draining; /* and then the process ends */
-    bool resting;  /* drained by an operator, until undrained */
+    bool draining;         /* and then the process ends */
+    bool resting;          /* drained by an operator, until undrained */
     uint32_t drained_from; /* the snapshot that began it */
     bool drained[NET_WORKERS_MAX];
     uint32_t stopped_workers;
@@ -635,13 +636,24 @@ static int start_workers(struct daemon *daemon)
     return 0;
 }
 
+static void give_up_privileges(void)
+{
+    char message[MESSAGE_BYTES];
+    if (!privileges_drop(message, sizeof(message)))
+        log_line(LOG_LEVEL_ERROR, "capabilities that are not needed any more are kept: %s",
+                 message);
+}
+
 static int start(struct daemon *daemon)
 {
     if (block_signals(daemon) != 0 || open_environment(daemon) != 0 || watch_signals(daemon) != 0 ||
         create_workers(daemon) != 0 || create_control(daemon) != 0)
         return -1;
     print_start(daemon);
-    return start_workers(daemon);
+    if (start_workers(daemon) != 0)
+        return -1;
+    give_up_privileges();
+    return 0;
 }
 
 static void run(struct daemon *daemon)

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,18 +90,6 @@ static void *write_states(void *context)
     return NULL;
 }
 
-/* Signals are the control thread's. */
-static int start_thread(struct region_snapshot *snapshot)
-{
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&snapshot->thread, NULL, write_states, snapshot);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return error;
-}
-
 struct region_snapshot *region_snapshot_create(const char *directory)
 {
     struct region_snapshot *snapshot = calloc(1, sizeof(*snapshot));
@@ -112,7 +99,7 @@ struct region_snapshot *region_snapshot_create(const char *directory)
     snprintf(snapshot->path, sizeof(snapshot->path), "%s/" FILE_NAME, directory);
     pthread_mutex_init(&snapshot->lock, NULL);
     pthread_cond_init(&snapshot->wake, NULL);
-    if (start_thread(snapshot) == 0)
+    if (pthread_create(&snapshot->thread, NULL, write_states, snapshot) == 0)
         return snapshot;
     free(snapshot);
     return NULL;

@@ -41,7 +41,7 @@ def with_workers(config, workers):
 class Weir:
     name = "weir"
     features = frozenset({"tls", "every-rule", "coalesce", "post-body", "failover", "store", "drain",
-                          "hang", "cookies", "http2-only", "idle", "max-forwards", "held-bytes",
+                          "privileges", "hang", "cookies", "http2-only", "idle", "max-forwards", "held-bytes",
                           "tunnels", "keepalive", "access-log", "metrics"})
     drain_signal = signal.SIGTERM
     daemon = os.path.join(BUILD, "control", "weir")

@@ -1,4 +1,6 @@
 """The host's own traffic on the same interface stays with its kernel (an ssh session, say)."""
+import os
+
 from case import case, equal, expect
 from edge_site import PYTHON, SUPPORT, URL4, wait_until
 from netlab import CLIENT4, HOST4, HOST6
@@ -18,6 +20,25 @@ def a_session_with_the_host_is_untouched(site):
             expect(report["answered"] >= 20, f"only {report['answered']} lines in 3 s")
     finally:
         service.stop()
+
+
+def capability_sets(pid):
+    """Of each thread, its name and the capabilities that count."""
+    sets = []
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/status", encoding="ascii") as status:
+            fields = dict(line.rstrip("\n").split(":\t", 1) for line in status if ":\t" in line)
+        sets.append((fields["Name"], int(fields["CapEff"], 16), fields["SigBlk"]))
+    return sets
+
+
+@case(needs=("privileges",))
+def what_handles_strangers_has_few_capabilities(site):
+    kept = 1 << 1 | 1 << 10 | 1 << 12 | 1 << 39  # DAC_OVERRIDE, NET_BIND_SERVICE, NET_ADMIN, BPF
+    sets = capability_sets(site.proxy.process.pid)
+    expect(len(sets) >= 3, f"{len(sets)} threads")
+    equal([(name, hex(held), blocked) for name, held, blocked in sets if held & ~kept], [],
+          "threads with capabilities beyond")
 
 
 @case()
