@@ -1,6 +1,8 @@
 /*
  * libmicrohttpd runs on our epoll: its own epoll descriptor is watched, and MHD_run() does what is
- * due without waiting. Timer: `due`, when it wants to look for idle connections.
+ * due without waiting. The text of all counters takes milliseconds: those who ask at about the same
+ * time share one, so that a crowd of them does not hold up the loop. Timer: `due`, when it wants to
+ * look for idle connections.
  */
 #include "control/metrics.h"
 
@@ -17,6 +19,7 @@
 #include <sys/epoll.h>
 
 #define CONNECTIONS_MAX 32
+#define PAGE_NS         (100 * CLOCK_MS) /* who asks within it gets the same text */
 #define IDLE_SECONDS    10
 #define REQUEST_BYTES   (16u << 10) /* memory of one connection */
 
@@ -25,35 +28,38 @@ struct metrics {
     struct MHD_Daemon *server; /* NULL: listens nowhere */
     struct loop_watch *watch;
     struct loop_timer *due;
+    struct MHD_Response *page; /* the text of /metrics that was made last; NULL: none */
+    uint64_t page_at_ns;
+    uint64_t pages; /* made so far */
     char listen[64];
 };
 
 /* --- pages --- */
 
-/* TEXT is malloc'd and taken over. */
-static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, const char *type,
-                              char *text, size_t length)
+/* TEXT is malloc'd and taken over. NULL: no memory. */
+static struct MHD_Response *make_page(const char *type, char *text, size_t length)
 {
-    struct MHD_Response *response =
+    struct MHD_Response *page =
         MHD_create_response_from_buffer(length, text, MHD_RESPMEM_MUST_FREE);
-    if (response == NULL) {
+    if (page == NULL) {
         free(text);
-        return MHD_NO;
+        return NULL;
     }
-    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    enum MHD_Result result = MHD_queue_response(connection, status, response);
-    MHD_destroy_response(response);
-    return result;
+    (void)MHD_add_response_header(page, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    (void)MHD_add_response_header(page, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    return page;
 }
 
 static enum MHD_Result answer_word(struct MHD_Connection *connection, unsigned status,
                                    const char *word)
 {
     char *text = strdup(word);
-    if (text == NULL)
+    struct MHD_Response *page = text != NULL ? make_page("text/plain", text, strlen(text)) : NULL;
+    if (page == NULL)
         return MHD_NO;
-    return answer(connection, status, "text/plain", text, strlen(text));
+    enum MHD_Result result = MHD_queue_response(connection, status, page);
+    MHD_destroy_response(page);
+    return result;
 }
 
 static enum MHD_Result answer_ready(struct metrics *metrics, struct MHD_Connection *connection)
@@ -63,14 +69,32 @@ static enum MHD_Result answer_ready(struct metrics *metrics, struct MHD_Connecti
                        draining ? "draining\n" : "ready\n");
 }
 
+static void forget_page(struct metrics *metrics)
+{
+    if (metrics->page != NULL)
+        MHD_destroy_response(metrics->page); /* those who are getting it still do */
+    metrics->page = NULL;
+}
+
+/* However many ask at once, and however slowly they read: it is made once, and held once. */
+static struct MHD_Response *metrics_page(struct metrics *metrics)
+{
+    uint64_t now = loop_now_ns(daemon_loop(metrics->daemon));
+    if (metrics->page != NULL && now - metrics->page_at_ns < PAGE_NS)
+        return metrics->page;
+    forget_page(metrics);
+    size_t length;
+    char *text = metrics_text(metrics->daemon, ++metrics->pages, &length);
+    if (text != NULL)
+        metrics->page = make_page("text/plain; version=0.0.4; charset=utf-8", text, length);
+    metrics->page_at_ns = now;
+    return metrics->page;
+}
+
 static enum MHD_Result answer_metrics(struct metrics *metrics, struct MHD_Connection *connection)
 {
-    size_t length;
-    char *text = metrics_text(metrics->daemon, &length);
-    if (text == NULL)
-        return MHD_NO;
-    return answer(connection, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", text,
-                  length);
+    struct MHD_Response *page = metrics_page(metrics);
+    return page != NULL ? MHD_queue_response(connection, MHD_HTTP_OK, page) : MHD_NO;
 }
 
 static bool is_read(const char *method)
@@ -171,6 +195,7 @@ void metrics_destroy(struct metrics *metrics)
     if (metrics == NULL)
         return;
     stop_server(metrics);
+    forget_page(metrics);
     loop_timer_destroy(metrics->due);
     free(metrics);
 }

@@ -310,7 +310,7 @@ static void print_number(FILE *out, const char *name, const char *type, const ch
     fprintf(out, "%s %" PRIu64 "\n", name, value);
 }
 
-static void print_process(FILE *out, struct daemon *daemon)
+static void print_process(FILE *out, struct daemon *daemon, uint64_t pages)
 {
     const struct loop *loop = daemon_loop(daemon);
     struct access_file_counts counts = daemon_access_counts(daemon);
@@ -331,6 +331,8 @@ static void print_process(FILE *out, struct daemon *daemon)
                  strcmp(view.store_state, "connected") == 0);
     print_number(out, "weir_control_stalls_total", "counter",
                  "turns of the control thread that took longer than 20 ms", loop_stall_count(loop));
+    print_number(out, "weir_metrics_pages_total", "counter", "times that this text was made",
+                 pages);
     print_number(out, "weir_log_dropped_total", "counter", "lines of log_file that were dropped",
                  log_dropped());
     print_number(out, "weir_access_lines_total", "counter", "lines of the access log",
@@ -339,13 +341,13 @@ static void print_process(FILE *out, struct daemon *daemon)
                  counts.lost);
 }
 
-char *metrics_text(struct daemon *daemon, size_t *out_length)
+char *metrics_text(struct daemon *daemon, uint64_t pages, size_t *out_length)
 {
     char *text = NULL;
     FILE *out = open_memstream(&text, out_length);
     if (out == NULL)
         return NULL;
-    print_process(out, daemon);
+    print_process(out, daemon, pages);
     print_regions(out, daemon);
     print_backends(out, daemon);
     print_limits(out, &daemon_config(daemon)->limits);

@@ -6,5 +6,8 @@
 
 #include "control/daemon.h"
 
-/* malloc'd, *OUT_LENGTH bytes; NULL: no memory. O(counters * workers + backends). */
-char *metrics_text(struct daemon *daemon, size_t *out_length);
+/*
+ * malloc'd, *OUT_LENGTH bytes; NULL: no memory. It is the PAGES-th one, which it says. O(counters *
+ * workers + backends).
+ */
+char *metrics_text(struct daemon *daemon, uint64_t pages, size_t *out_length);

@@ -14,11 +14,12 @@
 #include <unistd.h>
 
 #define ANSWER_BYTES (1 << 20)
+#define CROWD        12
 
 static char *text_of(struct daemon *daemon)
 {
     size_t length;
-    char *text = metrics_text(daemon, &length);
+    char *text = metrics_text(daemon, 1, &length);
     assert_non_null(text);
     assert_int_equal(strlen(text), length);
     return text;
@@ -151,21 +152,34 @@ static bool visit_ended(void *context)
     return visitor->ended;
 }
 
-/* The whole answer to a request, until the end of the connection. */
-static const char *ask(struct daemon *daemon, uint16_t port, const char *method, const char *path)
+/* Its request is on its way; nobody has looked at it. */
+static void begin(struct visitor *visitor, uint16_t port, const char *method, const char *path)
 {
-    static struct visitor visitor;
     char request[256];
     struct sockaddr_in address = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    visitor = (struct visitor){.fd = socket(AF_INET, SOCK_STREAM, 0)};
-    assert_int_equal(connect(visitor.fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    visitor->length = 0;
+    visitor->ended = false;
+    visitor->fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(visitor->fd, (struct sockaddr *)&address, sizeof(address)), 0);
     int length = snprintf(request, sizeof(request),
                           "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", method, path);
-    assert_int_equal(send(visitor.fd, request, (size_t)length, 0), length);
-    fake_daemon_run_until(daemon, visit_ended, &visitor);
-    close(visitor.fd);
-    return visitor.text;
+    assert_int_equal(send(visitor->fd, request, (size_t)length, 0), length);
+}
+
+/* The whole answer, until the end of the connection. */
+static const char *end(struct daemon *daemon, struct visitor *visitor)
+{
+    fake_daemon_run_until(daemon, visit_ended, visitor);
+    close(visitor->fd);
+    return visitor->text;
+}
+
+static const char *ask(struct daemon *daemon, uint16_t port, const char *method, const char *path)
+{
+    static struct visitor visitor;
+    begin(&visitor, port, method, path);
+    return end(daemon, &visitor);
 }
 
 static void assert_status(const char *answer, const char *status)
@@ -201,6 +215,26 @@ static void pages_are_served(void **state)
     assert_status(ask(daemon, port, "GET", "/"), "404");
     assert_status(ask(daemon, port, "GET", "/metrics/x"), "404");
     assert_status(ask(daemon, port, "DELETE", "/ready"), "405");
+    metrics_destroy(metrics);
+}
+
+/* Who asks in one turn of the loop gets one text: a crowd costs what one costs. */
+static void a_crowd_is_served_one_page(void **state)
+{
+    static struct visitor visitors[CROWD];
+    struct daemon *daemon = *state;
+    uint16_t port;
+    struct metrics *metrics = listen_somewhere(daemon, &port);
+    uint64_t made = 0;
+    for (int i = 0; i < CROWD; i++)
+        begin(&visitors[i], port, "GET", "/metrics");
+    for (int i = 0; i < CROWD; i++) {
+        const char *line = strstr(end(daemon, &visitors[i]), "\nweir_metrics_pages_total ");
+        assert_non_null(line);
+        uint64_t pages = strtoull(strchr(line, ' '), NULL, 10);
+        made = pages > made ? pages : made;
+    }
+    assert_in_range(made, 1, CROWD / 2);
     metrics_destroy(metrics);
 }
 
@@ -255,6 +289,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(histograms_are_cumulative_and_in_seconds, create, destroy),
         cmocka_unit_test_setup_teardown(regions_and_backends_have_their_names, create, destroy),
         cmocka_unit_test_setup_teardown(pages_are_served, create, destroy),
+        cmocka_unit_test_setup_teardown(a_crowd_is_served_one_page, create, destroy),
         cmocka_unit_test_setup_teardown(a_node_that_drains_is_not_ready, create, destroy),
         cmocka_unit_test_setup_teardown(an_address_that_is_taken_changes_nothing, create, destroy),
     };
