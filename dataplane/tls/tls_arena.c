@@ -273,9 +273,13 @@ uint64_t tls_arena_most_bytes(const struct tls_arena *arena)
     return counter_read(&arena->most);
 }
 
+/* After a peak many pages have few blocks left in use: newcomers find room in these. */
 bool tls_arena_is_short(const struct tls_arena *arena)
 {
-    return arena->free_page_count < arena->page_count / 4;
+    uint32_t free_pages = arena->free_page_count;
+    uint64_t cut_bytes = (uint64_t)(arena->page_count - free_pages) * PAGE_BYTES;
+    bool filled = arena->used > cut_bytes / 2;
+    return free_pages < arena->page_count / 16 || (free_pages < arena->page_count / 4 && filled);
 }
 
 uint64_t tls_arena_refused(const struct tls_arena *arena)

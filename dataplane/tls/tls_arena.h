@@ -34,8 +34,9 @@ uint64_t tls_arena_used_bytes(const struct tls_arena *arena);
 uint64_t tls_arena_most_bytes(const struct tls_arena *arena);
 
 /*
- * Less than a quarter of its pages is free: what is left is for those who have begun, whose buffers
- * for records come and go. The owner's thread.
+ * Less than a quarter of its pages is free, and the others are more than half full: what is left is
+ * for those who have begun, whose buffers for records come and go. A sixteenth of the pages is for
+ * them in any case. The owner's thread.
  */
 bool tls_arena_is_short(const struct tls_arena *arena);
 

@@ -68,6 +68,35 @@ static void a_full_arena_refuses_and_recovers(void **state)
         tls_arena_give(blocks[--taken]);
 }
 
+/* A peak, and then the few that stay have a block in every page: there is room for newcomers. */
+static void a_peak_that_is_over_keeps_nobody_out(void **state)
+{
+    static void *blocks[BLOCKS];
+    uint32_t taken = 0;
+    assert_false(tls_arena_is_short(arena));
+    while (!tls_arena_is_short(arena)) {
+        assert_true(taken < BLOCKS);
+        blocks[taken++] = tls_arena_take(6000);
+    }
+    assert_true(taken > 300);
+    for (uint32_t i = 0; i < taken; i++)
+        if (i % 4 != 0) {
+            tls_arena_give(blocks[i]);
+            blocks[i] = NULL;
+        }
+    assert_false(tls_arena_is_short(arena));
+    uint32_t again = 0;
+    for (uint32_t i = 0; i < taken && !tls_arena_is_short(arena); i++)
+        if (blocks[i] == NULL) {
+            blocks[i] = tls_arena_take(6000);
+            again++;
+        }
+    assert_true(again > taken / 8 && again < taken);
+    for (uint32_t i = 0; i < taken; i++)
+        tls_arena_give(blocks[i]);
+    assert_int_equal(tls_arena_used_bytes(arena), 0);
+}
+
 static void what_is_too_large_is_refused(void **state)
 {
     assert_null(tls_arena_take(65537));
@@ -163,6 +192,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(blocks_are_apart_aligned_and_as_large_as_asked),
         CASE(a_full_arena_refuses_and_recovers),
+        CASE(a_peak_that_is_over_keeps_nobody_out),
         CASE(what_is_too_large_is_refused),
         CASE(a_block_keeps_its_bytes_when_it_grows),
         CASE(random_takes_and_gives_disturb_nobody),
