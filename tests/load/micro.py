@@ -7,7 +7,8 @@ from memif_site import BUILD, SiteError
 from results import Result
 
 # The parts with what their programs take: bench_tcp simulates its wire, and takes its time.
-PARTS = {"hpack": (), "relay": (), "tcp": (2000,), "net": (), "cookie": ()}
+PARTS = {"hpack": (), "relay": (), "tcp": (2000,), "net": (), "cookie": (), "parts": (),
+         "request": ()}
 CYCLES = re.compile(r"^(?P<name>.*?):?\s+(?P<median>[\d.]+) cycles.*\(best\D*(?P<best>[\d.]+)\)")
 TABLE = re.compile(r"^(?P<name>\S.*?)\s{2,}(?P<threads>\d+)\s+(?P<figures>[\d.]+(\s+[\d.]+)+)$")
 OPERATIONS = ("lead", "join", "leave")
