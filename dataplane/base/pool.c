@@ -126,9 +126,11 @@ void pool_prefetch_next(const struct pool *pool)
     bool awake = pool->free_count > pool->resting_count;
     uint32_t index = awake ? pool->free_slots[pool->free_count - 1 - pool->resting_count]
                            : pool->resting[pool->resting_head];
-    const uint8_t *object = pool_slot(pool, index);
-    for (uint32_t at = 0; at < pool->object_bytes && at < PREFETCH_BYTES; at += LINE_BYTES)
-        __builtin_prefetch(object + at, 1);
+    uint32_t bytes = pool->object_bytes < PREFETCH_BYTES ? pool->object_bytes : PREFETCH_BYTES;
+    const uint8_t *line = pool_slot(pool, index);
+    const uint8_t *end = line + bytes;
+    for (; line < end; line += LINE_BYTES)
+        __builtin_prefetch(line, 1);
 }
 
 void pool_give_at(struct pool *pool, uint32_t index)

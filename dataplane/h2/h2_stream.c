@@ -39,11 +39,16 @@ void h2_stream_move(struct h2_stream *stream, enum h2_stream_cause cause)
     stream->state = next;
 }
 
-/* Multiply-shift with a random odd factor: a client that chooses identifiers cannot aim. */
+/*
+ * Multiply-shift with a random odd factor: a client that chooses identifiers cannot aim.
+ * Connections lie whole cache lines apart, so the lowest bits of their places are free for the
+ * identifier.
+ */
 static struct h2_stream **slot_of(const struct h2_conn *conn, uint32_t id)
 {
     const struct h2 *h2 = conn->h2;
-    uint64_t key = (uint64_t)pool_index(&h2->conns, conn) << 32 | id;
+    uint64_t place = (uint64_t)((const uint8_t *)conn - h2->conns.objects);
+    uint64_t key = place << 26 | id;
     return &h2->slots[key * h2->slot_factor >> h2->slot_shift];
 }
 
