@@ -14,9 +14,7 @@
 #include "dataplane/net/checksum.h"
 #include "dataplane/region/pick.h"
 #include "dataplane/tcp/tcp_table.h"
-
-#include <stdio.h>
-#include <stdlib.h>
+#include "tests/load/samples.h"
 
 #define ROUNDS_MAX    100000
 #define BURST         32
@@ -29,12 +27,6 @@ static uint64_t samples[ROUNDS_MAX];
 static uint32_t rounds = 20000;
 static uint64_t sink; /* results go here, so that they are made */
 
-static int compare(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 /* A round of BURST operations. */
 typedef void part(uint32_t round);
 
@@ -45,9 +37,7 @@ static void measure(const char *name, part *run)
         run(round);
         samples[round] = clock_cycles() - begin;
     }
-    qsort(samples, rounds, sizeof(samples[0]), compare);
-    printf("%-44s %7.1f cycles each (best %7.1f)\n", name, (double)samples[rounds / 2] / BURST,
-           (double)samples[0] / BURST);
+    samples_print(name, "each", samples, rounds, BURST);
 }
 
 /* --- timers --- */

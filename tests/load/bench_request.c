@@ -9,10 +9,8 @@
  */
 #include "dataplane/base/check.h"
 #include "dataplane/base/clock.h"
+#include "tests/load/samples.h"
 #include "tests/support/world.h"
-
-#include <stdio.h>
-#include <stdlib.h>
 
 #define ROUNDS_MAX  60
 #define WARM_UP     4
@@ -49,19 +47,6 @@ bool __wrap_worker_turn(struct worker *worker, uint64_t clock_ns)
     if (busy)
         spent_cycles += clock_cycles() - begin;
     return busy;
-}
-
-static int compare(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-static void report(const struct load *load)
-{
-    qsort(samples, rounds, sizeof(samples[0]), compare);
-    printf("%-50s %8.1f cycles a request (best %8.1f)\n", load->name,
-           (double)samples[rounds / 2] / load->count, (double)samples[0] / load->count);
 }
 
 static struct world *open_world(void)
@@ -112,7 +97,7 @@ static void bench(const struct load *load)
         if (round >= WARM_UP)
             samples[round - WARM_UP] = spent_cycles;
     }
-    report(load);
+    samples_print(load->name, "a request", samples, rounds, load->count);
     world_close(world);
 }
 
