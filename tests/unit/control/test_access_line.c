@@ -10,6 +10,12 @@
 
 static const struct access_names nobody = {.listener = "", .region = "", .backend = ""};
 
+static void put(char *at, struct bytes text)
+{
+    if (text.length > 0)
+        memcpy(at, text.data, text.length);
+}
+
 /* A record of a request that shared, with these texts. */
 static struct access_record record_with(struct bytes authority, struct bytes path)
 {
@@ -29,8 +35,8 @@ static struct access_record record_with(struct bytes authority, struct bytes pat
     assert_true(ip_address_parse("192.0.2.7", &record.client));
     assert_true(ip_address_parse("2001:db8::1", &record.listener));
     memcpy(record.text, "GETr", 4);
-    memcpy(record.text + 4, authority.data, authority.length);
-    memcpy(record.text + 4 + authority.length, path.data, path.length);
+    put(record.text + 4, authority);
+    put(record.text + 4 + authority.length, path);
     return record;
 }
 
