@@ -1,5 +1,7 @@
 #include "dataplane/h2/field_form.h"
 
+#include "dataplane/base/copy.h"
+
 /* Sets of characters a byte may belong to. */
 enum char_set {
     CHAR_NAME = 1 << 0,   /* RFC 9110 5.6.2 token, lower case */
@@ -71,6 +73,28 @@ static inline bool may_have_control(uint64_t eight)
     return ((below_space | is_del) & EVERY_BYTE(0x80)) != 0;
 }
 
+/* Eight bytes at a time: is one of them no character of a path? May err towards yes. */
+static inline bool may_leave_path(uint64_t eight)
+{
+    uint64_t below_first = (eight - EVERY_BYTE('!')) & ~eight;
+    uint64_t flipped_del = eight ^ EVERY_BYTE(0x7f);
+    uint64_t is_del = (flipped_del - EVERY_BYTE(0x01)) & ~flipped_del;
+    uint64_t flipped_mark = eight ^ EVERY_BYTE('#');
+    uint64_t is_mark = (flipped_mark - EVERY_BYTE(0x01)) & ~flipped_mark;
+    return ((below_first | is_del | is_mark) & EVERY_BYTE(0x80)) != 0;
+}
+
+/* CHAR_PATH is what is neither control, nor space, nor '#'. */
+static bool all_in_path(struct bytes path)
+{
+    size_t i = 0;
+    for (; i + 8 <= path.length; i += 8)
+        if (may_leave_path(copy_load8(path.data + i)) &&
+            !all_in(bytes_of(path.data + i, 8), CHAR_PATH))
+            return false;
+    return all_in(bytes_after(path, i), CHAR_PATH);
+}
+
 static bool has_control(const uint8_t *bytes, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -107,7 +131,7 @@ static bool scheme_is_good(struct bytes scheme)
 /* An absolute path, or `*`, which only OPTIONS may ask for. */
 static bool path_is_good(struct bytes path)
 {
-    return path.length > 0 && all_in(path, CHAR_PATH) &&
+    return path.length > 0 && all_in_path(path) &&
            (path.data[0] == '/' || (path.data[0] == '*' && path.length == 1));
 }
 
@@ -126,6 +150,8 @@ static bool grammar_is_good(enum field_token token, struct bytes value)
 
 enum field_form field_form_of(enum field_token token, struct bytes name, struct bytes value)
 {
+    if (token == FIELD_PATH && path_is_good(value)) /* then it is a good value, too */
+        return FORM_GOOD;
     if (!value_is_good(value))
         return FORM_VALUE_BAD;
     if (token == FIELD_OTHER && (name.length == 0 || !all_in(name, CHAR_NAME)))

@@ -310,15 +310,18 @@ void request_rules_hop(const struct snapshot *snapshot, const struct snapshot_ro
 {
     uint8_t text[128];
     struct writer via = writer_over(text, sizeof(text));
-    struct target target;
+    struct bytes scheme = BYTES_NONE;
+    struct bytes authority = BYTES_NONE;
     writer_bytes(&via, bytes_text("2 "));
     writer_bytes(&via, bytes_first(snapshot->node, 64));
     fields_add_token(forwarded, FIELD_VIA, writer_written(&via));
-    read_target(request, &target);
-    if (route->x_forwarded != FORWARD_OFF && is_whole(&target)) {
-        add_missing(forwarded, FIELD_X_FORWARDED_PROTO, target.values[FIELD_SCHEME]);
-        if (target.authority.length <= HOST_TOLD_BYTES)
-            add_missing(forwarded, FIELD_X_FORWARDED_HOST, target.authority);
+    if (route->x_forwarded != FORWARD_OFF) {
+        (void)fields_find(request, FIELD_SCHEME, &scheme);
+        if (!fields_find(request, FIELD_AUTHORITY, &authority))
+            (void)fields_find(request, FIELD_HOST, &authority);
+        add_missing(forwarded, FIELD_X_FORWARDED_PROTO, scheme);
+        if (authority.length <= HOST_TOLD_BYTES)
+            add_missing(forwarded, FIELD_X_FORWARDED_HOST, authority);
     }
     forwarded->part_ends[1] = forwarded->used;
 }

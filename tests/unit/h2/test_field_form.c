@@ -60,6 +60,33 @@ static void forms_are_as_listed(void **state)
     }
 }
 
+/* Of a path with the byte C in it, or at its end. */
+static enum field_form form_of_path_with(uint8_t c, bool at_end)
+{
+    if ((c == ' ' || c == '\t') && !at_end)
+        return FORM_GRAMMAR_BAD;
+    if (c <= ' ' || c == 0x7f)
+        return FORM_VALUE_BAD;
+    return c == '#' ? FORM_GRAMMAR_BAD : FORM_GOOD;
+}
+
+static void every_byte_of_a_path_counts(void **state)
+{
+    uint8_t path[20] = "/";
+    for (size_t length = 2; length <= sizeof(path); length++) {
+        for (size_t at = 1; at < length; at++) {
+            for (uint32_t c = 0; c <= UINT8_MAX; c++) {
+                memset(path + 1, 'a', sizeof(path) - 1);
+                path[at] = (uint8_t)c;
+                enum field_form form =
+                    field_form_of(FIELD_PATH, BYTES_NONE, bytes_of(path, length));
+                if (form != form_of_path_with((uint8_t)c, at + 1 == length))
+                    fail_msg("byte %#x at %zu of %zu: form %d", c, at, length, form);
+            }
+        }
+    }
+}
+
 /* A literal that is entered, without Huffman code. RFC 7541 6.2.1 */
 static void write_entered(struct writer *out, const char *name, const char *value)
 {
@@ -109,6 +136,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forms_are_as_listed),
+        cmocka_unit_test(every_byte_of_a_path_counts),
         cmocka_unit_test(a_field_is_judged_alike_whenever_it_comes),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
