@@ -293,8 +293,10 @@ int32_t hpack_table_find_name(const struct hpack_table *table, const struct fiel
 
 bool hpack_table_seen(struct hpack_table *table, uint32_t hash)
 {
-    uint32_t *seen = &table->seen[hash % HPACK_TABLE_SEEN];
-    bool before = *seen == hash;
-    *seen = hash;
-    return before;
+    for (uint32_t i = 0; i < HPACK_TABLE_SEEN; i++)
+        if (table->seen[i] == hash)
+            return true;
+    table->seen[table->seen_at] = hash;
+    table->seen_at = (uint8_t)((table->seen_at + 1) % HPACK_TABLE_SEEN);
+    return false;
 }

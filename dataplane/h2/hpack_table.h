@@ -36,6 +36,7 @@ struct hpack_table {
     uint16_t text_end;   /* where the next text goes */
     uint8_t count;
     uint8_t next_slot;
+    uint8_t seen_at;                    /* the oldest of `seen` */
     uint8_t newest[HPACK_TABLE_CHAINS]; /* slot; says nothing when that entry is gone */
     uint8_t newest_with_name[HPACK_TABLE_CHAINS];
     uint32_t seen[HPACK_TABLE_SEEN]; /* by hash: fields that were sent and not entered */
@@ -85,5 +86,5 @@ uint32_t hpack_hash_of(const struct field *field);
 int32_t hpack_table_find(const struct hpack_table *table, const struct field *field, uint32_t hash);
 int32_t hpack_table_find_name(const struct hpack_table *table, const struct field *field);
 
-/* Was a field of this hash passed in here not long ago, without one of the same rank in between? */
+/* Was a field of this hash among the last HPACK_TABLE_SEEN others that were passed in here? */
 bool hpack_table_seen(struct hpack_table *table, uint32_t hash);

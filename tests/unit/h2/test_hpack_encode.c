@@ -126,6 +126,27 @@ static void a_path_is_entered_when_it_comes_again_and_not_for_one_that_is_like_i
     hpack_encoder_close(&encoder);
 }
 
+/* However their hashes fall. */
+static void several_fields_that_come_again_are_all_entered(void **state)
+{
+    static const char *const names[] = {":path", "content-length", "x-request-id",
+                                        "etag",  "if-none-match",  "traceparent"};
+    for (int round = 0; round < 200; round++) {
+        struct hpack_encoder encoder;
+        char value[32];
+        (void)snprintf(value, sizeof(value), "/%d", round);
+        hpack_encoder_init(&encoder, &fixture_tables);
+        (void)encode_one(&encoder, fixture_field("x-anything", "a table is there"));
+        for (size_t i = 0; i < array_count(names); i++)
+            assert_int_equal(seen(encode_one(&encoder, fixture_field(names[i], value))),
+                             SEEN_PLAIN);
+        for (size_t i = 0; i < array_count(names); i++)
+            assert_int_equal(seen(encode_one(&encoder, fixture_field(names[i], value))),
+                             SEEN_ENTERED);
+        hpack_encoder_close(&encoder);
+    }
+}
+
 static void a_known_name_is_sent_as_its_index(void **state)
 {
     struct hpack_encoder encoder;
@@ -399,6 +420,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fields_get_their_representation),
         cmocka_unit_test(a_path_is_entered_when_it_comes_again_and_not_for_one_that_is_like_it),
+        cmocka_unit_test(several_fields_that_come_again_are_all_entered),
         cmocka_unit_test(a_known_name_is_sent_as_its_index),
         cmocka_unit_test(a_plain_encoder_codes_no_string),
         cmocka_unit_test(limits_are_announced),

@@ -191,7 +191,11 @@ static void what_was_seen_is_known_when_it_comes_again(void **state)
     struct hpack_table *table = hpack_table_take(&fixture_tables);
     assert_false(hpack_table_seen(table, 5));
     assert_true(hpack_table_seen(table, 5));
-    assert_false(hpack_table_seen(table, 5 + HPACK_TABLE_SEEN)); /* of the same rank */
+    for (uint32_t i = 1; i < HPACK_TABLE_SEEN; i++)
+        assert_false(hpack_table_seen(table, 5 + i));
+    assert_true(hpack_table_seen(table, 5));
+    assert_false(
+        hpack_table_seen(table, 5 + HPACK_TABLE_SEEN)); /* one too many: 5 was the oldest */
     assert_false(hpack_table_seen(table, 5));
     hpack_table_give(&fixture_tables, table);
 }
