@@ -81,6 +81,10 @@ struct failover_region_view {
     uint64_t hold_down_left_ms;
     uint32_t votes_fresh;
     uint32_t votes_agreeing;
+    uint32_t votes_blind;    /* of the fresh ones */
+    uint32_t votes_stale;    /* seen, and too old to count */
+    const char *on_failure;  /* who decides: auto, review, manual */
+    const char *on_recovery;
     uint32_t capacity;    /* attempts of this node there at most; 0: no limit */
     const char *proposed; /* what waits for review: the state it should go to; NULL: nothing */
     uint64_t proposal_left_ms;

@@ -34,6 +34,14 @@ static void view_proposal(const struct failover *failover, const struct region_r
     snprintf(out->proposal_evidence, sizeof(out->proposal_evidence), "%s", record->evidence);
 }
 
+static uint32_t count_stale(const struct failover *failover)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < failover->votes.count; i++)
+        count += failover->votes.votes[i].age_ms > failover->rules.fresh_ms;
+    return count;
+}
+
 static void view_local(const struct failover *failover, const char *name,
                        struct failover_local_view *out)
 {
@@ -70,6 +78,10 @@ void failover_region_view(const struct failover *failover, uint32_t region,
         .backends = verdict->members.backends,
         .votes_fresh = count.fresh,
         .votes_agreeing = count.agreeing,
+        .votes_blind = count.fresh - count.seeing,
+        .votes_stale = count_stale(failover),
+        .on_failure = region_mode_name(failover->rules.on_failure[region]),
+        .on_recovery = region_mode_name(failover->rules.on_recovery[region]),
         .capacity = failover->told[region].capacity,
     };
     if (region_is_proposed(record, failover_store_ms(failover)))

@@ -50,6 +50,10 @@ static json_t *region_entry(struct methods *methods, uint32_t index)
     set_number(entry, "hold_down_left_ms", view.hold_down_left_ms);
     set_number(entry, "votes_fresh", view.votes_fresh);
     set_number(entry, "votes_agreeing", view.votes_agreeing);
+    set_number(entry, "votes_blind", view.votes_blind);
+    set_number(entry, "votes_stale", view.votes_stale);
+    set_text(entry, "on_failure", view.on_failure);
+    set_text(entry, "on_recovery", view.on_recovery);
     set_text(entry, "reason", view.reason);
     set_number(entry, "capacity", view.capacity);
     if (view.proposed != NULL)

@@ -134,15 +134,10 @@ static void add_rules(struct redis_words *words, const struct config *config,
 static void add_modes(struct redis_words *words, const struct config *config,
                       const struct region_rules *rules)
 {
-    static const char *const modes[CONFIG_MODES] = {
-        [CONFIG_MODE_AUTO] = "auto",
-        [CONFIG_MODE_REVIEW] = "review",
-        [CONFIG_MODE_MANUAL] = "manual",
-    };
     for (uint32_t i = 0; i < config->region_count; i++) {
         const char *name = config->regions[i].name;
-        redis_words_add(words, "on_failure:%s=%s", name, modes[rules->on_failure[i]]);
-        redis_words_add(words, "on_recovery:%s=%s", name, modes[rules->on_recovery[i]]);
+        redis_words_add(words, "on_failure:%s=%s", name, region_mode_name(rules->on_failure[i]));
+        redis_words_add(words, "on_recovery:%s=%s", name, region_mode_name(rules->on_recovery[i]));
     }
 }
 

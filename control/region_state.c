@@ -96,3 +96,14 @@ const char *region_effective_name(const struct region_record *record)
         return region_override_name(record->override);
     return region_automatic_name(record->automatic);
 }
+
+const char *region_mode_name(enum config_mode mode)
+{
+    static const char *const names[CONFIG_MODES] = {
+        [CONFIG_MODE_AUTO] = "auto",
+        [CONFIG_MODE_REVIEW] = "review",
+        [CONFIG_MODE_MANUAL] = "manual",
+    };
+    check(mode < CONFIG_MODES);
+    return names[mode];
+}

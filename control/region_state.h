@@ -139,3 +139,4 @@ uint32_t region_active_count(const struct region_state *state);
 const char *region_automatic_name(enum region_automatic automatic);
 const char *region_override_name(enum region_override override);
 const char *region_effective_name(const struct region_record *record);
+const char *region_mode_name(enum config_mode mode);

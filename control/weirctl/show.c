@@ -226,13 +226,37 @@ static void show_override(struct table *table, const json_t *region)
                    units_long_time(number(region, "override_left_ms"), left));
 }
 
+/* "2/3", and those of them that abstain or are too old to be among them. */
+static void show_vote_counts(struct table *table, const json_t *region)
+{
+    char odd[64] = "";
+    if (number(region, "votes_blind") > 0)
+        snprintf(odd, sizeof(odd), " %lu blind", number(region, "votes_blind"));
+    if (number(region, "votes_stale") > 0)
+        snprintf(odd + strlen(odd), sizeof(odd) - strlen(odd), " %lu stale",
+                 number(region, "votes_stale"));
+    table_cell(table, "%lu/%lu%s", number(region, "votes_agreeing"), number(region, "votes_fresh"),
+               odd);
+}
+
+/* Of both directions when they differ. */
+static void show_mode(struct table *table, const json_t *region)
+{
+    const char *failure = text(region, "on_failure");
+    const char *recovery = text(region, "on_recovery");
+    if (strcmp(failure, recovery) == 0)
+        table_cell(table, "%s", failure);
+    else
+        table_cell(table, "%s, back %s", failure, recovery);
+}
+
 void show_regions(const json_t *result)
 {
     size_t index;
     json_t *region;
     struct table *table =
         table_create("REGION", "ACTIVE", "STATE", "OVERRIDE", ">SHARE", ">AVAILABLE", ">BACKENDS",
-                     ">FOR", ">HOLD-DOWN", ">VOTES", "WHY", NULL);
+                     ">FOR", ">HOLD-DOWN", ">VOTES", "MODE", "WHY", NULL);
     json_array_foreach(json_object_get(result, "regions"), index, region)
     {
         char since[UNITS_TEXT_MAX];
@@ -250,8 +274,8 @@ void show_regions(const json_t *result)
                    number(region, "hold_down_left_ms") == 0
                        ? "-"
                        : units_long_time(number(region, "hold_down_left_ms"), hold));
-        table_cell(table, "%lu/%lu", number(region, "votes_agreeing"),
-                   number(region, "votes_fresh"));
+        show_vote_counts(table, region);
+        show_mode(table, region);
         table_cell(table, "%s", text(region, "reason"));
     }
     table_print(table, stdout);

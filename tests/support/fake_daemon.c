@@ -366,6 +366,12 @@ void failover_region_view(const struct failover *failover, uint32_t region,
         .usable_backends = 1,
         .backends = 2,
         .reason = "because",
+        .votes_fresh = 3,
+        .votes_agreeing = 2,
+        .votes_blind = 1,
+        .votes_stale = 2,
+        .on_failure = "review",
+        .on_recovery = "auto",
         .override_left_ms = failover->override_left_ms,
     };
     if (region == 0)

@@ -103,6 +103,8 @@ static void nodes_that_reach_nothing_abstain(void **state)
     for (uint32_t n = 0; n < 2; n++) {
         assert_true(failover_region_active(world.nodes[n].failover, 0));
         assert_true(failover_region_active(world.nodes[n].failover, 1));
+        assert_int_equal(view_of(&world.nodes[n], 0).votes_fresh, 2);
+        assert_int_equal(view_of(&world.nodes[n], 0).votes_blind, 2);
     }
 }
 

@@ -32,6 +32,8 @@ static void a_proposal_is_shown_and_approved(void **state)
     told_kill(node, 0, 4);
     told_run(node, 120 * CLOCK_S);
     struct failover_region_view view = told_region(node, 0);
+    assert_string_equal(view.on_failure, "review");
+    assert_string_equal(view.on_recovery, "auto");
     assert_string_equal(view.automatic, "suspect");
     assert_string_equal(view.proposed, "down");
     assert_non_null(strstr(view.proposal_evidence, "agree"));

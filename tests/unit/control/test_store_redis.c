@@ -236,7 +236,8 @@ static void the_record_tells_what_all_nodes_have_changed(void **state)
     store_node_connect(&world.nodes[1]);
     store_node_ask_init(&world.nodes[0]);
     store_node_beat(&world.nodes[0]);
-    store_node_beat(&world.nodes[1]);
+    store_node_beat(&world.nodes[1]); /* learns what n0 has done ... */
+    store_node_beat(&world.nodes[1]); /* ... and votes for that */
     store_node_ask(&world.nodes[1], (struct region_request){.kind = REGION_DRAIN, .region = 1});
     assert_int_equal(world.nodes[1].answer, REGION_DONE);
     store_node_audit(&world.nodes[0]);
