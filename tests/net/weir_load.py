@@ -119,6 +119,46 @@ class Load(unittest.TestCase):
         self.assertEqual(result["requests"], 500)
         self.assertEqual(seen["origin"]["requests"], 500)
 
+    def test_keys_after_zipf_and_sizes_by_weight(self):
+        result = self.site.load("--connections", 10, "--streams", 4, "--requests", 2000, "--paths",
+                                50, "--zipf", 0.99, "--body-bytes", "10:3,5000:1")
+        self.expect_equal_counts(result, 2000)
+        self.assertGreater(result["origin"]["bytes_out"], 2000 * 10)
+        self.assertLess(result["origin"]["bytes_out"], 2000 * 5000)
+
+    def test_answers_stream_events(self):
+        result = self.site.load("--connections", 5, "--streams", 4, "--requests", 20, "--events", 6,
+                                "--pace", 10)
+        self.expect_equal_counts(result, 20)
+        self.assertEqual(result["origin"]["bytes_out"], 20 * 6 * 1024)
+        self.assertGreaterEqual(result["phases"]["run"]["seconds"], 0.5)
+
+    def test_delays_are_seen_by_clients(self):
+        result = self.site.load("--connections", 4, "--requests", 40, "--delay", 0.05,
+                                "--delay-spread", 0.02)
+        self.expect_equal_counts(result, 40)
+        self.assertGreaterEqual(result["phases"]["run"]["latency_ns"]["min"], 50e6)
+
+    def test_an_origin_fails_on_purpose(self):
+        result = self.site.load("--connections", 10, "--requests", 1000, "--fail", 20, check=False)
+        self.assertEqual(result["requests"] + result["errors"]["status"], 1000)
+        self.assertGreater(result["origin"]["failures"], 0)
+        self.assertEqual(result["errors"]["status"], result["origin"]["failures"])
+
+    def test_resets_and_hangups_end_requests_once(self):
+        result = self.site.load("--connections", 10, "--requests", 500, "--reset", 5, "--hangup", 1,
+                                check=False)
+        self.assertEqual(result["requests"] + sum(result["errors"].values()), 500)
+        self.assertGreater(result["origin"]["failures"], 0)
+
+    def test_new_connections_at_a_rate_count_from_when_they_were_due(self):
+        result = self.site.load("--connections", 2, "--new-connection", "--rate", 400, "--duration",
+                                1, "--delay", 0.02)
+        # Two at a time of 20 ms each are 100 a second at most: the last waited for most of a second.
+        self.assertEqual(result["status"], 0, result["table"])
+        self.assertGreater(result["phases"]["run"]["overdue"], 100)
+        self.assertGreater(result["phases"]["run"]["latency_ns"]["max"], 300e6)
+
     def test_wrong_answers_are_found(self):
         # The origin obeys the first size it sees: every answer is shorter than the client expects.
         result = self.site.load("--requests", 50, "--path", "/load?size=7&", check=False)

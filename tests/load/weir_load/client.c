@@ -23,7 +23,7 @@ struct load_conn {
     struct client *client;
     struct tcp_conn *tcp; /* until HTTP/2 has it */
     struct h2_conn *h2;
-    uint64_t began_at_ns;
+    uint64_t due_at_ns; /* --new-connection: its request, of which connecting is a part */
     uint32_t under_way;
     bool idle;
     bool open;
@@ -123,7 +123,7 @@ static void on_finished(struct h2_stream *stream, uint64_t now)
     struct client *client = conn->client;
     if (request->status != 200)
         end_badly(request, LOAD_ERROR_STATUS);
-    else if (request->received != options_of(client)->body_bytes)
+    else if (request->received != load_body_bytes(options_of(client), request->number))
         end_badly(request, LOAD_ERROR_LENGTH);
     else if (request->corrupt)
         end_badly(request, LOAD_ERROR_BODY);
@@ -178,16 +178,14 @@ static struct h2_supply on_supply(struct h2_stream *stream, uint32_t max, uint64
     return (struct h2_supply){.kind = H2_SUPPLY_HEADERS, .fields = fields, .end = request->ended};
 }
 
-/* When the request number begun of this phase was to begin. */
-static uint64_t due_at(const struct client *client, const struct load_conn *conn, uint64_t now)
+/* When the request with NUMBER of this phase was to begin, which is not later than NOW. */
+static uint64_t due_at(const struct client *client, uint64_t number, uint64_t now)
 {
     const struct load_options *options = options_of(client);
-    if (options->new_connection)
-        return conn->began_at_ns;
     if (options->rate == 0)
         return now;
     uint64_t began = client->phases[client->load->phase].began_at_ns;
-    uint64_t due = began + (uint64_t)((double)client->begun * 1e9 / (double)options->rate);
+    uint64_t due = began + (uint64_t)((double)number * 1e9 / (double)options->rate);
     return due < now ? due : now;
 }
 
@@ -197,18 +195,17 @@ static bool begin_one(struct client *client, struct load_conn *conn, uint64_t no
     struct load_request *request = pool_take(&client->requests);
     if (request == NULL)
         return false;
-    uint64_t paths = options_of(client)->paths;
     *request = (struct load_request){
         .conn = conn,
-        .due_at_ns = due_at(client, conn, now),
-        .number = paths > 0 ? client->path_number % paths : client->path_number,
+        .due_at_ns = options_of(client)->new_connection ? conn->due_at_ns
+                                                        : due_at(client, client->begun, now),
     };
     request->stream = h2_request(conn->h2, request, now);
     if (request->stream == NULL) {
         pool_give(&client->requests, request);
         return false;
     }
-    client->path_number++;
+    request->number = keys_next(&client->keys, &client->load->host.random);
     client->begun++;
     client->under_way++;
     conn->under_way++;
@@ -330,6 +327,13 @@ static const struct ip_address *next_source(struct client *client, bool v4)
     return source;
 }
 
+/* --new-connection: requests of this phase that have begun or have a connection that is for them.
+ */
+static uint64_t pending(const struct client *client)
+{
+    return client->begun + client->active - client->under_way;
+}
+
 /* False: nothing was left to make it of. */
 static bool connect_one(struct client *client, bool idle, uint64_t now)
 {
@@ -339,7 +343,8 @@ static bool connect_one(struct client *client, bool idle, uint64_t now)
     struct load_conn *conn = pool_take(&client->conns);
     if (conn == NULL)
         return false;
-    *conn = (struct load_conn){.client = client, .idle = idle, .began_at_ns = now};
+    *conn = (struct load_conn){
+        .client = client, .idle = idle, .due_at_ns = due_at(client, pending(client), now)};
     list_init(&conn->link);
     conn->tcp = tcp_connect_from(client->load->host.tcp,
                                  next_source(client, ip_address_is_v4(&target->address)),
@@ -368,10 +373,10 @@ static bool wants_active(const struct client *client, uint64_t now)
     if (!options_of(client)->new_connection)
         return true;
     const struct load *load = client->load;
-    uint64_t pending = client->begun + client->active - client->under_way;
-    if (load->phase == LOAD_RUN && load->options.requests > 0 && pending >= load->options.requests)
+    uint64_t expected = pending(client);
+    if (load->phase == LOAD_RUN && load->options.requests > 0 && expected >= load->options.requests)
         return false;
-    return pending < due_by(load->options.rate, client->phases[load->phase].began_at_ns, now);
+    return expected < due_by(load->options.rate, client->phases[load->phase].began_at_ns, now);
 }
 
 static bool open_some(struct client *client, uint64_t now)
@@ -443,7 +448,8 @@ bool client_init(struct client *client, struct load *load)
     client->active_wanted = none ? 0 : options->connections;
     client->idle_wanted = none ? 0 : options->idle;
     list_init(&client->willing);
-    return pool_init(&client->conns, "load connections", POOL_LIFO, (uint32_t)conns,
+    return keys_init(&client->keys, options->paths, options->zipf) &&
+           pool_init(&client->conns, "load connections", POOL_LIFO, (uint32_t)conns,
                      sizeof(struct load_conn), -1) &&
            pool_init(&client->requests, "load requests", POOL_LIFO, (uint32_t)requests,
                      sizeof(struct load_request), -1);

@@ -23,6 +23,7 @@
 #include "dataplane/net/port_setup.h"
 #include "dataplane/tcp/tcp.h"
 #include "tests/load/weir_load/histogram.h"
+#include "tests/load/weir_load/keys.h"
 #include "tests/load/weir_load/options.h"
 
 struct load;
@@ -88,8 +89,9 @@ struct phase_stats {
     uint64_t ended_at_ns;
     uint64_t requests; /* that ended well */
     uint64_t errors[LOAD_ERRORS];
-    uint64_t bytes;  /* of answers' bodies */
-    uint64_t opened; /* connections, HTTP/2 included */
+    uint64_t bytes;   /* of answers' bodies */
+    uint64_t overdue; /* with --rate: due when the phase ended, and never begun */
+    uint64_t opened;  /* connections, HTTP/2 included */
     uint64_t busy_cycles;
     uint64_t all_cycles;
     uint64_t cpu_ns;          /* that the scheduler gave us */
@@ -108,8 +110,8 @@ struct client {
     uint32_t under_way; /* requests */
     uint64_t active_wanted;
     uint64_t idle_wanted;
-    uint64_t begun; /* requests, ever */
-    uint64_t path_number;
+    uint64_t begun;   /* requests, ever */
+    struct keys keys; /* paths' numbers */
     uint64_t next_target;
     uint64_t next_source[2];   /* by whether it is IPv4 */
     uint64_t open_again_at_ns; /* after a failure */
@@ -139,6 +141,7 @@ struct origin {
     uint64_t requests;
     uint64_t answers; /* sent to their end */
     uint64_t resets;
+    uint64_t failures; /* on purpose: --fail, --reset, --hangup */
     uint64_t bytes_in;
     uint64_t bytes_out;
     uint64_t corrupt; /* requests whose body was not what their path and length say */

@@ -40,11 +40,15 @@ static size_t add_text(char *out, const char *text)
 const struct fields *message_request(const struct load_options *options, uint64_t number,
                                      struct bytes *path)
 {
-    static char text[LOAD_TEXT_BYTES + 2 * NUMBER_BYTES + 8];
+    static char text[LOAD_TEXT_BYTES + 3 * NUMBER_BYTES + 16];
     size_t length = add_text(text, options->path);
     length += write_number(number, text + length);
     length += add_text(text + length, "?size=");
-    length += write_number(options->body_bytes, text + length);
+    length += write_number(load_body_bytes(options, number), text + length);
+    if (options->pace > 0) {
+        length += add_text(text + length, "&pace=");
+        length += write_number(options->pace, text + length);
+    }
     *path = bytes_of(text, length);
     bool post = options->request_bytes > 0;
     fields_init(&section, room, sizeof(room));
@@ -58,10 +62,10 @@ const struct fields *message_request(const struct load_options *options, uint64_
     return &section;
 }
 
-const struct fields *message_answer(uint64_t length)
+const struct fields *message_answer(uint64_t length, bool failed)
 {
     fields_init(&section, room, sizeof(room));
-    fields_add_token(&section, FIELD_STATUS, bytes_text("200"));
+    fields_add_token(&section, FIELD_STATUS, bytes_text(failed ? "503" : "200"));
     fields_add_token(&section, FIELD_CONTENT_TYPE, bytes_text("application/octet-stream"));
     add_number(FIELD_CONTENT_LENGTH, length);
     return &section;

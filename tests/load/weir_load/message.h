@@ -12,8 +12,8 @@
 const struct fields *message_request(const struct load_options *options, uint64_t number,
                                      struct bytes *path);
 
-/* 200 with LENGTH bytes to come. Valid until the next call. */
-const struct fields *message_answer(uint64_t length);
+/* 200, or 503 if it FAILED, with LENGTH bytes to come. Valid until the next call. */
+const struct fields *message_answer(uint64_t length, bool failed);
 
 /* 200 and an event stream, its length is not told. Valid until the next call. */
 const struct fields *message_events(void);

@@ -1,13 +1,15 @@
 #include "tests/load/weir_load/options.h"
 
 #include "dataplane/base/clock.h"
+#include "tests/load/weir_load/keys.h"
 
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MILLION 1000000ull
+#define BODY_MAX   1000000000ull
+#define WEIGHT_MAX 1000000ull
 
 struct option;
 
@@ -99,6 +101,60 @@ static bool read_syn_source(struct load_options *options, const struct option *o
     return add_prefix(options->syn_sources, &options->syn_source_count, value);
 }
 
+/* Percent with decimals, kept as 10,000ths. */
+static bool read_percent(struct load_options *options, const struct option *option,
+                         const char *value)
+{
+    char *end;
+    double percent = strtod(value, &end);
+    if (value[0] < '0' || value[0] > '9' || *end != '\0' || !(percent <= 100))
+        return false;
+    *(uint64_t *)member(options, option) = (uint64_t)(percent * 100 + 0.5);
+    return true;
+}
+
+static bool read_zipf(struct load_options *options, const struct option *option, const char *value)
+{
+    char *end;
+    options->zipf = strtod(value, &end);
+    return value[0] >= '0' && value[0] <= '9' && *end == '\0' && options->zipf >= 0.01 &&
+           options->zipf <= 5;
+}
+
+static bool add_size(struct load_options *options, uint64_t bytes, uint64_t weight)
+{
+    if (options->size_count == LOAD_SIZES_MAX || bytes > BODY_MAX || weight < 1 ||
+        weight > WEIGHT_MAX)
+        return false;
+    options->sizes[options->size_count++] = (struct load_size){bytes, weight};
+    options->weights += weight;
+    return true;
+}
+
+/* 64, or 64:90,1048576:10 with weights. */
+static bool read_sizes(struct load_options *options, const struct option *option, const char *value)
+{
+    options->size_count = 0;
+    options->weights = 0;
+    for (;;) {
+        char *end;
+        uint64_t weight = 1;
+        if (*value < '0' || *value > '9')
+            return false;
+        uint64_t bytes = strtoull(value, &end, 10);
+        if (*end == ':') {
+            if (end[1] < '0' || end[1] > '9')
+                return false;
+            weight = strtoull(end + 1, &end, 10);
+        }
+        if (!add_size(options, bytes, weight) || (*end != ',' && *end != '\0'))
+            return false;
+        if (*end == '\0')
+            return true;
+        value = end + 1;
+    }
+}
+
 /* 10.0.0.80:80 or [fd00::80]:80 */
 static bool read_target(struct load_options *options, const struct option *option,
                         const char *value)
@@ -171,6 +227,11 @@ static bool read_sources(struct load_options *options, const struct option *opti
         name, "SECONDS", read_time, offsetof(struct load_options, member), 0, 86400,               \
             "seconds, at most 86400", what                                                         \
     }
+#define PERCENT(member, name, what)                                                                \
+    {                                                                                              \
+        name, "PERCENT", read_percent, offsetof(struct load_options, member), 0, 0,                \
+            "percent from 0 to 100", what                                                          \
+    }
 #define TEXT(member, name, argument, what)                                                         \
     {                                                                                              \
         name, argument, read_text, offsetof(struct load_options, member), 0, 0,                    \
@@ -206,8 +267,21 @@ static const struct option known[] = {
     TIME(duration_ns, "duration", "end after so long, 10 if --requests is not given"),
     COUNT(rate, "rate", 1, 100000000, "requests a second; else as fast as answers come"),
     COUNT(request_bytes, "request-bytes", 0, 1000000000, "body of a request (POST), 0 (GET)"),
-    COUNT(body_bytes, "body-bytes", 0, 1000000000, "body of an answer, 100"),
-    COUNT(paths, "paths", 1, 1000000000, "different paths; else each request has its own"),
+    LIST(read_sizes, "body-bytes", "BYTES[:WEIGHT],...",
+         "at most 8 sizes up to 1000000000, each with a weight from 1 to 1000000, 64:90,1048576:10",
+         "body of an answer, 100; of some sizes by weight, a path always the same"),
+    COUNT(paths, "paths", 1, 1000000000,
+          "different paths (1: all equal); else each request its own"),
+    LIST(read_zipf, "zipf", "EXPONENT", "an exponent from 0.01 to 5",
+         "paths after Zipf's law (0.99, say); else in turn"),
+    COUNT(events, "events", 1, 1000000, "an answer streams so many events of 1 KiB (needs --pace)"),
+    COUNT(pace, "pace", 1, 1000000, "events a second"),
+    TIME(delay_ns, "delay", "origin: before an answer begins"),
+    {"delay-spread", "SECONDS", read_time, offsetof(struct load_options, spread_ns), 0, 3600,
+     "seconds, at most 3600", "origin: at random up to so much longer"},
+    PERCENT(failures.statuses, "fail", "origin: of requests that get status 503"),
+    PERCENT(failures.resets, "reset", "origin: of requests that get RST_STREAM"),
+    PERCENT(failures.hangups, "hangup", "origin: of requests that end their connection"),
     TEXT(path, "path", "PREFIX", "what paths begin with, /load/"),
     TEXT(authority, "authority", "NAME", ":authority of requests, load.example"),
     COUNT(wait, "wait", 0, 1000, "begin when the origin has taken so many connections, 0"),
@@ -262,7 +336,9 @@ static void defaults(struct load_options *options)
         .listen = 8080,
         .connections = 1,
         .streams = 1,
-        .body_bytes = 100,
+        .sizes = {{100, 1}},
+        .size_count = 1,
+        .weights = 1,
         .opening = 512,
         .patience_ns = 10 * CLOCK_S,
         .authority = "load.example",
@@ -295,6 +371,16 @@ static const char *client_fault(struct load_options *options)
             return "each --target needs a source of its family: --sources or --front-address";
     if (options->syn_flood > 0 && options->syn_source_count == 0)
         return "--syn-flood needs --syn-sources";
+    if (options->zipf > 0 && (options->paths < 2 || options->paths > KEYS_ZIPF_MAX))
+        return "--zipf needs --paths, from 2 to 10000000";
+    if ((options->events > 0) != (options->pace > 0))
+        return "--events and --pace need each other";
+    if (options->syn_rate > 0 && options->syn_flood == 0)
+        return "--syn-rate is of --syn-flood";
+    if ((options->baseline_ns > 0 || options->hold_ns > 0) && options->idle == 0)
+        return "--baseline and --hold are about --idle connections";
+    if (options->connections == 0 && (options->requests > 0 || options->rate > 0))
+        return "requests need --connections";
     if (options->connections + options->idle + options->syn_flood == 0)
         return "nothing to do: --connections, --idle or --syn-flood";
     return NULL;
@@ -302,9 +388,17 @@ static const char *client_fault(struct load_options *options)
 
 static const char *fault(struct load_options *options)
 {
+    const struct load_failures *failures = &options->failures;
     const char *what = options->role != LOAD_ORIGIN ? client_fault(options) : NULL;
     if (what != NULL)
         return what;
+    if (failures->statuses + failures->resets + failures->hangups > 10000)
+        return "--fail, --reset and --hangup are more than 100 percent";
+    if (options->role == LOAD_CLIENT &&
+        (options->delay_ns + options->spread_ns + failures->statuses + failures->resets +
+             failures->hangups >
+         0))
+        return "--delay, --fail, --reset and --hangup are an origin's";
     if (options->role != LOAD_CLIENT && options->back[0] == '\0')
         return "an origin needs --back";
     if (options->role != LOAD_CLIENT && options->back_address_count == 0)
@@ -314,6 +408,18 @@ static const char *fault(struct load_options *options)
     if (options->requests == 0 && options->duration_ns == 0)
         options->duration_ns = 10 * CLOCK_S;
     return NULL;
+}
+
+uint64_t load_body_bytes(const struct load_options *options, uint64_t number)
+{
+    if (options->events > 0)
+        return options->events * LOAD_EVENT_BYTES;
+    /* Consecutive numbers fall anywhere (Fibonacci hashing). */
+    uint64_t dice = (number * 0x9e3779b97f4a7c15ull >> 32) * options->weights >> 32;
+    uint32_t i = 0;
+    while (i + 1 < options->size_count && dice >= options->sizes[i].weight)
+        dice -= options->sizes[i++].weight;
+    return options->sizes[i].bytes;
 }
 
 enum load_parsed load_options_parse(struct load_options *options, int count, char **arguments,

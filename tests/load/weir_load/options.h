@@ -13,11 +13,26 @@
 #define LOAD_TARGETS_MAX   8
 #define LOAD_SOURCES_MAX   256
 #define LOAD_TEXT_BYTES    256
+#define LOAD_SIZES_MAX     8
+#define LOAD_EVENT_BYTES   1024
 
 enum load_role {
     LOAD_BOTH, /* client and origin, on one core */
     LOAD_CLIENT,
     LOAD_ORIGIN,
+};
+
+/* How origins fail, of 10,000 requests each. */
+struct load_failures {
+    uint64_t statuses; /* 503 */
+    uint64_t resets;   /* RST_STREAM */
+    uint64_t hangups;  /* the connection ends, with all that is on it */
+};
+
+/* Of answers: those with WEIGHT of the sum of weights have BYTES. */
+struct load_size {
+    uint64_t bytes;
+    uint64_t weight;
 };
 
 struct load_target {
@@ -53,8 +68,17 @@ struct load_options {
     uint64_t wait;        /* connections the origin has taken before requests begin */
     bool new_connection;  /* one request a connection */
     uint64_t request_bytes;
-    uint64_t body_bytes;
-    uint64_t paths; /* 0: every request has a path of its own */
+    struct load_size
+        sizes[LOAD_SIZES_MAX]; /* of answers' bodies; which one, the path's number tells */
+    uint32_t size_count;
+    uint64_t weights;   /* their sum */
+    uint64_t paths;     /* 0: every request has a path of its own */
+    double zipf;        /* exponent; 0: paths in turn */
+    uint64_t events;    /* of 1 KiB that an answer has, instead of a body; 0: none */
+    uint64_t pace;      /* events a second */
+    uint64_t delay_ns;  /* the origin's, before an answer begins, if the path asks for none */
+    uint64_t spread_ns; /* at random up to so much longer */
+    struct load_failures failures; /* the origin's */
     uint64_t syn_flood;
     uint64_t syn_rate;
     uint64_t patience_ns; /* what is under way at the end is waited for so long */
@@ -78,5 +102,8 @@ enum load_parsed {
 /* Defaults, then COUNT arguments (without the program's name), then the checks among them. */
 enum load_parsed load_options_parse(struct load_options *options, int count, char **arguments,
                                     char *message, size_t message_size);
+
+/* Bytes of the answer to the request with NUMBER: the same for the same number. */
+uint64_t load_body_bytes(const struct load_options *options, uint64_t number);
 
 void load_options_help(FILE *out);

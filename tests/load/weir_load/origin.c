@@ -2,9 +2,12 @@
  * origin: answers every request with 200 and the body its path asks for, and checks the request's
  * own body, when all of the request is there.
  *
+ * and, if the options want it, fails at random instead: 503, RST_STREAM, or the end of the
+ * connection.
+ *
  *     size=N    bytes of the body
  *     delay=MS  the answer begins so much later
- *     pace=N    an event stream: N times a second another EVENT_BYTES of the body
+ *     pace=N    an event stream: N times a second another LOAD_EVENT_BYTES of the body
  */
 #include "dataplane/base/check.h"
 #include "dataplane/h2/h2_tcp.h"
@@ -12,7 +15,6 @@
 #include "tests/load/weir_load/message.h"
 
 #define EXCHANGES_MAX 65536
-#define EVENT_BYTES   1024
 
 /* Owner: origin->exchanges, until its stream ends. */
 struct exchange {
@@ -28,6 +30,7 @@ struct exchange {
     uint64_t sent;
     uint32_t seed;
     bool corrupt;
+    bool failed; /* answers 503 */
     bool head_sent;
     bool ended;
 };
@@ -50,6 +53,61 @@ static void over(struct exchange *exchange)
     pool_give(&origin->exchanges, exchange);
 }
 
+static struct origin *origin_of(struct h2_stream *stream)
+{
+    return h2_conn_owner(h2_stream_conn(stream));
+}
+
+enum fate { FATE_ANSWER, FATE_STATUS, FATE_RESET, FATE_HANGUP };
+
+static enum fate draw_fate(struct origin *origin)
+{
+    const struct load_failures *failures = &origin->load->options.failures;
+    uint64_t dice = random_below(&origin->load->host.random, 10000);
+    if (dice < failures->statuses)
+        return FATE_STATUS;
+    if (dice < failures->statuses + failures->resets)
+        return FATE_RESET;
+    return dice < failures->statuses + failures->resets + failures->hangups ? FATE_HANGUP
+                                                                            : FATE_ANSWER;
+}
+
+/* The answer begins now, or when its delay is over. */
+static void begin_answer(struct exchange *exchange, uint64_t now)
+{
+    if (exchange->delay_ns > 0)
+        go_on_at(exchange, now + exchange->delay_ns);
+    else
+        h2_stream_ready(exchange->stream);
+}
+
+/* What becomes of a request that is there as a whole. */
+static void decide(struct exchange *exchange, uint64_t now)
+{
+    struct origin *origin = exchange->origin;
+    struct h2_stream *stream = exchange->stream;
+    enum fate fate = draw_fate(origin);
+    origin->failures += fate != FATE_ANSWER;
+    switch (fate) {
+    case FATE_STATUS:
+        exchange->failed = true;
+        exchange->size = exchange->pace = 0;
+        begin_answer(exchange, now);
+        return;
+    case FATE_ANSWER:
+        begin_answer(exchange, now);
+        return;
+    case FATE_RESET:
+        origin->resets++;
+        over(exchange);
+        h2_stream_reset(stream, H2_INTERNAL_ERROR);
+        return;
+    case FATE_HANGUP:
+        h2_close(h2_stream_conn(stream), H2_INTERNAL_ERROR, now);
+        return;
+    }
+}
+
 static void judge(struct origin *origin, struct h2_stream *stream, uint64_t now)
 {
     struct exchange *exchange = h2_stream_owner(stream);
@@ -57,15 +115,19 @@ static void judge(struct origin *origin, struct h2_stream *stream, uint64_t now)
     origin->requests++;
     origin->bytes_in += exchange->received;
     origin->corrupt += exchange->corrupt || short_of;
-    if (exchange->delay_ns > 0)
-        go_on_at(exchange, now + exchange->delay_ns);
-    else
-        h2_stream_ready(stream);
+    decide(exchange, now);
 }
 
-static struct origin *origin_of(struct h2_stream *stream)
+/* What the path asks for, else what the options say. */
+static uint64_t delay_of(struct origin *origin, struct bytes path)
 {
-    return h2_conn_owner(h2_stream_conn(stream));
+    const struct load_options *options = &origin->load->options;
+    uint64_t asked_ns = message_parameter(path, "delay=") * CLOCK_MS;
+    uint64_t spread_us = options->spread_ns / CLOCK_US;
+    if (asked_ns > 0 || options->delay_ns + spread_us == 0)
+        return asked_ns;
+    return options->delay_ns +
+           random_below(&origin->load->host.random, (uint32_t)(spread_us + 1)) * CLOCK_US;
 }
 
 static void on_headers(void *owner, struct h2_stream *stream, const struct fields *fields,
@@ -89,7 +151,7 @@ static void on_headers(void *owner, struct h2_stream *stream, const struct field
     *exchange = (struct exchange){
         .origin = origin,
         .stream = stream,
-        .delay_ns = message_parameter(path, "delay=") * CLOCK_MS,
+        .delay_ns = delay_of(origin, path),
         .pace = message_parameter(path, "pace="),
         .promised = has_length ? message_number(length) : UINT64_MAX,
         .size = message_parameter(path, "size="),
@@ -118,8 +180,8 @@ static uint64_t due_now(struct exchange *exchange, uint64_t now)
     uint64_t left = exchange->size - exchange->sent;
     if (exchange->pace == 0)
         return left;
-    uint64_t event = exchange->sent / EVENT_BYTES;
-    uint64_t rest = EVENT_BYTES - exchange->sent % EVENT_BYTES;
+    uint64_t event = exchange->sent / LOAD_EVENT_BYTES;
+    uint64_t rest = LOAD_EVENT_BYTES - exchange->sent % LOAD_EVENT_BYTES;
     uint64_t due_at_ns = exchange->began_at_ns + event * CLOCK_S / exchange->pace;
     if (now < due_at_ns) {
         go_on_at(exchange, due_at_ns);
@@ -154,8 +216,9 @@ static struct h2_supply on_supply(struct h2_stream *stream, uint32_t max, uint64
     if (!exchange->ended)
         h2_stream_ready(stream);
     return (struct h2_supply){.kind = H2_SUPPLY_HEADERS,
-                              .fields = exchange->pace > 0 ? message_events()
-                                                           : message_answer(exchange->size),
+                              .fields = exchange->pace > 0
+                                            ? message_events()
+                                            : message_answer(exchange->size, exchange->failed),
                               .end = exchange->ended};
 }
 

@@ -135,9 +135,11 @@ static void json_phase(const struct phase_stats *phase, FILE *out)
     fprintf(out, "{\"seconds\": %.6f, \"requests\": %lu, \"errors\": ", lasted, phase->requests);
     json_errors(phase->errors, out);
     fprintf(out,
-            ", \"bytes\": %lu, \"connections_opened\": %lu, \"requests_per_second\": %.1f, "
+            ", \"bytes\": %lu, \"overdue\": %lu, \"connections_opened\": %lu, "
+            "\"requests_per_second\": %.1f, "
             "\"busy\": %.4f, \"cpu_ns\": %lu, \"latency_ns\": ",
-            phase->bytes, phase->opened, lasted > 0 ? (double)phase->requests / lasted : 0,
+            phase->bytes, phase->overdue, phase->opened,
+            lasted > 0 ? (double)phase->requests / lasted : 0,
             phase->all_cycles > 0 ? (double)phase->busy_cycles / (double)phase->all_cycles : 0,
             phase->cpu_ns);
     json_latency(&phase->latency, out);
@@ -179,9 +181,10 @@ void report_json(const struct load *load, FILE *out)
             (double)(load->flood.ended_at_ns - load->flood.began_at_ns) * 1e-9);
     fprintf(out,
             ",\n \"origin\": {\"connections\": %lu, \"requests\": %lu, \"answers\": %lu, "
-            "\"resets\": %lu, \"corrupt\": %lu, \"bytes_in\": %lu, \"bytes_out\": %lu}",
-            origin->connections, origin->requests, origin->answers, origin->resets, origin->corrupt,
-            origin->bytes_in, origin->bytes_out);
+            "\"resets\": %lu, \"failures\": %lu, \"corrupt\": %lu, \"bytes_in\": %lu, "
+            "\"bytes_out\": %lu}",
+            origin->connections, origin->requests, origin->answers, origin->resets,
+            origin->failures, origin->corrupt, origin->bytes_in, origin->bytes_out);
     fprintf(out, ",\n \"cycles_per_second\": %lu, \"phases\": {", clock_cycles_per_second());
     bool first = true;
     for (int i = 0; i < LOAD_PHASES; i++) {

@@ -30,10 +30,15 @@ static uint64_t cpu_now_ns(void)
 
 static void move(struct load *load, enum load_phase phase, uint64_t now)
 {
+    struct phase_stats *ending = &load->client.phases[load->phase];
+    uint64_t due = due_by(load->options.rate, ending->began_at_ns, now);
+    if (load->options.rate > 0 && load->phase == LOAD_RUN && due > load->client.begun &&
+        load->options.requests == 0)
+        ending->overdue = due - load->client.begun;
     uint64_t cpu_ns = cpu_now_ns();
-    load->client.phases[load->phase].cpu_ns = cpu_ns - load->cpu_seen_ns;
+    ending->ended_at_ns = now;
+    ending->cpu_ns = cpu_ns - load->cpu_seen_ns;
     load->cpu_seen_ns = cpu_ns;
-    load->client.phases[load->phase].ended_at_ns = now;
     load->phase = phase;
     load->client.phases[phase].began_at_ns = now;
     load->client.begun = 0;
