@@ -17,6 +17,7 @@ packages_net=(
     python3 python3-h2 python3-grpcio
     curl nghttp2-client openssl
     redis-server redis-tools
+    lua5.4               # the scripts for Pktgen are checked by it
 )
 command -v npm >/dev/null || packages_net+=(nodejs npm) # whoever has another Node.js keeps it
 packages_bench=(
