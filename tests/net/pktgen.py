@@ -7,6 +7,7 @@ Environment: WEIR_BUILD (the build directory).
 import glob
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -17,7 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TREE = os.path.dirname(os.path.dirname(HERE))
 PKTGEN = os.path.join(TREE, "scripts", "pktgen")
 sys.path.insert(0, os.path.join(TREE, "tests", "load"))
-from memif_site import DAEMON, MemifSite                                    # noqa: E402
+from memif_site import DAEMON, MemifSite, wait_until                       # noqa: E402
 
 SKIPPED = 77
 PROGRAMS = ("lua5.4", "luac5.4", "dpdk-testpmd")
@@ -97,45 +98,59 @@ class Files(unittest.TestCase):
 
 
 class Replay(unittest.TestCase):
-    """What testpmd sends of them is counted by Weir under the names the documentation tells to read."""
+    """What testpmd sends of them is counted by Weir under the names the documentation tells to read.
 
-    @classmethod
-    def setUpClass(cls):
-        cls.site = MemifSite(limits=LIMITS)
-        cls.addClassCleanup(cls.site.stop)
-        cls.site.__enter__()
-        cls.mac = next(port["mac"] for port in cls.site.ctl("port", "list")["ports"]
-                       if port["name"] == "front")
+    Weir ends before testpmd does: DPDK 22.11's memif driver may fault when its peer leaves while it is
+    looked at, which is not what these cases are about."""
 
-    def grown(self, kind):
-        before = self.site.counters()
-        path = make(kind, self.site.path(kind + ".pcap"), "--count", 200, mac=self.mac)
-        done = subprocess.run([os.path.join(PKTGEN, "replay"), path, self.site.path("front"), "4"],
-                              capture_output=True, text=True, check=False, timeout=60)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        self.assertIn("TX-packets", done.stdout)
+    def setUp(self):
+        self.site = MemifSite(limits=LIMITS)
+        self.site.__enter__()
+        self.sender = None
+        self.addCleanup(self.end_sender)
+        self.addCleanup(self.site.stop)         # first
+        self.mac = next(port["mac"] for port in self.site.ctl("port", "list")["ports"]
+                        if port["name"] == "front")
+        self.before = self.site.counters()
+
+    def end_sender(self):
+        if self.sender is not None:
+            os.killpg(self.sender.pid, signal.SIGTERM)
+            self.sender.wait(30)
+
+    def grown(self):
         after = self.site.counters()
-        return {name: after[name] - before[name] for name in after}
+        return {name: after[name] - self.before[name] for name in after}
 
-    def expect(self, kind, *names):
-        grown = self.grown(kind)
-        for name in ("net.in_packets", *names):
-            self.assertGreater(grown[name], 0, f"{kind}: {name} of "
-                               f"{ {key: value for key, value in grown.items() if value} }")
-        return grown
+    def send(self, kind):
+        path = make(kind, os.path.join(self.site.directory, kind + ".pcap"), "--count", 200,
+                    mac=self.mac)
+        self.sender = subprocess.Popen(
+            [os.path.join(PKTGEN, "replay"), path, self.site.path("front"), "60"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True)
+
+    def expect(self, kind, *counted):
+        """Sends until each of these, the sum where it is several, has grown; what all have by then."""
+        self.send(kind)
+        for names in counted:
+            names = names if isinstance(names, tuple) else (names,)
+            wait_until(lambda names=names: sum(self.grown()[name] for name in names) > 0, 30,
+                       f"{kind} to be counted as {' or '.join(names)}")
+        return self.grown()
 
     def test_syns_are_answered_and_keep_no_state(self):
         grown = self.expect("syn", "net.in_tcp_packets", "tcp.segments_out", "net.out_packets")
         self.assertEqual(grown["tcp.connections_accepted"], 0)
 
     def test_acks_of_nobody_are_refused(self):
-        grown = self.expect("ack", "net.in_tcp_packets", "tcp.resets_out")
-        # Which one: whether cookies were given lately.
-        self.assertGreater(grown["tcp.segment_no_connection"] + grown["tcp.segment_bad_ack"], 0)
+        # Which way: whether cookies were given lately.
+        grown = self.expect("ack", "net.in_tcp_packets", "tcp.resets_out",
+                            ("tcp.segment_no_connection", "tcp.segment_bad_ack"))
         self.assertEqual(grown["tcp.connections_accepted"], 0)
 
     def test_echo_and_arp_are_answered_within_their_rate(self):
-        self.expect("icmp-arp", "net.echo_answered", "net.arp_answered")
+        self.expect("icmp-arp", "net.echo_answered", "net.echo_over_rate", "net.arp_answered")
 
     def test_replayed_sessions_do_not_get_past_the_handshake(self):
         grown = self.expect("http2", "net.in_tcp_packets", "tcp.resets_out")
