@@ -306,7 +306,7 @@ def collect(names, runs, seconds):
 
 def peers(options):
     raise_file_limit()
-    measured = collect(options.proxy or PROXIES, min(options.runs, 2), int(options.seconds))
+    measured = collect(options.proxy or PROXIES, options.runs, max(1, int(options.seconds)))
     out = []
     for shape, title in SHAPES.items():
         result = Result(f"peers-{shape}", f"{title}; one core for the proxy, kernel clients and origins")
