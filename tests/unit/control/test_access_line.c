@@ -10,7 +10,7 @@
 
 static const struct access_names nobody = {.listener = "", .region = "", .backend = ""};
 
-static void put(char *at, struct bytes text)
+static void put(uint8_t *at, struct bytes text)
 {
     if (text.length > 0)
         memcpy(at, text.data, text.length);
