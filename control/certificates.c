@@ -60,7 +60,8 @@ static bool find_certificate(struct config_reader *reader, const char *path, con
         const struct config_certificate *one = &config->certificates[i];
         if (strcmp(one->name, name) != 0)
             continue;
-        *out = (struct tls_certificate_source){one->name, one->chain_file, one->key_file};
+        *out = (struct tls_certificate_source){one->name, one->chain_file, one->key_file,
+                                               one->ocsp_file};
         return true;
     }
     config_found(reader->findings, path,
@@ -78,7 +79,16 @@ static void fill_profile(struct config_reader *reader, uint32_t listener,
         snprintf(path, sizeof(path), "listeners[%u].tls.certificates[%u]", listener, i);
         (void)find_certificate(reader, path, tls->certificates[i], &room[i]);
     }
-    *out = (struct tls_profile_source){room, tls->certificate_count, tls->policy, tls->http1};
+    *out = (struct tls_profile_source){
+        room,       tls->certificate_count,  tls->policy,
+        tls->http1, tls->client_certificate, tls->client_ca_file,
+    };
+    if (tls->client_certificate == TLS_CLIENT_CERTIFICATE_NONE || tls->client_ca_file[0] != '\0')
+        return;
+    char path[CONFIG_PATH_MAX];
+    snprintf(path, sizeof(path), "listeners[%u].tls.client_ca_file", listener);
+    config_found(reader->findings, path,
+                 "is empty; expected a file with who may vouch for clients' certificates");
 }
 
 /* The host of an authority, without brackets: RFC 3986 3.2.2. */

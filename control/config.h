@@ -59,6 +59,7 @@ struct config_certificate {
     char name[CONFIG_NAME_MAX];
     char chain_file[256];
     char key_file[256];
+    char ocsp_file[256]; /* "": none */
 };
 
 #define CONFIG_LISTENER_CERTIFICATES 64
@@ -68,6 +69,8 @@ struct config_listener_tls {
     uint32_t certificate_count;
     enum tls_policy policy;
     enum tls_http1 http1;
+    enum tls_client_certificate client_certificate;
+    char client_ca_file[256];
 };
 
 struct config_listener {

@@ -23,6 +23,7 @@ static const char *const no_region_choices[] = {"panic", "fail", NULL};
 static const char *const priority_choices[] = {"normal", "critical", "sheddable", NULL};
 static const char *const tls_policy_choices[] = {"modern", "intermediate", NULL};
 static const char *const tls_http1_choices[] = {"reject", "answer", NULL};
+static const char *const client_certificate_choices[] = {"none", "request", "require", NULL};
 static const char *const congestion_choices[] = {"cubic", "newreno", NULL};
 static const char *const coalesce_choices[] = {"off", "shadow", "get", "post-body", NULL};
 
@@ -70,6 +71,11 @@ static const struct config_key listener_tls_keys[] = {
     {"http1", KEY_CHOICE, 0, MEMBER(config_listener_tls, http1), .fallback = "\"reject\"",
      .choices = tls_http1_choices,
      .help = "clients that offer http/1.1 and not h2: an alert, or an HTTP/1.1 answer that says so"},
+    {"client_certificate", KEY_CHOICE, 0, MEMBER(config_listener_tls, client_certificate),
+     .fallback = "\"none\"", .choices = client_certificate_choices,
+     .help = "request: who shows one has to show a good one; require: no connection without"},
+    {"client_ca_file", KEY_TEXT, 0, MEMBER(config_listener_tls, client_ca_file),
+     .fallback = "\"\"", .help = "PEM: whose certificates clients may show"},
 };
 static OBJECT(listener_tls_object, config_listener_tls, listener_tls_keys);
 
@@ -92,6 +98,9 @@ static const struct config_key certificate_keys[] = {
              "subjectAltName"},
     {"key_file", KEY_TEXT, KEY_REQUIRED, MEMBER(config_certificate, key_file),
      .help = "PEM: its private key, without a password"},
+    {"ocsp_file", KEY_TEXT, 0, MEMBER(config_certificate, ocsp_file), .fallback = "\"\"",
+     .help = "DER: its OCSP response, stapled for clients that ask; somebody else keeps it fresh, "
+             "`weirctl certificate reload` reads it again"},
 };
 static OBJECT(certificate_object, config_certificate, certificate_keys);
 

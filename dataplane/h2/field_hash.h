@@ -10,7 +10,7 @@
 #define FIELD_HASH_MIDDLE    352
 #define FIELD_HASH_LAST      388
 #define FIELD_LONGEST_NAME   27
-#define FIELD_HASHED_NAMES   79
+#define FIELD_HASHED_NAMES   80
 
 /* The token at home in a slot; FIELD_OTHER (0) where there is none. */
 static const uint8_t field_hash_tokens[FIELD_HASH_SLOTS] = {
@@ -88,6 +88,7 @@ static const uint8_t field_hash_tokens[FIELD_HASH_SLOTS] = {
     [466] = FIELD_GRPC_TIMEOUT,
     [468] = FIELD_X_REQUEST_ID,
     [472] = FIELD_CONTENT_LENGTH,
+    [489] = FIELD_X_FORWARDED_CLIENT_CERT,
     [493] = FIELD_VIA,
     [495] = FIELD_EXPIRES,
     [499] = FIELD_TRANSFER_ENCODING,

@@ -182,6 +182,7 @@ struct snapshot {
     struct tls_contexts *tls; /* what listeners and backends with TLS need; NULL: there are none */
     const struct snapshot_listener *listeners;
     uint32_t listener_count;
+    bool asks_certificates; /* some listener does, of clients: what they say of theirs is void */
     const struct snapshot_route *routes;
     uint32_t route_count;
     const struct snapshot_service *services;

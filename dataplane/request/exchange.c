@@ -268,12 +268,12 @@ static struct fields keyed_part(const struct fields *forwarded, const struct pla
 }
 
 /* Where it goes: its route, and the fields of the client that go on. */
-static enum local_answer plan_route(struct request_engine *engine, const struct fields *fields,
-                                    struct plan *plan)
+static enum local_answer plan_route(struct request_engine *engine, const struct request_peer *peer,
+                                    const struct fields *fields, struct plan *plan)
 {
     struct fields *forwarded = &engine->scratch;
     const struct snapshot_route *route = NULL;
-    enum local_answer refusal = request_rules(engine->snapshot, fields, forwarded, &route);
+    enum local_answer refusal = request_rules(engine->snapshot, peer, fields, forwarded, &route);
     if (refusal != LOCAL_NONE)
         return refusal;
     *plan = (struct plan){
@@ -343,13 +343,15 @@ static enum local_answer forward(struct exchange *exchange, const struct client 
 {
     struct request_engine *engine = exchange->engine;
     struct fields *forwarded = &engine->scratch;
-    struct plan_of of = {fields->name, engine->snapshot->generation, exchange->has_body};
+    /* What a certificate says is in no header section: such requests are alike for nobody else. */
+    uint64_t name = client->peer.certificate_asked ? 0 : fields->name;
+    struct plan_of of = {name, engine->snapshot->generation, exchange->has_body};
     enum local_answer refusal = LOCAL_NONE;
     struct plan fresh;
     fields_init(forwarded, forwarded->data, forwarded->capacity);
     const struct plan *plan = plans_find(&engine->plans, &of, forwarded);
     if (plan == NULL)
-        refusal = plan_route(engine, fields, &fresh);
+        refusal = plan_route(engine, &client->peer, fields, &fresh);
     if (refusal != LOCAL_NONE)
         return refusal;
     const struct plan *known = plan != NULL ? plan : &fresh;

@@ -192,7 +192,8 @@ enum priority route_priority(const struct snapshot_route *route, const struct fi
 bool route_same_text(struct bytes text, struct bytes lower);
 
 /* header_rules.c */
-enum local_answer request_rules(const struct snapshot *snapshot, const struct fields *request,
+enum local_answer request_rules(const struct snapshot *snapshot, const struct request_peer *peer,
+                                const struct fields *request,
                                 struct fields *out_forwarded,
                                 const struct snapshot_route **out_route);
 void request_rules_hop(const struct snapshot *snapshot, const struct snapshot_route *route,

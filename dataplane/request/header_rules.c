@@ -96,13 +96,20 @@ static enum forward forward_rule(enum field_token token)
         [FIELD_X_FORWARDED_FOR] = FORWARD_UNLESS_TOLD,
         [FIELD_X_FORWARDED_PROTO] = FORWARD_UNLESS_TOLD,
         [FIELD_X_FORWARDED_HOST] = FORWARD_UNLESS_TOLD,
+        [FIELD_X_FORWARDED_CLIENT_CERT] = FORWARD_UNLESS_TOLD,
     };
     return (enum forward)rules[token];
 }
 
-/* The client's word about itself does not count: we tell it. */
-static bool is_told(const struct snapshot_route *route, enum field_token token)
+/*
+ * The client's word about itself does not count: we tell it. CERTIFICATE: its certificate is told
+ * by us, or by nobody. As soon as one listener asks for certificates that holds at all of them, or
+ * who connects to another one could pass for anybody there.
+ */
+static bool is_told(const struct snapshot_route *route, bool certificate, enum field_token token)
 {
+    if (token == FIELD_X_FORWARDED_CLIENT_CERT)
+        return certificate;
     return token == FIELD_FORWARDED ? route->forwarded == FORWARD_REPLACE
                                     : route->x_forwarded == FORWARD_REPLACE;
 }
@@ -138,8 +145,9 @@ static void forward_hops(struct fields *out, const uint8_t *from, uint32_t hops)
 }
 
 /* The field whose head is at FROM. */
-static void forward_field(const struct snapshot_route *route, const struct field *field,
-                          const uint8_t *from, uint32_t hops, struct fields *out)
+static void forward_field(const struct snapshot_route *route, bool certificate,
+                          const struct field *field, const uint8_t *from, uint32_t hops,
+                          struct fields *out)
 {
     switch (forward_rule(field->token)) {
     case FORWARD_KEEP:
@@ -155,20 +163,37 @@ static void forward_field(const struct snapshot_route *route, const struct field
         forward_hops(out, from, hops);
         return;
     case FORWARD_UNLESS_TOLD:
-        if (!is_told(route, field->token))
+        if (!is_told(route, certificate, field->token))
             fields_append_from(out, from);
         return;
     }
 }
 
 /* Those from AT on. */
-static void forward_fields(const struct snapshot_route *route, const struct fields *request,
-                           uint32_t at, uint32_t hops, struct fields *out)
+static void forward_fields(const struct snapshot_route *route, bool certificate,
+                           const struct fields *request, uint32_t at, uint32_t hops,
+                           struct fields *out)
 {
     struct field field;
     const uint8_t *from = request->data + at;
     for (; fields_next(request, &at, &field); from = request->data + at)
-        forward_field(route, &field, from, hops, out);
+        forward_field(route, certificate, &field, from, hops, out);
+}
+
+/* Who is asking, by certificate. It is part of the key: nobody gets another one's answer (C4). */
+static void add_certificate(const struct request_peer *peer, struct fields *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t text[8 + 2 * REQUEST_FINGERPRINT_BYTES];
+    struct writer value = writer_over(text, sizeof(text));
+    if (!peer->certificate_shown)
+        return;
+    writer_bytes(&value, bytes_text("Hash="));
+    for (size_t i = 0; i < sizeof(peer->fingerprint); i++) {
+        writer_u8(&value, (uint8_t)digits[peer->fingerprint[i] >> 4]);
+        writer_u8(&value, (uint8_t)digits[peer->fingerprint[i] & 15]);
+    }
+    fields_add_token(out, FIELD_X_FORWARDED_CLIENT_CERT, writer_written(&value));
 }
 
 /* How many hops OPTIONS may still make, this one included. False: it ends here, with ANSWER. */
@@ -228,8 +253,8 @@ static void forward_target(const struct snapshot_service *service, const struct 
     fields_append_from(out, target->heads[FIELD_PATH]);
 }
 
-enum local_answer request_rules(const struct snapshot *snapshot, const struct fields *request,
-                                struct fields *out_forwarded,
+enum local_answer request_rules(const struct snapshot *snapshot, const struct request_peer *peer,
+                                const struct fields *request, struct fields *out_forwarded,
                                 const struct snapshot_route **out_route)
 {
     struct target target;
@@ -255,7 +280,9 @@ enum local_answer request_rules(const struct snapshot *snapshot, const struct fi
     const struct snapshot_service *service = &snapshot->services[(*out_route)->service];
     forward_target(service, &target, out_forwarded);
     out_forwarded->part_ends[0] = out_forwarded->used;
-    forward_fields(*out_route, request, target.end, hops, out_forwarded);
+    bool certificate = snapshot->asks_certificates || peer->certificate_asked;
+    forward_fields(*out_route, certificate, request, target.end, hops, out_forwarded);
+    add_certificate(peer, out_forwarded);
     out_forwarded->part_ends[1] = out_forwarded->used;
     return out_forwarded->overflow ? LOCAL_HEADER_SIZE : LOCAL_NONE;
 }

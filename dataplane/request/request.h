@@ -23,12 +23,17 @@
 struct loop_clock;
 struct request_engine;
 
+#define REQUEST_FINGERPRINT_BYTES 32
+
 /* The two ends of a client's connection. */
 struct request_peer {
     struct ip_address remote;
     struct ip_address local;
     uint16_t remote_port;
     uint16_t local_port;
+    bool certificate_asked; /* what the client says about certificates by itself does not count */
+    bool certificate_shown; /* and verified ... */
+    uint8_t fingerprint[REQUEST_FINGERPRINT_BYTES]; /* ... SHA-256 of it, in DER: who is asking */
 };
 
 struct request_config {

@@ -79,6 +79,16 @@ struct tls_session *tls_connect(struct tls *tls, const struct tls_target *target
                                 struct tcp_conn *conn, const struct tls_app *app, void *context,
                                 uint64_t now);
 
+/* What a client has shown. */
+struct tls_client_identity {
+    bool asked;
+    bool shown;          /* and verified; also when its session was resumed */
+    uint8_t sha256[32]; /* of the certificate in DER */
+};
+
+/* From TCP_OPENED on. False: what was shown cannot be read; nobody may be taken for anybody. */
+bool tls_session_identity(const struct tls_session *session, struct tls_client_identity *out);
+
 /* From TCP_OPENED on. */
 enum tls_protocol tls_session_protocol(const struct tls_session *session);
 

@@ -119,16 +119,18 @@ bool tls_certificate_load(struct tls_named_context *into,
                  source->name, source->key_file, tls_error_text());
         return false;
     }
-    return true;
+    return tls_ocsp_load(into, source, message, message_size);
 }
 
-void tls_certificate_forget_names(struct tls_named_context *context)
+void tls_certificate_forget(struct tls_named_context *context)
 {
     for (uint32_t i = 0; i < context->name_count; i++)
         OPENSSL_free(context->names[i]);
     OPENSSL_free(context->names);
+    OPENSSL_free(context->ocsp);
     context->names = NULL;
     context->name_count = 0;
+    context->ocsp = NULL;
 }
 
 int64_t tls_certificate_expires(const struct tls_named_context *context)

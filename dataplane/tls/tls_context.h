@@ -48,10 +48,18 @@ enum tls_http1 {
     TLS_HTTP1_ANSWER, /* taken, and told in HTTP/1.1 that HTTP/2 is wanted */
 };
 
+/* Whether clients show a certificate of theirs. */
+enum tls_client_certificate {
+    TLS_CLIENT_CERTIFICATE_NONE,
+    TLS_CLIENT_CERTIFICATE_REQUEST, /* who shows one shows a good one */
+    TLS_CLIENT_CERTIFICATE_REQUIRE,
+};
+
 struct tls_certificate_source {
     const char *name;       /* for messages */
     const char *chain_file; /* PEM: the certificate, then the intermediate ones */
     const char *key_file;   /* PEM, not encrypted */
+    const char *ocsp_file;  /* DER: its OCSP response, to be stapled (RFC 6066 8); NULL, "": none */
 };
 
 struct tls_profile_source {
@@ -59,6 +67,8 @@ struct tls_profile_source {
     uint32_t certificate_count;
     enum tls_policy policy;
     enum tls_http1 http1;
+    enum tls_client_certificate client_certificate;
+    const char *client_ca_file; /* PEM: whose certificates clients may show */
 };
 
 struct tls_contexts_source {

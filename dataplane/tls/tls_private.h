@@ -71,6 +71,8 @@ struct tls_named_context {
     SSL_CTX *context;
     char **names; /* lower case; "*.x" is any one label before .x */
     uint32_t name_count;
+    uint8_t *ocsp; /* NULL: nothing to staple */
+    uint32_t ocsp_bytes;
 };
 
 /*
@@ -118,7 +120,17 @@ bool tls_certificate_load(struct tls_named_context *into,
                           char *message, size_t message_size);
 int64_t tls_certificate_expires(const struct tls_named_context *context);
 bool tls_certificate_is_for(const struct tls_named_context *context, const char *name);
-void tls_certificate_forget_names(struct tls_named_context *context);
+
+/* What is beside OpenSSL's context. */
+void tls_certificate_forget(struct tls_named_context *context);
+
+/* tls_client_certificate.c: ask clients for certificates, as SOURCE says. */
+bool tls_client_certificate_set(SSL_CTX *context, const struct tls_profile_source *source,
+                                char *message, size_t message_size);
+
+/* tls_ocsp.c: an OCSP response is stapled for clients that ask. */
+bool tls_ocsp_load(struct tls_named_context *into, const struct tls_certificate_source *source,
+                   char *message, size_t message_size);
 
 /* What OpenSSL says last, or "". */
 const char *tls_error_text(void);

@@ -104,7 +104,6 @@ static SSL_CTX *context_new(OSSL_LIB_CTX *library, const struct tls_profile_sour
     SSL_CTX_set_options(context, tickets ? 0 : SSL_OP_NO_TICKET);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(context, tickets ? 1 : 0);
-    SSL_CTX_set_session_id_context(context, (const unsigned char *)"weir", 4);
     SSL_CTX_set_tlsext_servername_callback(context, choose_certificate);
     SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
     SSL_CTX_set_tlsext_ticket_key_evp_cb(context, tls_ticket_key);
@@ -121,7 +120,8 @@ static bool add_certificate(struct tls_profile *profile, const struct tls_profil
         snprintf(message, message_size, "TLS: %s", ERR_reason_error_string(ERR_peek_last_error()));
         return false;
     }
-    return tls_certificate_load(into, &source->certificates[index], library, message, message_size);
+    return tls_client_certificate_set(into->context, source, message, message_size) &&
+           tls_certificate_load(into, &source->certificates[index], library, message, message_size);
 }
 
 struct tls_profile *tls_profile_create(const struct tls_profile_source *source,
@@ -158,7 +158,7 @@ void tls_profile_drop(const struct tls_profile *profile)
         return;
     for (uint32_t i = 0; i < held->context_count; i++) {
         struct tls_named_context *one = &held->contexts[i];
-        tls_certificate_forget_names(one);
+        tls_certificate_forget(one);
         SSL_CTX_free(one->context);
     }
     OPENSSL_free(held->contexts);

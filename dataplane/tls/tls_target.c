@@ -75,7 +75,7 @@ static bool set_certificate(SSL_CTX *context, const struct tls_certificate_sourc
     if (source == NULL)
         return true;
     bool good = tls_certificate_load(&named, source, library, message, message_size);
-    tls_certificate_forget_names(&named);
+    tls_certificate_forget(&named);
     return good;
 }
 

@@ -31,6 +31,19 @@ static void tls_client_event(void *app, struct tls_session *session, uint32_t ev
 
 static const struct tls_app tls_client_app = {.event = tls_client_event};
 
+/* Who it is, by certificate. False: that cannot be said. */
+static bool identify(const struct tls_session *session, struct request_peer *peer)
+{
+    struct tls_client_identity identity;
+    if (!tls_session_identity(session, &identity))
+        return false;
+    peer->certificate_asked = identity.asked;
+    peer->certificate_shown = identity.shown;
+    _Static_assert(sizeof(peer->fingerprint) == sizeof(identity.sha256), "SHA-256");
+    memcpy(peer->fingerprint, identity.sha256, sizeof(peer->fingerprint));
+    return true;
+}
+
 /* The handshake is done. */
 static void tls_accept_event(void *app, struct tls_session *session, uint32_t events, uint64_t now)
 {
@@ -39,6 +52,11 @@ static void tls_accept_event(void *app, struct tls_session *session, uint32_t ev
     tls_session_info(session, now, &info);
     struct request_peer peer = peer_of(&info);
     struct h2_conn *h2 = NULL;
+    if (!identify(session, &peer)) {
+        counter_add(&worker->counters.loop.connections_shed, 1);
+        tls_session_abort(session);
+        return;
+    }
     if (!request_accept(worker->requests, transport_tls(session), &peer, &h2, now)) {
         counter_add(&worker->counters.loop.connections_shed, 1);
         return;

@@ -10,7 +10,7 @@ import time
 
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(TREE, "tests", "net"))
-from edge_site import PYTHON, SUPPORT, URL4, URL6, Site                    # noqa: E402
+from edge_site import PYTHON, SUPPORT, URL4, URL6, Site, tls_directory     # noqa: E402
 from netlab import HOST4, REGIONS, LabError, wait_until                    # noqa: E402
 
 DIRECTORY = "/run/weir-demo"
@@ -71,7 +71,7 @@ class Demo:
 
     def all(self):
         self.begin_session()
-        self.step("a", "A page, over HTTP/2, over IPv4 and IPv6", self.pages)
+        self.step("a", "A page, over HTTP/2, over IPv4 and IPv6, and with TLS", self.pages)
         self.step("b", "200 identical requests at once, for a page that takes 500 ms", self.flight)
         self.step("c", "Region eu dies under load", self.region_dies)
         self.step("d", "Region eu comes back", self.region_returns)
@@ -84,11 +84,24 @@ class Demo:
             page = self.site.curl(url + "/").stdout.decode()
             show(f"curl --http2-prior-knowledge {url}/", page)
             require(" answer " in page, "curl got something else than the page")
+        self.page_over_tls()
         done = self.site.lab.run("clients", ["nghttp", "-v", URL4 + "/"]).stdout.decode()
         lines = [line for line in done.splitlines() if "recv (" in line]
         show(f"nghttp -v {URL4}/", "\n".join(lines))
         require(":status: 200" in done, "nghttp got no 200")
         return "curl and nghttp have their pages"
+
+    def page_over_tls(self):
+        """By an authority of the demonstration's own (tests/support/certificates.py)."""
+        url = URL4.replace("http:", "https:") + "/"
+        argv = ["curl", "-sS", "-f", "-v", "--http2", "--cacert",
+                os.path.join(tls_directory(self.site.lab), "ca.pem"), url]
+        done = self.site.lab.run("clients", argv)
+        spoken = [line for line in done.stderr.decode().splitlines()
+                  if "SSL connection using" in line or "ALPN" in line]
+        page = done.stdout.decode()
+        show(" ".join(argv), "\n".join([page, *spoken]))
+        require(" answer " in page, "curl got something else than the page over TLS")
 
     # (b)
     def flight(self):

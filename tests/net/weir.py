@@ -93,11 +93,16 @@ class Weir:
         self.config["certificates"] = [
             {"name": name, "chain_file": os.path.join(directory, name + ".pem"),
              "key_file": os.path.join(directory, name + ".key")} for name in ("site", "wild")]
+        self.config["certificates"][0]["ocsp_file"] = os.path.join(directory, "site.ocsp")
         self.config["tls"] = {"ticket_key_file": os.path.join(directory, "tickets.key")}
         self.config["listeners"] += [
             {"name": f"tls{version}", "address": address, "port": 443,
              "tls": {"certificates": ["site", "wild"]}}
             for version, address in ((4, VIP4), (6, VIP6))]
+        self.config["listeners"].append(
+            {"name": "mutual", "address": VIP4, "port": 444,
+             "tls": {"certificates": ["site"], "client_certificate": "require",
+                     "client_ca_file": os.path.join(directory, "ca.pem")}})
 
     def start(self, cpu=None):
         path = self.prepare()

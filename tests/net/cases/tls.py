@@ -154,6 +154,52 @@ def memory_comes_back(site):
 
 
 @case(needs=("tls",))
+def an_ocsp_response_is_stapled_for_who_asks(site):
+    said = s_client(site, "-alpn", "h2", "-status")
+    expect("OCSP Response Status: successful" in said and "Cert Status: good" in said, said[:1500])
+    said = s_client(site, "-alpn", "h2", "-status", "-servername", "a.wild.example")
+    expect("no response sent" in said, "a certificate without a response got one")
+
+
+@case(needs=("tls",))
+def clients_are_who_their_certificates_say(site):
+    mutual = f"https://{VIP4}:444"
+
+    def shown(name):
+        return ("--cert", os.path.join(files(site), name + ".pem"), "--key",
+                os.path.join(files(site), name + ".key"))
+    before = counted(site, "refused_certificate")
+    expect(curl(site, mutual + "/", check=False).returncode != 0, "served without a certificate")
+    expect(curl(site, mutual + "/", *shown("site"), check=False).returncode != 0,
+           "served with a certificate that is not for clients")
+    wait_until(lambda: counted(site, "refused_certificate") == before + 2, 5, "both to be counted")
+    told = set()
+    for name in ("alice", "bob"):
+        fields = curl(site, mutual + "/headers", *shown(name), "-H",
+                      "x-forwarded-client-cert: Hash=forged").stdout.decode()
+        expect("Hash=forged" not in fields, f"a forged field went on: {fields}")
+        told.add(fields[fields.index("Hash="):][:69])
+    equal(len(told), 2, "names of two clients")
+    for name in told:
+        fields = curl(site, TLS4 + "/headers", "-H", f"x-forwarded-client-cert: {name}",
+                      "-H", f"host: {VIP4}:444").stdout.decode()
+        expect("Hash=" not in fields, f"somebody passes for another one: {fields}")
+
+
+@case(needs=("tls", "coalesce"))
+def clients_with_certificates_share_with_nobody_else(site):
+    site.reset_counts()
+    asking = [site.lab.spawn("clients", [
+        "curl", "-sS", "-f", "--http2", "--cacert", ca(site), "--cert",
+        os.path.join(files(site), name + ".pem"), "--key", os.path.join(files(site), name + ".key"),
+        f"https://{VIP4}:444/shared/slow?ms=1500&bytes=10"], f"mutual-{number}")
+        for number, name in enumerate(("alice", "bob", "alice", "bob"))]
+    for client in asking:
+        client.wait(20)
+    equal(site.counted("/shared/slow?ms=1500&bytes=10"), 2, "requests at backends of two clients")
+
+
+@case(needs=("tls",))
 def a_certificate_is_replaced_while_connections_go_on(site):
     def serial():
         said = s_client(site, "-alpn", "h2")

@@ -7,11 +7,12 @@ static struct snapshot_route routes[] = {
     {.path_prefix = {(const uint8_t *)"/", 1}, .service = 0},
 };
 static struct snapshot_service service;
-static const struct snapshot snapshot = {.node = {(const uint8_t *)"edge-1", 6},
-                                         .routes = routes,
-                                         .route_count = array_count(routes),
-                                         .services = &service,
-                                         .service_count = 1};
+static struct request_peer peer;
+static struct snapshot snapshot = {.node = {(const uint8_t *)"edge-1", 6},
+                                   .routes = routes,
+                                   .route_count = array_count(routes),
+                                   .services = &service,
+                                   .service_count = 1};
 
 #define FIELDS_MAX 8
 
@@ -37,7 +38,7 @@ static enum local_answer judge(const struct pair *pairs, struct fields *out, voi
     const struct snapshot_route *route = NULL;
     fill(&request, room, sizeof(room), pairs);
     fields_init(out, out_room, out_size);
-    return request_rules(&snapshot, &request, out, &route);
+    return request_rules(&snapshot, &peer, &request, out, &route);
 }
 
 static void a_request_needs_a_usable_target(void **state)
@@ -298,7 +299,7 @@ static void backends_hear_of_the_client_as_the_route_says(void **state)
         const struct snapshot_route *found = NULL;
         fill(&request, request_room, sizeof(request_room), pairs);
         fields_init(&out, room, sizeof(room));
-        assert_int_equal(request_rules(&with_route, &request, &out, &found), LOCAL_NONE);
+        assert_int_equal(request_rules(&with_route, &peer, &request, &out, &found), LOCAL_NONE);
         request_rules_hop(&with_route, found, &request, &out);
         request_rules_client(&client, found, &request, &out);
         assert_told(&out, FIELD_VIA, "2 edge-1");
@@ -307,6 +308,37 @@ static void backends_hear_of_the_client_as_the_route_says(void **state)
         assert_told(&out, FIELD_X_FORWARDED_HOST, told[i].told_host);
         assert_told(&out, FIELD_FORWARDED, told[i].told_forwarded);
     }
+}
+
+/* What a client says about its certificate counts only where nobody asks for it. */
+static void a_certificate_is_told_by_us_alone(void **state)
+{
+    static const struct {
+        bool asked, shown, elsewhere;
+        const char *told;
+    } cases[] = {
+        {false, false, false, "Hash=forged"},
+        {false, false, true, NULL},
+        {true, false, true, NULL},
+        {true, true, true, "Hash=00000000000000000000000000000000000000000000000000000000000000a7"},
+    };
+    static const struct pair pairs[FIELDS_MAX] = {{":method", "GET"},
+                                                  {":scheme", "https"},
+                                                  {":authority", "shop.example"},
+                                                  {":path", "/"},
+                                                  {"x-forwarded-client-cert", "Hash=forged"}};
+    for (size_t i = 0; i < array_count(cases); i++) {
+        uint8_t room[2048];
+        struct fields out;
+        peer = (struct request_peer){.certificate_asked = cases[i].asked,
+                                     .certificate_shown = cases[i].shown,
+                                     .fingerprint = {[31] = 0xa7}};
+        snapshot.asks_certificates = cases[i].elsewhere;
+        assert_int_equal(judge(pairs, &out, room, sizeof(room)), LOCAL_NONE);
+        assert_told(&out, FIELD_X_FORWARDED_CLIENT_CERT, cases[i].told);
+    }
+    peer = (struct request_peer){0};
+    snapshot.asks_certificates = false;
 }
 
 int main(void)
@@ -320,6 +352,7 @@ int main(void)
         cmocka_unit_test(a_service_may_name_its_own_authority),
         cmocka_unit_test(what_does_not_fit_is_431_at_every_size),
         cmocka_unit_test(backends_hear_of_the_client_as_the_route_says),
+        cmocka_unit_test(a_certificate_is_told_by_us_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

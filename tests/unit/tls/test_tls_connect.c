@@ -33,6 +33,8 @@ static struct {
     struct tls_contexts *contexts;
     struct tls_files files;
     struct tls_profile_source profile;
+    struct tls_profile_source asking; /* for certificates */
+    bool asks;                        /* that is what the server does */
     struct tls_certificate_source certificate;
     struct tls_target_source target;
     struct tcp_conn *accepted; /* the last one */
@@ -78,8 +80,8 @@ static void accept_event(void *app, struct tcp_conn *conn, uint32_t events, uint
         return;
     }
     lab.accepted = conn;
-    lab.there.session = tls_accept(lab.server, tls_contexts_profile(lab.contexts, 0, 0), conn,
-                                   &end_app, &lab.there, now);
+    lab.there.session = tls_accept(lab.server, tls_contexts_profile(lab.contexts, lab.asks, 0),
+                                   conn, &end_app, &lab.there, now);
     assert_non_null(lab.there.session);
     lab.there.transport = transport_tls(lab.there.session);
     tls_session_events(lab.there.session, events & ~(uint32_t)TCP_OPENED, now);
@@ -115,9 +117,10 @@ static struct tls *make_engine(struct tcp_host *host)
 static void make_contexts(void)
 {
     char message[512];
+    const struct tls_profile_source profiles[] = {lab.profile, lab.asking};
     struct tls_contexts_source source = {
-        .profiles = &lab.profile,
-        .profile_count = 1,
+        .profiles = profiles,
+        .profile_count = 2,
         .targets = &lab.target,
         .target_count = 1,
         .workers = 1,
@@ -138,6 +141,9 @@ static void open_lab(const char *names, long from_s, long to_s)
     lab.certificate = (struct tls_certificate_source){"test", lab.files.chain, lab.files.key};
     lab.profile =
         (struct tls_profile_source){&lab.certificate, 1, TLS_INTERMEDIATE, TLS_HTTP1_ANSWER};
+    lab.asking = lab.profile;
+    lab.asking.client_certificate = TLS_CLIENT_CERTIFICATE_REQUIRE;
+    lab.asking.client_ca_file = lab.files.chain;
     lab.target = (struct tls_target_source){.path = "tls",
                                             .ca_file = lab.files.chain,
                                             .verify = true,
@@ -405,6 +411,85 @@ static void a_connection_lost_in_mid_handshake_is_told(void **state)
     close_lab();
 }
 
+static struct tls_client_identity identity(void)
+{
+    struct tls_client_identity found = {0};
+    assert_true(tls_session_identity(lab.there.session, &found));
+    return found;
+}
+
+static void a_client_is_who_its_certificate_says(void **state)
+{
+    static const struct {
+        enum tls_client_certificate asked;
+        int shown; /* none, a good one, a stranger's */
+        bool opens;
+    } cases[] = {
+        {TLS_CLIENT_CERTIFICATE_NONE, 1, true},     {TLS_CLIENT_CERTIFICATE_REQUEST, 0, true},
+        {TLS_CLIENT_CERTIFICATE_REQUEST, 1, true},  {TLS_CLIENT_CERTIFICATE_REQUEST, 2, false},
+        {TLS_CLIENT_CERTIFICATE_REQUIRE, 0, false}, {TLS_CLIENT_CERTIFICATE_REQUIRE, 1, true},
+        {TLS_CLIENT_CERTIFICATE_REQUIRE, 2, false},
+    };
+    for (size_t i = 0; i < array_count(cases); i++) {
+        struct tls_files stranger;
+        open_lab("DNS:" NAME, 0, 3600);
+        tls_files_make(&stranger, "DNS:" NAME, 0, 3600);
+        struct tls_certificate_source other = {"other", stranger.chain, stranger.key, NULL};
+        lab.asks = true;
+        lab.asking.client_certificate = cases[i].asked;
+        if (cases[i].shown > 0)
+            lab.target.certificate = cases[i].shown == 1 ? &lab.certificate : &other;
+        make_contexts();
+        shake_hands();
+        assert_int_equal(lab.there.opened, cases[i].opens);
+        assert_int_equal(tls_counters(lab.server)->refused_certificate, !cases[i].opens);
+        if (cases[i].opens) {
+            struct tls_client_identity found = identity();
+            assert_int_equal(found.asked, cases[i].asked != TLS_CLIENT_CERTIFICATE_NONE);
+            assert_int_equal(found.shown, found.asked && cases[i].shown == 1);
+        }
+        tls_files_remove(&stranger);
+        close_lab();
+    }
+}
+
+static void who_resumes_is_who_it_was(void **state)
+{
+    static const enum tls_policy policies[] = {TLS_MODERN, TLS_INTERMEDIATE};
+    for (size_t i = 0; i < array_count(policies); i++) {
+        open_lab("DNS:" NAME, 0, 3600);
+        lab.asks = true;
+        lab.target.certificate = &lab.certificate;
+        lab.target.policy = lab.asking.policy = policies[i];
+        make_contexts();
+        shake_hands();
+        struct tls_client_identity first = identity();
+        assert_true(first.shown);
+        hang_up();
+        shake_hands();
+        assert_int_equal(tls_counters(lab.server)->resumed, 1);
+        struct tls_client_identity second = identity();
+        assert_memory_equal(&first, &second, sizeof(first));
+        close_lab();
+    }
+}
+
+/* A ticket from where nobody was asked opens nothing where a certificate is required. */
+static void a_ticket_is_no_certificate(void **state)
+{
+    open_lab("DNS:" NAME, 0, 3600);
+    make_contexts();
+    shake_hands();
+    expect_open(TLS_PROTOCOL_H2);
+    hang_up();
+    lab.asks = true;
+    shake_hands();
+    assert_false(lab.there.opened);
+    assert_int_equal(tls_counters(lab.server)->resumed, 0);
+    assert_int_equal(tls_counters(lab.server)->refused_certificate, 1);
+    close_lab();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -416,6 +501,9 @@ int main(void)
         cmocka_unit_test(a_backend_without_tls_is_refused),
         cmocka_unit_test(an_end_is_clean_or_cut),
         cmocka_unit_test(a_connection_lost_in_mid_handshake_is_told),
+        cmocka_unit_test(a_client_is_who_its_certificate_says),
+        cmocka_unit_test(who_resumes_is_who_it_was),
+        cmocka_unit_test(a_ticket_is_no_certificate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
