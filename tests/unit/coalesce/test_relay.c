@@ -105,6 +105,37 @@ static void c13_c17_c18_the_owner_refuses_as_it_would_its_own(void **state)
     world_pass(world, CLOCK_S);
 }
 
+/* Who comes to a relay that has joined already is judged there, and costs no mail. */
+static void c13_c18_a_relay_refuses_as_its_owner_would(void **state)
+{
+    struct client a, b, late;
+    share(&a, &b);
+    client_prepare(&late, at(1), ROUTE_GET, "GET", "/", NULL, false);
+    late.asked.deadline_ns = world->now + FLIGHT_TIME_MAX_NS + 1;
+    client_subscribe(&late);
+    assert_int_equal(late.subscriber.apart, APART_CAP);
+    assert_int_equal(late.subscriber.role, SUBSCRIBER_LED);
+    assert_int_equal(counters_of(at(1))->refused_cap, 1);
+    client_leave(&late);
+
+    head(NULL, NULL);
+    data(10, false);
+    client_drink(&b);
+    world->now += 4 * CLOCK_S;
+    client_get(&late, at(1), "/");
+    assert_int_equal(late.subscriber.role, SUBSCRIBER_JOINED);
+    client_leave(&late);
+    world->now += 2 * CLOCK_S; /* stalled */
+    client_get(&late, at(1), "/");
+    assert_int_equal(late.subscriber.apart, APART_STALLED);
+    assert_int_equal(late.subscriber.role, SUBSCRIBER_LED);
+    assert_int_equal(counters_of(at(1))->refused_stalled, 1);
+    client_leave(&late);
+    client_leave(&a);
+    client_leave(&b);
+    world_pass(world, CLOCK_S);
+}
+
 static void nobody_joins_a_relay_of_a_flight_that_left_the_table(void **state)
 {
     struct client a, b, late;
@@ -271,6 +302,7 @@ int main(void)
         CASE(a_bare_answer_and_trailers_reach_everybody),
         CASE(a_join_that_comes_too_late_gets_a_flight_of_its_own),
         CASE(c13_c17_c18_the_owner_refuses_as_it_would_its_own),
+        CASE(c13_c18_a_relay_refuses_as_its_owner_would),
         CASE(nobody_joins_a_relay_of_a_flight_that_left_the_table),
         CASE(c21_a_103_goes_to_those_present_on_every_worker),
         CASE(c6_an_unshareable_answer_stays_with_its_originator),

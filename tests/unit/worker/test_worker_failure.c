@@ -68,6 +68,7 @@ static void there_is_no_third_attempt(void **state)
 {
     struct outcome outcome = ask(2, all_fail, (struct backend_plan){.act = BACKEND_RESETS}, &get);
     assert_true(client_is_local(outcome.request, 502));
+    assert_true(outcome.request->has_retry_after); /* C9 */
     assert_int_equal(outcome.world->log.count, 2);
     assert_true(check_and_close(outcome.world));
 }
