@@ -98,9 +98,24 @@ static void c13_nobody_joins_who_could_not_get_the_full_time(void **state)
     world_pass(world, CLOCK_S);
 }
 
+/* What tests reckon with stands in docs/coalescing.md: here it is held against the text. */
+static void the_numbers_are_those_of_the_rules(void **state)
+{
+    assert_int_equal(FLIGHT_TIME_MAX_NS, 600 * CLOCK_S);
+    assert_int_equal(STALLED_AFTER_NS, 5 * CLOCK_S);
+    assert_int_equal(SLOW_FOR_NS, 250 * CLOCK_MS);
+    assert_int_equal(POST_JOIN_FOR_NS, 10 * CLOCK_S);
+    assert_int_equal(POST_JOIN_BYTES, 65536);
+    assert_int_equal(SUBSCRIBERS_MAX, 65536);
+    assert_int_equal(PRINCIPAL_KEYS_MAX, 1024);
+    assert_int_equal(MARKERS_MAX, 65536);
+    assert_int_equal(PICKS_MAX, 3);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        CASE(the_numbers_are_those_of_the_rules),
         CASE(c10_a_5xx_goes_to_those_present_only),
         CASE(c17_nobody_joins_when_the_prefix_is_gone),
         CASE(c17_a_post_stream_is_joined_early_only),
