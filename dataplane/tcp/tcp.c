@@ -10,9 +10,10 @@
 #include "dataplane/tcp/tcp_internal.h"
 #include "dataplane/tcp/tcp_recovery.h"
 
-#define ROOM_SHARE       4u  /* TCP_WRITABLE: a quarter of the send queue is free again */
-#define WAKE_PER_TURN    32u /* connections that starved, told to try again */
-#define SENT_LIMIT_BYTES 512u
+#define ROOM_SHARE        4u  /* TCP_WRITABLE: a quarter of the send queue is free again */
+#define WAKE_PER_TURN     32u /* connections that starved, told to try again */
+#define SENT_LIMIT_BYTES  512u
+#define RECEIVE_SHIFT_MAX 6u
 
 /* The smallest scale with which the whole window can be announced (RFC 7323 2.3). */
 static uint8_t window_scale_for(uint32_t window)
@@ -367,10 +368,19 @@ struct bytes tcp_read(struct tcp_conn *conn)
     return tcp_rx_peek(&conn->rx);
 }
 
+void tcp_limit_receive(struct tcp_conn *conn, uint32_t bytes)
+{
+    uint32_t whole = conn->tcp->config.receive_window_bytes;
+    uint8_t shift = 0;
+    while (whole >> shift > bytes && shift < RECEIVE_SHIFT_MAX)
+        shift++;
+    conn->receive_shift = shift & 0xf;
+}
+
 /* A window that was nearly shut and is worth announcing again goes out by itself. */
 static void reopen_window(struct tcp_conn *conn)
 {
-    uint32_t whole = conn->tcp->config.receive_window_bytes;
+    uint32_t whole = conn->tcp->config.receive_window_bytes >> conn->receive_shift;
     uint32_t step = 2u * conn->rcv_mss < whole / 2 ? 2u * conn->rcv_mss : whole / 2;
     uint32_t promised = seq_gt(conn->rcv_adv, conn->rcv_nxt) ? conn->rcv_adv - conn->rcv_nxt : 0;
     uint32_t room = conn->rx.bytes < whole ? whole - conn->rx.bytes : 0;

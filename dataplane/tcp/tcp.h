@@ -151,6 +151,13 @@ struct bytes tcp_read(struct tcp_conn *conn);
 void tcp_read_done(struct tcp_conn *conn, uint32_t count);
 
 /*
+ * The window never becomes larger than BYTES, or the next smaller part of receive_window_bytes (a
+ * half, a quarter, ... a 64th); what was announced already is not taken back. For who leaves bytes
+ * unread: they are held in mbufs, of which there are reassembly_max.
+ */
+void tcp_limit_receive(struct tcp_conn *conn, uint32_t bytes);
+
+/*
  * Bytes the send queue takes now. When it is smaller than wanted, TCP_WRITABLE will come.
  */
 uint32_t tcp_send_room(struct tcp_conn *conn);

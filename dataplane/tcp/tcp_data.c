@@ -134,7 +134,7 @@ static void in_order(struct tcp_conn *conn, struct tcp_segment *seg)
 static void ack_ahead(struct tcp_conn *conn, uint64_t now)
 {
     bool at_once = (conn->flags & TCP_CONN_SACK) == 0 || conn->ahead_acks < AHEAD_ACKS;
-    if (conn->ahead_acks < UINT8_MAX)
+    if (conn->ahead_acks < AHEAD_ACKS)
         conn->ahead_acks++;
     if (!at_once || !tcp_out_ack(conn, now))
         ack_now(conn);

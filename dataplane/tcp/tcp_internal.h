@@ -152,11 +152,12 @@ struct tcp_conn {
     uint32_t srtt_us;   /* times 8; 0: no sample yet */
     uint32_t rttvar_us; /* times 4 */
     uint32_t rto_us;
-    uint8_t backoff;       /* doublings of rto_us, until the next sample (Karn) */
-    uint8_t probes;        /* keepalive probes in a row */
-    uint8_t failure;       /* enum tcp_failure */
-    uint8_t ahead_acks;    /* immediate duplicate ACKs sent since the gap opened */
-    uint8_t deadlines_set; /* bit D: deadlines[D] counts */
+    uint8_t backoff;           /* doublings of rto_us, until the next sample (Karn) */
+    uint8_t probes;            /* keepalive probes in a row */
+    uint8_t failure;           /* enum tcp_failure */
+    uint8_t ahead_acks : 4;    /* immediate duplicate ACKs sent since the gap opened */
+    uint8_t receive_shift : 4; /* the window is so many times halved: tcp_limit_receive() */
+    uint8_t deadlines_set;     /* bit D: deadlines[D] counts */
     uint8_t rack_reo_wnd_mult;
     uint8_t rack_reo_wnd_persist;      /* recoveries until reo_wnd_mult is 1 again */
     uint8_t timeouts;                  /* in a row, without progress */

@@ -25,7 +25,7 @@ struct departure {
 static uint32_t receive_room(const struct tcp_conn *conn)
 {
     const struct tcp *tcp = conn->tcp;
-    uint32_t whole = tcp->config.receive_window_bytes;
+    uint32_t whole = tcp->config.receive_window_bytes >> conn->receive_shift;
     uint32_t room = conn->rx.bytes < whole ? whole - conn->rx.bytes : 0;
     if (!tcp_data_pressure(tcp))
         return room;

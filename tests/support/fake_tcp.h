@@ -29,7 +29,8 @@ struct tcp_conn {
     struct ip_address remote;
     uint16_t port;
     struct tcp_info info;
-    uint32_t asked; /* tcp_ask() */
+    uint32_t asked;      /* tcp_ask() */
+    struct bytes unread; /* fake_tcp_feed() */
     struct tls_session *tls;
 };
 
@@ -72,6 +73,14 @@ static inline void fake_tcp_tell(struct tcp_conn *conn, uint32_t events, uint64_
         conn->app->event(conn->context, conn, events, now);
 }
 
+/* TEXT has arrived, and lives as long as it is not read. */
+static inline void fake_tcp_feed(struct tcp_conn *conn, const char *text, uint64_t now)
+{
+    check(conn->unread.length == 0);
+    conn->unread = bytes_text(text);
+    fake_tcp_tell(conn, TCP_READABLE, now);
+}
+
 static inline void fake_tcp_fail(struct tcp_conn *conn, enum tcp_failure failure, uint64_t now)
 {
     conn->info.failure = failure;
@@ -112,6 +121,11 @@ void tcp_info(const struct tcp_conn *conn, uint64_t now, struct tcp_info *out)
     *out = conn->info;
 }
 
+void tcp_limit_receive(struct tcp_conn *conn, uint32_t bytes)
+{
+    check(conn->state == FAKE_TCP_HELD);
+}
+
 void tcp_ask(struct tcp_conn *conn, uint64_t now)
 {
     check(conn->state == FAKE_TCP_HELD);
@@ -121,11 +135,12 @@ void tcp_ask(struct tcp_conn *conn, uint64_t now)
 struct bytes tcp_read(struct tcp_conn *conn)
 {
     check(conn->state == FAKE_TCP_HELD);
-    return BYTES_NONE;
+    return conn->unread;
 }
 
 void tcp_read_done(struct tcp_conn *conn, uint32_t count)
 {
+    conn->unread = bytes_after(conn->unread, count);
 }
 
 uint32_t tcp_send_room(struct tcp_conn *conn)
