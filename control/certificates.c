@@ -132,6 +132,7 @@ static void fill_target(struct config_reader *reader, const struct config_backen
         .ca_file = tls->ca_file,
         .verify = tls->verify,
         .policy = tls->policy,
+        .offer = backend->protocol == UPSTREAM_HTTP1 ? TLS_OFFER_HTTP1 : TLS_OFFER_BOTH,
     };
     name_target(config, backend, out);
     if (tls->certificate[0] != '\0' &&

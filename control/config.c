@@ -102,7 +102,7 @@ struct config *config_read_file(const char *path, const struct config *previous,
 #define RECORD_BYTES    768 /* twice, as rings are powers of two */
 #define MBUF_BYTES      2688
 #define WORKER_BYTES    (64ull << 20)  /* rings, tables, scratch, probes, losses of alignment */
-#define SCRATCH_HEADERS 16             /* header_bytes */
+#define SCRATCH_HEADERS 84             /* header_bytes; 64 of them are heads of HTTP/1.1 */
 #define LANE_BYTES      (512ull << 10) /* between two workers */
 
 #define TLS_CLIENT_BYTES                                                                           \

@@ -32,6 +32,8 @@ enum config_store_kind {
 enum config_probe {
     CONFIG_PROBE_TCP,
     CONFIG_PROBE_HTTP2,
+    CONFIG_PROBE_HTTP1,
+    CONFIG_PROBE_HTTP, /* whichever the backend speaks */
 };
 
 struct config_port_interface {
@@ -111,6 +113,7 @@ struct config_backend {
     uint32_t weight;
     uint32_t capacity; /* concurrent flights; 0: not known */
     struct config_backend_tls tls;
+    enum upstream_protocol protocol; /* UPSTREAM_PROTOCOLS: its service's, until checked */
     uint16_t region;  /* index into regions */
     uint16_t service; /* index into services */
     uint32_t slot;    /* assigned: the same (service, region, address, port) keeps slot and ... */
@@ -119,7 +122,7 @@ struct config_backend {
 
 struct config_health {
     enum config_probe probe;
-    char path[40]; /* http2 */
+    char path[40]; /* of all but tcp */
     uint64_t interval_up_ns;     /* 2 s */
     uint64_t interval_doubt_ns;  /* 0.5 s */
     uint64_t interval_down_ns;   /* 5 s */
@@ -139,6 +142,7 @@ struct config_health {
 struct config_service {
     char name[CONFIG_NAME_MAX];
     char authority[256];
+    enum upstream_protocol protocol;
     struct config_health health;
 };
 
@@ -266,6 +270,7 @@ struct config_limits {
     uint32_t streams;
     uint32_t upstream_connections;
     uint32_t backend_connections;
+    uint32_t http1_connections;
     uint32_t flights;
     uint32_t exchanges;
     uint64_t payload_bytes;  /* a worker */

@@ -206,7 +206,7 @@ static int compare_routes(const void *a, const void *b)
 static void check_health(struct config_reader *reader, const char *path,
                          const struct config_health *health)
 {
-    if (health->probe == CONFIG_PROBE_HTTP2 && health->path[0] != '/')
+    if (health->probe != CONFIG_PROBE_TCP && health->path[0] != '/')
         config_found(reader->findings, path, "path is \"%s\"; expected one that begins with '/'",
                      health->path);
     if (health->eject_ns > health->eject_max_ns)
@@ -337,9 +337,20 @@ static void check_tcp(struct config_reader *reader)
         config_found(reader->findings, "tcp.cookie_secret_file", "%s", message);
 }
 
+/* Those that do not say what they speak speak what their service says. */
+static void settle_protocols(struct config *config)
+{
+    for (uint32_t i = 0; i < config->backend_count; i++) {
+        struct config_backend *backend = &config->backends[i];
+        if (backend->protocol == UPSTREAM_PROTOCOLS)
+            backend->protocol = config->services[backend->service].protocol;
+    }
+}
+
 void config_check(struct config_reader *reader)
 {
     struct config *config = reader->config;
+    settle_protocols(config);
     check_all_names(reader);
     config_check_network(reader);
     check_shared_coalesce(reader);

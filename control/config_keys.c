@@ -16,7 +16,9 @@
 static const char *const idle_choices[] = {"poll", "adaptive", NULL};
 static const char *const mode_choices[] = {"auto", "review", "manual", NULL};
 static const char *const store_choices[] = {"memory", "redis", NULL};
-static const char *const probe_choices[] = {"tcp", "http2", NULL};
+static const char *const probe_choices[] = {"tcp", "http2", "http1", "http", NULL};
+static const char *const protocol_choices[] = {"h2", "h1", NULL};
+static const char *const backend_protocol_choices[] = {"h2", "h1", "service", NULL};
 static const char *const cookies_choices[] = {"auto", "always", NULL};
 static const char *const forward_choices[] = {"off", "append", "replace", NULL};
 static const char *const no_region_choices[] = {"panic", "fail", NULL};
@@ -122,10 +124,12 @@ static const struct config_key region_keys[] = {
 static OBJECT(region_object, config_region, region_keys);
 
 static const struct config_key health_keys[] = {
-    {"probe", KEY_CHOICE, 0, MEMBER(config_health, probe), .fallback = "\"http2\"",
-     .choices = probe_choices, .help = "connect only, or an HTTP/2 GET that any 2xx answers"},
+    {"probe", KEY_CHOICE, 0, MEMBER(config_health, probe), .fallback = "\"http\"",
+     .choices = probe_choices,
+     .help = "connect only, or a GET that any 2xx answers: in HTTP/2, in HTTP/1.1, or in what the "
+             "backend speaks"},
     {"path", KEY_TEXT, 0, MEMBER(config_health, path), .fallback = "\"/healthz\"",
-     .help = "path of the http2 probe"},
+     .help = "path of the GET"},
     {"interval_up", KEY_DURATION, 0, MEMBER(config_health, interval_up_ns), .low = MS(100),
      .high = DAY, .fallback = "\"2s\"", .help = "between probes of a backend that is up"},
     {"interval_doubt", KEY_DURATION, 0, MEMBER(config_health, interval_doubt_ns), .low = MS(50),
@@ -181,6 +185,9 @@ static const struct config_key backend_keys[] = {
     {"address", KEY_ADDRESS, KEY_REQUIRED, MEMBER(config_backend, address), .help = "where it is"},
     {"port", KEY_INTEGER, KEY_REQUIRED, MEMBER(config_backend, port), .low = 1, .high = 65535,
      .help = "TCP port"},
+    {"protocol", KEY_CHOICE, 0, MEMBER(config_backend, protocol), .fallback = "\"service\"",
+     .choices = backend_protocol_choices,
+     .help = "what it speaks: HTTP/2, HTTP/1.1, or what its service says"},
     {"weight", KEY_INTEGER, 0, MEMBER(config_backend, weight), .low = 1, .high = 1000,
      .fallback = "100", .help = "its part of the region's traffic"},
     {"capacity", KEY_INTEGER, 0, MEMBER(config_backend, capacity), .high = 1000000, .fallback = "0",
@@ -197,6 +204,8 @@ static const struct config_key service_keys[] = {
     {"name", KEY_TEXT, KEY_REQUIRED | KEY_NAME, MEMBER(config_service, name), .help = "its name"},
     {"authority", KEY_TEXT, 0, MEMBER(config_service, authority), .fallback = "\"\"",
      .help = ":authority towards backends; empty keeps the client's"},
+    {"protocol", KEY_CHOICE, 0, MEMBER(config_service, protocol), .fallback = "\"h2\"",
+     .choices = protocol_choices, .help = "what its backends speak: HTTP/2, or HTTP/1.1"},
     {"regions", KEY_MAP, KEY_REQUIRED, .object = &config_backend_object,
      .help = "region name to its `backends`, and to what their `tls` has in common"},
     {"health", KEY_OBJECT, 0, MEMBER(config_service, health), .object = &health_object,
@@ -482,6 +491,8 @@ static const struct config_key limits_keys[] = {
     LIMIT("streams", streams, 1, 4000000, "32768", "HTTP/2 streams of both sides, a worker"),
     LIMIT("upstream_connections", upstream_connections, 1, 65536, "1024", "a worker"),
     LIMIT("backend_connections", backend_connections, 1, 64, "4", "to one backend, a worker"),
+    LIMIT("http1_connections", http1_connections, 1, 4096, "64",
+          "to one backend of HTTP/1.1, each for one request at a time, a worker"),
     LIMIT("flights", flights, 1, 1000000, "8192", "a worker"),
     LIMIT("exchanges", exchanges, 1, 4000000, "16384", "requests in progress, a worker"),
     {"payload_bytes", KEY_SIZE, KEY_RESTART, MEMBER(config_limits, payload_bytes), .low = MIB(1),

@@ -22,7 +22,7 @@ static bool same_tls(const struct config_backend_tls *a, const struct config_bac
 static bool same_backend(const struct config *a_config, const struct config_backend *a,
                          const struct config *b_config, const struct config_backend *b)
 {
-    return a->port == b->port && same_tls(&a->tls, &b->tls) &&
+    return a->port == b->port && a->protocol == b->protocol && same_tls(&a->tls, &b->tls) &&
            ip_address_equal(&a->address, &b->address) &&
            strcmp(a_config->services[a->service].name, b_config->services[b->service].name) == 0 &&
            strcmp(a_config->regions[a->region].name, b_config->regions[b->region].name) == 0;

@@ -232,6 +232,21 @@ void health_apply(struct health *health, const struct config *config, uint64_t n
 
 /* Probes. */
 
+static enum probe_kind probe_kind(enum config_probe probe, enum upstream_protocol protocol)
+{
+    switch (probe) {
+    case CONFIG_PROBE_TCP:
+        return PROBE_TCP;
+    case CONFIG_PROBE_HTTP2:
+        return PROBE_HTTP2;
+    case CONFIG_PROBE_HTTP1:
+        return PROBE_HTTP1;
+    case CONFIG_PROBE_HTTP:
+        break;
+    }
+    return protocol == UPSTREAM_HTTP1 ? PROBE_HTTP1 : PROBE_HTTP2;
+}
+
 static bool order_probe(struct health *health, const struct health_backend *backend)
 {
     const struct config_health *set = settings(health, backend);
@@ -239,7 +254,7 @@ static bool order_probe(struct health *health, const struct health_backend *back
         .slot = backend->config->slot,
         .generation = backend->generation,
         .timeout_ns = set->timeout_ns,
-        .kind = set->probe == CONFIG_PROBE_TCP ? PROBE_TCP : PROBE_HTTP2,
+        .kind = (uint8_t)probe_kind(set->probe, backend->config->protocol),
     };
     snprintf(order.path, sizeof(order.path), "%s", set->path);
     return health->host->probe(health->host->context, &order);

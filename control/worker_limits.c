@@ -10,6 +10,7 @@ struct worker_limits worker_limits_of(const struct config *config)
         .streams = limits->streams,
         .upstream_connections = limits->upstream_connections,
         .backend_connections = limits->backend_connections,
+        .http1_connections = limits->http1_connections,
         .flights = limits->flights,
         .exchanges = limits->exchanges,
         .segments = (uint32_t)(limits->payload_bytes / limits->segment_bytes),

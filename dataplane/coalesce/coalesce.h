@@ -49,6 +49,7 @@ enum flight_failure {
     FLIGHT_NO_MEMORY,       /* 503: a pool was empty */
     FLIGHT_TOO_SLOW,        /* 503, or a reset: this subscriber held the others back (C15) */
     FLIGHT_NO_TUNNEL,       /* 502: extended CONNECT, and no backend takes it (RFC 8441) */
+    FLIGHT_UNTRANSLATABLE,  /* 400: no backend can be told it, HTTP/1.1 cannot say it */
     FLIGHT_NO_CAPACITY,     /* 503: what can serve it has as much to do as it may */
     FLIGHT_CANCELLED,       /* nobody waits any more, or an operator ended it */
     FLIGHT_FAILURES

@@ -12,6 +12,7 @@ enum loss {
     LOSS_LATE,        /* no first byte in time */
     LOSS_SILENT,      /* no packet comes back: lost with its connection, only not yet closed */
     LOSS_SUSPECTED,   /* packets do, but no answer to a PING */
+    LOSS_STALE,       /* met the end of an idle HTTP/1.1 connection */
     LOSSES
 };
 
@@ -36,6 +37,7 @@ static const struct loss_rule loss_rules[LOSSES] = {
     [LOSS_LATE] = {false, true, false, false, true, COUNTER_AT(retries_late), "late"},
     [LOSS_SILENT] = {false, false, true, false, false, COUNTER_AT(retries_silent), "silent"},
     [LOSS_SUSPECTED] = {false, true, true, false, true, COUNTER_AT(retries_suspected), "suspected"},
+    [LOSS_STALE] = {false, false, false, true, false, COUNTER_AT(retries_stale), "stale"},
 };
 
 /* What upstream's word means here. A connect that nobody answers leaves the region, too (C14a). */
@@ -53,6 +55,8 @@ static const struct {
     [ATTEMPT_CONNECTION_LOST] = {FLIGHT_CONNECTION_LOST, LOSS_CONNECTION},
     [ATTEMPT_RESET] = {FLIGHT_BACKEND_RESET, LOSS_RESET},
     [ATTEMPT_NO_TUNNEL] = {FLIGHT_NO_TUNNEL, LOSS_UNPROCESSED},
+    [ATTEMPT_UNTRANSLATABLE] = {FLIGHT_UNTRANSLATABLE, LOSS_UNPROCESSED},
+    [ATTEMPT_STALE] = {FLIGHT_CONNECTION_LOST, LOSS_STALE},
     [ATTEMPT_MALFORMED] = {FLIGHT_BAD_RESPONSE, LOSS_MALFORMED},
 };
 

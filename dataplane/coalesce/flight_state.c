@@ -40,6 +40,8 @@ static const struct {
     [FLIGHT_TOO_SLOW] = {{503, "reader too slow", "slow"}, COUNTER_AT(failed_too_slow)},
     [FLIGHT_NO_TUNNEL] = {{502, "backend takes no extended CONNECT", "no-tunnel", true},
                           COUNTER_AT(failed_no_tunnel)},
+    [FLIGHT_UNTRANSLATABLE] = {{400, "request cannot be sent over HTTP/1.1", "untranslatable"},
+                               COUNTER_AT(failed_untranslatable)},
     [FLIGHT_NO_CAPACITY] = {{503, "no capacity left", "capacity"}, COUNTER_AT(failed_no_capacity)},
     [FLIGHT_CANCELLED] = {{503, "cancelled", "cancelled"}, COUNTER_AT(cancelled)},
 };

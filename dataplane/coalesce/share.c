@@ -70,6 +70,8 @@ enum share_verdict flight_may_share(const struct flight *flight, const struct fi
     }
     if (worst == SHARE_NOT || (flight->has_authorization && !key_has_principal(key) && !for_all))
         return SHARE_NOT;
+    if (flight->attempt.until_close) /* C11: nobody but its connection says whether it is whole */
+        return SHARE_NOT;
     bool fits = !flight->length_declared || flight->is_head ||
                 flight->declared_bytes <= flight->flight_bytes;
     return fits ? worst : SHARE_NOT;

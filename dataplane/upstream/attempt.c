@@ -40,6 +40,10 @@ static uint64_t *failure_counter(struct upstream_counters *counters, enum attemp
         return &counters->attempts_malformed;
     case ATTEMPT_NO_TUNNEL:
         return &counters->attempts_no_tunnel;
+    case ATTEMPT_UNTRANSLATABLE:
+        return &counters->attempts_untranslatable;
+    case ATTEMPT_STALE:
+        return &counters->attempts_stale;
     case ATTEMPT_FAILURES:
         break;
     }
@@ -383,6 +387,11 @@ void attempt_reset(struct attempt *attempt, struct h2_reset reset, uint64_t now)
     if (is_backends_fault(reset))
         report(attempt, attempt->answered ? BACKEND_LOST_MID_BODY : BACKEND_LOST_EARLY);
     end_failed(attempt, failure_of(reset), now);
+}
+
+void attempt_stale(struct attempt *attempt, uint64_t now)
+{
+    end_failed(attempt, ATTEMPT_STALE, now);
 }
 
 void attempt_finished(struct attempt *attempt, uint64_t now)

@@ -1,6 +1,7 @@
 #include "dataplane/base/check.h"
 #include "dataplane/base/memory.h"
 #include "dataplane/base/pool.h"
+#include "dataplane/h1/h1_tcp.h"
 #include "dataplane/h2/h2_tcp.h"
 #include "dataplane/tls/tls_target.h"
 #include "dataplane/upstream/upstream.h"
@@ -12,7 +13,7 @@
 enum probe_state {
     PROBE_CONNECTING, /* SYN sent */
     PROBE_SECURING,   /* TCP is up, the TLS handshake under way */
-    PROBE_OPENING,    /* TCP is up, and TLS, SETTINGS awaited */
+    PROBE_OPENING,    /* TCP is up, and TLS, HTTP/2's SETTINGS awaited */
     PROBE_ASKING,     /* the request is on its way, the answer awaited */
     PROBE_ENDING,     /* the result has been told; the timer is about to close the connection */
 };
@@ -29,7 +30,8 @@ struct probe {
     bool secure;                     /* never in clear text */
     const struct tls_target *target; /* held; NULL although secure: no memory for TLS at start */
     struct tls_session *tls;         /* from SECURING on */
-    struct h2_conn *h2;
+    struct h2_conn *h2;              /* PROBE_HTTP2, while it lives */
+    struct h1_conn *h1;              /* PROBE_HTTP1, likewise */
     struct fields request;
     uint8_t request_data[PROBE_FIELD_BYTES];
 };
@@ -75,19 +77,18 @@ static void conclude(struct probe *probe, enum probe_outcome outcome, uint64_t n
     config->result(config->context, &probe->result);
 }
 
-/* --- HTTP/2 --- */
+/* --- both of HTTP --- */
 
-/* The result is known inside a callback of h2: the connection is closed after it, by the timer. */
-static void conclude_in_h2(struct probe *probe, enum probe_outcome outcome, uint64_t now)
+/* The result is known inside a callback: the connection is closed after it, by the timer. */
+static void conclude_inside(struct probe *probe, enum probe_outcome outcome, uint64_t now)
 {
     conclude(probe, outcome, now);
     timer_arm(probe->prober->config.wheel, &probe->timer, now);
 }
 
-static void probe_headers(void *owner, struct h2_stream *stream, const struct fields *fields,
-                          enum h2_section section, bool end, uint64_t now)
+static void answered(struct probe *probe, const struct fields *fields, enum h2_section section,
+                     uint64_t now)
 {
-    struct probe *probe = owner;
     struct bytes status;
     if (section != H2_SECTION_HEADERS || probe->state == PROBE_ENDING)
         return;
@@ -95,7 +96,26 @@ static void probe_headers(void *owner, struct h2_stream *stream, const struct fi
         probe->result.status = (uint16_t)((status.data[0] - '0') * 100 +
                                           (status.data[1] - '0') * 10 + (status.data[2] - '0'));
     bool good = probe->result.status >= 200 && probe->result.status <= 299;
-    conclude_in_h2(probe, good ? PROBE_OK : PROBE_BAD_STATUS, now);
+    conclude_inside(probe, good ? PROBE_OK : PROBE_BAD_STATUS, now);
+}
+
+static struct h2_supply supply_request(const struct probe *probe)
+{
+    return (struct h2_supply){.kind = H2_SUPPLY_HEADERS, .end = true, .fields = &probe->request};
+}
+
+static void probe_over(struct probe *probe, uint64_t now)
+{
+    conclude(probe, PROBE_RESET, now);
+    give_back(probe);
+}
+
+/* --- HTTP/2 --- */
+
+static void probe_headers(void *owner, struct h2_stream *stream, const struct fields *fields,
+                          enum h2_section section, bool end, uint64_t now)
+{
+    answered(owner, fields, section, now);
 }
 
 static void probe_data(struct h2_stream *stream, struct bytes bytes, bool end, uint64_t now)
@@ -105,13 +125,12 @@ static void probe_data(struct h2_stream *stream, struct bytes bytes, bool end, u
 
 static struct h2_supply probe_supply(struct h2_stream *stream, uint32_t max, uint64_t now)
 {
-    struct probe *probe = h2_stream_owner(stream);
-    return (struct h2_supply){.kind = H2_SUPPLY_HEADERS, .end = true, .fields = &probe->request};
+    return supply_request(h2_stream_owner(stream));
 }
 
 static void probe_reset(struct h2_stream *stream, struct h2_reset reset, uint64_t now)
 {
-    conclude_in_h2(h2_stream_owner(stream), PROBE_RESET, now);
+    conclude_inside(h2_stream_owner(stream), PROBE_RESET, now);
 }
 
 static void probe_finished(struct h2_stream *stream, uint64_t now)
@@ -125,7 +144,7 @@ static void probe_available(void *owner, struct h2_conn *conn, uint64_t now)
         return;
     struct h2_stream *stream = h2_is_open(conn) ? h2_request(conn, probe, now) : NULL;
     if (stream == NULL) {
-        conclude_in_h2(probe, h2_is_open(conn) ? PROBE_NO_ROOM : PROBE_RESET, now);
+        conclude_inside(probe, h2_is_open(conn) ? PROBE_NO_ROOM : PROBE_RESET, now);
         return;
     }
     probe->state = PROBE_ASKING;
@@ -134,9 +153,7 @@ static void probe_available(void *owner, struct h2_conn *conn, uint64_t now)
 
 static void probe_closed(void *owner, struct h2_conn *conn, uint64_t now)
 {
-    struct probe *probe = owner;
-    conclude(probe, PROBE_RESET, now);
-    give_back(probe);
+    probe_over(owner, now);
 }
 
 static const struct h2_handler probe_handler = {
@@ -147,6 +164,56 @@ static const struct h2_handler probe_handler = {
     .finished = probe_finished,
     .available = probe_available,
     .closed = probe_closed,
+};
+
+/* --- HTTP/1.1 --- */
+
+static void probe1_headers(struct h1_conn *conn, const struct fields *fields,
+                           enum h2_section section, bool end, uint64_t now)
+{
+    answered(h1_conn_owner(conn), fields, section, now);
+    if (fields->overflow)
+        h1_cancel(conn, now);
+}
+
+/* The answer's beginning was enough. */
+static void probe1_data(struct h1_conn *conn, struct bytes bytes, bool end, uint64_t now)
+{
+}
+
+static struct h2_supply probe1_supply(struct h1_conn *conn, uint32_t max, uint64_t now)
+{
+    return supply_request(h1_conn_owner(conn));
+}
+
+static void probe1_reset(struct h1_conn *conn, struct h2_reset reset, uint64_t now)
+{
+    conclude_inside(h1_conn_owner(conn), PROBE_RESET, now);
+}
+
+static void probe1_finished(struct h1_conn *conn, uint64_t now)
+{
+}
+
+/* It takes no other request, which there is not. */
+static void probe1_available(struct h1_conn *conn, uint64_t now)
+{
+    conclude_inside(h1_conn_owner(conn), PROBE_RESET, now);
+}
+
+static void probe1_closed(struct h1_conn *conn, uint64_t now)
+{
+    probe_over(h1_conn_owner(conn), now);
+}
+
+static const struct h1_handler probe1_handler = {
+    .headers = probe1_headers,
+    .data = probe1_data,
+    .supply = probe1_supply,
+    .reset = probe1_reset,
+    .finished = probe1_finished,
+    .available = probe1_available,
+    .closed = probe1_closed,
 };
 
 /* --- TCP and TLS --- */
@@ -161,6 +228,26 @@ static void hang_up(struct probe *probe)
     give_back(probe);
 }
 
+/* Speak what ALPN has found, or in clear text what was ordered. False: no room. */
+static bool open_http(struct probe *probe, struct transport transport, uint64_t now)
+{
+    struct prober_config *config = &probe->prober->config;
+    bool http2 = probe->tls != NULL ? tls_session_protocol(probe->tls) == TLS_PROTOCOL_H2
+                                    : probe->kind == PROBE_HTTP2;
+    if (http2) {
+        probe->state = PROBE_OPENING;
+        probe->h2 = h2_open(config->h2, H2_CLIENT, transport, &probe_handler, probe, now);
+        return probe->h2 != NULL;
+    }
+    probe->state = PROBE_ASKING;
+    probe->h1 = h1_open(config->h1, transport, &probe1_handler, probe);
+    if (probe->h1 == NULL)
+        return false;
+    (void)h1_request(probe->h1, now);
+    h1_ready(probe->h1);
+    return true;
+}
+
 static void probe_established(struct probe *probe, struct transport transport, uint64_t now)
 {
     if (probe->kind == PROBE_TCP) {
@@ -169,18 +256,25 @@ static void probe_established(struct probe *probe, struct transport transport, u
         give_back(probe);
         return;
     }
-    probe->state = PROBE_OPENING;
-    probe->h2 = h2_open(probe->prober->config.h2, H2_CLIENT, transport, &probe_handler, probe, now);
-    if (probe->h2 != NULL)
+    if (open_http(probe, transport, now))
         return;
     conclude(probe, PROBE_NO_ROOM, now);
     give_back(probe);
 }
 
+/* PROBE may be given back by it. */
+static void tell_http(struct probe *probe, uint32_t events, uint64_t now)
+{
+    if (probe->h2 != NULL)
+        h2_tcp_event(probe->h2, events, now);
+    else if (probe->h1 != NULL)
+        h1_tcp_event(probe->h1, events, now);
+}
+
 static void probe_failed(struct probe *probe, uint64_t now)
 {
-    if (probe->h2 != NULL) {
-        h2_transport_ended(probe->h2, true, now);
+    if (probe->h2 != NULL || probe->h1 != NULL) {
+        tell_http(probe, TCP_FAILED, now);
         return;
     }
     conclude(probe, probe->state == PROBE_SECURING ? PROBE_TLS_FAILED : PROBE_CONNECT_FAILED, now);
@@ -192,15 +286,15 @@ static void take_events(struct probe *probe, struct transport transport, uint32_
                         uint64_t now)
 {
     struct pool *probes = &probe->prober->probes;
-    handle self = pool_handle(probes, probe); /* its slot may be free after each call into h2 */
+    handle self = pool_handle(probes, probe); /* its slot may be free after each call into HTTP */
     if ((events & TCP_FAILED) != 0) {
         probe_failed(probe, now);
         return;
     }
     if ((events & TCP_OPENED) != 0)
         probe_established(probe, transport, now);
-    if (pool_get(probes, self) != NULL && probe->h2 != NULL)
-        h2_tcp_event(probe->h2, events, now);
+    if (pool_get(probes, self) != NULL)
+        tell_http(probe, events, now);
 }
 
 static void secure_event(void *app, struct tls_session *session, uint32_t events, uint64_t now)
@@ -245,7 +339,11 @@ static void probe_fired(struct timer *timer, void *context, uint64_t now)
     struct probe *probe = context;
     conclude(probe, PROBE_TIMEOUT, now);
     if (probe->h2 != NULL) {
-        h2_close(probe->h2, H2_NO_ERROR, now); /* ends in probe_closed() */
+        h2_close(probe->h2, H2_NO_ERROR, now); /* ends in probe_over() */
+        return;
+    }
+    if (probe->h1 != NULL) {
+        h1_close(probe->h1, now); /* likewise */
         return;
     }
     hang_up(probe);

@@ -146,7 +146,8 @@ static void slot_adopt(struct upstream *upstream, const struct snapshot_backend 
     slot->address = backend->address;
     slot->port = backend->port;
     slot->protocol = backend->protocol;
-    slot->streams_expected = UPSTREAM_STREAMS_ASSUMED;
+    slot->speaks_http1 = backend->protocol == UPSTREAM_HTTP1;
+    slot->streams_expected = backend->protocol == UPSTREAM_HTTP1 ? 1 : UPSTREAM_STREAMS_ASSUMED;
     slot->grow_after_ns = 0;
 }
 
@@ -202,6 +203,12 @@ static uint64_t slot_room_coming(const struct upstream_slot *slot)
     return room;
 }
 
+static uint32_t connections_max(const struct upstream *upstream, const struct upstream_slot *slot)
+{
+    return slot->speaks_http1 ? upstream->config.http1_connections
+                              : upstream->config.backend_connections;
+}
+
 /* Open connections as far as they are needed and allowed. False: one could not be begun. */
 static bool slot_grow(struct upstream *upstream, uint32_t index, uint64_t now)
 {
@@ -209,8 +216,7 @@ static bool slot_grow(struct upstream *upstream, uint32_t index, uint64_t now)
     if (now < slot->grow_after_ns && slot_has_hope(slot))
         return true;
     uint64_t room = slot_room_coming(slot);
-    while (slot->waiting_count > room &&
-           slot->connection_count < upstream->config.backend_connections) {
+    while (slot->waiting_count > room && slot->connection_count < connections_max(upstream, slot)) {
         if (!upstream_conn_start(upstream, index, now))
             return false;
         room += slot->streams_expected;

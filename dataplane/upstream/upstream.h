@@ -14,6 +14,7 @@
  */
 #pragma once
 
+#include "dataplane/h1/h1.h"
 #include "dataplane/h2/h2.h"
 #include "dataplane/region/backend_load.h"
 #include "dataplane/tcp/tcp.h"
@@ -38,6 +39,8 @@ enum attempt_failure {
     ATTEMPT_RESET,           /* RST_STREAM by the backend, any other code */
     ATTEMPT_MALFORMED,       /* the response broke the protocol */
     ATTEMPT_NO_TUNNEL,       /* not begun: extended CONNECT, which the backend does not take */
+    ATTEMPT_UNTRANSLATABLE,  /* not begun: HTTP/1.1 cannot say it without doubt */
+    ATTEMPT_STALE, /* met the end of an idle HTTP/1.1 connection: lost, by nobody's fault */
     ATTEMPT_FAILURES
 };
 
@@ -102,6 +105,7 @@ struct attempt {
     bool in_flight;               /* counted in the backend's load */
     bool reported;                /* an outcome has been counted */
     bool response_ended;          /* END_STREAM arrived */
+    bool until_close;             /* HTTP/1.1: the answer ends with its connection (C11) */
     bool wants_grpc_status;
 };
 
@@ -110,11 +114,13 @@ struct upstream_config {
     struct tcp *tcp;
     struct tls *tls; /* NULL: backends with TLS cannot be reached */
     struct h2 *h2;
+    struct h1 *h1;
     struct backend_loads *loads;
     struct timer_wheel *wheel;
     struct random *random;
     uint32_t connections_max;     /* all backends together */
     uint32_t backend_connections; /* per backend on this worker, 1..: 8 */
+    uint32_t http1_connections;   /* the same for those that speak HTTP/1.1, 1..: 64 */
     uint32_t waiting_max;         /* attempts waiting per backend */
     uint64_t max_age_ns;          /* a connection is replaced then, with jitter; 0: an hour */
     uint64_t ping_timeout_ns;     /* liveness PING while attempts are open and nothing arrives */
@@ -182,6 +188,7 @@ void attempt_cancel(struct attempt *attempt, uint64_t now);
 enum probe_kind {
     PROBE_TCP,   /* connect, and the TLS handshake where there is one */
     PROBE_HTTP2, /* GET path, any 2xx */
+    PROBE_HTTP1, /* the same */
 };
 
 enum probe_outcome {
@@ -201,14 +208,14 @@ struct probe_order {
     uint32_t generation;
     uint64_t timeout_ns;
     uint8_t kind;              /* enum probe_kind */
-    char path[PROBE_PATH_MAX]; /* NUL-terminated; PROBE_HTTP2 */
+    char path[PROBE_PATH_MAX]; /* NUL-terminated; not for PROBE_TCP */
 };
 
 struct probe_result {
     uint32_t slot;
     uint32_t generation;
     uint8_t outcome; /* enum probe_outcome */
-    uint16_t status; /* PROBE_HTTP2: HTTP status, 0 when none came */
+    uint16_t status; /* HTTP status, 0 when none came */
     uint64_t took_ns;
 };
 
@@ -219,6 +226,7 @@ struct prober_config {
     struct tcp *tcp;
     struct tls *tls; /* NULL: as in upstream_config */
     struct h2 *h2;
+    struct h1 *h1;
     struct timer_wheel *wheel;
     uint32_t probes_max; /* at the same time */
     void (*result)(void *context, const struct probe_result *result);

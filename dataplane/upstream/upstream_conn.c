@@ -54,12 +54,13 @@ static void arm(struct upstream_conn *conn, uint64_t due_at_ns)
 
 static void arm_for_idle(struct upstream_conn *conn)
 {
-    arm(conn, conn->idle_since_ns + UPSTREAM_IDLE_NS);
+    arm(conn, conn->idle_since_ns + conn->idle_for_ns);
 }
 
 static void begin_idling(struct upstream_conn *conn, uint64_t now)
 {
     conn->idle_since_ns = now;
+    conn->idle_for_ns = conn->speaks->idle_for_ns(conn);
     list_push_back(&conn->upstream->idle, &conn->idle);
     if (!conn->suspect)
         arm_for_idle(conn);
@@ -212,7 +213,7 @@ static void open_fired(struct upstream_conn *conn, uint64_t now)
         upstream_conn_retire(conn, &counters->connections_silent, now);
     else if (!idles || conn->suspect)
         upstream_path_watch(conn, now);
-    else if (now - conn->idle_since_ns >= UPSTREAM_IDLE_NS)
+    else if (now - conn->idle_since_ns >= conn->idle_for_ns)
         upstream_conn_retire(conn, &counters->connections_idle, now);
     else
         arm_for_idle(conn);
@@ -316,6 +317,7 @@ static void conn_established(struct upstream_conn *conn, struct transport transp
 {
     static const struct upstream_ops *const ops[UPSTREAM_PROTOCOLS] = {
         [UPSTREAM_HTTP2] = &upstream_h2_ops,
+        [UPSTREAM_HTTP1] = &upstream_h1_ops,
     };
     conn->speaks = ops[conn->protocol];
     if (conn->speaks->open(conn, transport, now)) {
@@ -346,8 +348,8 @@ static void secure_event(void *app, struct tls_session *session, uint32_t events
         return;
     }
     if ((events & TCP_OPENED) != 0) {
-        if (tls_session_protocol(session) != TLS_PROTOCOL_H2)
-            conn->protocol = UPSTREAM_HTTP1;
+        bool is_http2 = tls_session_protocol(session) == TLS_PROTOCOL_H2;
+        conn->protocol = is_http2 ? UPSTREAM_HTTP2 : UPSTREAM_HTTP1;
         conn_established(conn, transport_tls(session), now);
     }
     pass_events(conn, events, now);

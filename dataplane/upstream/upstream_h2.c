@@ -73,6 +73,7 @@ static const struct h2_handler handler = {
 static bool speak(struct upstream_conn *conn, struct transport transport, uint64_t now)
 {
     conn->h2 = h2_open(conn->upstream->config.h2, H2_CLIENT, transport, &handler, conn, now);
+    conn->upstream->slots[conn->slot].speaks_http1 = false;
     return conn->h2 != NULL;
 }
 
@@ -99,6 +100,11 @@ static bool is_open(const struct upstream_conn *conn)
 static uint32_t room(const struct upstream_conn *conn)
 {
     return h2_request_room(conn->h2);
+}
+
+static uint64_t idle_for_ns(const struct upstream_conn *conn)
+{
+    return UPSTREAM_IDLE_NS;
 }
 
 static void ping(struct upstream_conn *conn, uint64_t timeout_ns, uint64_t now)
@@ -153,6 +159,7 @@ const struct upstream_ops upstream_h2_ops = {
     .close = close_now,
     .is_open = is_open,
     .room = room,
+    .idle_for_ns = idle_for_ns,
     .ping = ping,
     .request = request,
     .refusal = refusal,

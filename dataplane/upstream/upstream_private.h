@@ -30,7 +30,7 @@
 #define UPSTREAM_ASK_NS             (150 * CLOCK_MS) /* silence before TCP asks for an answer */
 #define UPSTREAM_PING_SUSPECT_NS    (500 * CLOCK_MS) /* PING unanswered */
 #define UPSTREAM_PUT_OFF_NS         (1 * CLOCK_MS)   /* somebody who receives was not run */
-#define UPSTREAM_IDLE_NS            (60 * CLOCK_S)   /* without attempts */
+#define UPSTREAM_IDLE_NS            (60 * CLOCK_S)   /* without attempts, at most */
 #define UPSTREAM_SUSPECT_IDLE_NS    (5 * CLOCK_S)    /* likewise, and suspected */
 #define UPSTREAM_AGE_NS             (3600 * CLOCK_S) /* a connection is replaced after ... */
 #define UPSTREAM_AGE_JITTER         10u              /* ... and up to a tenth of that more */
@@ -73,8 +73,8 @@ enum upstream_conn_cause {
 };
 
 /*
- * What a connection speaks, one table a protocol: upstream_h2.c. CONN is one on which open() went
- * well and that was not told over yet; ATTEMPT is open on it.
+ * What a connection speaks, one table a protocol: upstream_h2.c, upstream_h1.c. CONN is one on
+ * which open() went well and that was not told over yet; ATTEMPT is open on it.
  */
 struct upstream_ops {
     bool greets; /* the backend has the first word: OPENING lasts until upstream_conn_available() */
@@ -89,6 +89,8 @@ struct upstream_ops {
     /* Whether it may ever take another request, and how many now. */
     bool (*is_open)(const struct upstream_conn *conn);
     uint32_t (*room)(const struct upstream_conn *conn);
+    /* How long it is kept without attempts. */
+    uint64_t (*idle_for_ns)(const struct upstream_conn *conn);
     /* A liveness question above TCP's; NULL: the protocol has none. */
     void (*ping)(struct upstream_conn *conn, uint64_t timeout_ns, uint64_t now);
     /* Put an attempt on the connection. False: no room after all. */
@@ -103,6 +105,7 @@ struct upstream_ops {
 };
 
 extern const struct upstream_ops upstream_h2_ops;
+extern const struct upstream_ops upstream_h1_ops;
 
 /* Owner: struct upstream's pool, until the tick after UPSTREAM_CLOSED. */
 struct upstream_conn {
@@ -119,10 +122,15 @@ struct upstream_conn {
     enum upstream_protocol protocol; /* what will be spoken */
     const struct upstream_ops *speaks; /* from OPENING until it is over, else NULL */
     struct h2_conn *h2;                /* while HTTP/2 is spoken */
+    struct h1_conn *h1;                /* while HTTP/1.1 is spoken */
     struct timer timer;
     uint64_t established_at_ns;
     uint64_t quiet_since_ns; /* the last arrival, or the first attempt after idling */
     uint64_t idle_since_ns;
+    uint64_t idle_for_ns;         /* the limit */
+    uint64_t joined_at_ns;        /* HTTP/1.1: its attempt began */
+    uint64_t taken_bytes;         /* HTTP/1.1: of the answer, since reading paused */
+    bool has_whole_window;        /* HTTP/1.1: counted in upstream->whole_windows */
     uint64_t retire_at_ns;        /* age limit */
     uint64_t pinged_at_ns;        /* PING unanswered since; 0: none */
     uint64_t asked_at_ns;         /* TCP's question unanswered since; 0: none */
@@ -143,6 +151,7 @@ struct upstream_slot {
     enum upstream_protocol protocol;
     bool secure;                     /* never in clear text */
     const struct tls_target *target; /* held; NULL although secure: no memory for TLS at start */
+    bool speaks_http1;               /* as configured, or as ALPN has found out last */
     struct list connections;         /* CONNECTING, SECURING, OPENING, OPEN */
     uint32_t connection_count;
     struct list waiting; /* attempts, first come first */
@@ -162,6 +171,7 @@ struct upstream {
     struct list closed;      /* CLOSED */
     struct list touched;     /* slots to be served */
     struct list failing;     /* attempts to be told their failure */
+    uint32_t whole_windows;  /* HTTP/1.1 connections with a TCP window that is not limited */
     uint32_t waiting_count;  /* attempts in a slot's waiting or in failing */
     uint64_t applied;        /* snapshots so far */
     bool drains;
@@ -252,4 +262,5 @@ struct h2_supply attempt_supply(struct attempt *attempt, uint32_t max, uint64_t 
 uint64_t attempt_window_room(const struct attempt *attempt);
 void attempt_window_grew(struct attempt *attempt, uint32_t by, uint64_t now);
 void attempt_reset(struct attempt *attempt, struct h2_reset reset, uint64_t now);
+void attempt_stale(struct attempt *attempt, uint64_t now);
 void attempt_finished(struct attempt *attempt, uint64_t now);

@@ -24,6 +24,10 @@ const struct counter_description counter_descriptions[] = {
 #include "dataplane/h2/h2_counters.def"
 #undef COUNTER
 #define COUNTER(name, unit, help) \
+    {"h1", #name, unit, help, COUNTER_LAYER_H1, offsetof(struct h1_counters, name)},
+#include "dataplane/h1/h1_counters.def"
+#undef COUNTER
+#define COUNTER(name, unit, help) \
     {"upstream", #name, unit, help, COUNTER_LAYER_UPSTREAM,     \
      offsetof(struct upstream_counters, name)},
 #include "dataplane/upstream/upstream_counters.def"

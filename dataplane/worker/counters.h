@@ -6,6 +6,7 @@
 
 #include "dataplane/base/counter.h"
 #include "dataplane/coalesce/coalesce.h"
+#include "dataplane/h1/h1.h"
 #include "dataplane/h2/h2.h"
 #include "dataplane/net/net.h"
 #include "dataplane/request/request.h"
@@ -23,6 +24,7 @@ enum counter_layer {
     COUNTER_LAYER_TCP,
     COUNTER_LAYER_TLS,
     COUNTER_LAYER_H2,
+    COUNTER_LAYER_H1,
     COUNTER_LAYER_UPSTREAM,
     COUNTER_LAYER_COALESCE,
     COUNTER_LAYER_REQUEST,
@@ -37,7 +39,7 @@ struct worker_counters {
 };
 
 struct counter_description {
-    const char *layer; /* worker, net, tcp, tls, h2, upstream, coalesce, request */
+    const char *layer; /* worker, net, tcp, tls, h2, h1, upstream, coalesce, request */
     const char *name;
     const char *unit;
     const char *help;

@@ -174,6 +174,7 @@ static bool worker_step(struct worker *worker, uint64_t now)
     coalesce_tick(worker->coalesce, now);
     busy |= upstream_tick(worker->upstream, now);
     h2_flush(worker->h2, now);
+    h1_flush(worker->h1, now);
     if (worker->tls != NULL)
         tls_flush(worker->tls);
     tcp_out(worker->tcp, now);

@@ -37,6 +37,7 @@ struct worker_limits {
     uint32_t streams;              /* HTTP/2 streams, both sides */
     uint32_t upstream_connections;
     uint32_t backend_connections;
+    uint32_t http1_connections;    /* the same to backends of HTTP/1.1 */
     uint32_t flights;
     uint32_t exchanges;
     uint32_t segments;             /* payload segments */

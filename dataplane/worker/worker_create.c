@@ -13,6 +13,7 @@
 #define PROBES_MAX           256
 #define WAITING_PER_BACKEND  4096
 #define HEADER_BLOCKS        256
+#define HTTP1_HEADS          64 /* that have come in part */
 #define MEMO_PLACES          512 /* of header blocks that come again: 2 MiB */
 /* HTTP/2 receive windows, at first and at most; together they grow by half the payload memory. */
 #define STREAM_WINDOW_BYTES         (64 * 1024)
@@ -157,6 +158,20 @@ static struct h2 *create_h2(struct worker *worker, const struct worker_config *c
     return h2_create(&h2);
 }
 
+/* A worker's connections to backends of HTTP/1.1, and probes, begin with a flight's first window. */
+static struct h1 *create_h1(struct worker *worker, const struct worker_config *config)
+{
+    const struct worker_limits *limits = &config->limits;
+    struct h1_config h1 = {
+        .connections_max = limits->upstream_connections + PROBES_MAX,
+        .blocks_max = HTTP1_HEADS,
+        .header_list_bytes = limits->header_bytes,
+        .first_window_bytes = first_window_of(limits),
+        .socket_id = config->socket_id,
+    };
+    return h1_create(&h1);
+}
+
 static struct upstream *create_upstream(struct worker *worker, const struct worker_config *config)
 {
     struct upstream_config upstream = {
@@ -164,11 +179,13 @@ static struct upstream *create_upstream(struct worker *worker, const struct work
         .tcp = worker->tcp,
         .tls = worker->tls,
         .h2 = worker->h2,
+        .h1 = worker->h1,
         .loads = worker->loads,
         .wheel = &worker->wheel,
         .random = &worker->random,
         .connections_max = config->limits.upstream_connections,
         .backend_connections = config->limits.backend_connections,
+        .http1_connections = config->limits.http1_connections,
         .waiting_max = WAITING_PER_BACKEND,
         .max_age_ns = config->limits.upstream_max_age_ns,
         .ping_timeout_ns = 5 * CLOCK_S,
@@ -186,6 +203,7 @@ static struct prober *create_prober(struct worker *worker, const struct worker_c
         .tcp = worker->tcp,
         .tls = worker->tls,
         .h2 = worker->h2,
+        .h1 = worker->h1,
         .wheel = &worker->wheel,
         .probes_max = PROBES_MAX,
         .result = worker_probed,
@@ -245,6 +263,7 @@ static bool create_layers(struct worker *worker, const struct worker_config *con
     return worker->loads != NULL && (worker->net = create_net(worker, config)) != NULL &&
            (worker->tcp = create_tcp(worker, config)) != NULL && create_tls(worker, config) &&
            (worker->h2 = create_h2(worker, config)) != NULL &&
+           (worker->h1 = create_h1(worker, config)) != NULL &&
            (worker->upstream = create_upstream(worker, config)) != NULL &&
            (worker->prober = create_prober(worker, config)) != NULL &&
            (worker->coalesce = create_coalesce(worker, config)) != NULL &&
@@ -259,6 +278,7 @@ static void collect_counters(struct worker *worker)
     layers[COUNTER_LAYER_TCP] = tcp_counters(worker->tcp);
     layers[COUNTER_LAYER_TLS] = worker->tls != NULL ? tls_counters(worker->tls) : &worker->no_tls;
     layers[COUNTER_LAYER_H2] = h2_counters(worker->h2);
+    layers[COUNTER_LAYER_H1] = h1_counters(worker->h1);
     layers[COUNTER_LAYER_UPSTREAM] = upstream_counters(worker->upstream);
     layers[COUNTER_LAYER_COALESCE] = coalesce_counters(worker->coalesce);
     layers[COUNTER_LAYER_REQUEST] = request_counters(worker->requests);

@@ -54,6 +54,7 @@ struct worker {
     struct tcp *tcp;
     struct tls *tls; /* NULL: no memory was taken for it */
     struct h2 *h2;
+    struct h1 *h1;
     struct upstream *upstream;
     struct prober *prober;
     struct coalesce *coalesce;

@@ -16,6 +16,8 @@ sys.path.insert(0, SUPPORT)
 import certificates                                                        # noqa: E402
 PYTHON = "/usr/bin/python3"          # Debian's: python3-h2 belongs to it
 BACKEND_PORT, BACKEND_TLS_PORT = 8080, 8443
+# What backends speak: h2, or h1 (WEIR_BACKENDS); the same pages and counts.
+PROTOCOL = os.environ.get("WEIR_BACKENDS", "h2")
 URL4, URL6 = f"http://{VIP4}", f"http://[{VIP6}]"
 
 
@@ -24,7 +26,7 @@ def tls_directory(lab):
 
 
 class Backend:
-    """One test backend (tests/support/h2_backend.py) in its own namespace."""
+    """One test backend (tests/support/h2_backend.py, h1_backend.py) in its own namespace."""
 
     def __init__(self, lab, name):
         self.lab, self.name = lab, name
@@ -34,7 +36,7 @@ class Backend:
     def start(self):
         if self.process and self.process.alive():
             return
-        argv = [PYTHON, os.path.join(SUPPORT, "h2_backend.py"), "--name", self.name,
+        argv = [PYTHON, os.path.join(SUPPORT, f"{PROTOCOL}_backend.py"), "--name", self.name,
                 "--port", BACKEND_PORT]
         for address in BACKENDS[self.name]:
             argv += ["--address", address]
@@ -56,6 +58,7 @@ class Backend:
         """A request from the backend's own host, past the proxy and its counters."""
         url = f"http://{BACKENDS[self.name][0]}:{BACKEND_PORT}{target}"
         return self.lab.run(self.name, ["curl", "-sS", "--max-time", "10",
+                                        "--http1.1" if PROTOCOL == "h1" else
                                         "--http2-prior-knowledge", url], check=check)
 
     def counts(self):

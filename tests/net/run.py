@@ -5,7 +5,8 @@
            [--figures FILE] [PATTERN ...]
 
 A PATTERN selects cases whose "group.name" contains it. The last line counts what happened.
-Environment: WEIR_BUILD (the build directory), WEIR_SANITIZED (more patience).
+Environment: WEIR_BUILD (the build directory), WEIR_BACKENDS (what they speak: h2, h1),
+WEIR_SANITIZED (more patience).
 """
 import argparse
 import importlib

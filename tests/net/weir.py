@@ -63,6 +63,8 @@ class Weir:
     def prepare(self):
         """Writes the configuration with the lab's own paths in it."""
         directory = self.directory
+        for service in self.config["services"]:
+            service.setdefault("protocol", os.environ.get("WEIR_BACKENDS", "h2"))
         self.config["state_dir"] = os.path.join(directory, "state")
         self.config["control"]["socket"] = os.path.join(directory, "control.sock")
         self.config["log"] = {"access": {"path": self.access_log()}}

@@ -65,6 +65,7 @@ static void start_workers(struct daemon *daemon)
         counters->layers[COUNTER_LAYER_TCP] = calloc(1, sizeof(struct tcp_counters));
         counters->layers[COUNTER_LAYER_TLS] = calloc(1, sizeof(struct tls_counters));
         counters->layers[COUNTER_LAYER_H2] = calloc(1, sizeof(struct h2_counters));
+        counters->layers[COUNTER_LAYER_H1] = calloc(1, sizeof(struct h1_counters));
         counters->layers[COUNTER_LAYER_UPSTREAM] = calloc(1, sizeof(struct upstream_counters));
         counters->layers[COUNTER_LAYER_COALESCE] = calloc(1, sizeof(struct coalesce_counters));
         counters->layers[COUNTER_LAYER_REQUEST] = calloc(1, sizeof(struct request_counters));

@@ -27,6 +27,7 @@ const struct worker_limits world_limits = {
     .streams = 4096,
     .upstream_connections = 64,
     .backend_connections = 4,
+    .http1_connections = 16,
     .flights = 1024,
     .exchanges = 2048,
     .segments = 4096,

@@ -15,7 +15,7 @@ static void defaults_are_those_of_the_design(void **state)
     assert_non_null(config);
     assert_int_equal(config->workers, 1);
     assert_int_equal(config->idle, CONFIG_IDLE_POLL);
-    assert_int_equal(config->health.probe, CONFIG_PROBE_HTTP2);
+    assert_int_equal(config->health.probe, CONFIG_PROBE_HTTP);
     assert_int_equal(config->health.fall, 3);
     assert_true(config->health.interval_up_ns == 2000000000);
     assert_int_equal(config->services[0].health.eject_region_percent, 30);

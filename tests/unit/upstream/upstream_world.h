@@ -46,6 +46,7 @@ try {
     bool gives_up;                                /* supply() answers with a reset */
     bool keeps_uploading;                         /* the request does not end */
     bool asks_tunnel;                             /* it is extended CONNECT */
+    const char *path;                             /* NULL: "/" */
     void (*then)(struct try * try, uint64_t now); /* called last in done, failed and suspected */
     struct try *other;                            /* for `then` */
 };
@@ -57,10 +58,13 @@ static inline struct try *try_of(struct attempt *attempt)
 
 static inline struct h2_supply try_supply(struct attempt *attempt, uint32_t max, uint64_t now)
 {
-    static uint8_t data[64];
+    static uint8_t data[256];
     static struct fields fields;
     struct try *try = try_of(attempt);
     fields_init(&fields, data, sizeof(data));
+    fields_add_token(&fields, FIELD_METHOD, bytes_text("GET"));
+    fields_add_token(&fields, FIELD_AUTHORITY, bytes_text("a"));
+    fields_add_token(&fields, FIELD_PATH, bytes_text(try->path != NULL ? try->path : "/"));
     if (try->asks_tunnel)
         fields_add_token(&fields, FIELD_PROTOCOL, bytes_text("websocket"));
     if (try->gives_up) {
