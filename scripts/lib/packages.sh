@@ -15,6 +15,7 @@ packages_net=(
     iproute2 ethtool procps util-linux
     dpdk-dev             # dpdk-testpmd
     python3 python3-h2 python3-grpcio
+    nginx-light          # a real backend of HTTP/1.1
     curl nghttp2-client openssl
     redis-server redis-tools
     lua5.4               # the scripts for Pktgen are checked by it
