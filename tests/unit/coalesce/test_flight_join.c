@@ -64,6 +64,23 @@ static void c17_a_post_stream_is_joined_early_only(void **state)
     client_leave(&next);
 }
 
+static void c17_a_get_is_joined_at_any_time(void **state)
+{
+    struct client a, late;
+    client_get(&a, worker, "/");
+    head("200", NULL, NULL);
+    world->now += 11 * CLOCK_S;
+    data(100, false);
+    flight_of_feed(a.subscriber.home)->flight_bytes = 1 << 20;
+    flight_of_feed(a.subscriber.home)->feed.body.written_bytes += POST_JOIN_BYTES;
+    client_get(&late, worker, "/");
+    flight_of_feed(a.subscriber.home)->feed.body.written_bytes -= POST_JOIN_BYTES;
+    assert_int_equal(late.subscriber.role, SUBSCRIBER_JOINED);
+    client_leave(&late);
+    client_leave(&a);
+    world_pass(world, CLOCK_S);
+}
+
 static void c18_nobody_joins_a_stalled_flight(void **state)
 {
     struct client a, b, late;
@@ -119,6 +136,7 @@ int main(void)
         CASE(c10_a_5xx_goes_to_those_present_only),
         CASE(c17_nobody_joins_when_the_prefix_is_gone),
         CASE(c17_a_post_stream_is_joined_early_only),
+        CASE(c17_a_get_is_joined_at_any_time),
         CASE(c18_nobody_joins_a_stalled_flight),
         CASE(c13_nobody_joins_who_could_not_get_the_full_time),
     };
