@@ -78,7 +78,7 @@ static const uint8_t key_classes[FIELD_TOKENS] = {
     [FIELD_PROTOCOL] = CLASS_EXCLUDES,
 };
 
-/* Neutral names that begin so (C25). None of them has a token with another class. */
+/* Neutral names that begin so (C25), if their token has no class of its own. */
 static const char *const neutral_prefixes[] = {"sec-", "x-forwarded-", "x-stainless-"};
 
 /* The first byte of a key: requests in shadow mode never meet the others. */
@@ -200,7 +200,8 @@ bool key_may_have_credential(const struct snapshot_coalesce *rules, const struct
 {
     return rules->principal_header_count > 0 || fields_may_have(fields, FIELD_AUTHORIZATION) ||
            fields_may_have(fields, FIELD_COOKIE) || fields_may_have(fields, FIELD_API_KEY) ||
-           fields_may_have(fields, FIELD_X_API_KEY);
+           fields_may_have(fields, FIELD_X_API_KEY) ||
+           fields_may_have(fields, FIELD_X_FORWARDED_CLIENT_CERT);
 }
 
 static void put_part(struct writer *key, struct bytes part)
