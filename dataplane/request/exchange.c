@@ -44,6 +44,14 @@ static struct subscriber_place subscriber_lingers(struct subscriber *subscriber)
     };
 }
 
+/* It joined an answer that has begun; else the news of one will make its stream ready. */
+static bool sees_something(const struct exchange *exchange)
+{
+    const struct subscriber *subscriber = &exchange->subscriber;
+    return subscriber->feed != NULL &&
+           (subscriber->feed->state != FEED_WAITING || subscriber->interim_due);
+}
+
 void exchange_subscribe(struct exchange *exchange, const struct snapshot_route *route,
                         struct bytes key, bool more, uint64_t now)
 {
@@ -61,6 +69,8 @@ void exchange_subscribe(struct exchange *exchange, const struct snapshot_route *
     };
     switch (coalesce_subscribe(engine->config.coalesce, &exchange->subscriber, &request, now)) {
     case SUBSCRIBE_OK:
+        if (sees_something(exchange))
+            h2_stream_ready(exchange->stream);
         return;
     case SUBSCRIBE_SHED:
         exchange_answer_locally(exchange, LOCAL_LIMIT + exchange->subscriber.limit, now);
@@ -384,14 +394,6 @@ static void refuse(struct exchange *exchange, enum local_answer why, uint64_t no
     h2_stream_reset(stream, H2_REFUSED_STREAM);
 }
 
-/* It joined an answer that has begun; else the news of one will make its stream ready. */
-static bool sees_something(const struct exchange *exchange)
-{
-    const struct subscriber *subscriber = &exchange->subscriber;
-    return subscriber->feed != NULL &&
-           (subscriber->feed->state != FEED_WAITING || subscriber->interim_due);
-}
-
 void exchange_begin(struct client *client, struct h2_stream *stream, const struct fields *fields,
                     bool end, uint64_t now)
 {
@@ -408,8 +410,6 @@ void exchange_begin(struct client *client, struct h2_stream *stream, const struc
     if (refusal != LOCAL_NONE) {
         access_keep_request(exchange, fields);
         refuse(exchange, refusal, now);
-    } else if (exchange->local == LOCAL_NONE && sees_something(exchange)) {
-        h2_stream_ready(stream);
     }
 }
 

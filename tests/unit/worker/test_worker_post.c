@@ -144,6 +144,37 @@ static void c1_a_body_is_held_for_two_seconds(void **state)
     assert_true(check_and_close(world));
 }
 
+static bool first_has_its_beginning(struct world *world, void *context)
+{
+    const struct client_request *request = context;
+    return request->received >= 1000;
+}
+
+/* C17: who joins an answer that has begun gets what there is at once, not with the next piece. */
+static void join_amid_an_answer(const struct world_config *config)
+{
+    struct world *world = world_open(config);
+    uint16_t workers = world->config.workers;
+    struct client_script script = {.method = "POST", .path = "/ask?size=2000", .body_bytes = 20000};
+    world_plan(world, &(struct backend_plan){.chunk_bytes = 1000, .chunk_every_ns = 4 * CLOCK_S});
+    struct client_request *first = world_send(world, world_connect_to(world, 0, false), &script);
+    assert_true(world_run_until(world, first_has_its_beginning, first, 10 * CLOCK_S));
+    struct client_conn *conn = world_connect_to(world, (uint16_t)(workers - 1), false);
+    struct client_request *second = world_send(world, conn, &script);
+    assert_true(world_run_until(world, first_has_its_beginning, second, CLOCK_S));
+    assert_int_equal(first->received, 1000);
+    assert_true(world_run(world));
+    assert_true(client_is_whole(first, 200, 2000) && client_is_whole(second, 200, 2000));
+    assert_int_equal(world->log.count, 1);
+    assert_true(check_and_close(world));
+}
+
+static void c17_who_joins_late_gets_the_beginning_at_once(void **state)
+{
+    join_amid_an_answer(&(struct world_config){.seed = 70});
+    join_amid_an_answer(&(struct world_config){.seed = 71, .workers = 2});
+}
+
 /* The region dies with the request in it: one second attempt, with the same body, for everybody. */
 static void c14_the_body_goes_to_another_region(void **state)
 {
@@ -220,6 +251,7 @@ int main(void)
         cmocka_unit_test(c1_bodies_past_a_bound_are_streamed),
         cmocka_unit_test(c25_trailers_of_a_request_are_in_no_key),
         cmocka_unit_test(c1_a_body_is_held_for_two_seconds),
+        cmocka_unit_test(c17_who_joins_late_gets_the_beginning_at_once),
         cmocka_unit_test(c14_the_body_goes_to_another_region),
         cmocka_unit_test(posts_in_shadow_are_counted_and_not_shared),
         cmocka_unit_test(c12_a_post_without_takers_is_cancelled_at_once),
