@@ -76,6 +76,8 @@ static void fields_get_their_representation(void **state)
         {"date", "Mon, 21 Oct 2013 20:13:22 GMT", SEEN_PLAIN, SEEN_PLAIN},
         {"etag", "\"1\"", SEEN_PLAIN, SEEN_PLAIN},
         {"x-request-id", "0af7", SEEN_PLAIN, SEEN_PLAIN},
+        {"x-forwarded-for", "192.0.2.1", SEEN_PLAIN, SEEN_PLAIN},
+        {"x-forwarded-client-cert", "Hash=1", SEEN_PLAIN, SEEN_PLAIN},
         {"traceparent", "00-1-1-1", SEEN_PLAIN, SEEN_PLAIN},
         {"grpc-timeout", "1S", SEEN_PLAIN, SEEN_PLAIN},
         {"if-match", "1", SEEN_PLAIN, SEEN_PLAIN},
