@@ -199,12 +199,19 @@ static void tcp_event(void *app, struct tcp_conn *conn, uint32_t events, uint64_
 
 static const struct tcp_app session_app = {.event = tcp_event};
 
-/* Messages after the handshake are counted: a peer may not make us work on them for ever. */
+/*
+ * What is of handshake type after the handshake is counted: a peer may not make us work on it for
+ * ever. Messages, and in TLS 1.2 records, too, whose header says so: of a client hello that would
+ * negotiate anew OpenSSL tells nothing else, and answers each with an alert (RFC 5246 7.2.2).
+ */
 static void on_message(int written, int version, int type, const void *data, size_t length,
                        SSL *ssl, void *argument)
 {
     struct tls_session *session = argument;
-    if (!written && type == SSL3_RT_HANDSHAKE && session->state == TLS_OPEN)
+    bool message = type == SSL3_RT_HANDSHAKE;
+    bool record = type == SSL3_RT_HEADER && length > 0 &&
+                  ((const uint8_t *)data)[0] == SSL3_RT_HANDSHAKE;
+    if (!written && (message || record) && session->state == TLS_OPEN)
         session->messages++;
 }
 

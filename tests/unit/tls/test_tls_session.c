@@ -223,6 +223,40 @@ static void key_updates_are_bounded(void **state)
     tls_pair_close(&pair);
 }
 
+#define LONG_EXTENSION 65000 /* a type that nobody has */
+
+static int add_long_extension(SSL *ssl, unsigned int type, unsigned int context,
+                              const unsigned char **out, size_t *out_length, X509 *certificate,
+                              size_t chain_index, int *alert, void *unused)
+{
+    static const unsigned char bytes[60000];
+    *out = bytes;
+    *out_length = sizeof(bytes);
+    return pair.ends[0].open; /* not in the first hello */
+}
+
+/* A client hello in an open session, of more records than are allowed: each has an alert. */
+static void renegotiation_is_refused_and_bounded(void **state)
+{
+    open_pair(15);
+    assert_int_equal(SSL_CTX_add_custom_ext(pair.client_context, LONG_EXTENSION,
+                                            SSL_EXT_CLIENT_HELLO, add_long_extension, NULL, NULL,
+                                            NULL, NULL),
+                     1);
+    struct tls_end *end = connect_pair(TLS1_2_VERSION, TLS1_2_VERSION);
+    end->to_send = 100;
+    assert_true(tls_pair_run_until(&pair, client_has_all, 5 * CLOCK_S));
+    assert_int_equal(SSL_set_max_send_fragment(pair.client, 512), 1);
+    assert_int_equal(SSL_renegotiate(pair.client), 1);
+    assert_int_equal(SSL_do_handshake(pair.client), -1);
+    assert_true(BIO_ctrl_pending(pair.to_server) > 512 * TLS_MESSAGES_MAX);
+    pair.client_reads = false; /* it would give up after the first alert */
+    assert_true(tls_pair_run_until(&pair, end_is_over, 5 * CLOCK_S));
+    assert_int_equal(tls_counters(pair.tls)->handshakes, 1);
+    assert_int_equal(tls_counters(pair.tls)->key_update_floods, 1);
+    tls_pair_close(&pair);
+}
+
 static void small_records_are_refused(void **state)
 {
     open_pair(13);
@@ -309,6 +343,7 @@ int main(void)
         cmocka_unit_test(every_changed_byte_of_a_handshake_ends_it),
         cmocka_unit_test(a_changed_record_ends_an_open_session),
         cmocka_unit_test(key_updates_are_bounded),
+        cmocka_unit_test(renegotiation_is_refused_and_bounded),
         cmocka_unit_test(small_records_are_refused),
         cmocka_unit_test(news_of_many_reach_everybody),
         cmocka_unit_test(without_memory_newcomers_are_refused_and_others_go_on),
