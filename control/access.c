@@ -18,7 +18,7 @@ struct access *access_create(void)
     struct access *access = calloc(1, sizeof(*access));
     if (access == NULL)
         return NULL;
-    access->file = access_file_create();
+    access->file = access_file_create("log.access.path", 0640);
     if (access->file != NULL)
         return access;
     free(access);

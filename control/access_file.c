@@ -41,6 +41,8 @@ struct work {
 };
 
 struct access_file {
+    const char *key;
+    mode_t mode;
     pthread_mutex_t mutex;
     pthread_cond_t wake;
     pthread_t thread;
@@ -69,7 +71,7 @@ static void note_failure(struct access_file *file, int error)
     file->counts.failed++;
     pthread_mutex_unlock(&file->mutex);
     if (error != file->error)
-        log_line(LOG_LEVEL_ERROR, "log.access.path: %s: %s: lines are lost", file->path,
+        log_line(LOG_LEVEL_ERROR, "%s: %s: %s: lines are lost", file->key, file->path,
                  strerror(error));
     file->error = error;
 }
@@ -142,11 +144,17 @@ static void close_file(struct access_file *file)
 }
 
 /* A pipe without a reader cannot be opened (ENXIO). */
-static int open_path(const char *path)
+static int open_path(const char *path, mode_t mode)
 {
     if (strcmp(path, "-") == 0)
         return fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
-    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0640);
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, mode);
+    if (fd < 0 || (mode & (S_IRWXG | S_IRWXO)) != 0 || fchmod(fd, mode) == 0)
+        return fd;
+    int error = errno;
+    (void)close(fd);
+    errno = error;
+    return -1;
 }
 
 /* Standard output is shared, so that it may not become non-blocking: PIPE_BUF is pipe(7)'s. */
@@ -162,7 +170,7 @@ static void open_file(struct access_file *file, const char *path)
     memcpy(file->path, path, PATH_BYTES);
     if (path[0] == '\0')
         return;
-    file->fd = open_path(path);
+    file->fd = open_path(path, file->mode);
     if (file->fd < 0)
         note_failure(file, errno);
     else
@@ -219,11 +227,13 @@ static void free_file(struct access_file *file)
     free(file);
 }
 
-struct access_file *access_file_create(void)
+struct access_file *access_file_create(const char *key, mode_t mode)
 {
     struct access_file *file = calloc(1, sizeof(*file));
     if (file == NULL)
         return NULL;
+    file->key = key;
+    file->mode = mode;
     file->fd = -1;
     file->ending = eventfd(0, EFD_CLOEXEC);
     file->closed = true;

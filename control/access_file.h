@@ -1,13 +1,14 @@
 /*
- * access_file: lines on their way to a file. The control thread adds them to a buffer and never
- * waits; a thread of its own writes them. What does not fit the buffer because the disk is slower
- * is lost and counted.
+ * access_file: lines on their way to a file, of the access log or the key log. The control thread
+ * adds them to a buffer and never waits; a thread of its own writes them. What does not fit the
+ * buffer because the disk is slower is lost and counted.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct access_file;
 
@@ -17,8 +18,11 @@ struct access_file_counts {
     uint64_t failed; /* times that the file could not be opened or written */
 };
 
-/* NULL: no memory. Without a file. */
-struct access_file *access_file_create(void);
+/*
+ * NULL: no memory. Without a file. KEY is what the configuration calls it; a new file has MODE, and
+ * with a mode for its owner alone so has one that was there before.
+ */
+struct access_file *access_file_create(const char *key, mode_t mode);
 
 /* What was added is written before. May wait for the disk, and a second for a pipe. */
 void access_file_destroy(struct access_file *file);

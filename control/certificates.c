@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define KEY_LINES 4096 /* of 256 bytes; a handshake makes five */
+
 #define KEY_FILE_EXPECTED                                                                          \
     "expected one to three keys of 80 bytes (openssl rand 80), the one that makes tickets first"
 
@@ -80,8 +82,13 @@ static void fill_profile(struct config_reader *reader, uint32_t listener,
         (void)find_certificate(reader, path, tls->certificates[i], &room[i]);
     }
     *out = (struct tls_profile_source){
-        room,       tls->certificate_count,  tls->policy,
-        tls->http1, tls->client_certificate, tls->client_ca_file,
+        room,
+        tls->certificate_count,
+        tls->policy,
+        tls->http1,
+        tls->client_certificate,
+        tls->client_ca_file,
+        certificates_key_lines(reader->config) > 0,
     };
     if (tls->client_certificate == TLS_CLIENT_CERTIFICATE_NONE || tls->client_ca_file[0] != '\0')
         return;
@@ -131,6 +138,7 @@ static void fill_target(struct config_reader *reader, const struct config_backen
         .path = texts->path,
         .ca_file = tls->ca_file,
         .verify = tls->verify,
+        .key_log = certificates_key_lines(config) > 0,
         .policy = tls->policy,
         .offer = backend->protocol == UPSTREAM_HTTP1 ? TLS_OFFER_HTTP1 : TLS_OFFER_BOTH,
     };
@@ -175,6 +183,11 @@ bool certificates_need_memory(const struct config *config)
         if (config->backends[i].tls.on)
             return true;
     return config->certificate_count > 0;
+}
+
+uint32_t certificates_key_lines(const struct config *config)
+{
+    return config->tls_settings.key_log_file[0] != '\0' ? KEY_LINES : 0;
 }
 
 void certificates_read(struct config_reader *reader)

@@ -16,6 +16,9 @@ bool certificates_need_memory(const struct config *config);
 void certificates_read(struct config_reader *reader);
 
 /* When the first of them expires, unix ms; 0: there are none, or one has no such time. */
+/* Lines of the key log that a worker may have on their way; 0: there is no key log. */
+uint32_t certificates_key_lines(const struct config *config);
+
 uint64_t certificates_expire_ms(const struct tls_contexts *contexts);
 
 /* A hold on what the workers read; NULL is allowed. */

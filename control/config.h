@@ -293,6 +293,7 @@ struct config_limits {
 
 struct config_tls {
     char ticket_key_file[256]; /* "": a key of this process's own */
+    char key_log_file[256];    /* "": none */
 };
 
 struct config_access {

@@ -337,6 +337,14 @@ static void check_tcp(struct config_reader *reader)
         config_found(reader->findings, "tcp.cookie_secret_file", "%s", message);
 }
 
+static void check_key_log(struct config_reader *reader)
+{
+    const char *file = reader->config->tls_settings.key_log_file;
+    if (file[0] != '\0' && file[0] != '/')
+        config_found(reader->findings, "tls.key_log_file",
+                     "is \"%s\"; expected a path that begins with '/'", file);
+}
+
 /* Those that do not say what they speak speak what their service says. */
 static void settle_protocols(struct config *config)
 {
@@ -369,5 +377,6 @@ void config_check(struct config_reader *reader)
     check_store(reader);
     check_metrics(reader);
     check_tcp(reader);
+    check_key_log(reader);
     check_limits(reader);
 }

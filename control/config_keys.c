@@ -110,6 +110,9 @@ static const struct config_key tls_keys[] = {
     {"ticket_key_file", KEY_TEXT, 0, MEMBER(config_tls, ticket_key_file), .fallback = "\"\"",
      .help = "keys of session tickets, 80 bytes each, at most three, the one that makes tickets "
              "first; the same on all nodes; empty: a key of this process's own"},
+    {"key_log_file", KEY_TEXT, KEY_RESTART, MEMBER(config_tls, key_log_file), .fallback = "\"\"",
+     .help = "SECRETS of all TLS connections are written there (the format of SSLKEYLOGFILE): who "
+             "reads the file reads what they carry; for looking into captures, never for long"},
 };
 static OBJECT(tls_object, config_tls, tls_keys);
 

@@ -10,6 +10,7 @@
 
 #include "control/access.h"
 #include "control/eal_start.h"
+#include "control/key_log.h"
 #include "control/log.h"
 #include "control/metrics.h"
 #include "control/ports.h"
@@ -33,15 +34,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FACTS_BUSY_NS   (1 * CLOCK_MS)
-#define FACTS_IDLE_NS   (10 * CLOCK_MS)
-#define FACTS_A_TURN    512
-#define RECORDS_A_TURN  512
-#define OBSERVE_NS      (100 * CLOCK_MS)
-#define COOKIES_NS      (5 * CLOCK_S)
-#define STEER_NS        (1 * CLOCK_MS)
-#define LISTING_WAIT_NS (1 * CLOCK_S)
-#define MESSAGE_BYTES   512
+#define FACTS_BUSY_NS    (1 * CLOCK_MS)
+#define FACTS_IDLE_NS    (10 * CLOCK_MS)
+#define FACTS_A_TURN     512
+#define RECORDS_A_TURN   512
+#define KEY_LINES_A_TURN 4096
+#define OBSERVE_NS       (100 * CLOCK_MS)
+#define COOKIES_NS       (5 * CLOCK_S)
+#define STEER_NS         (1 * CLOCK_MS)
+#define LISTING_WAIT_NS  (1 * CLOCK_S)
+#define MESSAGE_BYTES    512
 
 /* A flight.list under way. */
 struct listing {
@@ -62,6 +64,7 @@ struct daemon {
     struct publisher *publisher;
     struct failover *failover;
     struct access *access;
+    struct key_log *key_log; /* NULL: nobody asks for it */
     struct metrics *metrics;
     struct socket_server *socket;
     struct loop_timer *facts_timer;
@@ -206,6 +209,7 @@ void daemon_reopen_logs(struct daemon *daemon)
 {
     int error = log_reopen();
     access_reopen(daemon->access);
+    key_log_reopen(daemon->key_log);
     if (error != 0)
         log_line(LOG_LEVEL_ERROR, "log_file: %s: lines go to the old one", strerror(-error));
     else
@@ -215,6 +219,11 @@ void daemon_reopen_logs(struct daemon *daemon)
 struct access_file_counts daemon_access_counts(const struct daemon *daemon)
 {
     return access_counts(daemon->access);
+}
+
+struct access_file_counts daemon_key_log_counts(const struct daemon *daemon)
+{
+    return key_log_counts(daemon->key_log);
 }
 
 /* What failover asks of us. */
@@ -371,6 +380,7 @@ static void take_facts(void *context, uint64_t now_ns)
         }
         taken +=
             access_take(daemon->access, (uint16_t)i, daemon->shared.members[i], RECORDS_A_TURN);
+        taken += key_log_take(daemon->key_log, daemon->shared.members[i], KEY_LINES_A_TURN);
     }
     publisher_reclaim(daemon->publisher);
     loop_timer_at(daemon->facts_timer, now_ns + (taken > 0 ? FACTS_BUSY_NS : FACTS_IDLE_NS));
@@ -564,6 +574,16 @@ static int watch_signals(struct daemon *daemon)
     return 0;
 }
 
+/* True without one, too. */
+static bool create_key_log(struct daemon *daemon)
+{
+    const char *path = daemon->config->tls_settings.key_log_file;
+    if (path[0] == '\0')
+        return true;
+    daemon->key_log = key_log_create(path);
+    return daemon->key_log != NULL;
+}
+
 static int create_control(struct daemon *daemon)
 {
     char message[MESSAGE_BYTES] = "";
@@ -579,6 +599,8 @@ static int create_control(struct daemon *daemon)
     if (daemon->access == NULL)
         return say("no memory for the access log");
     access_apply(daemon->access, daemon->config);
+    if (!create_key_log(daemon))
+        return say("no memory for the key log");
     daemon->failover =
         failover_create(daemon->loop, daemon->config, &host, message, sizeof(message));
     if (daemon->failover == NULL)
@@ -673,13 +695,16 @@ static void run(struct daemon *daemon)
 }
 
 /* What the workers left last is still written. */
-static void stop_access(struct daemon *daemon)
+static void stop_logs(struct daemon *daemon)
 {
     if (daemon->access == NULL)
         return;
-    for (uint16_t i = 0; i < daemon->shared.workers; i++)
+    for (uint16_t i = 0; i < daemon->shared.workers; i++) {
         (void)access_take(daemon->access, i, daemon->shared.members[i], UINT32_MAX);
+        (void)key_log_take(daemon->key_log, daemon->shared.members[i], UINT32_MAX);
+    }
     access_destroy(daemon->access);
+    key_log_destroy(daemon->key_log);
 }
 
 static void stop(struct daemon *daemon)
@@ -693,7 +718,7 @@ static void stop(struct daemon *daemon)
     if (daemon->failover != NULL)
         failover_destroy(daemon->failover);
     ports_close(&daemon->ports);
-    stop_access(daemon);
+    stop_logs(daemon);
     log_line(LOG_LEVEL_INFO, "stopped");
 }
 

@@ -57,6 +57,7 @@ bool daemon_apply(struct daemon *daemon, struct config *config, char *message, s
 /* Open log files anew, behind what was written so far: they have been renamed. Also by SIGHUP. */
 void daemon_reopen_logs(struct daemon *daemon);
 struct access_file_counts daemon_access_counts(const struct daemon *daemon);
+struct access_file_counts daemon_key_log_counts(const struct daemon *daemon);
 
 typedef void daemon_show_flight(void *context, uint16_t worker, const struct fact_flight *flight);
 typedef void daemon_end_flights(void *context, bool complete);

@@ -64,6 +64,7 @@ static json_t *status_control(struct methods *methods)
     set_number(control, "stall_max_ns", loop_stall_max_ns(loop));
     set_number(control, "log_dropped", log_dropped());
     set_access(control, daemon_access_counts(methods->daemon));
+    set_number(control, "key_log_lost", daemon_key_log_counts(methods->daemon).lost);
     return control;
 }
 

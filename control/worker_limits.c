@@ -27,5 +27,6 @@ struct worker_limits worker_limits_of(const struct config *config)
         .upstream_max_age_ns = limits->upstream_max_age_ns,
         .tls_bytes = certificates_need_memory(config) ? limits->tls_bytes : 0,
         .tls_handshake_timeout_ns = limits->tls_handshake_timeout_ns,
+        .tls_key_lines = certificates_key_lines(config),
     };
 }

@@ -33,9 +33,9 @@ LAYERS = {
 # What control sees of the data plane: the snapshot, mail, counters, ports at start, the maps.
 CONTROL_MAY_INCLUDE = ["base", "region", "worker", "xdp", "net"]
 
-# What certificates become; everything else of TLS is the data plane's own.
+# What certificates become, and lines of the key log; everything else of TLS is the data plane's own.
 TLS_FOR_CONTROL = ("dataplane/tls/tls_context.h", "dataplane/tls/tls_target.h",
-                   "dataplane/tls/tls_arena.h")
+                   "dataplane/tls/tls_arena.h", "dataplane/tls/tls_key_log.h")
 
 # Libraries that stay behind one or two files of control/.
 CONTROL_LIBRARIES = {

@@ -48,6 +48,7 @@ struct tls_config {
     uint32_t kept_max;     /* sessions with decrypted bytes that nobody takes, 16 KiB each */
     uint64_t memory_bytes; /* OpenSSL's, for this worker; 0: the C library's (tests) */
     uint64_t handshake_timeout_ns;
+    uint32_t key_lines_max; /* on their way to the key log (tls_key_log.h); 0: there is none */
     int socket_id;
 };
 

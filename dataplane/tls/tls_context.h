@@ -69,6 +69,7 @@ struct tls_profile_source {
     enum tls_http1 http1;
     enum tls_client_certificate client_certificate;
     const char *client_ca_file; /* PEM: whose certificates clients may show */
+    bool key_log;               /* lines of sessions are kept: tls_key_log.h */
 };
 
 struct tls_contexts_source {

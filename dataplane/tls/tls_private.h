@@ -3,6 +3,7 @@
 
 #include "dataplane/base/counter.h"
 #include "dataplane/base/pool.h"
+#include "dataplane/base/ring_spsc.h"
 #include "dataplane/tls/tls.h"
 #include "dataplane/tls/tls_arena.h"
 #include "dataplane/tls/tls_target.h"
@@ -37,7 +38,7 @@ struct tls_session {
     uint32_t events;        /* to be told in the next turn */
     uint32_t waiting_bytes; /* not taken by TCP yet; nothing else may be sent ... */
     uint8_t *waiting;       /* ... a copy of them: OpenSSL may not even have begun with them */
-    uint32_t messages;      /* of handshake type, after the handshake */
+    uint32_t messages;      /* of handshake type, after the handshake; on_message() */
     bool peer_done;         /* it has said close_notify */
     bool tcp_ended;         /* no more bytes will come from TCP */
     bool tcp_failed;        /* the connection was lost: nothing can be sent */
@@ -64,6 +65,7 @@ struct tls {
     struct tls_session *reading; /* whose bytes are in `plain`, until read_done() */
     uint32_t plain_bytes;
     uint8_t *plain;
+    struct ring_spsc key_lines; /* to the control thread, if there are any */
 };
 
 /* One certificate's context, and the names it is for. */
@@ -104,8 +106,14 @@ struct tls_target {
 /* tls_profile.c. A policy's versions, ciphers and groups. */
 bool tls_policy_set(SSL_CTX *context, enum tls_policy policy);
 
-/* What both sides have in common: no compression, no renegotiation, little memory. */
-void tls_context_set_modes(SSL_CTX *context);
+/* What both sides have in common: no compression, no renegotiation, little memory; the key log. */
+void tls_context_set_modes(SSL_CTX *context, bool key_log);
+
+/* tls_key_log.c: room for lines, if they are asked for; false: not enough memory. At start. */
+bool tls_key_log_init(struct tls *tls);
+
+/* Lines of sessions with CONTEXT are kept. */
+void tls_key_log_set(SSL_CTX *context);
 
 /* NULL: MESSAGE says why. */
 struct tls_profile *tls_profile_create(const struct tls_profile_source *source,

@@ -85,11 +85,13 @@ bool tls_policy_set(SSL_CTX *context, enum tls_policy name)
            SSL_CTX_set1_groups_list(context, policy->groups) == 1;
 }
 
-void tls_context_set_modes(SSL_CTX *context)
+void tls_context_set_modes(SSL_CTX *context, bool key_log)
 {
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                   SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    if (key_log)
+        tls_key_log_set(context);
 }
 
 static SSL_CTX *context_new(OSSL_LIB_CTX *library, const struct tls_profile_source *source,
@@ -100,7 +102,7 @@ static SSL_CTX *context_new(OSSL_LIB_CTX *library, const struct tls_profile_sour
         SSL_CTX_free(context);
         return NULL;
     }
-    tls_context_set_modes(context);
+    tls_context_set_modes(context, source->key_log);
     SSL_CTX_set_options(context, tickets ? 0 : SSL_OP_NO_TICKET);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(context, tickets ? 1 : 0);

@@ -16,7 +16,7 @@ static bool create_pools(struct tls *tls)
     const struct tls_config *config = &tls->config;
     tls->gathered = memory_take("tls buffers", TLS_RECORD_BYTES, config->socket_id);
     tls->plain = memory_take("tls buffers", TLS_RECORD_BYTES, config->socket_id);
-    return tls->gathered != NULL && tls->plain != NULL &&
+    return tls->gathered != NULL && tls->plain != NULL && tls_key_log_init(tls) &&
            pool_init(&tls->sessions, "tls sessions", POOL_RESTING, config->sessions_max,
                      sizeof(struct tls_session), config->socket_id) &&
            pool_init(&tls->kept, "tls kept", POOL_LIFO, config->kept_max, TLS_RECORD_BYTES,
@@ -209,8 +209,8 @@ static void on_message(int written, int version, int type, const void *data, siz
 {
     struct tls_session *session = argument;
     bool message = type == SSL3_RT_HANDSHAKE;
-    bool record = type == SSL3_RT_HEADER && length > 0 &&
-                  ((const uint8_t *)data)[0] == SSL3_RT_HANDSHAKE;
+    bool record =
+        type == SSL3_RT_HEADER && length > 0 && ((const uint8_t *)data)[0] == SSL3_RT_HANDSHAKE;
     if (!written && (message || record) && session->state == TLS_OPEN)
         session->messages++;
 }

@@ -86,7 +86,7 @@ static SSL_CTX *context_new(const struct tls_target_source *source, OSSL_LIB_CTX
     SSL_CTX *context = SSL_CTX_new_ex(library, NULL, TLS_client_method());
     if (context == NULL)
         return NULL;
-    tls_context_set_modes(context);
+    tls_context_set_modes(context, source->key_log);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL |
                                                 SSL_SESS_CACHE_NO_AUTO_CLEAR);
     SSL_CTX_sess_set_new_cb(context, keep_session);

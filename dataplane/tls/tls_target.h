@@ -27,6 +27,7 @@ struct tls_target_source {
     const struct tls_certificate_source *certificate; /* ours, if asked; NULL: none */
     enum tls_policy policy;
     enum tls_offer offer;
+    bool key_log; /* lines of sessions are kept: tls_key_log.h; the same for all */
 };
 
 /* For whoever keeps one longer than the contexts. Its worker, or the control thread. */

@@ -1,6 +1,7 @@
 /*
  * orders: what the control thread asks of this worker, and the facts that answer.
  */
+#include "dataplane/tls/tls_key_log.h"
 #include "dataplane/worker/worker_internal.h"
 
 #define FLIGHTS_LISTED_MAX 256
@@ -23,6 +24,16 @@ const struct access_record *worker_record(struct worker *worker)
 void worker_record_done(struct worker *worker)
 {
     request_record_done(worker->requests);
+}
+
+const struct tls_key_line *worker_key_line(struct worker *worker)
+{
+    return tls_key_line(worker->tls);
+}
+
+void worker_key_line_done(struct worker *worker)
+{
+    tls_key_line_done(worker->tls);
 }
 
 void worker_tell(struct worker *worker, const struct fact *fact)

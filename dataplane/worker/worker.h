@@ -15,6 +15,7 @@
 #include "dataplane/worker/counters.h"
 
 struct rte_rcu_qsbr;
+struct tls_key_line;
 struct worker;
 
 /* What the workers of a process share. Owner: the main thread. */
@@ -54,6 +55,7 @@ struct worker_limits {
     uint64_t client_held_bytes;    /* of responses, for one client; 0: no bound */
     uint64_t tls_bytes;            /* of OpenSSL; 0: no TLS */
     uint64_t tls_handshake_timeout_ns;
+    uint32_t tls_key_lines;        /* on their way to the key log; 0: there is none */
 };
 
 /*
@@ -114,6 +116,10 @@ bool worker_fact(struct worker *worker, struct fact *out);
 /* Control thread: the oldest record of a request that has ended, until it is done; NULL: none. */
 const struct access_record *worker_record(struct worker *worker);
 void worker_record_done(struct worker *worker);
+
+/* Control thread: the oldest line of the TLS key log, until it is done; NULL: none. */
+const struct tls_key_line *worker_key_line(struct worker *worker);
+void worker_key_line_done(struct worker *worker);
 
 /* Any thread, relaxed reads. */
 const struct worker_counters *worker_counters(const struct worker *worker);

@@ -108,6 +108,7 @@ static bool create_tls(struct worker *worker, const struct worker_config *config
         .kept_max = tls_kept_of(limits),
         .memory_bytes = limits->tls_bytes,
         .handshake_timeout_ns = limits->tls_handshake_timeout_ns,
+        .key_lines_max = limits->tls_key_lines,
         .socket_id = config->socket_id,
     };
     if (limits->tls_bytes == 0)

@@ -258,6 +258,11 @@ void daemon_reopen_logs(struct daemon *daemon)
     daemon->reopened++;
 }
 
+struct access_file_counts daemon_key_log_counts(const struct daemon *daemon)
+{
+    return (struct access_file_counts){.lost = 4};
+}
+
 struct access_file_counts daemon_access_counts(const struct daemon *daemon)
 {
     return (struct access_file_counts){.lines = 12, .lost = 3};

@@ -31,13 +31,19 @@ static bool matches(const uint8_t *bytes, uint64_t position, size_t length)
     return true;
 }
 
-static struct tls_contexts *make_contexts(void)
+static struct tls_contexts *make_contexts(bool key_log)
 {
     struct tls_files files;
     char message[512];
     tls_files_make(&files, NULL, 0, 3600);
     struct tls_certificate_source certificate = {"test", files.chain, files.key};
-    struct tls_profile_source profile = {&certificate, 1, TLS_INTERMEDIATE, TLS_HTTP1_REJECT};
+    struct tls_profile_source profile = {
+        .certificates = &certificate,
+        .certificate_count = 1,
+        .policy = TLS_INTERMEDIATE,
+        .http1 = TLS_HTTP1_REJECT,
+        .key_log = key_log,
+    };
     struct tls_contexts_source source = {
         .profiles = &profile, .profile_count = 1, .workers = 1, .tickets = {.count = 1}};
     memset(&source.tickets.keys[0], 0x5a, sizeof(source.tickets.keys[0]));
@@ -246,7 +252,7 @@ void tls_pair_prepare(struct tls_pair *pair, uint64_t seed)
 void tls_pair_open(struct tls_pair *pair)
 {
     tcp_pair_open(&pair->tcp);
-    pair->contexts = make_contexts();
+    pair->contexts = make_contexts(pair->config.key_lines_max > 0);
     pair->tls = tls_create(&pair->config);
     check(pair->tls != NULL);
     struct ip_address address;

@@ -53,7 +53,7 @@ static void add(struct access_file *file, const char *line)
 
 static void lines_arrive_in_order(void **state)
 {
-    struct access_file *file = access_file_create();
+    struct access_file *file = access_file_create("log.access.path", 0640);
     access_file_set(file, path_of("a"));
     add(file, "one\n");
     add(file, "two\n");
@@ -64,7 +64,7 @@ static void lines_arrive_in_order(void **state)
 /* Whatever the writer has done by then: a line belongs to the file of its time. */
 static void a_new_path_is_for_new_lines(void **state)
 {
-    struct access_file *file = access_file_create();
+    struct access_file *file = access_file_create("log.access.path", 0640);
     access_file_set(file, path_of("a"));
     add(file, "to a\n");
     while (access(path_of("a"), F_OK) != 0)
@@ -78,7 +78,7 @@ static void a_new_path_is_for_new_lines(void **state)
 
 static void a_renamed_file_keeps_what_it_got(void **state)
 {
-    struct access_file *file = access_file_create();
+    struct access_file *file = access_file_create("log.access.path", 0640);
     access_file_set(file, path_of("a"));
     add(file, "before\n");
     while (access(path_of("a"), F_OK) != 0)
@@ -94,7 +94,7 @@ static void a_renamed_file_keeps_what_it_got(void **state)
 
 static void without_a_path_lines_are_lost_and_counted(void **state)
 {
-    struct access_file *file = access_file_create();
+    struct access_file *file = access_file_create("log.access.path", 0640);
     assert_false(access_file_add(file, "x\n", 2));
     access_file_set(file, path_of("nowhere/at/all"));
     add(file, "y\n");
@@ -107,7 +107,7 @@ static void without_a_path_lines_are_lost_and_counted(void **state)
 static void a_pipe_without_a_reader_is_told_and_left(void **state)
 {
     assert_int_equal(mkfifo(path_of("pipe"), 0600), 0);
-    struct access_file *file = access_file_create();
+    struct access_file *file = access_file_create("log.access.path", 0640);
     access_file_set(file, path_of("pipe"));
     add(file, "x\n");
     while (access_file_counts(file).lost < 1)
@@ -126,7 +126,7 @@ static void a_file_that_takes_nothing_costs_lines_and_no_time(void **state)
     assert_int_equal(mkfifo(path_of("pipe"), 0600), 0);
     int reader = open(path_of("pipe"), O_RDONLY | O_NONBLOCK);
     assert_true(reader >= 0);
-    struct access_file *file = access_file_create();
+    struct access_file *file = access_file_create("log.access.path", 0640);
     access_file_set(file, path_of("pipe"));
     uint64_t added = 0;
     while (access_file_add(file, line, sizeof(line)))
@@ -138,6 +138,19 @@ static void a_file_that_takes_nothing_costs_lines_and_no_time(void **state)
     assert_int_equal(close(reader), 0);
 }
 
+static void what_is_for_its_owner_alone_is_made_so(void **state)
+{
+    struct stat about;
+    assert_int_equal(close(open(path_of("a"), O_WRONLY | O_CREAT, 0644)), 0);
+    struct access_file *file = access_file_create("tls.key_log_file", 0600);
+    access_file_set(file, path_of("a"));
+    add(file, "secret\n");
+    access_file_destroy(file);
+    assert_int_equal(stat(path_of("a"), &about), 0);
+    assert_int_equal(about.st_mode & 07777, 0600);
+    assert_content("a", "secret\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +160,7 @@ int main(void)
         cmocka_unit_test(without_a_path_lines_are_lost_and_counted),
         cmocka_unit_test(a_pipe_without_a_reader_is_told_and_left),
         cmocka_unit_test(a_file_that_takes_nothing_costs_lines_and_no_time),
+        cmocka_unit_test(what_is_for_its_owner_alone_is_made_so),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, make_directory, remove_directory);

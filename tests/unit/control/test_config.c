@@ -184,6 +184,8 @@ static const struct {
     {"failover", "hold_down", "'5'", "failover.hold_down: is not a duration"},
     {"failover", "hold_down", "'5 s'", "failover.hold_down: is not a duration"},
     {"failover", "hold_down", "'1ms'", "failover.hold_down: is 1ms; expected 100ms to 24h"},
+    {"", "tls", "{'key_log_file': '-'}", "tls.key_log_file: is \"-\"; expected a path that begins"},
+    {"", "tls", "{'key_log_file': '/run/keys'}", NULL},
     {"", "store", "{'kind': 'redis', 'address': '192.0.2.1:6379'}", NULL},
     {"", "store", "{'kind': 'redis', 'sentinels': ['192.0.2.1:1', '[2001:db8::1]:1']}", NULL},
     {"", "store", "{'kind': 'redis', 'address': '[::1]:6379'}", NULL},
