@@ -78,7 +78,7 @@ enum h2_supply_kind {
     H2_SUPPLY_INTERIM,  /* server role: `fields` is a 1xx response */
     H2_SUPPLY_HEADERS,  /* `fields` */
     H2_SUPPLY_DATA,     /* `chunk` (length 0 only with `end`) */
-    H2_SUPPLY_TRAILERS, /* `fields`; always ends */
+    H2_SUPPLY_TRAILERS, /* `fields`, which may be none; always ends */
     H2_SUPPLY_RESET,    /* `code`: RST_STREAM; no further callback, the pointer is dead */
 };
 

@@ -280,6 +280,16 @@ static void section(struct h2_stream *stream, const struct h2_supply *piece)
         h2_stream_we_ended(stream);
 }
 
+/* A header block is never empty: trailers without any field say no more than END_STREAM does. */
+static void trailers(struct h2_stream *stream, const struct h2_supply *piece, uint32_t max)
+{
+    static const struct h2_supply end = {.kind = H2_SUPPLY_DATA, .end = true};
+    if (piece->fields->count > 0)
+        section(stream, piece);
+    else
+        data_frame(stream, &end, max);
+}
+
 /* What the owner had. False: nothing. */
 static bool write_piece(struct h2_stream *stream, const struct h2_supply *piece, uint32_t max)
 {
@@ -288,8 +298,10 @@ static bool write_piece(struct h2_stream *stream, const struct h2_supply *piece,
         return false;
     case H2_SUPPLY_INTERIM:
     case H2_SUPPLY_HEADERS:
-    case H2_SUPPLY_TRAILERS:
         section(stream, piece);
+        return true;
+    case H2_SUPPLY_TRAILERS:
+        trailers(stream, piece, max);
         return true;
     case H2_SUPPLY_DATA:
         data_frame(stream, piece, max);

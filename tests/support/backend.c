@@ -240,7 +240,10 @@ static struct h2_supply head(struct backend_exchange *exchange)
 static struct h2_supply trailers(struct backend_exchange *exchange)
 {
     struct fields *fields = section();
-    add_number(fields, "x-serial", exchange->seen->serial);
+    if (exchange->plan.cookie_trailers)
+        add(fields, "set-cookie", "a=b");
+    else
+        add_number(fields, "x-serial", exchange->seen->serial);
     exchange->ended = exchange->seen->answered = true;
     return (struct h2_supply){.kind = H2_SUPPLY_TRAILERS, .fields = fields, .end = true};
 }

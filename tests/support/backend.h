@@ -32,6 +32,7 @@ struct backend_plan {
     bool early;      /* answers without waiting for the request's end */
     bool interim;    /* a 103 first */
     bool trailers;
+    bool cookie_trailers;    /* they are a cookie, which is no trailer, and nothing else */
     bool no_length;          /* without content-length */
     uint64_t head_after_ns;  /* from the request's end */
     uint32_t chunk_bytes;    /* 0: the whole body at once ... */

@@ -94,6 +94,20 @@ static void trailers_pass_both_ways(void **state)
     assert_true(check_and_close(world));
 }
 
+/* Of which nothing goes on: the answer ends all the same (RFC 9110 6.5.1). */
+static void trailers_without_any_field_are_an_end(void **state)
+{
+    struct world *world = open_one(24);
+    world_plan(world, &(struct backend_plan){.trailers = true, .cookie_trailers = true});
+    for (int size = 0; size <= 100; size += 100) {
+        char path[32];
+        snprintf(path, sizeof(path), "/share?size=%d", size);
+        struct client_request *request = ask(world, &(struct client_script){.path = path});
+        assert_true(client_is_whole(request, 200, (uint64_t)size) && !request->trailers);
+    }
+    assert_true(check_and_close(world));
+}
+
 static void a_head_has_no_body_and_keeps_its_length(void **state)
 {
     struct world *world = open_one(11);
@@ -262,6 +276,7 @@ int main(void)
         cmocka_unit_test(bodies_pass_two_workers),
         cmocka_unit_test(bodies_pass_four_workers),
         cmocka_unit_test(trailers_pass_both_ways),
+        cmocka_unit_test(trailers_without_any_field_are_an_end),
         cmocka_unit_test(a_head_has_no_body_and_keeps_its_length),
         cmocka_unit_test(an_answer_may_come_before_the_request_ends),
         cmocka_unit_test(a_window_of_three_bytes_is_enough_for_every_answer),
