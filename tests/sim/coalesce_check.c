@@ -1,17 +1,25 @@
 #include "tests/sim/coalesce_check.h"
 
-#include "dataplane/base/check.h"
 #include "dataplane/base/clock.h"
+#include "tests/sim/coalesce_cause.h"
 
 #include <string.h>
 
-#define ATTEMPTS_MAX 2
 /* A cancelled attempt is heard of later than the one after it begins, by so much. */
 #define OVERLAP_CALM_NS (50 * CLOCK_MS)
 #define OVERLAP_NS      (20 * CLOCK_S)
 #define WINDOW_BYTES    (64 * 1024) /* of a backend's stream, at first */
 
 /* ---- attempts ---- */
+
+/* C14: there is another only because the one before it broke. */
+static void check_second(const struct round *round, const struct backend_seen *first,
+                         const struct backend_seen *second)
+{
+    if (cause_broke_at(round, first) > second->at_ns)
+        sim_fail(round->sim, "%s: asked for %s again, and nothing had broken answer %llu",
+                 first->path, first->referer, (unsigned long long)first->serial);
+}
 
 /* The attempts of a flight do not meet. One whose end nobody could tell the backend is dead. */
 static void check_overlap(const struct round *round, const struct backend_seen *first,
@@ -31,42 +39,27 @@ static void check_attempts_of(const struct round *round, uint32_t index)
     uint32_t attempts = 1;
     for (uint32_t i = 0; i < index; i++) {
         const struct backend_seen *before = round_seen(round, i);
-        if (strcmp(before->referer, seen->referer) != 0)
+        if (!cause_same_flight(before, seen))
             continue;
         attempts++;
+        check_second(round, before, seen);
         check_overlap(round, before, seen);
     }
-    if (attempts > ATTEMPTS_MAX)
+    if (attempts > FLIGHT_ATTEMPTS)
         sim_fail(round->sim, "%s: %u attempts of the flight of %s", seen->path, attempts,
                  seen->referer);
 }
 
 /* ---- flights ---- */
 
-static bool asks_like(const struct backend_seen *one, const struct backend_seen *other)
+/* Who asks what is being answered joins it. */
+static void check_flight(const struct round *round, uint32_t index)
 {
-    return strcmp(one->path, other->path) == 0 &&
-           strcmp(one->authorization, other->authorization) == 0;
-}
-
-/* The first attempt of a flight. */
-static bool begins_flight(const struct round *round, uint32_t index)
-{
-    for (uint32_t i = 0; i < index; i++)
-        if (strcmp(round_seen(round, i)->referer, round_seen(round, index)->referer) == 0)
-            return false;
-    return true;
-}
-
-static void check_flights_like(const struct round *round, uint32_t index)
-{
-    const struct backend_seen *seen = round_seen(round, index);
-    uint32_t flights = 0;
-    for (uint32_t i = 0; i <= index; i++)
-        flights += asks_like(round_seen(round, i), seen) && begins_flight(round, i);
-    if (flights > round->story->flights_max(round))
-        sim_fail(round->sim, "%s: %u flights for what %u could share", seen->path, flights,
-                 round->count);
+    const struct story *story = round->story;
+    bool apart = !round->calm || (story->apart != NULL && story->apart(round));
+    if (!apart && cause_meets_another(round, index))
+        sim_fail(round->sim, "%s: a flight of %s beside another", round_seen(round, index)->path,
+                 round_seen(round, index)->referer);
 }
 
 /* ---- what clients were told ---- */
@@ -98,35 +91,27 @@ static const char *lie_to(const struct round *round, uint32_t index)
     return NULL;
 }
 
-/* How bad it was. */
-static enum due outcome_of(const struct round *round, uint32_t index)
+/* All of it, or there is a reason. */
+static void check_loss(const struct round *round, uint32_t index)
 {
     const struct client_request *request = round->askers[index].request;
-    if (request->outcome == CLIENT_FINISHED && client_is_whole(request, 200, round->size))
-        return DUE_WHOLE;
-    if (request->outcome == CLIENT_RESET && request->serial != 0)
-        return DUE_BROKEN;
-    if (request->serial == 0 && request->complete)
-        return request->status == 503 ? DUE_REFUSED : DUE_BROKEN;
-    if (request->status == 0 && request->outcome == CLIENT_RESET &&
-        request->reset.code == H2_REFUSED_STREAM)
-        return DUE_REFUSED;
-    return DUE_ANY;
+    bool whole = request->outcome == CLIENT_FINISHED && client_is_whole(request, 200, round->size);
+    if (whole || cause_of_loss(round, index) != NULL)
+        return;
+    sim_fail(round->sim,
+             "%s, %s: outcome %d, status %u, reset %u, %llu bytes of answer %llu, '%s': nothing "
+             "explains it",
+             request->path, round->askers[index].tag, request->outcome, request->status,
+             request->reset.code, (unsigned long long)request->received,
+             (unsigned long long)request->serial, request->text);
 }
 
-static bool is_good_enough(enum due outcome, enum due worst)
+/* What the story wanted it to do, it did. */
+static void check_leaving(const struct round *round, uint32_t index)
 {
-    switch (worst) {
-    case DUE_WHOLE:
-        return outcome == DUE_WHOLE;
-    case DUE_BROKEN:
-        return outcome != DUE_ANY;
-    case DUE_REFUSED:
-        return outcome == DUE_WHOLE || outcome == DUE_REFUSED;
-    case DUE_ANY:
-        return true;
-    }
-    check(!"what is due");
+    const struct asker *asker = &round->askers[index];
+    if (asker->leaves_at_ns != 0 && asker->leaves_at_ns < asker->request->ended_at_ns)
+        sim_fail(round->sim, "%s, %s: had to leave and did not", asker->path, asker->tag);
 }
 
 static void check_client(const struct round *round, uint32_t index)
@@ -135,14 +120,8 @@ static void check_client(const struct round *round, uint32_t index)
     const char *lie = lie_to(round, index);
     if (lie != NULL)
         sim_fail(round->sim, "%s, %s: %s", request->path, round->askers[index].tag, lie);
-    if (is_good_enough(outcome_of(round, index), round->story->due(round, index)))
-        return;
-    sim_fail(round->sim,
-             "%s, %s: outcome %d, status %u, reset %u, %llu bytes of answer %llu, '%s': not what "
-             "is left to it",
-             request->path, round->askers[index].tag, request->outcome, request->status,
-             request->reset.code, (unsigned long long)request->received,
-             (unsigned long long)request->serial, request->text);
+    check_leaving(round, index);
+    check_loss(round, index);
 }
 
 static void tell_round(const struct round *round)
@@ -165,7 +144,7 @@ void coalesce_check_round(const struct round *round)
     for (uint32_t i = 0; i < round_seen_count(round); i++) {
         round_leader_of(round, round_seen(round, i));
         check_attempts_of(round, i);
-        check_flights_like(round, i);
+        check_flight(round, i);
     }
 }
 

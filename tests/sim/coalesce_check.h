@@ -2,12 +2,13 @@
  * coalesce_check: the promises of coalescing, held against what clients were told and backends saw,
  * and nothing else.
  *
- *   - a flight makes at most two attempts, one at a time; no flight without a request that leads it
- *   - identical requests of one principal cost no more flights than the story explains
+ *   - a flight makes at most two attempts, one at a time, the second because the first broke; no
+ *     flight without a request that leads it
+ *   - there is one flight at a time for identical requests of one principal
  *   - who was told a good end had an answer that its backend ended well, all of it
  *   - whoever got an answer without leading its flight was told so (cache-status), and only they
  *   - what a backend could send beyond what its fastest reader has is bounded
- *   - everybody got at least what the story leaves them
+ *   - everybody got the whole answer, or coalesce_cause.h knows why not
  *
  * Bytes, principals and balances are those of tests/support/checks.h, at the end of the world.
  */

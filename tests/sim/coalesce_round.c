@@ -15,6 +15,7 @@
 #define REST_NS     (2 * CLOCK_S)  /* backends hear of the end; GET lingers for half a second */
 #define BAD_REST_NS (30 * CLOCK_S) /* after bad weather */
 #define CHECK_EVERY 64             /* turns */
+#define PATIENT_NS  (150 * CLOCK_MS)
 
 /* ---- who asks what ---- */
 
@@ -96,6 +97,12 @@ uint32_t round_leader_of(const struct round *round, const struct backend_seen *s
     sim_fail(round->sim, "%s: a request of nobody: '%s'", seen->path, seen->referer);
 }
 
+bool round_is_too_slow(const struct round *round, uint32_t asker)
+{
+    const struct asker *who = &round->askers[asker];
+    return who->is_slow && who->resumes_at_ns > who->asks_at_ns + PATIENT_NS;
+}
+
 static struct backend_plan choose(void *context, const struct backend_seen *seen)
 {
     struct round *round = context;
@@ -155,9 +162,10 @@ static bool all_have_ended(const struct round *round)
     return true;
 }
 
+/* What is due now; when more is, of those who ask or of the story. */
 static uint64_t act_all(struct round *round)
 {
-    uint64_t next = CLOCK_NEVER;
+    uint64_t next = round->wakes_at_ns;
     for (uint32_t i = 0; i < round->count; i++) {
         uint64_t more = act(round, i);
         next = more < next ? more : next;
@@ -165,32 +173,32 @@ static uint64_t act_all(struct round *round)
     return next;
 }
 
+/* The clock must not jump over what a turn has put on the list. */
 static bool turn(struct world *world, void *context)
 {
     struct round *round = context;
     round->sim->now = world->now;
     if (round->story->turn != NULL)
         round->story->turn(round);
+    uint64_t next = act_all(round);
     if (world->turns % CHECK_EVERY == 0) {
         world_check_stacks(world);
         coalesce_check_turn(round);
     }
-    return all_have_ended(round);
+    return all_have_ended(round) || (next > world->now && next < round->plays_until_ns);
 }
 
 /* Until UNTIL_NS, or everybody has an end. */
 static bool play(struct round *round, uint64_t until_ns)
 {
     struct world *world = round->world;
-    bool over = false;
-    while (!over && world->now < until_ns) {
+    while (!all_have_ended(round) && world->now < until_ns) {
         uint64_t next = act_all(round);
-        next = next < round->wakes_at_ns ? next : round->wakes_at_ns;
         next = next < until_ns ? next : until_ns;
-        uint64_t length_ns = next > world->now ? next - world->now : 1;
-        over = world_run_until(world, turn, round, length_ns);
+        round->plays_until_ns = next > world->now ? next : world->now + 1;
+        world_run_until(world, turn, round, round->plays_until_ns - world->now);
     }
-    return over;
+    return all_have_ended(round);
 }
 
 /* ---- the whole ---- */

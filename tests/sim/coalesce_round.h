@@ -18,18 +18,11 @@
 struct asker;
 struct round;
 
-/* What a client may have been told, when the wires are good. */
-enum due {
-    DUE_WHOLE,   /* the whole answer of a backend */
-    DUE_BROKEN,  /* or the beginning of one and a reset, or 502 to 504 instead of one */
-    DUE_REFUSED, /* or, instead of an answer, an error of Weir's own, or REFUSED_STREAM */
-    DUE_ANY,     /* or anything that is no lie */
-};
-
 struct story {
     const char *name;
     uint32_t steps;        /* it is told once for each; seeds enumerate them */
     uint32_t flight_bytes; /* of the routes; 0: a MiB */
+    bool bounded;          /* there is too little of something: who asks may be refused */
     /* Sizes of a world for this story; NULL: as drawn. */
     void (*configure)(struct sim *sim, struct world_config *config);
     /* The round's drawing is done: what is different in this story. */
@@ -40,10 +33,8 @@ struct story {
     struct backend_plan (*answer)(struct round *round, const struct backend_seen *seen);
     /* Each turn: what happens. NULL: nothing. */
     void (*turn)(struct round *round);
-    /* The worst that ASKER may have been told. */
-    enum due (*due)(const struct round *round, uint32_t asker);
-    /* Flights that the requests of one principal may have cost. */
-    uint32_t (*flights_max)(const struct round *round);
+    /* Whether what is the same may be asked apart. NULL: it never may. */
+    bool (*apart)(const struct round *round);
 };
 
 /* One who asks. */
@@ -56,7 +47,7 @@ struct asker {
     uint64_t asks_at_ns;
     bool is_slow;           /* reads only what its window holds ... */
     uint64_t resumes_at_ns; /* ... until then; CLOCK_NEVER */
-    uint64_t leaves_at_ns;  /* 0: stays */
+    uint64_t leaves_at_ns;  /* 0: stays, or has left */
 };
 
 struct round {
@@ -78,6 +69,7 @@ struct round {
     uint32_t first_seen;        /* in the log */
     uint64_t began_at_ns;
     uint64_t wakes_at_ns; /* the story wants a turn; CLOCK_NEVER */
+    uint64_t plays_until_ns;
     /* the stories' own */
     int64_t offset;         /* in the answer; -1: before its head */
     enum backend_act act;   /* how it breaks */
@@ -87,8 +79,8 @@ struct round {
     uint16_t region;
     bool dies; /* it falls silent; else it is reset */
     bool unshareable;
-    uint32_t leader; /* of those who leave; the others follow in order */
-    uint32_t leavers;
+    bool is_event_stream; /* the answers are */
+    uint32_t failures;    /* so many attempts of a flight fail */
 };
 
 /* Draw and run round NUMBER. Everybody has an end and was told no lie; else the run fails. */
@@ -101,6 +93,9 @@ const struct backend_seen *round_seen(const struct round *round, uint32_t index)
 
 /* The answer that ASKER was given the head of; NULL: none. */
 const struct backend_seen *round_answer_of(const struct round *round, uint32_t asker);
+
+/* Whether ASKER reads nothing for longer than flights wait for anybody (C15). */
+bool round_is_too_slow(const struct round *round, uint32_t asker);
 
 /* The asker whose request SEEN is; always one of the round. */
 uint32_t round_leader_of(const struct round *round, const struct backend_seen *seen);

@@ -2,6 +2,8 @@
 
 #include "dataplane/base/clock.h"
 
+#include <string.h>
+
 /* Steps of a story told at each offset, in so many ways: before the head, and behind 0..STORY_BYTES
  * bytes of the body. */
 #define OFFSETS (STORY_BYTES + 2)
@@ -22,17 +24,6 @@ static struct backend_plan broken(const struct round *round, enum backend_act ac
     return plan;
 }
 
-/* Who comes late may find that the flight is over. */
-static uint32_t one_and_late(const struct round *round)
-{
-    return round->calm ? 1 + round->late : round->count;
-}
-
-static enum due whole(const struct round *round, uint32_t asker)
-{
-    return DUE_WHOLE;
-}
-
 /* ---- a region is lost ---- */
 
 enum { REGION_GET_RESET, REGION_GET_SILENT, REGION_POST_RESET, REGION_POST_SILENT, REGION_WAYS };
@@ -44,7 +35,8 @@ static void region_begin(struct round *round)
     round->posts = way == REGION_POST_RESET || way == REGION_POST_SILENT;
     round->dies = way == REGION_GET_SILENT || way == REGION_POST_SILENT;
     round->patience_ns = sim_one_in(round->sim, 2) ? 0 : 50 * CLOCK_MS;
-    if (sim_one_in(round->sim, 3))
+    round->is_event_stream = sim_one_in(round->sim, 3);
+    if (round->is_event_stream)
         round->answer.name = "content-type", round->answer.value = "text/event-stream";
 }
 
@@ -86,33 +78,47 @@ static void region_turn(struct round *round)
         world_region_crash(round->world, round->region);
 }
 
-/* Whether a second attempt had to be possible: nobody was told any of the answer. */
-static bool is_unseen(const struct round *round)
-{
-    bool held = round->answer.name != NULL && !round->dies; /* the head waits for a byte, 1 s */
-    return round->offset < 0 || (round->offset == 0 && held);
-}
-
-/* Who asks so much after a reset has nothing to do with the flight that broke. */
-#define AFTER_NS (50 * CLOCK_MS)
-
-static enum due region_due(const struct round *round, uint32_t asker)
-{
-    const struct backend_seen *seen = round_answer_of(round, asker);
-    bool after = !round->dies && round->askers[asker].asks_at_ns > round->happened_at_ns + AFTER_NS;
-    if (is_unseen(round) || after || (seen != NULL && seen->answered))
-        return round->calm ? DUE_WHOLE : DUE_BROKEN; /* a connect may fail as well */
-    return DUE_BROKEN;
-}
-
 const struct story story_region = {
     .name = "region",
     .steps = OFFSETS * REGION_WAYS,
     .begin = region_begin,
     .answer = region_answer,
     .turn = region_turn,
-    .due = region_due,
-    .flights_max = one_and_late,
+};
+
+/* ---- attempts fail before the head ---- */
+
+static const enum backend_act failures[] = {BACKEND_RESETS, BACKEND_REFUSES, BACKEND_ABORTS,
+                                            BACKEND_CLOSES, BACKEND_HANGS};
+
+static void second_begin(struct round *round)
+{
+    round->act = failures[round->step % array_count(failures)];
+    round->posts = round->step / array_count(failures) % 2 == 1;
+    round->failures = 1 + round->step / array_count(failures) / 2;
+    round->offset = -1;
+}
+
+/* SEEN is in the log already. */
+static uint32_t attempts_of(const struct round *round, const struct backend_seen *seen)
+{
+    uint32_t attempts = 0;
+    for (uint32_t i = 0; i < round_seen_count(round); i++)
+        attempts += strcmp(round_seen(round, i)->referer, seen->referer) == 0;
+    return attempts;
+}
+
+static struct backend_plan second_answer(struct round *round, const struct backend_seen *seen)
+{
+    bool fails = attempts_of(round, seen) <= round->failures;
+    return fails ? broken(round, round->act) : round->answer;
+}
+
+const struct story story_second = {
+    .name = "second",
+    .steps = array_count(failures) * 2 * 2,
+    .begin = second_begin,
+    .answer = second_answer,
 };
 
 /* ---- the answer is cut ---- */
@@ -137,18 +143,11 @@ static struct backend_plan truncation_answer(struct round *round, const struct b
     return broken(round, round->act);
 }
 
-static enum due truncation_due(const struct round *round, uint32_t asker)
-{
-    return DUE_ANY;
-}
-
 const struct story story_truncation = {
     .name = "truncation",
     .steps = OFFSETS * array_count(cuts),
     .begin = truncation_begin,
     .answer = truncation_answer,
-    .due = truncation_due,
-    .flights_max = one_and_late,
 };
 
 /* ---- the leader leaves, then the others ---- */
@@ -184,25 +183,12 @@ static void leavers_turn(struct round *round)
     if (round->happened_at_ns != 0 || !leader_goes(round))
         return;
     uint64_t now = round->happened_at_ns = round->world->now;
-    uint32_t leader = round->leader = leader_of(round);
+    uint32_t leader = leader_of(round);
     uint32_t others = sim_draw(sim, 0, round->count - 1);
     uint64_t every_ns = sim_draw(sim, 0, 50) * CLOCK_MS;
     round->askers[leader].leaves_at_ns = now;
     for (uint32_t i = 1; i <= others; i++)
         round->askers[(leader + i) % round->count].leaves_at_ns = now + i * every_ns;
-    round->leavers = 1 + others;
-}
-
-static enum due leavers_due(const struct round *round, uint32_t asker)
-{
-    uint32_t behind = (asker + round->count - round->leader) % round->count;
-    return behind < round->leavers ? DUE_ANY : DUE_WHOLE;
-}
-
-/* A POST for nobody is cancelled at once; those who come then need another. */
-static uint32_t leavers_flights(const struct round *round)
-{
-    return round->posts || !round->calm ? round->count : 1;
 }
 
 const struct story story_leavers = {
@@ -210,8 +196,6 @@ const struct story story_leavers = {
     .steps = OFFSETS * 2,
     .begin = leavers_begin,
     .turn = leavers_turn,
-    .due = leavers_due,
-    .flights_max = leavers_flights,
 };
 
 /* ---- slow readers ---- */
@@ -244,17 +228,9 @@ static void slow_asker(struct round *round, struct asker *asker)
     asker->resumes_at_ns = asker->asks_at_ns + sim_draw(sim, 1, (uint32_t)most_ms) * CLOCK_MS;
 }
 
-/* On bad wires anybody may be slow. */
-static enum due slow_due(const struct round *round, uint32_t asker)
+static bool is_unshareable(const struct round *round)
 {
-    const struct asker *who = &round->askers[asker];
-    bool soon = who->resumes_at_ns <= who->asks_at_ns + SOON_NS;
-    return round->calm && (!who->is_slow || soon) ? DUE_WHOLE : DUE_BROKEN;
-}
-
-static uint32_t one_flight(const struct round *round)
-{
-    return round->calm && !round->unshareable ? 1 : round->count;
+    return round->unshareable;
 }
 
 const struct story story_slow = {
@@ -264,15 +240,14 @@ const struct story story_slow = {
     .configure = slow_configure,
     .begin = slow_begin,
     .asker = slow_asker,
-    .due = slow_due,
-    .flights_max = one_flight,
+    .apart = is_unshareable,
 };
 
 /* ---- no room ---- */
 
-static uint32_t anybody(const struct round *round)
+static bool always(const struct round *round)
 {
-    return round->count;
+    return true;
 }
 
 static void full_configure(struct sim *sim, struct world_config *config)
@@ -298,18 +273,13 @@ static void full_begin(struct round *round)
     round->answer.chunk_bytes = sim_draw_log(round->sim, 1000, 20000);
 }
 
-static enum due refused(const struct round *round, uint32_t asker)
-{
-    return DUE_REFUSED;
-}
-
 const struct story story_full = {
     .name = "full",
     .steps = 1,
+    .bounded = true,
     .configure = full_configure,
     .begin = full_begin,
-    .due = refused,
-    .flights_max = anybody,
+    .apart = always,
 };
 
 /* ---- workers stand still ---- */
@@ -351,8 +321,6 @@ const struct story story_stall = {
     .configure = stall_configure,
     .begin = stall_begin,
     .turn = stall_turn,
-    .due = whole,
-    .flights_max = one_and_late,
 };
 
 /* ---- two principals ---- */
@@ -367,15 +335,9 @@ static void principals_begin(struct round *round)
         round->answer.name = "cache-control", round->answer.value = "no-store";
 }
 
-static uint32_t principals_flights(const struct round *round)
-{
-    return round->unshareable ? round->count : one_and_late(round);
-}
-
 const struct story story_principals = {
     .name = "principals",
     .steps = 1,
     .begin = principals_begin,
-    .due = whole,
-    .flights_max = principals_flights,
+    .apart = is_unshareable,
 };

@@ -52,6 +52,20 @@ static void give(struct backend_exchange *exchange, uint64_t now)
     exchange->stream = NULL;
 }
 
+static void hurt(struct backend_seen *seen, uint64_t now)
+{
+    if (seen->hurt_at_ns == 0)
+        seen->hurt_at_ns = now;
+}
+
+static void hurt_all_of(const struct backend_conn *conn, uint64_t now)
+{
+    const struct backend *backend = conn->backend;
+    for (uint32_t i = 0; i < BACKEND_EXCHANGES_MAX; i++)
+        if (backend->exchanges[i].stream != NULL && backend->exchanges[i].conn == conn)
+            hurt(backend->exchanges[i].seen, now);
+}
+
 /* The head is due, or the next chunk. */
 static void timer_fired(struct timer *timer, void *context, uint64_t now)
 {
@@ -275,6 +289,7 @@ static struct h2_supply act(struct backend_exchange *exchange, uint64_t now)
 {
     enum backend_act what = exchange->plan.act;
     exchange->ended = true;
+    hurt(exchange->seen, now);
     switch (what) {
     case BACKEND_RESETS:
         return reset(exchange, H2_INTERNAL_ERROR, now);
@@ -383,6 +398,8 @@ static void carry_out(struct backend_conn *conn, uint64_t now)
 {
     enum backend_act what = conn->act;
     conn->act = BACKEND_ANSWERS;
+    if (what != BACKEND_SHUTS_DOWN)
+        hurt_all_of(conn, now);
     if (what == BACKEND_CLOSES)
         h2_close(conn->h2, H2_INTERNAL_ERROR, now);
     else if (what == BACKEND_ABORTS)
@@ -450,9 +467,12 @@ void backend_refuse(struct backend *backend)
 
 static void abort_all(struct backend *backend, uint64_t now)
 {
-    for (uint32_t i = 0; i < BACKEND_CONNS_MAX; i++)
-        if (backend->conns[i].h2 != NULL)
-            h2_transport_ended(backend->conns[i].h2, true, now);
+    for (uint32_t i = 0; i < BACKEND_CONNS_MAX; i++) {
+        if (backend->conns[i].h2 == NULL)
+            continue;
+        hurt_all_of(&backend->conns[i], now);
+        h2_transport_ended(backend->conns[i].h2, true, now);
+    }
 }
 
 void backend_crash(struct backend *backend, uint64_t now)

@@ -64,6 +64,7 @@ struct backend_seen {
     bool answered;       /* it was ended as it should be, by END_STREAM */
     uint64_t sent_bytes; /* of its body */
     uint64_t over_at_ns; /* nothing of the exchange is left here; 0: it goes on */
+    uint64_t hurt_at_ns; /* a fault of this backend, on purpose, kept it from a good end; 0: none */
 };
 
 /* What all backends of a world saw. */
