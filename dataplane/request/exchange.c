@@ -413,6 +413,12 @@ void exchange_begin(struct client *client, struct h2_stream *stream, const struc
     }
 }
 
+/* What of them did not fit, nobody has looked at, and what did is not what the client said. */
+static bool is_too_large(const struct exchange *exchange, const struct fields *trailers)
+{
+    return trailers != NULL && trailers->overflow && exchange->local == LOCAL_NONE;
+}
+
 void exchange_body(struct exchange *exchange, struct bytes bytes, bool end,
                    const struct fields *trailers, uint64_t now)
 {
@@ -420,6 +426,10 @@ void exchange_body(struct exchange *exchange, struct bytes bytes, bool end,
     exchange->access.bytes_in += bytes.length;
     exchange->body_at_ns = now;
     exchange->body_ended = end;
+    if (is_too_large(exchange, trailers)) {
+        give_up(exchange, LOCAL_HEADER_SIZE, now);
+        return;
+    }
     exchange_shadow_body(exchange, bytes, end, trailers);
     if (exchange->holding && exchange_hold_body(exchange, bytes, end, trailers, now))
         return;

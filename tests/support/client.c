@@ -160,12 +160,14 @@ static const struct fields *head_of(const struct client_request *request)
     return &fields;
 }
 
-static const struct fields *trailers(void)
+static const struct fields *trailers_of(const struct client_request *request)
 {
-    static uint8_t room[128];
+    static uint8_t room[32768];
     static struct fields fields;
+    const char *value = request->script.trailer;
     fields_init(&fields, room, sizeof(room));
-    add(&fields, "x-request-check", "whole");
+    add(&fields, "x-request-check", value != NULL ? value : "whole");
+    check(!fields.overflow);
     return &fields;
 }
 
@@ -178,7 +180,8 @@ static struct h2_supply send_body(struct client_request *request, uint32_t max)
     bool all = request->source.position == request->source.total;
     if (all && request->script.trailers && chunk.length == 0) {
         request->request_ended = true;
-        return (struct h2_supply){.kind = H2_SUPPLY_TRAILERS, .fields = trailers(), .end = true};
+        return (struct h2_supply){
+            .kind = H2_SUPPLY_TRAILERS, .fields = trailers_of(request), .end = true};
     }
     if (chunk.length == 0)
         return (struct h2_supply){.kind = H2_SUPPLY_NONE};

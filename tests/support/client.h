@@ -25,6 +25,7 @@ struct client_script {
     uint64_t body_bytes;
     uint64_t stops_after;  /* sends no more than so much of it; 0: all */
     bool trailers;         /* behind the request's body */
+    const char *trailer;   /* their value; NULL: "whole" */
     bool holds_credit;     /* reads nothing until client_resume() */
     uint64_t leaves_after; /* resets after so many bytes of the answer's body; 0: never */
 };

@@ -108,6 +108,27 @@ static void trailers_without_any_field_are_an_end(void **state)
     assert_true(check_and_close(world));
 }
 
+/* They are as large as a header section may be, or the request is refused: nothing is cut off. */
+static void trailers_that_are_too_large_are_refused(void **state)
+{
+    static const char *const paths[] = {"/own?size=10", "/ask?size=10"};
+    static char long_value[20000];
+    struct world *world = open_one(25);
+    memset(long_value, 'v', sizeof(long_value) - 1);
+    for (size_t i = 0; i < array_count(paths); i++) {
+        struct client_script post = {.method = "POST",
+                                     .path = paths[i],
+                                     .body_bytes = 100,
+                                     .trailers = true,
+                                     .trailer = long_value};
+        assert_true(client_is_local(ask(world, &post), 431));
+    }
+    for (uint32_t i = 0; i < world->log.count; i++)
+        assert_false(world->log.seen[i].whole);
+    assert_int_equal(world_counter(world, "request", "local_header_size"), array_count(paths));
+    assert_true(check_and_close(world));
+}
+
 static void a_head_has_no_body_and_keeps_its_length(void **state)
 {
     struct world *world = open_one(11);
@@ -277,6 +298,7 @@ int main(void)
         cmocka_unit_test(bodies_pass_four_workers),
         cmocka_unit_test(trailers_pass_both_ways),
         cmocka_unit_test(trailers_without_any_field_are_an_end),
+        cmocka_unit_test(trailers_that_are_too_large_are_refused),
         cmocka_unit_test(a_head_has_no_body_and_keeps_its_length),
         cmocka_unit_test(an_answer_may_come_before_the_request_ends),
         cmocka_unit_test(a_window_of_three_bytes_is_enough_for_every_answer),
