@@ -430,6 +430,8 @@ void exchange_body(struct exchange *exchange, struct bytes bytes, bool end,
         give_up(exchange, LOCAL_HEADER_SIZE, now);
         return;
     }
+    if (trailers != NULL)
+        trailers = request_rules_trailers(trailers, &exchange->engine->scratch);
     exchange_shadow_body(exchange, bytes, end, trailers);
     if (exchange->holding && exchange_hold_body(exchange, bytes, end, trailers, now))
         return;

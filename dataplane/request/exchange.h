@@ -200,3 +200,6 @@ void request_rules_hop(const struct snapshot *snapshot, const struct snapshot_ro
                        const struct fields *request, struct fields *forwarded);
 void request_rules_client(const struct client *client, const struct snapshot_route *route,
                           const struct fields *request, struct fields *forwarded);
+
+/* What of a request's trailers goes on, in SCRATCH, which they fit into. NULL: nothing. */
+const struct fields *request_rules_trailers(const struct fields *trailers, struct fields *scratch);

@@ -287,6 +287,19 @@ enum local_answer request_rules(const struct snapshot *snapshot, const struct re
     return out_forwarded->overflow ? LOCAL_HEADER_SIZE : LOCAL_NONE;
 }
 
+/* A backend that takes trailers for fields of the head would believe what they say (RFC
+ * 9110 6.5.1). */
+const struct fields *request_rules_trailers(const struct fields *trailers, struct fields *scratch)
+{
+    struct field field;
+    const uint8_t *from = trailers->data;
+    fields_init(scratch, scratch->data, scratch->capacity);
+    for (uint32_t at = 0; fields_next(trailers, &at, &field); from = trailers->data + at)
+        if (forward_rule(field.token) == FORWARD_KEEP)
+            fields_append_from(scratch, from);
+    return scratch->count > 0 ? scratch : NULL;
+}
+
 static void add_missing(struct fields *forwarded, enum field_token token, struct bytes value)
 {
     struct bytes ignored;

@@ -341,6 +341,30 @@ static void a_certificate_is_told_by_us_alone(void **state)
     snapshot.asks_certificates = false;
 }
 
+static void what_a_client_may_not_say_is_no_trailer_either(void **state)
+{
+    static const struct pair said[FIELDS_MAX] = {{"x-check", "1"},
+                                                 {"x-forwarded-client-cert", "Hash=1"},
+                                                 {"x-forwarded-for", "192.0.2.1"},
+                                                 {"forwarded", "a"},
+                                                 {"proxy-authorization", "b"},
+                                                 {"host", "a"},
+                                                 {"te", "trailers"},
+                                                 {"grpc-status", "0"}};
+    uint8_t trailer_room[1024], room[1024];
+    struct fields trailers, scratch;
+    struct field field;
+    uint32_t at = 0;
+    fill(&trailers, trailer_room, sizeof(trailer_room), said);
+    fields_init(&scratch, room, sizeof(room));
+    const struct fields *left = request_rules_trailers(&trailers, &scratch);
+    assert_int_equal(left->count, 2);
+    assert_true(fields_next(left, &at, &field) && bytes_equal_text(field.name, "x-check"));
+    assert_true(fields_next(left, &at, &field) && bytes_equal_text(field.name, "grpc-status"));
+    fill(&trailers, trailer_room, sizeof(trailer_room), (struct pair[FIELDS_MAX]){{"host", "a"}});
+    assert_null(request_rules_trailers(&trailers, &scratch));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -353,6 +377,7 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_is_431_at_every_size),
         cmocka_unit_test(backends_hear_of_the_client_as_the_route_says),
         cmocka_unit_test(a_certificate_is_told_by_us_alone),
+        cmocka_unit_test(what_a_client_may_not_say_is_no_trailer_either),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
