@@ -38,6 +38,7 @@ class Endpoint(asyncio.Protocol):
         self.may_write = asyncio.Event()
         self.may_write.set()
         self.waiting = {}                     # stream -> future, for a window that opens
+        self.gone = set()                     # streams that the peer has reset
         self.stream_window = stream_window
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(
             client_side=self.client_side, header_encoding="utf-8"))
@@ -152,6 +153,8 @@ class Endpoint(asyncio.Protocol):
     def _room(self, stream_id):
         if self.closed:
             raise StreamGone("connection closed")
+        if stream_id in self.gone:            # python3-h2 may still tell of its window
+            raise StreamGone("reset by the peer")
         try:
             return max(0, min(self.h2.local_flow_control_window(stream_id),
                               self.h2.max_outbound_frame_size))
@@ -182,6 +185,7 @@ class Endpoint(asyncio.Protocol):
             self._wake_all()
 
     def _reset(self, event):
+        self.gone.add(event.stream_id)
         self._wake(event.stream_id)
         self.stream_reset(event)
 

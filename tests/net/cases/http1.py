@@ -8,10 +8,12 @@ import copy
 import json
 import os
 import shutil
+import socket
 
 from case import Skip, all_ok, case, equal, expect, one_body
 from cases.grpc import address_of, apply
 from edge_site import PYTHON, SUPPORT, URL4, wait_until
+from netlab import inside
 
 PORTS = {"nginx": 8091, "node": 8092, "python": 8093, "odd": 8094}
 HOST = "eu-1"
@@ -52,6 +54,14 @@ http {{ access_log off; client_body_temp_path {directory}; proxy_temp_path {dire
     return [shutil.which("nginx"), "-c", path, "-e", "stderr"]
 
 
+def listens(site, address, port):
+    try:
+        with inside(site.lab, HOST), socket.create_connection((address, port), 1):
+            return True
+    except OSError:
+        return False
+
+
 @contextlib.contextmanager
 def servers(site):
     for program in ("nginx", "node"):
@@ -72,10 +82,11 @@ def servers(site):
     }
     running = {name: site.lab.spawn(HOST, argv, f"real-{name}") for name, argv in commands.items()}
     try:
+        wait_until(lambda: all(listens(site, address, port) for port in PORTS.values()),
+                   20 * site.slowness(), "the servers to listen")
         apply(site, with_servers(site), "with-http1.json")
-        wait_until(lambda: all(site.proxy.backend(f"real-{name}")["usable"] for name in running),
-                   20, "the servers to be up: " +
-                   "".join(process.log_tail() for process in running.values()))
+        wait_until(lambda: all(site.proxy.backend(f"real-{name}")["state"] == "up"
+                               for name in running), 20, "the servers to be found up")
         yield running
     finally:
         apply(site, site.proxy.config, "without-http1.json")
