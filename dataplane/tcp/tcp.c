@@ -208,6 +208,17 @@ static void count_failure(struct tcp *tcp, enum tcp_failure failure, bool connec
     }
 }
 
+/*
+ * A server that answers before it has read all of a request ends with RST right behind the answer
+ * (RFC 9112 9.6). What was received before is still told. Of clients who leave nothing is.
+ */
+static uint32_t last_words(const struct tcp_conn *conn)
+{
+    if ((conn->flags & TCP_CONN_OPENED_BY_US) == 0 || (conn->events & TCP_OPENED) != 0)
+        return 0;
+    return conn->events & (TCP_READABLE | TCP_EOF);
+}
+
 void tcp_conn_fail(struct tcp_conn *conn, enum tcp_failure failure, enum tcp_cause cause)
 {
     bool connecting = conn->state == TCP_STATE_SYN_SENT;
@@ -223,7 +234,7 @@ void tcp_conn_fail(struct tcp_conn *conn, enum tcp_failure failure, enum tcp_cau
     }
     retire(conn);
     conn->failure = (uint8_t)failure;
-    conn->events = 0;
+    conn->events = last_words(conn);
     tcp_conn_event(conn, TCP_FAILED);
 }
 
@@ -338,6 +349,17 @@ static void wake_starving(struct tcp *tcp)
         tcp_conn_event(conn, TCP_WRITABLE);
 }
 
+/* The end is told by itself, after what came before it. */
+static uint32_t take_events(struct tcp_conn *conn)
+{
+    uint32_t events = conn->events;
+    conn->events = 0;
+    if ((events & TCP_FAILED) == 0 || events == TCP_FAILED)
+        return events;
+    tcp_conn_event(conn, TCP_FAILED);
+    return events & ~(uint32_t)TCP_FAILED;
+}
+
 uint32_t tcp_dispatch(struct tcp *tcp, uint32_t max, uint64_t now)
 {
     tcp->now = now;
@@ -346,8 +368,7 @@ uint32_t tcp_dispatch(struct tcp *tcp, uint32_t max, uint64_t now)
     uint32_t done = 0;
     struct tcp_conn *conn;
     while (done < max && (conn = tcp_conn_pop(tcp, TCP_LIST_READY)) != NULL) {
-        uint32_t events = conn->events;
-        conn->events = 0;
+        uint32_t events = take_events(conn);
         done++;
         conn->app->event(conn->context, conn, events, now);
         /* the connection may be gone now */

@@ -33,7 +33,7 @@ enum tcp_event {
     TCP_READABLE = 1 << 1, /* bytes wait in tcp_read() */
     TCP_WRITABLE = 1 << 2, /* room in the send queue again after it was short */
     TCP_EOF = 1 << 3,      /* the peer will send nothing more; reads may still be pending */
-    TCP_FAILED = 1 << 4,   /* over: see tcp_failure(); only tcp_abort() is allowed now */
+    TCP_FAILED = 1 << 4,   /* alone: over, see tcp_failure(); only tcp_abort() is allowed now */
 };
 
 enum tcp_failure {

@@ -502,6 +502,30 @@ static void a_lost_syn_ack_is_sent_again_for_the_same_syn(void **state)
     script_close(&script);
 }
 
+/* Both in one burst: what the peer of our connect said before is heard, what a client said is not.
+ */
+static void the_last_words_of_a_server_are_told_before_its_reset(void **state)
+{
+    static const struct {
+        void (*open)(const struct tcp_options *options);
+        struct tcp_stream *stream;
+        uint64_t received;
+    } cases[] = {{open_connected, &script.client, 500}, {open_accepted, &script.streams[0], 0}};
+    for (size_t i = 0; i < 2; i++) {
+        cases[i].open(&all_options);
+        script_send_data(&script, 0, 500);
+        struct script_segment reset = script_make(&script, TCP_RST);
+        reset.seq = script.peer_first + 500;
+        script_send(&script, &reset);
+        script_step(&script);
+        assert_true(cases[i].stream->failed);
+        assert_int_equal(cases[i].stream->failure, TCP_FAILURE_RESET);
+        assert_int_equal(cases[i].stream->received, cases[i].received);
+        assert_false(cases[i].stream->corrupt);
+        script_close(&script);
+    }
+}
+
 static void a_syn_ack_of_the_wrong_number_is_reset(void **state)
 {
     script_prepare(&script);
@@ -733,6 +757,7 @@ int main(void)
         cmocka_unit_test(data_sent_again_that_acknowledges_more_sets_the_window),
         cmocka_unit_test(simultaneous_open_ends_in_one_connection),
         cmocka_unit_test(a_lost_syn_ack_is_sent_again_for_the_same_syn),
+        cmocka_unit_test(the_last_words_of_a_server_are_told_before_its_reset),
         cmocka_unit_test(a_syn_ack_of_the_wrong_number_is_reset),
         cmocka_unit_test(every_wrap_of_the_sequence_space_is_survived),
         cmocka_unit_test(three_duplicates_without_sack_start_a_fast_retransmit),
