@@ -42,6 +42,7 @@ static const struct refusal {
     REFUSAL(SSL_R_BAD_EXTENSION, refused_message, backend_refused_message),
     REFUSAL(SSL_R_EXCESSIVE_MESSAGE_SIZE, refused_message, backend_refused_message),
     REFUSAL(SSL_R_PACKET_LENGTH_TOO_LONG, refused_message, backend_refused_message),
+    REFUSAL(SSL_R_DATA_LENGTH_TOO_LONG, refused_message, backend_refused_message),
     REFUSAL(SSL_R_ENCRYPTED_LENGTH_TOO_LONG, refused_message, backend_refused_message),
     REFUSAL(SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC, refused_message, backend_refused_message),
     REFUSAL(SSL_R_DIGEST_CHECK_FAILED, refused_message, backend_refused_message),

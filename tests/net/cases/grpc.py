@@ -21,13 +21,14 @@ def address_of(site, name):
     raise KeyError(name)
 
 
-def with_grpc(site, route=None):
-    """The configuration with a service of gRPC servers; ROUTE: more keys of the route to it."""
+def with_grpc(site, route=None, tls=None):
+    """The configuration with a service of gRPC servers; ROUTE: more keys of the route to it; TLS: how
+    they are spoken to."""
     config = copy.deepcopy(site.proxy.config)
     config["services"].append({
         "name": "calls",
         "health": {"probe": "tcp", "interval_down": "1s"},
-        "regions": {region: {"backends": [
+        "regions": {region: {**({"tls": tls} if tls else {}), "backends": [
             {"name": f"call-{name}", "address": address_of(site, name), "port": PORT}
             for name in names]} for region, names in REGIONS.items()}})
     config["routes"].append({"name": "calls", "path": "/weir.test.Echo", "service": "calls",
@@ -43,7 +44,8 @@ def apply(site, config, name):
 
 
 @contextlib.contextmanager
-def servers(site, command=(PYTHON, os.path.join(SUPPORT, "grpc_server.py")), route=None):
+def servers(site, command=(PYTHON, os.path.join(SUPPORT, "grpc_server.py")), route=None,
+            tls=None):
     """A gRPC server beside every backend, and a route to them; yields them by name."""
     running = {}
     for name, addresses in BACKENDS.items():
@@ -56,7 +58,7 @@ def servers(site, command=(PYTHON, os.path.join(SUPPORT, "grpc_server.py")), rou
             wait_until(lambda process=process: "ready" in process.log() or not process.alive(), 20,
                        "a gRPC server to be ready")
             expect(process.alive(), process.log_tail())
-        apply(site, with_grpc(site, route), "with-grpc.json")
+        apply(site, with_grpc(site, route, tls), "with-grpc.json")
         wait_until(lambda: all(site.proxy.backend(f"call-{name}")["usable"]
                                for name in running), 20, "the gRPC servers to be up")
         yield running

@@ -5,7 +5,8 @@ import subprocess
 
 from case import Skip, case, equal
 from cases import grpc
-from edge_site import SUPPORT, wait_until
+from edge_site import SUPPORT, tls_directory, wait_until
+from netlab import VIP4, VIP6
 from weir import BUILD
 
 SOURCES = os.path.join(SUPPORT, "grpc_js")
@@ -63,6 +64,19 @@ def grpc_js_and_the_c_core_understand_each_other(site):
     with grpc.servers(site, program("server.js")):
         for check in ("unary", "client_stream", "server_stream", "bidi", "status"):
             grpc.ask(site, grpc.TARGETS[0], check)
+
+
+@case(needs=("tls",), timeout_s=240)
+def calls_of_all_kinds_pass_over_tls_on_both_sides(site):
+    ca, certificate, key = (os.path.join(tls_directory(site.lab), name)
+                            for name in ("ca.pem", "backend.pem", "backend.key"))
+    server = (*program("server.js"), "--certificate", certificate, "--key", key)
+    client = (*program("client.js"), "--ca", ca)
+    with grpc.servers(site, server, tls={"ca_file": ca}):
+        for target in (f"{VIP4}:443", f"[{VIP6}]:443"):
+            for check in KINDS:
+                grpc.ask(site, target, check, command=client)
+        grpc.ask(site, f"{VIP4}:443", "many", "500", command=client)
 
 
 @case(timeout_s=240)

@@ -199,6 +199,34 @@ def clients_with_certificates_share_with_nobody_else(site):
     equal(site.counted("/shared/slow?ms=1500&bytes=10"), 2, "requests at backends of two clients")
 
 
+@case(needs=("tls",), fresh=True)
+def the_key_log_has_what_decrypts_a_session(site):
+    """The client's own lines of the same sessions; nobody but the owner may read the file."""
+    path = site.lab.path("keys.log")
+    site.proxy.stop()
+    site.proxy.config["tls"]["key_log_file"] = path
+    try:
+        site.start_proxy()
+        for version in ("-tls1_2", "-tls1_3"):
+            own = site.lab.path("client-keys.log")
+            s_client(site, "-alpn", "h2", version, "-keylogfile", own)
+            with open(own, encoding="ascii") as file:
+                wanted = {line for line in file if not line.startswith("#")}
+            expect(len(wanted) > 0, f"{version}: the client wrote no keys")
+            os.unlink(own)
+
+            def is_there(wanted=wanted):
+                with open(path, encoding="ascii") as file:
+                    return wanted <= set(file)
+            wait_until(is_there, 5, f"the client's lines of {version} to be in the key log")
+        equal(os.stat(path).st_mode & 0o7777, 0o600, "the key log's mode")
+        equal(site.proxy.ctl("status")["control"]["key_log_lost"], 0, "lines lost")
+    finally:
+        site.proxy.stop()
+        del site.proxy.config["tls"]["key_log_file"]
+        site.start_proxy()
+
+
 @case(needs=("tls",))
 def a_certificate_is_replaced_while_connections_go_on(site):
     def serial():

@@ -2,19 +2,27 @@
 /*
  * grpc_client.py on grpc-js, the same checks:
  *
- *     client.js TARGET CHECK [ARGUMENT ...]
+ *     client.js [--ca FILE] TARGET CHECK [ARGUMENT ...]
+ *
+ * With FILE by TLS; whoever it names vouches for the target.
  */
 const assert = require("node:assert/strict");
 const { once } = require("node:events");
+const { readFileSync } = require("node:fs");
 const grpc = require("@grpc/grpc-js");
 const { definition, options } = require("./echo");
 
 const PATIENCE_MS = 30000;
 const MEGABYTE = 1 << 20;
 
-const [target, check, ...details] = process.argv.slice(2);
+const words = process.argv.slice(2);
+const credentials =
+  words[0] === "--ca"
+    ? grpc.credentials.createSsl(readFileSync(words.splice(0, 2)[1]))
+    : grpc.credentials.createInsecure();
+const [target, check, ...details] = words;
 const Echo = grpc.makeGenericClientConstructor(definition, "Echo");
-const client = new Echo(target, grpc.credentials.createInsecure(), options);
+const client = new Echo(target, credentials, options);
 const soon = (ms = PATIENCE_MS) => ({ deadline: Date.now() + ms });
 
 /* One answer. */

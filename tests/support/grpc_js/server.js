@@ -3,7 +3,9 @@
  * grpc_server.py on grpc-js, the same calls:
  *
  *     server.js --name NAME --port PORT --address ADDRESS [--address ADDRESS ...]
+ *               [--certificate FILE --key FILE]
  */
+const { readFileSync } = require("node:fs");
 const { parseArgs } = require("node:util");
 const grpc = require("@grpc/grpc-js");
 const { definition, options } = require("./echo");
@@ -13,6 +15,8 @@ const { values } = parseArgs({
     name: { type: "string" },
     port: { type: "string" },
     address: { type: "string", multiple: true },
+    certificate: { type: "string" },
+    key: { type: "string" },
   },
 });
 
@@ -109,11 +113,17 @@ server.addService(definition, {
   Bidi: bidi,
 });
 
+const credentials = values.certificate
+  ? grpc.ServerCredentials.createSsl(null, [
+      { cert_chain: readFileSync(values.certificate), private_key: readFileSync(values.key) },
+    ])
+  : grpc.ServerCredentials.createInsecure();
+
 function bind(addresses) {
   if (addresses.length === 0) return console.log("ready");
   const [address, ...others] = addresses;
   const host = address.includes(":") ? `[${address}]` : address;
-  server.bindAsync(`${host}:${values.port}`, grpc.ServerCredentials.createInsecure(), (error) => {
+  server.bindAsync(`${host}:${values.port}`, credentials, (error) => {
     if (error) throw error;
     bind(others);
   });
