@@ -13,6 +13,7 @@ struct h1 *h1_create(const struct h1_config *config)
         return NULL;
     h1->config = *config;
     list_init(&h1->active);
+    list_init(&h1->held);
     h1->head_capacity = HEAD_BYTES(config->header_list_bytes);
     h1->head = memory_take("h1 head", h1->head_capacity, config->socket_id);
     if (h1->head == NULL ||

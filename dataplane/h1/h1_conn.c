@@ -51,18 +51,29 @@ bool h1_has_room(const struct h1_conn *conn)
     return conn->state == H1_CONN_IDLE && !conn->retires;
 }
 
-/* What came before a request cannot be its answer (RFC 9112 9.2). */
-static bool has_bytes_unasked(struct h1_conn *conn)
+/* A view is given back before anybody else reads: transports may have one place for all of them. */
+bool h1_has_bytes(const struct h1_conn *conn)
 {
-    return conn->transport.ops->read(conn->transport.stream).length > 0;
+    const struct transport *transport = &conn->transport;
+    bool has = transport->ops->read(transport->stream).length > 0;
+    if (has)
+        transport->ops->read_done(transport->stream, 0);
+    return has;
+}
+
+void h1_unasked(struct h1_conn *conn, uint64_t now)
+{
+    h1_violation_count(&conn->h1->counters, H1_VIOLATION_bytes_unasked);
+    h1_change(conn, H1_CAUSE_DOUBTFUL);
+    conn->handler->available(conn, now);
 }
 
 bool h1_request(struct h1_conn *conn, uint64_t now)
 {
     if (!h1_has_room(conn))
         return false;
-    if (has_bytes_unasked(conn)) {
-        h1_wake(conn); /* which says so to the owner */
+    if (h1_has_bytes(conn)) { /* what came before a request cannot be its answer */
+        h1_unasked(conn, now);
         return false;
     }
     h1_change(conn, H1_CAUSE_REQUEST);
@@ -97,10 +108,37 @@ void h1_consumed(struct h1_conn *conn, uint32_t count)
         h1_wake(conn);
 }
 
+/* The block is free again: the exchange that had it is given up, as the slowest of all. */
+static void evict_slowest(struct h1 *h1, uint64_t now)
+{
+    struct h1_block *block = list_entry(h1->held.next, struct h1_block, held);
+    counter_add(&h1->counters.blocks_exhausted, 1);
+    h1_fail(block->conn, H1_VIOLATION_none, (struct h2_reset){.conn_lost = true}, now);
+}
+
+void h1_block_take(struct h1_conn *conn, uint64_t now)
+{
+    struct h1 *h1 = conn->h1;
+    struct h1_block *block = pool_take(&h1->blocks);
+    if (block == NULL) {
+        evict_slowest(h1, now);
+        block = pool_take(&h1->blocks);
+    }
+    check(block != NULL);
+    block->conn = conn;
+    list_init(&block->held);
+    list_push_back(&h1->held, &block->held);
+    fields_init(&block->fields, block->data, h1->config.header_list_bytes);
+    conn->block = block;
+    conn->parser.fields = &block->fields;
+}
+
 void h1_block_give(struct h1_conn *conn)
 {
-    if (conn->block != NULL)
+    if (conn->block != NULL) {
+        list_remove(&conn->block->held);
         pool_give(&conn->h1->blocks, conn->block);
+    }
     conn->block = NULL;
     conn->parser.fields = NULL;
 }

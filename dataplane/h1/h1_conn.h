@@ -34,6 +34,8 @@ enum h1_conn_cause {
 
 /* A section's memory. */
 struct h1_block {
+    struct list held; /* in h1->held */
+    struct h1_conn *conn;
     struct fields fields;
     uint8_t data[];
 };
@@ -81,6 +83,7 @@ struct h1 {
     struct h1_counters counters;
     struct pool conns;  /* RESTING */
     struct pool blocks; /* LIFO */
+    struct list held;   /* blocks in use, the longest held one first */
     struct list active;
     uint8_t *head; /* a request's head is made here */
     uint32_t head_capacity;
@@ -98,7 +101,15 @@ void h1_clean(struct h1_conn *conn);
 /* It ended early, for WHY; the connection with it. */
 void h1_fail(struct h1_conn *conn, enum h1_violation why, struct h2_reset reset, uint64_t now);
 
+/* Of a section that begins: another one's if none is free, who has taken longest to say its own. */
+void h1_block_take(struct h1_conn *conn, uint64_t now);
 void h1_block_give(struct h1_conn *conn);
+
+/* Whether the transport has bytes; they stay there. */
+bool h1_has_bytes(const struct h1_conn *conn);
+
+/* Bytes came for which nobody asked (RFC 9112 9.2): no request is sent on the connection. */
+void h1_unasked(struct h1_conn *conn, uint64_t now);
 
 /* h1_shutdown() was said, and nothing is under way any more. True: CONN is dead. */
 bool h1_end_if_retired(struct h1_conn *conn, uint64_t now);

@@ -74,21 +74,6 @@ static void tell_data(struct h1_conn *conn, struct bytes data, uint64_t now)
     conn->handler->data(conn, data, is_over(conn), now);
 }
 
-/* None left: the exchange is given up. */
-static bool take_block(struct h1_conn *conn, uint64_t now)
-{
-    struct h1 *h1 = conn->h1;
-    conn->block = pool_take(&h1->blocks);
-    if (conn->block == NULL) {
-        counter_add(&h1->counters.blocks_exhausted, 1);
-        h1_fail(conn, H1_VIOLATION_none, (struct h2_reset){.conn_lost = true}, now);
-        return false;
-    }
-    fields_init(&conn->block->fields, conn->block->data, h1->config.header_list_bytes);
-    conn->parser.fields = &conn->block->fields;
-    return true;
-}
-
 /* A section that does not fit is the owner's matter, as in HTTP/2: it cancels. */
 static void tell_bad(struct h1_conn *conn, uint64_t now)
 {
@@ -109,7 +94,7 @@ static void act(struct h1_conn *conn, const struct h1_step *step, uint64_t now)
     case H1_FOUND_NOTHING:
         break;
     case H1_FOUND_NO_BLOCK:
-        (void)take_block(conn, now);
+        h1_block_take(conn, now);
         break;
     case H1_FOUND_INTERIM:
         tell_interim(conn, now);
@@ -134,11 +119,15 @@ static void act(struct h1_conn *conn, const struct h1_step *step, uint64_t now)
 
 /* --- reading --- */
 
-static void unasked(struct h1_conn *conn, uint64_t now)
+/* Before there is a request, or before a byte of it was sent: another connection may take it. */
+static void refuse_view(struct h1_conn *conn, struct bytes view, uint64_t now)
 {
-    h1_violation_count(&conn->h1->counters, H1_VIOLATION_bytes_unasked);
-    h1_change(conn, H1_CAUSE_DOUBTFUL);
-    conn->handler->available(conn, now);
+    conn->transport.ops->read_done(conn->transport.stream, (uint32_t)view.length);
+    if (conn->state == H1_CONN_IDLE)
+        h1_unasked(conn, now);
+    else
+        h1_fail(conn, H1_VIOLATION_bytes_unasked,
+                (struct h2_reset){.conn_lost = true, .unprocessed = true}, now);
 }
 
 /* The next view of the transport. False: nothing more can be done with it now. */
@@ -149,11 +138,7 @@ static bool read_view(struct h1_conn *conn, uint64_t now)
     if (view.length == 0)
         return false;
     if (conn->state == H1_CONN_IDLE || !conn->head_sent) {
-        if (conn->state == H1_CONN_BUSY)
-            h1_fail(conn, H1_VIOLATION_bytes_unasked,
-                    (struct h2_reset){.conn_lost = true, .unprocessed = true}, now);
-        else
-            unasked(conn, now);
+        refuse_view(conn, view, now);
         return false;
     }
     uint32_t max = conn->credit < UINT32_MAX ? (uint32_t)conn->credit : UINT32_MAX;
@@ -179,11 +164,6 @@ static void at_end(struct h1_conn *conn, uint64_t now)
             (struct h2_reset){.conn_lost = true, .unprocessed = !conn->head_sent}, now);
 }
 
-static bool all_is_read(struct h1_conn *conn)
-{
-    return conn->transport.ops->read(conn->transport.stream).length == 0;
-}
-
 static void pause(struct h1_conn *conn)
 {
     counter_add(&conn->h1->counters.reading_paused, 1);
@@ -191,14 +171,20 @@ static void pause(struct h1_conn *conn)
         conn->handler->paused(conn);
 }
 
+/* A body without credit: what TLS would decrypt now it had to keep. */
+static bool is_held(const struct h1_conn *conn)
+{
+    return conn->state == H1_CONN_BUSY && conn->credit == 0 && h1_parser_in_body(&conn->parser);
+}
+
 void h1_read(struct h1_conn *conn, uint64_t now)
 {
     conn->reads = true;
-    while (conn->state != H1_CONN_SPENT && read_view(conn, now))
+    while (conn->state != H1_CONN_SPENT && !is_held(conn) && read_view(conn, now))
         ;
-    if (conn->state == H1_CONN_BUSY && conn->ended && all_is_read(conn))
+    if (conn->state == H1_CONN_BUSY && conn->ended && !h1_has_bytes(conn))
         at_end(conn, now);
     conn->reads = false;
-    if (conn->state == H1_CONN_BUSY && conn->credit == 0 && h1_parser_in_body(&conn->parser))
+    if (is_held(conn))
         pause(conn);
 }

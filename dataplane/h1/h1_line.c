@@ -66,14 +66,20 @@ static enum h1_violation transfer_encoding(struct h1_parser *parser, struct byte
     return H1_VIOLATION_none;
 }
 
-/* RFC 9112 9.6. What else it names is dropped with the whole section. */
-static void connection(struct h1_parser *parser, struct bytes value)
+/*
+ * RFC 9112 9.6. What else it names is dropped with the whole section: each field is compared with
+ * each of them, so they are bounded, empty ones too.
+ */
+static enum h1_violation connection(struct h1_parser *parser, struct bytes value)
 {
     struct bytes option;
     while (h1_list_next(&value, &option)) {
+        if (++parser->options > H1_FIELDS_MAX)
+            return h1_too_many(parser);
         if (h1_same_text(option, bytes_text("close")))
             parser->last = true;
     }
+    return H1_VIOLATION_none;
 }
 
 /* Not in any RFC, but what servers say: "timeout=5, max=100". */
@@ -109,8 +115,8 @@ static enum h1_violation look_at(struct h1_parser *parser, enum field_token toke
     if (in_trailers)
         return H1_VIOLATION_none;
     if (token == FIELD_CONNECTION) {
-        connection(parser, value);
         *end = FIELD_GOES_ON; /* until the section is complete: h1_drop_connection() reads it */
+        return connection(parser, value);
     }
     if (token == FIELD_KEEP_ALIVE)
         keep_alive(parser, value);
@@ -154,10 +160,6 @@ static enum h1_violation add(struct h1_parser *parser, struct bytes name, struct
         violation = look_at(parser, field.token, value, &end);
     if (violation != H1_VIOLATION_none || end == FIELD_STAYS_HERE)
         return violation;
-    if (fields->count == H1_FIELDS_MAX) {
-        fields->overflow = true;
-        return H1_VIOLATION_fields_too_many;
-    }
     fields_add(fields, field);
     return fields->overflow ? H1_VIOLATION_head_too_large : H1_VIOLATION_none;
 }
@@ -230,4 +232,15 @@ void h1_drop_connection(struct fields *fields)
         return;
     drop(fields, is_dropped);
     drop(fields, is_connection);
+}
+
+static bool is_length(const struct fields *fields, const struct field *field)
+{
+    return field->token == FIELD_CONTENT_LENGTH;
+}
+
+void h1_drop_length(struct fields *fields)
+{
+    if (fields_may_have(fields, FIELD_CONTENT_LENGTH))
+        drop(fields, is_length);
 }

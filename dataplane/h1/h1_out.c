@@ -69,6 +69,32 @@ static void give_back(struct h1_conn *conn, enum h1_violation why, uint64_t now)
     conn->handler->reset(conn, (struct h2_reset){.unprocessed = true}, now);
 }
 
+/* In pieces: a record of TLS is smaller than a head may be. head_sent: some of it at least. */
+static bool send_head(struct h1_conn *conn, struct bytes head)
+{
+    const struct transport *transport = &conn->transport;
+    while (head.length > 0) {
+        uint32_t room = room_of(conn);
+        struct bytes piece = bytes_first(head, head.length < room ? head.length : room);
+        bool little = piece.length < head.length && room < H1_OUT_ROOM;
+        if (little || !transport->ops->send_copy(transport->stream, piece))
+            return false;
+        conn->head_sent = true;
+        head = bytes_after(head, piece.length);
+    }
+    return true;
+}
+
+/* No memory. Nobody acts upon half a head (RFC 9112 8), but nothing can follow it either. */
+static void head_unsent(struct h1_conn *conn, uint64_t now)
+{
+    counter_add(&conn->h1->counters.requests_unsent, 1);
+    if (conn->head_sent)
+        h1_fail(conn, H1_VIOLATION_none, (struct h2_reset){.unprocessed = true}, now);
+    else
+        give_back(conn, H1_VIOLATION_none, now);
+}
+
 static void write_head(struct h1_conn *conn, const struct h2_supply *supply, uint64_t now)
 {
     struct h1 *h1 = conn->h1;
@@ -79,15 +105,11 @@ static void write_head(struct h1_conn *conn, const struct h2_supply *supply, uin
         give_back(conn, violation, now);
         return;
     }
-    struct bytes head = writer_written(&out);
-    const struct transport *transport = &conn->transport;
-    if (room_of(conn) < head.length || !transport->ops->send_copy(transport->stream, head)) {
-        counter_add(&h1->counters.requests_unsent, 1);
-        give_back(conn, H1_VIOLATION_none, now);
+    if (!send_head(conn, writer_written(&out))) {
+        head_unsent(conn, now);
         return;
     }
     counter_add(&h1->counters.requests, 1);
-    conn->head_sent = true;
     conn->request_ended = supply->end;
     conn->parser.to_head = conn->framing.is_head;
 }

@@ -65,11 +65,15 @@ static struct h1_step end_interim(struct h1_parser *parser, uint32_t taken)
 
 static struct h1_step end_section(struct h1_parser *parser, uint32_t taken)
 {
+    parser->lines = 0;
+    parser->options = 0;
     if (parser->place == H1_TRAILER_LINES) {
         parser->place = H1_OVER;
         return found(H1_FOUND_TRAILERS, taken);
     }
     h1_drop_connection(parser->fields);
+    if (parser->status < 200 || parser->status == 204)
+        h1_drop_length(parser->fields);
     if (parser->status < 200)
         return end_interim(parser, taken);
     enum h1_violation violation = begin_body(parser);
@@ -91,6 +95,8 @@ static enum h1_violation take_line(struct h1_parser *parser, uint8_t *line, size
     enum h1_violation violation = check_line(line, length);
     if (violation != H1_VIOLATION_none)
         return violation;
+    if (++parser->lines > H1_FIELDS_MAX)
+        return h1_too_many(parser);
     if (parser->place != H1_STATUS_LINE)
         return h1_field_line(parser, line, length - 2);
     violation = h1_status_line(parser, bytes_of(line, length - 2));

@@ -40,6 +40,8 @@ struct h1_parser {
     uint32_t line_bytes;   /* of a line that has not come whole */
     uint16_t status;
     uint16_t interims;
+    uint16_t lines;   /* of the section, whether they are told on or not */
+    uint16_t options; /* that its connection fields name */
     uint64_t left;
     uint64_t content_length; /* UINT64_MAX: none */
     uint64_t keeps_for_s;    /* keep-alive: timeout=N; 0: unsaid */
@@ -90,6 +92,13 @@ static inline bool h1_parser_in_body(const struct h1_parser *parser)
 /* --- h1_line.c: one line of a section, without its end. What becomes of it is in the parser. ---
  */
 
+/* More than anybody says in good faith; the section is marked. */
+static inline enum h1_violation h1_too_many(struct h1_parser *parser)
+{
+    parser->fields->overflow = true;
+    return H1_VIOLATION_fields_too_many;
+}
+
 enum h1_violation h1_status_line(struct h1_parser *parser, struct bytes line);
 
 /* LINE lies in fields_room() and is changed. */
@@ -97,3 +106,6 @@ enum h1_violation h1_field_line(struct h1_parser *parser, uint8_t *line, size_t 
 
 /* Take out the connection field, and what it names (RFC 9110 7.6.1). */
 void h1_drop_connection(struct fields *fields);
+
+/* Take out content-length, which says nothing with 1xx and 204 (RFC 9110 8.6). */
+void h1_drop_length(struct fields *fields);

@@ -135,8 +135,9 @@ static enum h1_violation check_parts(struct request_parts *parts)
         return H1_VIOLATION_request_method_bad;
     if (bytes_equal_text(parts->method, "CONNECT"))
         return H1_VIOLATION_request_tunnel;
-    if (parts->path.data == NULL)
-        return H1_VIOLATION_request_target_bad;
+    if (parts->path.data == NULL ||
+        (parts->path.data[0] == '*' && !bytes_equal_text(parts->method, "OPTIONS")))
+        return H1_VIOLATION_request_target_bad; /* RFC 9112 3.2.4 */
     if (parts->authority.data == NULL)
         parts->authority = parts->host;
     return parts->authority.length > 0 ? H1_VIOLATION_none : H1_VIOLATION_request_host_bad;
@@ -278,13 +279,25 @@ enum h1_violation h1_request_write(const struct fields *request, bool end, struc
     return out->failed ? H1_VIOLATION_request_too_large : H1_VIOLATION_none;
 }
 
-/* RFC 9110 6.5.1: what frames, routes or authenticates is no trailer; nobody would expect it. */
+/*
+ * RFC 9110 6.5.1: what frames, routes, authenticates, or says who asks is no trailer. Some servers
+ * put trailers among the header fields, where a client may not say it.
+ */
 static bool may_trail(enum field_token token)
 {
-    enum out_rule rule = (enum out_rule)out_rules[token];
-    return rule == OUT_AS_IT_IS && token != FIELD_AUTHORIZATION &&
-           token != FIELD_PROXY_AUTHORIZATION && token != FIELD_EXPECT &&
-           token != FIELD_CONTENT_ENCODING && token != FIELD_CONTENT_TYPE;
+    static const bool not_there[FIELD_TOKENS] = {
+        [FIELD_AUTHORIZATION] = true,
+        [FIELD_PROXY_AUTHORIZATION] = true,
+        [FIELD_EXPECT] = true,
+        [FIELD_CONTENT_ENCODING] = true,
+        [FIELD_CONTENT_TYPE] = true,
+        [FIELD_FORWARDED] = true,
+        [FIELD_X_FORWARDED_FOR] = true,
+        [FIELD_X_FORWARDED_HOST] = true,
+        [FIELD_X_FORWARDED_PROTO] = true,
+        [FIELD_X_FORWARDED_CLIENT_CERT] = true,
+    };
+    return out_rules[token] == OUT_AS_IT_IS && !not_there[token];
 }
 
 bool h1_trailers_write(const struct fields *trailers, struct writer *out)

@@ -8,7 +8,8 @@ static uint32_t end_room(void *stream)
 {
     struct pipe_end *end = stream;
     check(!end->closed && !end->aborted);
-    return end->capacity > end->queued ? end->capacity - end->queued : 0;
+    uint32_t room = end->capacity > end->queued ? end->capacity - end->queued : 0;
+    return end->room_max > 0 && room > end->room_max ? end->room_max : room;
 }
 
 static bool is_starved(struct pipe_end *end)
@@ -51,7 +52,10 @@ static struct bytes end_read(void *stream)
     if (length > 1 && from->random != NULL)
         length = 1 + random_below(from->random, length);
     free(from->view);
-    from->view = malloc(length > 0 ? length : 1);
+    from->view = NULL;
+    if (length == 0)
+        return BYTES_NONE;
+    from->view = malloc(length);
     check(from->view != NULL);
     memcpy(from->view, from->queue, length);
     return bytes_of(from->view, length);

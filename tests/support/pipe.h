@@ -18,7 +18,8 @@ struct pipe_end {
     uint32_t delivered;     /* of them readable */
     uint32_t piece_max;     /* the peer's reads are views of at most so much; random if set */
     struct random *random;  /* NULL: pieces are always as large as possible */
-    uint8_t *view;          /* of the peer's last read */
+    uint32_t room_max;      /* there is never said to be more room; 0: as much as there is */
+    uint8_t *view;          /* of the peer's last read, until it is done */
     uint32_t starve_in_100; /* of 100 sends so many fail although there is room */
     bool acknowledges;      /* the peer is heard of all the time, below what is read here */
     bool closed;

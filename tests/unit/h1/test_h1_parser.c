@@ -35,6 +35,11 @@ static const struct answer legal[] = {
      "head[:status=200;set-cookie=a=1;set-cookie=b=2;content-length=0;] end"},
     /* No body, whatever the fields say (6.3, rule 1). */
     {"HTTP/1.1 204 No Content\r\n\r\n", "head[:status=204;] end"},
+    {"HTTP/1.1 204 No Content\r\nx: y\r\nContent-Length: 7\r\nz: 1\r\n\r\nabc",
+     "head[:status=204;x=y;z=1;] end", 3},
+    {"HTTP/1.1 205 Reset Content\r\ncontent-length: 0\r\n\r\n",
+     "head[:status=205;content-length=0;] end"},
+    {"HTTP/1.9 999 Odd\r\ncontent-length: 0\r\n\r\n", "head[:status=999;content-length=0;] end"},
     {"HTTP/1.1 304 Not Modified\r\ncontent-length: 7\r\n\r\n",
      "head[:status=304;content-length=7;] end"},
     {"HTTP/1.1 304 Not Modified\r\ntransfer-encoding: chunked\r\n\r\n", "head[:status=304;] end"},
@@ -43,8 +48,10 @@ static const struct answer legal[] = {
      "interim[:status=100;]head[:status=200;content-length=0;] end"},
     {"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 102 P\r\ncontent-length: 9\r\n\r\n" OK
      "content-length: 1\r\n\r\nx",
-     "interim[:status=103;link=</a>;]interim[:status=102;content-length=9;]"
+     "interim[:status=103;link=</a>;]interim[:status=102;]"
      "head[:status=200;content-length=1;] data:x end"},
+    {"HTTP/1.1 199 \r\ntransfer-encoding: chunked\r\n\r\n" OK "content-length: 1\r\n\r\nx",
+     "interim[:status=199;]head[:status=200;content-length=1;] data:x end"},
     /* Chunks. */
     {OK "transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
      "head[:status=200;] data:hello end"},
@@ -117,7 +124,14 @@ static const struct answer illegal[] = {
     {"HTTP/0.9 200 OK\r\n", " bad:version_bad"},
     {OK " a: b\r\n\r\n", " bad:obs_fold"},
     {OK "a: b\r\n\tc\r\n\r\n", " bad:obs_fold"},
+    {" HTTP/1.1 200 OK\r\n", " bad:status_line_bad"},
+    {"HTTP/1.1\t200 OK\r\n", " bad:status_line_bad"},
+    {"HTTP/1.1 200\tOK\r\n", " bad:status_line_bad"},
     {OK "nothing\r\n\r\n", " bad:field_without_colon"},
+    {OK "transfer-encoding\xa0: chunked\r\n\r\n", " bad:name_bad"},
+    {OK "transfer-encoding\x0c: chunked\r\n\r\n", " bad:name_bad"},
+    {OK "transfer\x7f-encoding: chunked\r\n\r\n", " bad:name_bad"},
+    {OK "\"a\": b\r\n\r\n", " bad:name_bad"},
     {OK "content-length : 5\r\n\r\n", " bad:space_before_colon"},
     {OK "transfer-encoding\t: chunked\r\n\r\n", " bad:space_before_colon"},
     {OK ": b\r\n\r\n", " bad:name_bad"},
@@ -134,6 +148,10 @@ static const struct answer illegal[] = {
     {OK "content-length: -1\r\n\r\n", " bad:content_length_bad"},
     {OK "content-length: 0x5\r\n\r\n", " bad:content_length_bad"},
     {OK "content-length: 5 5\r\n\r\n", " bad:content_length_bad"},
+    {OK "content-length: 5,\r\n\r\n", " bad:content_length_bad"},
+    {OK "content-length: \xb2\r\n\r\n", " bad:content_length_bad"},
+    {OK "content-length: 5;a=b\r\n\r\n", " bad:content_length_bad"},
+    {OK "content-length: 1000000000000000000\r\n\r\n", " bad:content_length_bad"},
     {OK "content-length:\r\n\r\n", " bad:content_length_bad"},
     {OK "content-length: 18446744073709551616\r\n\r\n", " bad:content_length_bad"},
     {OK "transfer-encoding: gzip, chunked\r\n\r\n", " bad:transfer_encoding_bad"},
@@ -145,6 +163,12 @@ static const struct answer illegal[] = {
      " bad:value_bad"},
     {OK "transfer-encoding: xchunked\r\n\r\n", " bad:transfer_encoding_bad"},
     {OK "transfer-encoding: identity\r\n\r\n", " bad:transfer_encoding_bad"},
+    {OK "transfer-encoding: chunked;q=1\r\n\r\n", " bad:transfer_encoding_bad"},
+    {OK "transfer-encoding: chunked,\r\n\r\n", " bad:transfer_encoding_bad"},
+    {OK "transfer-encoding: \"chunked\"\r\n\r\n", " bad:transfer_encoding_bad"},
+    {OK "transfer-encoding: \xa0"
+        "chunked\r\n\r\n",
+     " bad:transfer_encoding_bad"},
     {OK "transfer-encoding:\r\n\r\n", " bad:transfer_encoding_bad"},
     {OK "transfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n",
      " bad:transfer_encoding_and_length"},
@@ -290,6 +314,16 @@ static void everything_is_bounded(void **state)
         {CHUNKED "5;", "x", 254, "\r\nhello\r\n0\r\n\r\n", " bad:chunk_line_too_long"},
         {CHUNKED, "0", 257, "5\r\nhello\r\n0\r\n\r\n", " bad:chunk_line_too_long"},
         {CHUNKED "0\r\n", "a: b\r\n", 101, "\r\n", " bad:fields_too_many"},
+        /* Fields that end here take no room: they count. */
+        {OK, "upgrade: b\r\n", 99, "\r\n", " eof:end"},
+        {OK, "upgrade: b\r\n", 100, "\r\n", " bad:fields_too_many"},
+        {"HTTP/1.1 103 E\r\n", "keep-alive: b\r\n", 100, "\r\n", " bad:fields_too_many"},
+        {CHUNKED "0\r\n", "te: b\r\n", 100, "\r\n", " end"},
+        {CHUNKED "0\r\n", "te: b\r\n", 101, "\r\n", " bad:fields_too_many"},
+        {OK "connection: ", "a,", 100, "\r\n\r\n", " eof:end"},
+        {OK "connection: ", "a,", 100, "a\r\n\r\n", " bad:fields_too_many"},
+        {OK "connection: ", ",", 101, "\r\n\r\n", " bad:fields_too_many"},
+        {OK, "connection: a, b\r\n", 51, "\r\n", " bad:fields_too_many"},
     };
     for (size_t i = 0; i < array_count(cases); i++) {
         text[0] = '\0';

@@ -90,6 +90,26 @@ static void what_would_be_read_differently_is_refused_by_name(void **state)
         {":method=GET|:authority=a|:path=/ HTTP/1.1", "request_target_bad"},
         {":method=GET|:authority=a|:path=/a#b", "request_target_bad"},
         {":method=GET|:authority=a|:path=http://b/", "request_target_bad"},
+        {":method=GET|:authority=a|:path=*", "request_target_bad"},
+        {":method=OPTIONS|:authority=a|:path=**", "request_target_bad"},
+        {":method=GET|:authority=a|:path=b", "request_target_bad"},
+        {":method=GET|:authority=a|:path=/\x7f", "request_value_bad"},
+        {":method=GET|:authority=a|:path=/\tb", "request_target_bad"},
+        {":method=GE\rT|:authority=a|:path=/", "request_value_bad"},
+        {":method=GET/|:authority=a|:path=/", "request_method_bad"},
+        {":method=G\xc3\x84T|:authority=a|:path=/", "request_method_bad"},
+        {":method=GET|:authority=a/b|:path=/", "request_host_bad"},
+        {":method=GET|:authority=a?b|:path=/", "request_host_bad"},
+        {":method=GET|:authority=a\\b|:path=/", "request_host_bad"},
+        {":method=GET|:authority=\xc3\xa4|:path=/", "request_host_bad"},
+        {":method=GET|:authority=a\r\nx: y|:path=/", "request_value_bad"},
+        {":method=GET|:authority=a|:authority=a|:path=/", "request_host_bad"},
+        {":method=GET|:authority=a|:path=/|host=b\r\nx: y", "request_value_bad"},
+        {GET "|cookie=a\r\nx: y", "request_value_bad"},
+        {GET "|te=trailers, gzip", "request_te_bad"},
+        {POST "|content-length=1000000000000000000", "request_length_bad"},
+        {POST "|content-length=-1", "request_length_bad"},
+        {POST "|content-length=\xb2", "request_length_bad"},
         {":method=GET|:authority=a|:path=/|:path=/b", "request_target_bad"},
         {":method=GET|:authority=a|:path=/\r\nx: y", "request_value_bad"},
         {":method=GET|:path=/", "request_host_bad"},
@@ -180,7 +200,9 @@ static void chunk_sizes_and_trailers_are_written(void **state)
     }
     struct writer out = writer_over(text, sizeof(text) - 1);
     assert_true(h1_trailers_write(
-        fields_from("x=1|content-length=5|host=a|connection=close|authorization=b|grpc-status=0"),
+        fields_from("x=1|content-length=5|host=a|connection=close|authorization=b|grpc-status=0"
+                    "|transfer-encoding=chunked|cookie=a|te=trailers|content-type=a|forwarded=for=a"
+                    "|x-forwarded-for=a|x-forwarded-client-cert=Hash"),
         &out));
     text[writer_length(&out)] = '\0';
     assert_string_equal(text, "0\r\nx: 1\r\ngrpc-status: 0\r\n\r\n");
