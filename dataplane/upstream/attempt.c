@@ -196,10 +196,21 @@ void attempt_cancel(struct attempt *attempt, uint64_t now)
 
 /* --- waiting --- */
 
+/* The connection turned out to be of no use: the attempt is the first of those who wait. */
+static void wait_again(struct attempt *attempt)
+{
+    struct upstream_slot *slot = &attempt->upstream->slots[attempt->slot];
+    list_push_front(&slot->waiting, &attempt->link);
+    slot->waiting_count++;
+}
+
 void attempt_attach(struct attempt *attempt, struct upstream_conn *conn, uint64_t now)
 {
     if (!conn->speaks->request(conn, attempt, now)) {
-        attempt_fail_later(attempt, ATTEMPT_NO_ROOM);
+        if (conn->state == UPSTREAM_OPEN)
+            attempt_fail_later(attempt, ATTEMPT_NO_ROOM);
+        else
+            wait_again(attempt);
         return;
     }
     attempt->upstream->waiting_count--;

@@ -242,7 +242,10 @@ void upstream_path_left(const struct upstream_conn *conn);
 
 /* --- attempt.c --- */
 
-/* Put a waiting attempt on the connection. It fails with ATTEMPT_NO_ROOM when that has no room. */
+/*
+ * Put a waiting attempt on the connection. It fails with ATTEMPT_NO_ROOM when that has no room, and
+ * goes on waiting when that has just ended.
+ */
 void attempt_attach(struct attempt *attempt, struct upstream_conn *conn, uint64_t now);
 
 /* A waiting attempt, already out of its slot, is going to be told WHY. */

@@ -5,6 +5,7 @@
 
 static struct {
     struct prober *prober;
+    struct h1 *h1;
     struct snapshot_service service;
     uint32_t results;
     struct probe_result last;
@@ -24,9 +25,17 @@ static int rig_setup(void **state)
     world.backends[1].name = bytes_text("backend-1");
     world.snapshot.services = &rig.service;
     world.snapshot.service_count = 1;
+    struct h1_config h1 = {.connections_max = 2,
+                           .blocks_max = 2,
+                           .header_list_bytes = 1024,
+                           .first_window_bytes = 4096,
+                           .socket_id = -1};
+    rig.h1 = h1_create(&h1);
+    assert_non_null(rig.h1);
     struct prober_config config = {.tcp = &fake_tcp.tcp,
                                    .tls = (struct tls *)&fake_tcp, /* which nobody looks at */
                                    .h2 = &fake_h2.h2,
+                                   .h1 = rig.h1,
                                    .wheel = &world.wheel,
                                    .probes_max = 2,
                                    .result = remember,
@@ -42,6 +51,7 @@ static int rig_teardown(void **state)
     assert_int_equal(prober_count(rig.prober), 0);
     assert_int_equal(fake_h2.live_streams, 0);
     assert_int_equal(fake_h2.live_conns, 0);
+    assert_int_equal(h1_objects_used(rig.h1), 0);
     assert_int_equal(fake_tcp.held, 0);
     assert_int_equal(world.wheel.armed_count, 0);
     memory_reset();
@@ -195,6 +205,71 @@ static void a_status_decides(void **state)
     }
 }
 
+/* --- HTTP/1.1 --- */
+
+/* A probe whose request has been sent, and what came for it. */
+static void ask_in_http1(const char *answer)
+{
+    fake_tcp_init();
+    rig.results = 0;
+    probe(PROBE_HTTP1);
+    fake_tcp_tell(world_tcp(0), TCP_OPENED, world.now);
+    h1_flush(rig.h1, world.now);
+    assert_int_equal(rig.results, 0);
+    fake_tcp_feed(world_tcp(0), answer, world.now);
+}
+
+static void a_status_decides_in_http1_too(void **state)
+{
+    static const struct {
+        const char *answer;
+        uint32_t status;
+        enum probe_outcome outcome;
+    } cases[] = {
+        {"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", 200, PROBE_OK},
+        {"HTTP/1.1 204 No Content\r\n\r\n", 204, PROBE_OK},
+        {"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf", 200, PROBE_OK},
+        {"HTTP/1.0 200 OK\r\n\r\n", 200, PROBE_OK},
+        {"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\nmore", 200, PROBE_OK},
+        {"HTTP/1.1 100 C\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", 200, PROBE_OK},
+        {"HTTP/1.1 301 Moved\r\ncontent-length: 0\r\n\r\n", 301, PROBE_BAD_STATUS},
+        {"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n", 503, PROBE_BAD_STATUS},
+        {"HTTP/1.1 101 Other\r\n\r\n", 0, PROBE_RESET},
+        {"HTTP/1.1 200 OK\ncontent-length: 0\n\n", 0, PROBE_RESET},
+        {"SSH-2.0-OpenSSH_9.2\r\n", 0, PROBE_RESET},
+    };
+    for (uint32_t i = 0; i < array_count(cases); i++) {
+        ask_in_http1(cases[i].answer);
+        expect(cases[i].outcome, cases[i].status, 0);
+        assert_int_equal(h1_objects_used(rig.h1), 0);
+    }
+}
+
+static void a_lost_connection_is_told_in_http1_too(void **state)
+{
+    ask_in_http1("HTTP/1.1 200");
+    fake_tcp_tell(world_tcp(0), TCP_EOF, world.now);
+    expect(PROBE_RESET, 0, 0);
+    ask_in_http1("");
+    fake_tcp_fail(world_tcp(0), TCP_FAILURE_RESET, world.now);
+    expect(PROBE_RESET, 0, 0);
+}
+
+static void who_speaks_first_speaks_no_http1(void **state)
+{
+    probe(PROBE_HTTP1);
+    world_tcp(0)->unread = bytes_text("220 mail at your service\r\n");
+    fake_tcp_tell(world_tcp(0), TCP_OPENED | TCP_READABLE, world.now);
+    expect(PROBE_RESET, 0, 0);
+}
+
+static void time_runs_out_before_an_answer_in_http1(void **state)
+{
+    ask_in_http1("HTTP/1.1 100 C\r\n\r\n");
+    pass(1001 * MS);
+    expect(PROBE_TIMEOUT, 0, 1001 * MS);
+}
+
 static void what_follows_the_answer_changes_nothing(void **state)
 {
     struct h2_stream *stream = ask();
@@ -309,6 +384,10 @@ int main(void)
         rig_test(time_runs_out_before_settings),
         rig_test(time_runs_out_before_an_answer),
         rig_test(a_status_decides),
+        rig_test(a_status_decides_in_http1_too),
+        rig_test(a_lost_connection_is_told_in_http1_too),
+        rig_test(who_speaks_first_speaks_no_http1),
+        rig_test(time_runs_out_before_an_answer_in_http1),
         rig_test(what_follows_the_answer_changes_nothing),
         rig_test(a_reset_stream_is_told),
         rig_test(a_lost_connection_is_told),

@@ -62,6 +62,7 @@ static void begin(struct try *try)
     try_init(try);
     assert_true(try_start(try, 0));
     world_tick();
+    world_tick();
     if (fake_tcp.count > connects)
         established(connects);
     flush();
@@ -219,6 +220,21 @@ static void a_connection_closed_between_two_attempts_is_not_used(void **state)
     assert_int_equal(try.done, 1);
 }
 
+/* Bytes that nobody asked for, before anybody was told of them: one connection less, no failure. */
+static void who_waits_is_not_given_to_a_connection_that_has_spoken(void **state)
+{
+    struct try try;
+    begin(&try);
+    answer(0, EMPTY);
+    world_tcp(0)->unread = bytes_text("HTTP/1.1 408 Request Timeout\r\n\r\n");
+    begin(&try);
+    assert_int_equal(fake_tcp.count, 2);
+    assert_int_equal(world_tcp(0)->state, FAKE_TCP_ABORTED);
+    answer(1, EMPTY);
+    assert_int_equal(try.done, 1);
+    assert_int_equal(world.counters->attempts_no_room, 0);
+}
+
 static void what_http1_cannot_say_is_not_begun(void **state)
 {
     struct try try;
@@ -255,6 +271,7 @@ int main(void)
         http1_test(meeting_the_end_of_an_idle_connection_blames_nobody),
         http1_test(idle_connections_are_closed_before_the_backend_does),
         http1_test(a_connection_closed_between_two_attempts_is_not_used),
+        http1_test(who_waits_is_not_given_to_a_connection_that_has_spoken),
         http1_test(what_http1_cannot_say_is_not_begun),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
