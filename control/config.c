@@ -107,8 +107,9 @@ struct config *config_read_file(const char *path, const struct config *previous,
 
 #define TLS_CLIENT_BYTES                                                                           \
     192 /* a session, beside what OpenSSL has for it, and its part of kept bytes */
-#define KEY_LINE_BYTES 256
-#define TLS_BYTES      (2ull << 20) /* buffers, kept bytes of few clients */
+#define KEY_LINE_BYTES     256
+#define TLS_UPSTREAM_BYTES (16ull << 10) /* kept bytes of a connection with a backend */
+#define TLS_BYTES          (2ull << 20)  /* buffers, kept bytes of few clients */
 
 static uint64_t tls_bytes(const struct config *config)
 {
@@ -118,7 +119,8 @@ static uint64_t tls_bytes(const struct config *config)
     return limits->tls_bytes + limits->tls_bytes / 512 +
            ((uint64_t)limits->client_connections + limits->upstream_connections) *
                (256 + TLS_CLIENT_BYTES) +
-           TLS_BYTES + (uint64_t)certificates_key_lines(config) * KEY_LINE_BYTES;
+           limits->upstream_connections * TLS_UPSTREAM_BYTES + TLS_BYTES +
+           (uint64_t)certificates_key_lines(config) * KEY_LINE_BYTES;
 }
 
 static uint64_t worker_bytes(const struct config_limits *limits)

@@ -13,7 +13,7 @@
 #define PROBES_MAX           256
 #define WAITING_PER_BACKEND  4096
 #define HEADER_BLOCKS        256
-#define HTTP1_HEADS          64 /* that have come in part */
+#define HTTP1_HEADS          64  /* that have come in part */
 #define MEMO_PLACES          512 /* of header blocks that come again: 2 MiB */
 /* HTTP/2 receive windows, at first and at most; together they grow by half the payload memory. */
 #define STREAM_WINDOW_BYTES         (64 * 1024)
@@ -92,10 +92,13 @@ static struct tcp *create_tcp(struct worker *worker, const struct worker_config 
     return tcp_create(&tcp);
 }
 
-/* Decrypted bytes wait only for clients that read nothing: a few have to be enough. */
+/*
+ * Decrypted bytes wait only for clients that read nothing: a few have to be enough. And for readers
+ * of answers over HTTP/1.1, which has no windows: that may be each connection that we open.
+ */
 static uint32_t tls_kept_of(const struct worker_limits *limits)
 {
-    return 64 + limits->client_connections / 256;
+    return 64 + limits->client_connections / 256 + limits->upstream_connections;
 }
 
 /* True without TLS, too. */
@@ -159,7 +162,8 @@ static struct h2 *create_h2(struct worker *worker, const struct worker_config *c
     return h2_create(&h2);
 }
 
-/* A worker's connections to backends of HTTP/1.1, and probes, begin with a flight's first window. */
+/* A worker's connections to backends of HTTP/1.1, and probes, begin with a flight's first window.
+ */
 static struct h1 *create_h1(struct worker *worker, const struct worker_config *config)
 {
     const struct worker_limits *limits = &config->limits;
