@@ -106,6 +106,26 @@ static void host_of(const char *authority, char *out, size_t size)
     snprintf(out, size, "%.*s", (int)strcspn(from, bracketed ? "]" : ":"), from);
 }
 
+/*
+ * A host name (RFC 1123 2.1, with '_'), which is what SNI and certificates speak of. OpenSSL takes
+ * an empty name for no name to verify, and one that begins with a dot for any below it.
+ */
+static bool is_host_name(const char *name)
+{
+    size_t length = strlen(name);
+    return length > 0 && name[0] != '.' && strstr(name, "..") == NULL &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") ==
+               length;
+}
+
+/* "a.example." is "a.example": certificates and SNI do without the dot (RFC 6066 3). */
+static void drop_last_dot(char *name)
+{
+    size_t length = strlen(name);
+    if (length > 1 && name[length - 1] == '.')
+        name[length - 1] = '\0';
+}
+
 /* Which name a backend has to prove. */
 static void name_target(const struct config *config, const struct config_backend *backend,
                         struct tls_target_source *out)
@@ -118,6 +138,7 @@ static void name_target(const struct config *config, const struct config_backend
         host_of(authority, out->name, sizeof(out->name));
     else
         ip_address_format(&backend->address, out->name);
+    drop_last_dot(out->name);
     out->is_address = ip_address_parse(out->name, &unused);
 }
 
@@ -143,6 +164,11 @@ static void fill_target(struct config_reader *reader, const struct config_backen
         .offer = backend->protocol == UPSTREAM_HTTP1 ? TLS_OFFER_HTTP1 : TLS_OFFER_BOTH,
     };
     name_target(config, backend, out);
+    if (!out->is_address && !is_host_name(out->name))
+        config_found(reader->findings, texts->path,
+                     "server_name is \"%s\"; expected a host name or an address, here or as the "
+                     "service's authority",
+                     out->name);
     if (tls->certificate[0] != '\0' &&
         find_certificate(reader, texts->path, tls->certificate, &texts->certificate))
         out->certificate = &texts->certificate;

@@ -19,11 +19,20 @@ static bool same_tls(const struct config_backend_tls *a, const struct config_bac
            strcmp(a->certificate, b->certificate) == 0;
 }
 
+/* Who says no name has proved that of its service's authority. */
+static bool same_proof(const struct config *a_config, const struct config_backend *a,
+                       const struct config *b_config, const struct config_backend *b)
+{
+    return !a->tls.on || a->tls.server_name[0] != '\0' ||
+           strcmp(a_config->services[a->service].authority,
+                  b_config->services[b->service].authority) == 0;
+}
+
 static bool same_backend(const struct config *a_config, const struct config_backend *a,
                          const struct config *b_config, const struct config_backend *b)
 {
     return a->port == b->port && a->protocol == b->protocol && same_tls(&a->tls, &b->tls) &&
-           ip_address_equal(&a->address, &b->address) &&
+           same_proof(a_config, a, b_config, b) && ip_address_equal(&a->address, &b->address) &&
            strcmp(a_config->services[a->service].name, b_config->services[b->service].name) == 0 &&
            strcmp(a_config->regions[a->region].name, b_config->regions[b->region].name) == 0;
 }

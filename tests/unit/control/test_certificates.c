@@ -97,6 +97,30 @@ static void what_is_wrong_is_named(void **state)
     expect_one_finding(EU, "tls", tls_with("policy", json_string("old")), EU ".tls.policy");
 }
 
+/* What OpenSSL would take for no name, or for more than one, is none. */
+static void a_backend_proves_one_name(void **state)
+{
+    static const char *const names[] = {".example", "*.example", "a..example", "a b",
+                                        "a/b",      "a:8443",    ".",          "ex\xc3\xa4mple"};
+    static const char *const authorities[] = {":8443", "[]:1", ".example:1", "*"};
+    static const char *const good[] = {"a.example.", "A-1_b.example", "10.1.1.1", "fd00::1"};
+    for (size_t i = 0; i < array_count(names); i++)
+        expect_one_finding(EU, "tls", tls_with("server_name", json_string(names[i])),
+                           "expected a host name or an address");
+    for (size_t i = 0; i < array_count(authorities); i++) {
+        json_t *document = parse(base);
+        struct config_findings findings = {0};
+        json_object_set_new(at(document, "services[0]"), "authority", json_string(authorities[i]));
+        json_object_set_new(at(document, EU), "tls", tls_with(NULL, NULL));
+        assert_null(config_read_json(document, NULL, &findings));
+        assert_non_null(strstr(findings.lines[0], "expected a host name or an address"));
+        config_findings_free(&findings);
+        json_decref(document);
+    }
+    for (size_t i = 0; i < array_count(good); i++)
+        config_free(expect_good(EU, tls_with("server_name", json_string(good[i]))));
+}
+
 /* The same backend with other rules is another one: nothing made by the old ones is used on. */
 static void other_rules_are_another_backend(void **state)
 {
@@ -121,6 +145,27 @@ static void other_rules_are_another_backend(void **state)
     config_free(before);
 }
 
+/* Without a name of its own a backend has proved its service's. */
+static void another_authority_is_another_name_to_prove(void **state)
+{
+    for (uint32_t named = 0; named < 2; named++) {
+        json_t *tls = tls_with(named ? "server_name" : NULL, named ? json_string("a.test") : NULL);
+        struct config *before = expect_good(EU, json_incref(tls));
+        struct config_findings findings = {0};
+        json_t *document = parse(base);
+        json_object_set_new(at(document, EU), "tls", tls);
+        json_object_set_new(at(document, "services[0]"), "authority", json_string("b.test"));
+        struct config *after = config_read_json(document, before, &findings);
+        assert_non_null(after);
+        bool same = after->backends[0].generation == before->backends[0].generation;
+        assert_int_equal(same, named);
+        assert_int_equal(after->backends[1].generation, before->backends[1].generation);
+        config_free(after);
+        config_free(before);
+        json_decref(document);
+    }
+}
+
 static void the_first_tls_needs_memory_and_so_a_restart(void **state)
 {
     struct config_findings findings = {0};
@@ -142,6 +187,8 @@ int main(void)
         cmocka_unit_test(backends_speak_clear_text_unless_they_are_told),
         cmocka_unit_test(a_regions_tls_is_for_its_backends_and_theirs_is_what_differs),
         cmocka_unit_test(what_is_wrong_is_named),
+        cmocka_unit_test(a_backend_proves_one_name),
+        cmocka_unit_test(another_authority_is_another_name_to_prove),
         cmocka_unit_test(other_rules_are_another_backend),
         cmocka_unit_test(the_first_tls_needs_memory_and_so_a_restart),
     };

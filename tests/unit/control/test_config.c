@@ -38,6 +38,36 @@ static void defaults_are_those_of_the_design(void **state)
     config_free(config);
 }
 
+/* A backend speaks what it says, else what its service says, else HTTP/2. */
+static void a_protocol_is_the_backends_or_its_services(void **state)
+{
+    static const struct {
+        const char *service, *backend;
+        enum upstream_protocol spoken;
+    } cases[] = {
+        {NULL, NULL, UPSTREAM_HTTP2}, {NULL, "h1", UPSTREAM_HTTP1},
+        {"h1", NULL, UPSTREAM_HTTP1}, {"h1", "service", UPSTREAM_HTTP1},
+        {"h1", "h2", UPSTREAM_HTTP2}, {"h2", "h1", UPSTREAM_HTTP1},
+    };
+    for (size_t i = 0; i < array_count(cases); i++) {
+        struct config_findings findings = {0};
+        json_t *document = parse(base);
+        if (cases[i].service != NULL)
+            json_object_set_new(at(document, "services[0]"), "protocol",
+                                json_string(cases[i].service));
+        if (cases[i].backend != NULL)
+            json_object_set_new(at(document, "services[0].regions.eu.backends[0]"), "protocol",
+                                json_string(cases[i].backend));
+        struct config *config = config_read_json(document, NULL, &findings);
+        assert_non_null(config);
+        assert_int_equal(config->backends[0].protocol, cases[i].spoken);
+        bool both = cases[i].service != NULL && strcmp(cases[i].service, "h1") == 0;
+        assert_int_equal(config->backends[1].protocol, both ? UPSTREAM_HTTP1 : UPSTREAM_HTTP2);
+        config_free(config);
+        json_decref(document);
+    }
+}
+
 static void services_and_routes_inherit_and_change(void **state)
 {
     struct config_findings findings = {0};
@@ -121,6 +151,17 @@ static const struct {
      "services[0].regions.eu: backend 10.1.1.1:80 stands twice"},
     {"services[0].regions.eu", "backends", "[{'address': '127.0.0.1', 'port': 80}]",
      "services[0].regions.eu: the address of backend 127.0.0.1:80"},
+    {"services[0]", "protocol", "'h1'", NULL},
+    {"services[0]", "protocol", "'http/1.1'",
+     "services[0].protocol: is \"http/1.1\"; expected one of \"h2\", \"h1\""},
+    {"services[0]", "protocol", "'service'", "services[0].protocol: is \"service\""},
+    {"services[0].regions.eu.backends[0]", "protocol", "'h3'",
+     "services[0].regions.eu.backends[0].protocol: is \"h3\"; expected one of \"h2\", \"h1\", "
+     "\"service\""},
+    {"services[0]", "health", "{'probe': 'http1', 'path': 'x'}",
+     "services[0].health: path is \"x\""},
+    {"services[0]", "health", "{'probe': 'http3'}", "services[0].health.probe: is \"http3\""},
+    {"limits", "http1_connections", "0", "limits.http1_connections: is 0"},
     {"services[0]", "health", "{'path': 'healthz'}", "services[0].health: path is \"healthz\""},
     {"services[0]", "health", "{'path': 'healthz', 'probe': 'tcp'}", NULL},
     {"health", "eject", "'10m'", "health: eject is longer than eject_max"},
@@ -490,6 +531,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_those_of_the_design),
+        cmocka_unit_test(a_protocol_is_the_backends_or_its_services),
         cmocka_unit_test(services_and_routes_inherit_and_change),
         cmocka_unit_test(rules_across_keys_name_the_key_to_change),
         cmocka_unit_test(all_findings_are_told_at_once),
