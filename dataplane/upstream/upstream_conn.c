@@ -203,10 +203,17 @@ static void opening_fired(struct upstream_conn *conn, uint64_t now)
     conn_change(conn, UPSTREAM_OVER, now);
 }
 
+/*
+ * Of a connection in use: each watch. Who waits is looked at, too: after a connect that failed
+ * nobody else does so when the pause is over, and one attempt may take its connection for long
+ * (HTTP/1.1).
+ */
 static void open_fired(struct upstream_conn *conn, uint64_t now)
 {
     struct upstream_counters *counters = &conn->upstream->counters;
     bool idles = conn->attempt_count == 0;
+    if (slot_of(conn)->waiting_count > 0)
+        slot_touch(conn->upstream, conn->slot);
     if (now >= conn->retire_at_ns)
         upstream_conn_retire(conn, &counters->connections_aged, now);
     else if (idles && conn->suspect && now - conn->idle_since_ns >= UPSTREAM_SUSPECT_IDLE_NS)

@@ -220,6 +220,28 @@ static void a_connection_closed_between_two_attempts_is_not_used(void **state)
     assert_int_equal(try.done, 1);
 }
 
+/* A stream may last: who waits behind it does not wait for its end when a connect has failed. */
+static void a_connect_that_failed_is_tried_again_for_those_who_wait(void **state)
+{
+    struct try stream, other;
+    begin(&stream);
+    answer(0, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
+    try_init(&other);
+    assert_true(try_start(&other, 0));
+    world_tick();
+    assert_int_equal(fake_tcp.count, 2);
+    fake_tcp_fail(world_tcp(1), TCP_FAILURE_REFUSED, world.now);
+    world_tick();
+    assert_int_equal(other.attempt.state, ATTEMPT_WAITING);
+    world_pass(2 * SECOND);
+    assert_int_equal(fake_tcp.count, 3);
+    established(2);
+    answer(2, EMPTY);
+    assert_int_equal(other.done, 1);
+    try_cancel(&stream);
+    world_tick();
+}
+
 /* Bytes that nobody asked for, before anybody was told of them: one connection less, no failure. */
 static void who_waits_is_not_given_to_a_connection_that_has_spoken(void **state)
 {
@@ -271,6 +293,7 @@ int main(void)
         http1_test(meeting_the_end_of_an_idle_connection_blames_nobody),
         http1_test(idle_connections_are_closed_before_the_backend_does),
         http1_test(a_connection_closed_between_two_attempts_is_not_used),
+        http1_test(a_connect_that_failed_is_tried_again_for_those_who_wait),
         http1_test(who_waits_is_not_given_to_a_connection_that_has_spoken),
         http1_test(what_http1_cannot_say_is_not_begun),
     };
