@@ -24,7 +24,8 @@ static X509 *make(EVP_PKEY *key, const char *names, long from_s, long to_s)
     ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
     X509_gmtime_adj(X509_getm_notBefore(certificate), from_s);
     X509_gmtime_adj(X509_getm_notAfter(certificate), to_s);
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"test", -1, -1, 0);
+    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"backend.example",
+                               -1, -1, 0); /* which proves nothing */
     X509_set_issuer_name(certificate, name);
     X509_set_pubkey(certificate, key);
     if (names != NULL)
