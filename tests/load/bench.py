@@ -27,17 +27,18 @@ BENCHES = {
     "micro": ("micro", "micro"),
     "failover": ("failover", "failover"),
     "peers": ("peers", "peers"),
+    "tls": ("tls_bench", "tls"),
 }
 
-RUNS = {"peers": 1}             # so that none takes much more than two minutes
+RUNS = {"peers": 1, "tls": 1}             # so that none takes much more than two minutes
 
 
 def arguments():
     parser = argparse.ArgumentParser(prog="scripts/bench")
     parser.add_argument("bench", nargs="+", choices=[*BENCHES, "all", "page"])
-    parser.add_argument("--runs", type=int, help="the median counts; 3, peers: 1")
+    parser.add_argument("--runs", type=int, help="the median counts; 3, peers and tls: 1")
     parser.add_argument("--seconds", type=float, default=3, help="of each run")
-    parser.add_argument("--proxy", action="append", default=[], help="peers: only these")
+    parser.add_argument("--proxy", action="append", default=[], help="peers, tls: only these")
     parser.add_argument("--case", action="append", default=[],
                         help="failover: these cases of tests/net instead (cluster. is all)")
     parser.add_argument("--connections", type=int, help="idle: how many; else up to a million")

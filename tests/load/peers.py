@@ -20,7 +20,8 @@ from results import Result, median_of
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(1, os.path.join(os.path.dirname(HERE), "net"))
-from edge_site import PYTHON, SUPPORT, URL4, Backend, Site, parse_h2load   # noqa: E402
+from edge_site import (PYTHON, SUPPORT, URL4, Backend, Site, parse_h2load,  # noqa: E402
+                       tls_directory)
 from netlab import BACK4, BACK6, BACKENDS, REGIONS, VIP4, VIP6, LabError, wait_until  # noqa: E402
 from weir import Weir                                                      # noqa: E402
 
@@ -121,7 +122,16 @@ class Haproxy(Peer):
     name = "haproxy"
     file = "haproxy.cfg"
 
+    def _join_certificate(self):
+        """It wants the certificate and its key in one file."""
+        base = os.path.join(tls_directory(self.site.lab), "site")
+        with open(f"{base}-both.pem", "wb") as both:
+            for end in (".pem", ".key"):
+                with open(base + end, "rb") as one:
+                    both.write(one.read())
+
     def argv(self):
+        self._join_certificate()
         return ["haproxy", "-db", "-f", self.config()]
 
 
@@ -215,16 +225,20 @@ class PeerSite(Site):
             return None
         return self.proxy.ctl("stats")["counters"]["worker.busy_cycles"]["sum"]
 
+    def cost_of(self, argv, timeout_s=120):
+        """(what a client printed, what it cost)"""
+        cycles, before, began = self.busy_cycles(), self.account(), time.monotonic()
+        done = self.lab.run("clients", argv, cpu=OTHERS_CPU, timeout_s=timeout_s)
+        lasted, spent, after = time.monotonic() - began, self.account() - before, self.busy_cycles()
+        return done.stdout.decode(), {"seconds": lasted, "spent": spent,
+                                      "cycles": None if cycles is None else after - cycles}
+
     def load(self, *arguments, timeout_s=120):
         """h2load's result, and what it cost."""
-        cycles, before, began = self.busy_cycles(), self.account(), time.monotonic()
-        done = self.lab.run("clients", ["h2load", "-t", 1, *arguments], cpu=OTHERS_CPU,
-                            timeout_s=timeout_s)
-        lasted, spent, after = time.monotonic() - began, self.account() - before, self.busy_cycles()
-        result = parse_h2load(done.stdout.decode())
+        text, cost = self.cost_of(["h2load", "-t", 1, *arguments], timeout_s)
+        result = parse_h2load(text)
         failed = result["failed"] + result["4xx"] + result["5xx"]
-        return {"requests": result["2xx"], "failed": failed, "rate": result["rate"], "seconds": lasted,
-                "spent": spent, "cycles": None if cycles is None else after - cycles}
+        return {"requests": result["2xx"], "failed": failed, "rate": result["rate"], **cost}
 
 
 def cost_figures(run):
@@ -304,6 +318,13 @@ def collect(names, runs, seconds):
     return measured
 
 
+def note_strangers(result, strangers):
+    """STRANGERS: the largest share of a run."""
+    if strangers > STRANGERS_MOST:
+        result.note(f"Up to {100 * strangers:.0f} % of what the machine did was nobody's of the rig: "
+                    "other programs ran, and the figures are rough.")
+
+
 def peers(options):
     raise_file_limit()
     measured = collect(options.proxy or PROXIES, options.runs, max(1, int(options.seconds)))
@@ -314,8 +335,6 @@ def peers(options):
             result.add(row, median_of([figures for figures, _, _ in runs]),
                        statistics.median(share for _, share, _ in runs))
         strangers = max(stranger for runs in measured[shape].values() for _, _, stranger in runs)
-        if strangers > STRANGERS_MOST:
-            result.note(f"Up to {100 * strangers:.0f} % of what the machine did was nobody's of the "
-                        "rig: other programs ran, and the figures are rough.")
+        note_strangers(result, strangers)
         out.append(result)
     return out

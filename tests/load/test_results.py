@@ -8,6 +8,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import micro                                                               # noqa: E402
 import results                                                             # noqa: E402
+import tls_bench                                                           # noqa: E402
 from results import Result                                                 # noqa: E402
 
 HERE = {"cpu": "X", "mhz": 2000, "cores": 2, "kernel": "6"}
@@ -105,6 +106,19 @@ class Output(unittest.TestCase):
                 "rte_hash / weir                    1.62     1.19     3.81\n")
         self.assertEqual(micro.table_rows(text), [("weir, batches of 8, 2 threads", {
             "lead ns": 70.2, "join ns": 70.7, "leave ns": 59.8, "failed": 12.0})])
+
+
+SPEED = """+H:16384
++F4:3:256:28092.156863:9525.806452
++F5:22:253:20125.423729:0.000050
++F:25:AES-128-GCM:3571384320.00
+"""
+
+
+class Floors(unittest.TestCase):
+    def test_openssl_speed_is_read(self):
+        self.assertEqual(tls_bench.speed_of(SPEED), {"sign": 28092.156863, "exchange": 20125.423729,
+                                                     "bytes": 3571384320.0})
 
 
 if __name__ == "__main__":
