@@ -104,6 +104,8 @@ static SSL_CTX *context_new(OSSL_LIB_CTX *library, const struct tls_profile_sour
     }
     tls_context_set_modes(context, source->key_log);
     SSL_CTX_set_options(context, tickets ? 0 : SSL_OP_NO_TICKET);
+    /* Our order, but for clients without AES in hardware: they put ChaCha20 first. */
+    SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(context, tickets ? 1 : 0);
     SSL_CTX_set_tlsext_servername_callback(context, choose_certificate);
