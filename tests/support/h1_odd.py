@@ -2,11 +2,13 @@
 """A backend that says byte for byte what it is told to: legal but odd answers, and illegal ones.
 
 /NAME answers with ANSWERS[NAME] and closes only where the name is in CLOSES. /count: how many connections
-it has had, and the heads of all requests, as JSON.
+it has had, and the heads of all requests, as JSON. With --tls a connection ends by close_notify, but for
+"cut" ones.
 """
 import argparse
 import json
 import socket
+import ssl
 import threading
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -19,6 +21,7 @@ ANSWERS = {
     "interim": b"HTTP/1.1 100 Go\r\n\r\nHTTP/1.1 102 P\r\nx: y\r\n\r\n" + OK + b"content-length: 4\r\n\r\ngood",
     "extension": CHUNKED + b"2;a=\"b c\"\r\ngo\r\n002\r\nod\r\n0;z\r\n\r\n",
     "until-close": OK + b"\r\ngood",
+    "until-cut": OK + b"\r\ngood",
     "old": b"HTTP/1.0 200 OK\r\ncontent-length: 4\r\n\r\ngood",
     # illegal
     "obs-fold": OK + b"x: a\r\n b\r\ncontent-length: 4\r\n\r\ngood",
@@ -38,7 +41,7 @@ ANSWERS = {
     # more than was asked for
     "smuggled": OK + b"content-length: 4\r\n\r\ngood" + OK + b"content-length: 4\r\n\r\nevil",
 }
-CLOSES = ("until-close", "cut", "cut-chunk")
+CLOSES = ("until-close", "until-cut", "cut", "cut-chunk")
 LOCK = threading.Lock()
 SEEN = {"connections": 0, "requests": []}
 
@@ -53,10 +56,22 @@ def read_head(connection, ahead):
     return head.decode("latin-1"), rest
 
 
-def serve(connection):
+def close_notify(connection):
+    try:
+        connection.settimeout(5)
+        connection.unwrap()
+    except OSError:
+        pass
+
+
+def serve(connection, options):
     with LOCK:
         SEEN["connections"] += 1
     ahead = b""
+    try:
+        connection = secured(connection, options)
+    except OSError:
+        return
     with connection:
         while True:
             head, ahead = read_head(connection, ahead)
@@ -71,18 +86,30 @@ def serve(connection):
                 SEEN["requests"].append(head)
             connection.sendall(ANSWERS.get(name, ANSWERS["good"]))
             if name in CLOSES:
+                if options.tls and "cut" not in name:
+                    close_notify(connection)
                 return
+
+
+def secured(connection, options):
+    if not options.tls:
+        return connection
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*options.tls)
+    context.set_alpn_protocols(["http/1.1"])
+    return context.wrap_socket(connection, server_side=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description="odd HTTP/1.1 backend for tests")
     parser.add_argument("--address", required=True)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--tls", nargs=2, metavar=("CHAIN", "KEY"), help="only over TLS")
     options = parser.parse_args()
     listener = socket.create_server((options.address, options.port), backlog=256)
     print("ready", flush=True)
     while True:
-        threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+        threading.Thread(target=serve, args=(listener.accept()[0], options), daemon=True).start()
 
 
 if __name__ == "__main__":
