@@ -43,6 +43,7 @@ static void draw_config(struct sim *sim, const struct story *story, struct world
     static const uint32_t segment_bytes[] = {64, 1024, 4096};
     *config = (struct world_config){
         .seed = random_u64(&sim->random) >> 3, /* worlds multiply it */
+        .http1_backends = world_http1_draw(sim),
         .workers = (uint16_t)(1u << sim_draw(sim, 0, 2)),
         .limits = world_limits,
         .lag_permille = sim_one_in(sim, 2) ? 1000 : sim_draw(sim, 1, 300),

@@ -50,6 +50,7 @@ static void draw_config(struct sim *sim, struct world_config *config)
     static const uint64_t paces[] = {100 * CLOCK_US, CLOCK_MS, 10 * CLOCK_MS};
     *config = (struct world_config){
         .seed = random_u64(&sim->random) >> 3, /* worlds multiply it */
+        .http1_backends = world_http1_draw(sim),
         .workers = (uint16_t)(1u << sim_draw(sim, 0, 2)),
         .limits = world_limits,
         .turn_spread_ns = paces[sim_draw(sim, 0, 2)],

@@ -24,6 +24,14 @@ void world_weather_draw(struct sim *sim, struct wire_faults *faults)
     };
 }
 
+uint32_t world_http1_draw(struct sim *sim)
+{
+    const uint32_t all = (1u << WORLD_BACKENDS_MAX) - 1;
+    if (sim_one_in(sim, 2))
+        return 0;
+    return sim_one_in(sim, 2) ? all : sim_draw(sim, 1, all);
+}
+
 void world_check_stacks(struct world *world)
 {
     for (uint16_t i = 0; i < world->config.workers; i++)

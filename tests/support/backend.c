@@ -1,7 +1,6 @@
-#include "tests/support/backend.h"
-
 #include "dataplane/base/check.h"
 #include "dataplane/base/clock.h"
+#include "tests/support/backend_http1.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -44,12 +43,12 @@ static struct timer_wheel *wheel_of(struct backend *backend)
     return &backend->host.base.base.wheel;
 }
 
-static void give(struct backend_exchange *exchange, uint64_t now)
+void backend_exchange_give(struct backend_exchange *exchange, uint64_t now)
 {
     exchange->seen->over_at_ns = now;
     timer_cancel(wheel_of(exchange->conn->backend), &exchange->timer);
     pattern_release(&exchange->source);
-    exchange->stream = NULL;
+    exchange->conn = NULL;
 }
 
 static void hurt(struct backend_seen *seen, uint64_t now)
@@ -62,7 +61,7 @@ static void hurt_all_of(const struct backend_conn *conn, uint64_t now)
 {
     const struct backend *backend = conn->backend;
     for (uint32_t i = 0; i < BACKEND_EXCHANGES_MAX; i++)
-        if (backend->exchanges[i].stream != NULL && backend->exchanges[i].conn == conn)
+        if (backend->exchanges[i].conn == conn)
             hurt(backend->exchanges[i].seen, now);
 }
 
@@ -77,17 +76,19 @@ static void timer_fired(struct timer *timer, void *context, uint64_t now)
         exchange->allowed += plan->chunk_bytes;
     if (plan->chunk_bytes != 0 && exchange->allowed < exchange->source.total)
         timer_arm(wheel_of(exchange->conn->backend), timer, now + plan->chunk_every_ns);
-    h2_stream_ready(exchange->stream);
+    if (exchange->stream != NULL)
+        h2_stream_ready(exchange->stream);
 }
 
 static struct backend_exchange *take(struct backend_conn *conn, struct h2_stream *stream)
 {
     struct backend_exchange *exchange = conn->backend->exchanges;
-    while (exchange->stream != NULL)
+    while (exchange->conn != NULL)
         check(++exchange < conn->backend->exchanges + BACKEND_EXCHANGES_MAX);
     *exchange = (struct backend_exchange){.conn = conn, .stream = stream};
     timer_init(&exchange->timer, timer_fired, exchange);
-    h2_stream_set_owner(stream, exchange);
+    if (stream != NULL)
+        h2_stream_set_owner(stream, exchange);
     return exchange;
 }
 
@@ -141,10 +142,11 @@ static void request_ended(struct backend_exchange *exchange, uint64_t now)
         schedule(exchange, now);
 }
 
-static void begin(struct backend_exchange *exchange, const struct fields *fields, bool end,
-                  uint64_t now)
+struct backend_exchange *backend_exchange_begin(struct backend_conn *conn, struct h2_stream *stream,
+                                                const struct fields *fields, bool end, uint64_t now)
 {
-    struct backend *backend = exchange->conn->backend;
+    struct backend *backend = conn->backend;
+    struct backend_exchange *exchange = take(conn, stream);
     struct backend_seen *seen = log_request(backend, fields, now);
     exchange->seen = seen;
     exchange->plan =
@@ -160,42 +162,52 @@ static void begin(struct backend_exchange *exchange, const struct fields *fields
         schedule(exchange, now);
     if (end)
         request_ended(exchange, now);
+    return exchange;
+}
+
+void backend_exchange_trailers(struct backend_exchange *exchange, uint64_t now)
+{
+    exchange->seen->trailers = true;
+    request_ended(exchange, now);
 }
 
 static void on_headers(void *owner, struct h2_stream *stream, const struct fields *fields,
                        enum h2_section section, bool end, uint64_t now)
 {
     if (section == H2_SECTION_HEADERS) {
-        begin(take(owner, stream), fields, end, now);
+        backend_exchange_begin(owner, stream, fields, end, now);
         return;
     }
-    struct backend_exchange *exchange = exchange_of(stream);
-    exchange->seen->trailers = true;
-    request_ended(exchange, now);
+    backend_exchange_trailers(exchange_of(stream), now);
 }
 
-static void on_data(struct h2_stream *stream, struct bytes bytes, bool end, uint64_t now)
+void backend_exchange_data(struct backend_exchange *exchange, struct bytes bytes, bool end,
+                           uint64_t now)
 {
-    struct backend_exchange *exchange = exchange_of(stream);
     struct backend_seen *seen = exchange->seen;
     if (!pattern_matches(pattern_seed(bytes_text(seen->path), 0), seen->body_bytes, bytes))
         seen->corrupt = true;
     seen->body_bytes += bytes.length;
-    h2_stream_consumed(stream, (uint32_t)bytes.length);
     if (end)
         request_ended(exchange, now);
 }
 
+static void on_data(struct h2_stream *stream, struct bytes bytes, bool end, uint64_t now)
+{
+    h2_stream_consumed(stream, (uint32_t)bytes.length);
+    backend_exchange_data(exchange_of(stream), bytes, end, now);
+}
+
 static void on_reset(struct h2_stream *stream, struct h2_reset reset, uint64_t now)
 {
-    give(exchange_of(stream), now);
+    backend_exchange_give(exchange_of(stream), now);
 }
 
 static void on_finished(struct h2_stream *stream, uint64_t now)
 {
     struct backend_exchange *exchange = exchange_of(stream);
     check(exchange->ended);
-    give(exchange, now);
+    backend_exchange_give(exchange, now);
 }
 
 /* ---- the answer ---- */
@@ -281,7 +293,7 @@ static struct h2_supply body(struct backend_exchange *exchange, uint32_t max)
 
 static struct h2_supply reset(struct backend_exchange *exchange, enum h2_error code, uint64_t now)
 {
-    give(exchange, now);
+    backend_exchange_give(exchange, now);
     return (struct h2_supply){.kind = H2_SUPPLY_RESET, .code = code};
 }
 
@@ -320,9 +332,9 @@ static bool acts_now(const struct backend_exchange *exchange)
     return exchange->head_sent && exchange->source.position >= plan->act_after_bytes;
 }
 
-static struct h2_supply on_supply(struct h2_stream *stream, uint32_t max, uint64_t now)
+struct h2_supply backend_exchange_supply(struct backend_exchange *exchange, uint32_t max,
+                                         uint64_t now)
 {
-    struct backend_exchange *exchange = exchange_of(stream);
     if (exchange->ended || !exchange->head_due)
         return nothing;
     if (acts_now(exchange))
@@ -332,6 +344,11 @@ static struct h2_supply on_supply(struct h2_stream *stream, uint32_t max, uint64
     if (exchange->plan.interim && !exchange->interim_sent)
         return interim(exchange);
     return exchange->head_sent ? body(exchange, max) : head(exchange);
+}
+
+static struct h2_supply on_supply(struct h2_stream *stream, uint32_t max, uint64_t now)
+{
+    return backend_exchange_supply(exchange_of(stream), max, now);
 }
 
 /* ---- connections ---- */
@@ -360,10 +377,29 @@ static const struct h2_handler handler = {
 static void on_event(void *context, struct tcp_conn *tcp, uint32_t events, uint64_t now)
 {
     struct backend_conn *conn = context;
-    h2_tcp_event(conn->h2, events, now);
+    if (conn->http1 != NULL)
+        backend_http1_event(conn->http1, events);
+    else
+        h2_tcp_event(conn->h2, events, now);
 }
 
 static const struct tcp_app app = {.event = on_event};
+
+static bool is_free(const struct backend_conn *conn)
+{
+    return conn->h2 == NULL && conn->http1 == NULL;
+}
+
+static void open_conn(struct backend_conn *conn, struct tcp_conn *tcp, uint64_t now)
+{
+    struct backend *backend = conn->backend;
+    if (backend->speaks_http1) {
+        conn->http1 = backend_http1_open(conn, tcp);
+        return;
+    }
+    conn->h2 = h2_open(backend->host.h2, H2_SERVER, transport_tcp(tcp), &handler, conn, now);
+    check(conn->h2 != NULL);
+}
 
 static void on_accept(void *context, struct tcp_conn *tcp, uint32_t events, uint64_t now)
 {
@@ -373,11 +409,10 @@ static void on_accept(void *context, struct tcp_conn *tcp, uint32_t events, uint
         tcp_abort(tcp);
         return;
     }
-    while (conn->h2 != NULL)
+    while (!is_free(conn))
         check(++conn < backend->conns + BACKEND_CONNS_MAX);
     *conn = (struct backend_conn){.backend = backend};
-    conn->h2 = h2_open(backend->host.h2, H2_SERVER, transport_tcp(tcp), &handler, conn, now);
-    check(conn->h2 != NULL);
+    open_conn(conn, tcp, now);
     backend->accepted++;
     tcp_set_app(tcp, &app, conn);
     if ((events & ~(uint32_t)TCP_OPENED) != 0)
@@ -390,8 +425,16 @@ uint32_t backend_conn_count(const struct backend *backend)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < BACKEND_CONNS_MAX; i++)
-        count += backend->conns[i].h2 != NULL;
+        count += !is_free(&backend->conns[i]);
     return count;
+}
+
+static void end_conn(struct backend_conn *conn, uint64_t now)
+{
+    if (conn->http1 != NULL)
+        backend_http1_end(conn->http1, true, now);
+    else
+        h2_transport_ended(conn->h2, true, now);
 }
 
 static void carry_out(struct backend_conn *conn, uint64_t now)
@@ -400,10 +443,12 @@ static void carry_out(struct backend_conn *conn, uint64_t now)
     conn->act = BACKEND_ANSWERS;
     if (what != BACKEND_SHUTS_DOWN)
         hurt_all_of(conn, now);
-    if (what == BACKEND_CLOSES)
+    if (what == BACKEND_CLOSES && conn->http1 != NULL)
+        backend_http1_end(conn->http1, false, now);
+    else if (what == BACKEND_CLOSES)
         h2_close(conn->h2, H2_INTERNAL_ERROR, now);
     else if (what == BACKEND_ABORTS)
-        h2_transport_ended(conn->h2, true, now);
+        end_conn(conn, now);
     else if (what == BACKEND_SHUTS_DOWN)
         h2_shutdown(conn->h2, now);
 }
@@ -411,11 +456,15 @@ static void carry_out(struct backend_conn *conn, uint64_t now)
 void backend_turn(struct backend *backend, uint64_t now)
 {
     for (uint32_t i = 0; i < BACKEND_EXCHANGES_MAX; i++)
-        if (backend->exchanges[i].stream != NULL && backend->exchanges[i].source.starved)
+        if (backend->exchanges[i].conn != NULL && backend->exchanges[i].stream != NULL &&
+            backend->exchanges[i].source.starved)
             h2_stream_ready(backend->exchanges[i].stream);
+    for (uint32_t i = 0; i < BACKEND_CONNS_MAX; i++)
+        if (backend->conns[i].http1 != NULL)
+            backend_http1_turn(backend->conns[i].http1, now);
     h2_host_turn(&backend->host, now);
     for (uint32_t i = 0; i < BACKEND_CONNS_MAX; i++)
-        if (backend->conns[i].h2 != NULL && backend->conns[i].act != BACKEND_ANSWERS)
+        if (!is_free(&backend->conns[i]) && backend->conns[i].act != BACKEND_ANSWERS)
             carry_out(&backend->conns[i], now);
 }
 
@@ -468,10 +517,10 @@ void backend_refuse(struct backend *backend)
 static void abort_all(struct backend *backend, uint64_t now)
 {
     for (uint32_t i = 0; i < BACKEND_CONNS_MAX; i++) {
-        if (backend->conns[i].h2 == NULL)
+        if (is_free(&backend->conns[i]))
             continue;
         hurt_all_of(&backend->conns[i], now);
-        h2_transport_ended(backend->conns[i].h2, true, now);
+        end_conn(&backend->conns[i], now);
     }
 }
 
@@ -521,6 +570,8 @@ void backend_open(struct backend *backend, uint16_t port, struct backend_log *lo
 
 void backend_destroy(struct backend *backend)
 {
+    for (uint32_t i = 0; i < BACKEND_CONNS_MAX; i++)
+        free(backend->conns[i].http1);
     free(backend->exchanges);
     backend->exchanges = NULL;
 }

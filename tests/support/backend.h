@@ -1,7 +1,8 @@
 /*
- * backend: a host with an HTTP/2 server on it whose behaviour a test decides for each request. An
- * answer's body is pattern.h's for the path, salted with the answer's serial number, which also
- * stands in x-serial: answers to the same path differ, so that no client can be given half of two.
+ * backend: a host with a server on it, of HTTP/2 or HTTP/1.1 (backend_http1.h), whose behaviour a
+ * test decides for each request. An answer's body is pattern.h's for the path, salted with the
+ * answer's serial number, which also stands in x-serial: answers to the same path differ, so that
+ * no client can be given half of two.
  *
  * A path may say ?size=N (or &size=N): the body's bytes.
  */
@@ -77,13 +78,14 @@ typedef struct backend_plan backend_chooser(void *context, const struct backend_
 
 struct backend_conn {
     struct backend *backend;
-    struct h2_conn *h2;   /* NULL: free */
-    enum backend_act act; /* to be done after the flush */
+    struct h2_conn *h2;          /* NULL: free, or it speaks HTTP/1.1: */
+    struct backend_http1 *http1; /* then this */
+    enum backend_act act;        /* to be done after the flush */
 };
 
 struct backend_exchange {
-    struct backend_conn *conn;
-    struct h2_stream *stream; /* NULL: free */
+    struct backend_conn *conn; /* NULL: free */
+    struct h2_stream *stream;  /* NULL: of HTTP/1.1 */
     struct backend_seen *seen;
     struct backend_plan plan;
     struct timer timer;
@@ -109,6 +111,7 @@ struct backend {
     char v6[48];
     uint16_t end;
     uint16_t port;
+    bool speaks_http1; /* on connections from now on */
     enum backend_state state;
     struct wire_faults faults; /* between end 0 and here, both ways, while not dead */
     struct backend_log *log;

@@ -86,10 +86,14 @@ static void create_backends(struct world *world)
         snprintf(v6, sizeof(v6), "fd01::%u/64", 2u + i);
         backend_prepare(backend, world->back, (uint16_t)(1 + i), names[i], v4, v6);
         seed_host(world, &backend->host);
+        backend->speaks_http1 = (world->config.http1_backends >> i & 1) != 0;
         backend_open(backend, WORLD_PORT, &world->log);
         addresses[i] = i % 2 == 0 ? backend->v4 : backend->v6;
     }
     world_draft_init(&world->draft, addresses);
+    for (uint32_t i = 0; i < WORLD_BACKENDS_MAX; i++)
+        if (world->backends[i].speaks_http1)
+            world->draft.backends[i].protocol = UPSTREAM_HTTP1;
 }
 
 static void interface_init(struct net_interface *interface, uint8_t port, const char *v4,

@@ -28,6 +28,7 @@ struct world_config {
     uint64_t turn_spread_ns;     /* a turn lasts 20 us and up to so much more; 0: 100 us */
     uint32_t table_keys;         /* of the coalescing table; 0: 1024 */
     uint32_t client_window;      /* of each stream of a client, bytes; 0: h2_host.h's */
+    uint32_t http1_backends;     /* bit N: backend N speaks HTTP/1.1 */
     uint32_t lag_permille;       /* how often a worker misses its turn; 0: 100, 1000: never */
 };
 
