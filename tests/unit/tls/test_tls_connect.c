@@ -4,6 +4,7 @@
 #include "dataplane/base/memory.h"
 #include "dataplane/tls/tls.h"
 #include "dataplane/tls/tls_arena.h"
+#include "dataplane/tls/tls_private.h"
 #include "dataplane/tls/tls_target.h"
 #include "tests/support/cmocka.h"
 #include "tests/support/tcp_pair.h"
@@ -379,7 +380,8 @@ static void an_end_is_clean_or_cut(void **state)
         assert_true(there.ops->send_copy(there.stream, bytes_text(GREETING)));
         if (cut) {
             tls_flush(lab.server);
-            tcp_close(lab.accepted); /* FIN, and no close_notify; its session hears no more */
+            tcp_close(lab.accepted); /* FIN, and no close_notify */
+            tls_session_free(lab.there.session);
         } else {
             there.ops->close(there.stream);
         }
