@@ -8,7 +8,7 @@ import os
 
 from case import all_ok, case, equal, expect, one_body
 from cases.grpc import address_of, apply
-from cases.http1 import counted, status_and_body
+from cases.http1 import counted, listens, status_and_body
 from edge_site import PYTHON, SUPPORT, URL4, tls_directory, wait_until
 
 PORTS = {"pages": 8446, "odd": 8447}
@@ -56,10 +56,12 @@ def servers(site):
     running = {name: site.lab.spawn(HOST, argv, f"tls-{name}")
                for name, argv in commands(site).items()}
     try:
+        wait_until(lambda: all(listens(site, address_of(site, HOST), port)
+                               for port in PORTS.values()),
+                   20 * site.slowness(), "the servers to listen")
         apply(site, with_servers(site), "with-http1-tls.json")
-        for name in running:
-            wait_until(lambda name=name: site.proxy.backend(f"tls-{name}")["usable"], 20,
-                       f"{name} to be up: {running[name].log_tail()}")
+        wait_until(lambda: all(site.proxy.backend(f"tls-{name}")["state"] == "up"
+                               for name in running), 20, "the servers to be found up")
         wait_until(lambda: site.curl(URL4 + "/bytes?n=1", check=False).returncode == 0, 15, "a page")
         yield running
     finally:
