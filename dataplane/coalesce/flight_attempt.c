@@ -37,7 +37,7 @@ static const struct loss_rule loss_rules[LOSSES] = {
     [LOSS_LATE] = {false, true, false, false, true, COUNTER_AT(retries_late), "late"},
     [LOSS_SILENT] = {false, false, true, false, false, COUNTER_AT(retries_silent), "silent"},
     [LOSS_SUSPECTED] = {false, true, true, false, true, COUNTER_AT(retries_suspected), "suspected"},
-    [LOSS_STALE] = {false, false, false, true, false, COUNTER_AT(retries_stale), "stale"},
+    [LOSS_STALE] = {false, false, true, true, false, COUNTER_AT(retries_stale), "stale"},
 };
 
 /* What upstream's word means here. A connect that nobody answers leaves the region, too (C14a). */
