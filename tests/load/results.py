@@ -36,7 +36,8 @@ def machine():
                 model = value.strip()
             elif name.strip() == "cpu MHz":
                 mhz = round(float(value))
-    return {"cpu": model, "mhz": mhz, "cores": os.cpu_count(), "kernel": platform.release().split("-")[0]}
+    return {"cpu": model, "mhz": mhz, "cores": os.cpu_count(),
+            "kernel": platform.release().split("-")[0]}
 
 
 def median_of(runs):
