@@ -120,6 +120,19 @@ static void c15_a_slow_reader_elsewhere_is_cut_off(void **state)
     client_leave(&fast_there);
 }
 
+/* One has been cut off by now, and the other gets all of the answer. */
+static void only_the_slow_one_is_cut(struct client *fast, struct client *slow)
+{
+    assert_int_equal(counters_of(at(1))->detached_slow, 1);
+    assert_int_equal(first_try()->consumed, WORLD_FLIGHT + 1);
+    client_drink(slow);
+    assert_int_equal(slow->failure, FLIGHT_TOO_SLOW);
+    data(1, true);
+    assert_whole(fast, WORLD_FLIGHT + 2);
+    client_leave(fast);
+    client_leave(slow);
+}
+
 /* The owner's order is of one moment: who could not be judged in it is looked at again. */
 static void c15_elsewhere_who_waits_for_its_turn_is_judged_later(void **state)
 {
@@ -135,14 +148,7 @@ static void c15_elsewhere_who_waits_for_its_turn_is_judged_later(void **state)
     slow.waits_its_turn = false;
     for (int i = 0; i < 3; i++)
         world_pass(world, 10 * CLOCK_MS);
-    assert_int_equal(counters_of(at(1))->detached_slow, 1);
-    assert_int_equal(first_try()->consumed, WORLD_FLIGHT + 1);
-    client_drink(&slow);
-    assert_int_equal(slow.failure, FLIGHT_TOO_SLOW);
-    data(1, true);
-    assert_whole(&fast, WORLD_FLIGHT + 2);
-    client_leave(&fast);
-    client_leave(&slow);
+    only_the_slow_one_is_cut(&fast, &slow);
 }
 
 /* At first all are equally slow; then one of them reads on. */
@@ -159,14 +165,7 @@ static void c15_who_falls_behind_later_is_cut_off_too(void **state)
     assert_int_equal(counters_of(at(1))->detached_slow, 0);
     client_drink(&fast);
     world_pass(world, 11 * CLOCK_MS);
-    assert_int_equal(counters_of(at(1))->detached_slow, 1);
-    assert_int_equal(first_try()->consumed, WORLD_FLIGHT + 1);
-    client_drink(&slow);
-    assert_int_equal(slow.failure, FLIGHT_TOO_SLOW);
-    data(1, true);
-    assert_whole(&fast, WORLD_FLIGHT + 2);
-    client_leave(&fast);
-    client_leave(&slow);
+    only_the_slow_one_is_cut(&fast, &slow);
 }
 
 static void c13_a_subscriber_elsewhere_extends_the_deadline(void **state)
