@@ -332,7 +332,8 @@ static void stop_workers(struct daemon *daemon)
 {
     struct order order = {.kind = ORDER_STOP};
     for (uint32_t i = 0; i < daemon->shared.workers; i++)
-        (void)worker_order(daemon->shared.members[i], &order);
+        if (daemon->shared.members[i] != NULL) /* at the start there may not be memory for all */
+            (void)worker_order(daemon->shared.members[i], &order);
 }
 
 static void stop_if_drained(struct daemon *daemon)
@@ -729,7 +730,7 @@ int daemon_run(const struct daemon_options *options)
     daemon.config_path = options->config_path;
     int error = log_open(daemon.config->log_file);
     if (error != 0) {
-        fprintf(stderr, "weir: log.file: %s: %s\n", daemon.config->log_file, strerror(-error));
+        fprintf(stderr, "weir: log_file: %s: %s\n", daemon.config->log_file, strerror(-error));
         return 1;
     }
     int started = start(&daemon);

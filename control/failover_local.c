@@ -142,10 +142,14 @@ static void approve(struct failover *failover, const struct region_local_order *
         [REGION_UNFORCE] = FAILOVER_UNFORCE,
     };
     uint64_t now_ms = failover_unix_ms(failover);
+    if (offer->expires_ms != 0 && offer->expires_ms <= now_ms) {
+        done(context, false, "its time is over: it is offered no more");
+        return;
+    }
     struct failover_order order = {
         .command = commands[offer->kind],
         .region = approval->region,
-        .ttl_ms = offer->expires_ms > now_ms ? offer->expires_ms - now_ms : 0,
+        .ttl_ms = offer->expires_ms == 0 ? 0 : offer->expires_ms - now_ms,
         .despite = offer->despite | approval->despite,
         .by = approval->by,
     };
@@ -171,14 +175,23 @@ static void answer_offer(struct failover *failover, const struct failover_order 
     done(context, true, "offered no more");
 }
 
+/* `automation on` ends `automation off` of this node alone, also while that is offered. */
+static bool forget_freeze(struct failover *failover, const char *by)
+{
+    if (!region_local_forget(&failover->local, REGION_LOCAL_ALL))
+        return false;
+    failover_say(failover, "`automation off` of this node alone is forgotten: by %s", by);
+    take_change(failover);
+    return true;
+}
+
 void failover_local_command(struct failover *failover, const struct failover_order *order,
                             const struct region_request *request, failover_done *done,
                             void *context)
 {
     if (order->command == FAILOVER_APPROVE || order->command == FAILOVER_REJECT)
         answer_offer(failover, order, done, context);
-    else if (order->command == FAILOVER_THAW &&
-             region_local_forget(&failover->local, REGION_LOCAL_ALL))
+    else if (order->command == FAILOVER_THAW && forget_freeze(failover, order->by))
         done(context, true, "`automation off` of this node alone is forgotten");
     else if (failover->link == STORE_CONNECTED)
         done(context, false,

@@ -29,8 +29,8 @@ static void answer_here(struct methods *methods, struct rpc_call *call, const ch
 {
     json_t *entries = json_array();
     failover_lines(daemon_failover(methods->daemon), add_line, entries);
-    rpc_answer(call,
-               json_pack("{s:s, s:s, s:o}", "source", "node", "why", why, "entries", entries));
+    rpc_answer(call, json_pack("{s:s, s:o, s:o}", "source", "node", "why", rpc_text(why), "entries",
+                               entries));
 }
 
 /* "epoch 8: region eu up -> down: why (by whom, at node; votes at 7, 7; 2 needed)" */

@@ -16,7 +16,7 @@ static json_t *lines_of(struct config_findings *findings)
 {
     json_t *lines = json_array();
     for (uint32_t i = 0; i < findings->count; i++)
-        json_array_append_new(lines, json_string(findings->lines[i]));
+        json_array_append_new(lines, rpc_text(findings->lines[i]));
     config_findings_free(findings);
     return lines;
 }

@@ -92,7 +92,8 @@ static void killed(void *context, bool complete)
         rpc_refuse(listing->call, RPC_REFUSED, NULL, "there is no such flight under way");
     else
         rpc_answer(listing->call,
-                   json_pack("{s:O}", "killed", json_array_get(listing->flights, 0)));
+                   json_pack("{s:O, s:s}", "killed", json_array_get(listing->flights, 0), "text",
+                             "the flight has ended"));
     free_listing(listing);
 }
 

@@ -40,7 +40,7 @@ static inline void set_number(json_t *object, const char *key, uint64_t value)
 
 static inline void set_text(json_t *object, const char *key, const char *value)
 {
-    json_object_set_new(object, key, json_string(value));
+    json_object_set_new(object, key, rpc_text(value));
 }
 
 static inline void set_bool(json_t *object, const char *key, bool value)

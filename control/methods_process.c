@@ -100,7 +100,10 @@ static void drain_node(struct methods *methods, struct rpc_call *call, bool drai
     if (!daemon_drain(methods->daemon, drained))
         rpc_refuse(call, RPC_REFUSED, NULL, "the process is about to end");
     else
-        rpc_answer(call, json_pack("{s:b}", "draining", (int)drained));
+        rpc_answer(call,
+                   json_pack("{s:b, s:s}", "draining", (int)drained, "text",
+                             drained ? "no new connections: /ready says so, clients are sent away"
+                                     : "connections are taken"));
 }
 
 void method_node_drain(struct methods *methods, struct rpc_call *call, const json_t *parameters)

@@ -76,7 +76,7 @@ static void command_done(void *context, bool ok, const char *text)
 {
     struct rpc_call *call = context;
     if (ok)
-        rpc_answer(call, json_pack("{s:b, s:s}", "done", 1, "text", text));
+        rpc_answer(call, json_pack("{s:b, s:o}", "done", 1, "text", rpc_text(text)));
     else
         rpc_refuse(call, RPC_REFUSED, NULL, "%s", text);
 }

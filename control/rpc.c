@@ -50,9 +50,24 @@ static void batch_close(struct rpc_session *session, struct batch *batch)
     free(batch);
 }
 
+json_t *rpc_text(const char *text)
+{
+    json_t *whole = json_string(text);
+    if (whole != NULL)
+        return whole;
+    char *plain = strdup(text);
+    check(plain != NULL);
+    for (char *at = plain; *at != '\0'; at++)
+        if ((unsigned char)*at >= 0x80)
+            *at = '?';
+    whole = json_string(plain);
+    free(plain);
+    return whole;
+}
+
 static json_t *error_object(enum rpc_error error, const char *message, json_t *data)
 {
-    json_t *object = json_pack("{s:i, s:s}", "code", (int)error, "message", message);
+    json_t *object = json_pack("{s:i, s:o}", "code", (int)error, "message", rpc_text(message));
     if (data != NULL)
         json_object_set_new(object, "data", data);
     return object;

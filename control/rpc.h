@@ -59,6 +59,10 @@ void rpc_answer(struct rpc_call *call, json_t *result);
 __attribute__((format(printf, 4, 5))) void rpc_refuse(struct rpc_call *call, enum rpc_error error,
                                                       json_t *data, const char *format, ...);
 
+/* A text of a message. Where a buffer has cut TEXT within a character, its letters beyond ASCII are
+ * '?'. */
+json_t *rpc_text(const char *text);
+
 /* Who asks; "" when the client has gone. */
 const char *rpc_who(const struct rpc_call *call);
 

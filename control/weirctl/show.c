@@ -83,21 +83,32 @@ static void show_proposal(const json_t *region)
                units_long_time(number(proposal, "left_ms"), left), text(proposal, "evidence"));
 }
 
-/* An order of this node alone, of a region (else of automation). */
-static void show_local(const json_t *of, const char *region)
+/* An order of this node alone about WHAT; OFFER: how to take it for all nodes, or for none. */
+static void show_local(const json_t *of, const char *what, const char *offer)
 {
     char left[UNITS_TEXT_MAX];
     const json_t *local = json_object_get(of, "local");
     if (local == NULL)
         return;
-    printf("%s: %s ", region, is_true(local, "offered") ? "OFFERED" : "HERE ONLY");
+    printf("%s: %s ", what, is_true(local, "offered") ? "OFFERED" : "HERE ONLY");
     printf("%s by %s", text(local, "order"), text(local, "by"));
     if (number(local, "left_ms") > 0)
         printf(", for %s more", units_long_time(number(local, "left_ms"), left));
     if (is_true(local, "offered"))
-        printf("; it acts no more since the store is back: approve --local, or reject --local\n");
+        printf("; it acts no more since the store is back: %s\n", offer);
     else
         printf(", until the store is back\n");
+}
+
+static void show_region_local(const json_t *region)
+{
+    show_local(region, text(region, "name"), "approve --local, or reject --local");
+}
+
+static void show_automation_local(const json_t *failover)
+{
+    show_local(failover, "automation",
+               "`automation off` for all nodes, `automation on --local` for none");
 }
 
 void show_status(const json_t *result)
@@ -283,9 +294,9 @@ void show_regions(const json_t *result)
     json_array_foreach(json_object_get(result, "regions"), index, region)
     {
         show_proposal(region);
-        show_local(region, text(region, "name"));
+        show_region_local(region);
     }
-    show_local(json_object_get(result, "failover"), "automation");
+    show_automation_local(json_object_get(result, "failover"));
     show_notes(json_object_get(result, "failover"), "");
 }
 
@@ -355,7 +366,7 @@ void show_explanation(const json_t *result)
            text(region, "automatic"), units_since(number(region, "since_unix_ms"), since),
            text(region, "override"), number(region, "epoch"), text(region, "reason"));
     show_proposal(region);
-    show_local(region, text(region, "name"));
+    show_region_local(region);
     printf("%lu votes are fresh, %lu of them see, %lu must agree\n", number(result, "votes_fresh"),
            number(result, "votes_seeing"), number(result, "votes_needed"));
     if (number(result, "penalty") > 0)

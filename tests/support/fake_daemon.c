@@ -421,8 +421,11 @@ void failover_backend_view(const struct failover *failover, uint32_t slot,
 
 void failover_view(const struct failover *failover, struct failover_view *out)
 {
-    *out = (struct failover_view){
-        .store = "memory", .store_state = "connected", .epoch = 3, .nodes_live = 1};
+    *out = (struct failover_view){.store = "memory",
+                                  .store_state = "connected",
+                                  .epoch = 3,
+                                  .nodes_live = 1,
+                                  .local = failover->shown};
 }
 
 void failover_command(struct failover *failover, const struct failover_order *order,

@@ -110,6 +110,20 @@ static void they_outlive_a_restart_without_the_store(void **state)
     assert_true(failover_region_active(node->failover, 0));
 }
 
+static void what_is_taken_back_does_not_return_with_a_restart(void **state)
+{
+    struct node *node = &world.nodes[0];
+    lose_the_store(node);
+    order_here(node, FAILOVER_FREEZE, 0);
+    assert_string_equal(whole_view(node).local.order, "freeze");
+    order_here(node, FAILOVER_THAW, 0);
+    assert_true(world.done_ok);
+    assert_null(whole_view(node).local.order);
+    destroy_node(node);
+    create_node(node);
+    assert_null(whole_view(node).local.order);
+}
+
 static void what_is_approved_holds_for_all_nodes(void **state)
 {
     struct node *node = &world.nodes[0];
@@ -168,6 +182,7 @@ int main(void)
         CASE(while_the_store_is_there_orders_are_for_all),
         CASE(without_the_store_they_act_here_and_nowhere_else),
         CASE(they_outlive_a_restart_without_the_store),
+        CASE(what_is_taken_back_does_not_return_with_a_restart),
         CASE(what_is_approved_holds_for_all_nodes),
         CASE(what_is_rejected_is_forgotten),
         CASE(an_order_for_all_ends_the_offer),

@@ -80,8 +80,9 @@ static void a_flight_is_ended_by_the_id_it_is_listed_with(void **state)
     daemon->show(daemon->listing_context, 0, &flight);
     fake_flights_end(daemon, true);
     json_t *answer = control_peer_read(&fixture->peer);
-    const json_t *killed = json_object_get(json_object_get(answer, "result"), "killed");
-    assert_string_equal(text_of(killed, "id"), "0-0000000000000abc");
+    const json_t *result = json_object_get(answer, "result");
+    assert_string_equal(text_of(json_object_get(result, "killed"), "id"), "0-0000000000000abc");
+    assert_string_equal(text_of(result, "text"), "the flight has ended");
     json_decref(answer);
     json_decref(control_peer_refused(&fixture->peer, "flight.kill", "{'id':'99-1'}"));
     json_decref(control_peer_refused(&fixture->peer, "flight.kill", "{'id':'0-1x'}"));

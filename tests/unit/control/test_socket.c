@@ -84,6 +84,30 @@ static void a_line_that_is_wrong_is_answered_with_the_code_of_the_standard(void 
     assert_null(fixture->daemon->failover.done);
 }
 
+/* Texts are cut by their buffers, here within a character: an answer stays one. */
+static void a_long_text_of_letters_beyond_ascii_is_told(void **state)
+{
+    struct fixture *fixture = *state;
+    char name[600] = "x";
+    char line[1000];
+    for (int i = 0; i < 250; i++)
+        strcat(name, "\xc3\xa9");
+    snprintf(line, sizeof(line), "{'jsonrpc':'2.0','id':1,'method':'%s'}", name);
+    json_t *answer = control_peer_ask(&fixture->peer, line);
+    assert_int_equal(code_of(answer), -32601);
+    assert_non_null(strstr(text_of(json_object_get(answer, "error"), "message"), "no method \"x"));
+    json_decref(answer);
+    snprintf(line, sizeof(line), "{'config':{'%s':1}}", name);
+    json_t *result = control_peer_call(&fixture->peer, "config.validate", line);
+    size_t unknown = 0;
+    for (size_t i = 0; i < json_array_size(json_object_get(result, "findings")); i++) {
+        const json_t *finding = json_array_get(json_object_get(result, "findings"), i);
+        unknown += strstr(json_string_value(finding), "is not a key") != NULL;
+    }
+    assert_int_equal(unknown, 1);
+    json_decref(result);
+}
+
 static void blank_lines_and_notifications_get_no_answer(void **state)
 {
     struct fixture *fixture = *state;
@@ -387,6 +411,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(an_answer_carries_the_id_of_its_request),
         CASE(a_line_that_is_wrong_is_answered_with_the_code_of_the_standard),
+        CASE(a_long_text_of_letters_beyond_ascii_is_told),
         CASE(blank_lines_and_notifications_get_no_answer),
         CASE(a_batch_is_answered_as_a_whole),
         CASE(a_batch_waits_for_its_slowest_call),

@@ -135,6 +135,8 @@ static const struct {
     {"backend list", {"eu-2", "[fd00::1]:8080", "10.1.2.9:9000", "250", "models"}},
     {"flight list", {"(none)"}},
     {"stats worker.", {"worker.received_packets", "42", "[30, 12]", "packets", "more are zero"}},
+    {"node drain", {"no new connections"}},
+    {"node undrain", {"connections are taken"}},
     {"config get", {"\"node\": \"fake-1\""}},
     {"help", {"region.drain", "region (text)", "ttl (duration, optional)"}},
     {"--help", {"usage: weirctl", "region drain NAME", "stats [PREFIX]", "Exit status"}},
@@ -232,6 +234,16 @@ static void orders_of_this_node_alone_are_shown(void **state)
     assert_int_equal(run(fixture, "region explain eu"), 0);
     expect_output(fixture, "eu: OFFERED drain by uid=0");
     expect_output(fixture, "approve --local");
+}
+
+static void an_offer_of_automation_says_how_it_is_taken(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->daemon->failover.shown =
+        (struct failover_local_view){.order = "freeze", .offered = true, .by = "uid=0"};
+    assert_int_equal(run(fixture, "region list"), 0);
+    expect_output(fixture, "automation: OFFERED freeze by uid=0");
+    expect_output(fixture, "`automation off` for all nodes, `automation on --local` for none");
 }
 
 static void what_warms_up_shows_its_weight(void **state)
@@ -404,6 +416,7 @@ int main(void)
         CASE(the_drain_is_of_the_region_that_was_named),
         CASE(orders_say_what_was_asked_for),
         CASE(orders_of_this_node_alone_are_shown),
+        CASE(an_offer_of_automation_says_how_it_is_taken),
         CASE(what_warms_up_shows_its_weight),
         CASE(the_record_is_of_all_nodes_or_says_that_it_is_not),
         CASE(orders_that_mean_nothing_are_refused),
