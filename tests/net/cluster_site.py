@@ -4,7 +4,7 @@
     clients -- front [node-2] back --+-- fabric (a bridge) -- eu-1, eu-2, us-1, us-2
     clients -- front [node-3] back --+                     -- redis-1, redis-2, redis-3
 
-Nodes reach Redis by their kernels, over the same fabric. It stands for edge_site.Site in run.py.
+Nodes reach Redis by their kernels, over the same fabric. It stands for edge_site.Site.
 """
 import json
 import os
@@ -120,7 +120,7 @@ class Node(weir.Weir):
 
 
 class Nodes:
-    """All nodes, as run.py looks at a proxy."""
+    """All nodes, as a runner looks at a proxy."""
     name = "weir"
     features = weir.Weir.features | {"cluster"}
 

@@ -205,6 +205,12 @@ class Site:
         return sorted(moment for backend in self.backends.values()
                       for moment in backend.counts()["cancelled"].get(target, ()))
 
+    def release(self):
+        """Backends answer all requests for /held that they have now."""
+        for backend in self.backends.values():
+            if backend.process.alive():
+                backend.ask("/release")
+
     def open_requests(self):
         return sum(backend.counts()["open"] for backend in self.backends.values())
 

@@ -5,6 +5,7 @@ Any path                  a short page; every answer carries `x-backend: NAME` a
   ?h=name:value             adds a response header (may be repeated)
   ?status=CODE              answers with that status
 /slow?ms=M&bytes=N        the same, M milliseconds later (N bytes instead of a page)
+/held?bytes=N             the same, when /release is asked
 /bytes?n=N&seed=S         N computable bytes (bodies.py); &cl=0 leaves content-length out
 /echo                     POST: {"length", "sha256"} of the body; ?body=1 sends the body back;
                           ?rate=N reads N bytes a second; ?ms=M: the answer so much later
@@ -49,7 +50,7 @@ import bodies                                                              # noq
 from h2_endpoint import Endpoint, StreamGone                               # noqa: E402
 
 DISTINCT_PATHS = 100_000
-UNCOUNTED = ("/counts", "/reset", "/set", "/healthz")
+UNCOUNTED = ("/counts", "/reset", "/release", "/set", "/healthz")
 ROUTE_PREFIXES = ("/shared/", "/ask/", "/events/")
 
 
@@ -89,10 +90,12 @@ class Backend:
         self.counts = collections.Counter()
         self.cancelled = collections.defaultdict(list)
         self.connections = set()
-        self.pages = {"/echo": echo, "/slow": slow, "/bytes": send_bytes, "/stream": stream,
-                      "/hang": hang, "/abort": abort, "/refuse": refuse, "/headers": headers_page,
-                      "/trailers": trailers, "/tunnel": tunnel, "/hints": hints, "/healthz": healthz,
-                      "/counts": counts, "/reset": reset, "/set": change}
+        self.released = asyncio.Event()
+        self.pages = {"/echo": echo, "/slow": slow, "/held": held, "/bytes": send_bytes,
+                      "/stream": stream, "/hang": hang, "/abort": abort, "/refuse": refuse,
+                      "/headers": headers_page, "/trailers": trailers, "/tunnel": tunnel,
+                      "/hints": hints, "/healthz": healthz, "/counts": counts, "/reset": reset,
+                      "/release": release, "/set": change}
 
     def count(self, request):
         if request.path in UNCOUNTED:
@@ -237,6 +240,23 @@ async def plain(connection, request):
 async def slow(connection, request):
     text = serial_text(connection)
     await asyncio.sleep(request.number("ms", 500) / 1000)
+    await finish_text(connection, request, text)
+
+
+async def held(connection, request):
+    text = serial_text(connection)
+    await connection.backend.released.wait()
+    await finish_text(connection, request, text)
+
+
+async def release(connection, request):
+    """Who waits now is answered; who asks for /held later waits again."""
+    connection.backend.released.set()
+    connection.backend.released = asyncio.Event()
+    await connection.finish(request, b"released\n")
+
+
+async def finish_text(connection, request, text):
     size = request.number("bytes", 0)
     body = text.encode() + b"".join(bodies.pieces(size, text))
     await connection.finish(request, body)

@@ -9,6 +9,37 @@ from edge_site import URL4, URL6, wait_until
 NEEDS = ("coalesce",)
 
 
+class Crowd:
+    """COUNT requests for TARGET, a page that backends hold until all have come to Weir."""
+
+    def __init__(self, site, target, label="crowd", url=URL4, **options):
+        self.site, self.target, self.count = site, target, options.get("count", 1)
+        self.before = self.asked()
+        self.all_have_asked = False
+        self.client = site.client_in_background(url + target, label, **options)
+
+    def asked(self):
+        counters = self.site.proxy.ctl("stats", "coalesce.")["counters"]
+        return sum(counters[f"coalesce.{name}"]["sum"]
+                   for name in ("flights", "joined_local", "joined_remote"))
+
+    def wait(self):
+        if not self.all_have_asked:
+            wait_until(lambda: self.asked() - self.before == self.count, 30, "all to have asked")
+            wait_until(lambda: self.site.counted(self.target) >= 1, 10, "a request at a backend")
+            self.all_have_asked = True
+        return self
+
+    def answered(self):
+        """All of them, with one answer; their report."""
+        self.wait()
+        self.site.release()
+        report = self.site.report_of(self.client)
+        all_ok(report, self.count)
+        one_body(report)
+        return report
+
+
 def spread(site, connections):
     """Clients reach every worker: several connections, whatever the hash says."""
     return max(connections, 4 * site.workers)
@@ -17,19 +48,15 @@ def spread(site, connections):
 @case(needs=NEEDS)
 def two_hundred_identical_requests_cost_one(site):
     for number, url in enumerate((URL4, URL6)):
-        target = f"/shared/slow?ms=2000&key={number}"
-        report = site.client(url + target, count=200, connections=spread(site, 20))
-        all_ok(report, 200)
-        one_body(report)
+        target = f"/shared/held?key={number}"
+        Crowd(site, target, url=url, count=200, connections=spread(site, 20)).answered()
         equal(site.counted(target), 1, "requests at the backends")
 
 
 @case(needs=NEEDS)
 def a_large_shared_answer_is_the_same_for_everybody(site):
-    target = "/shared/slow?ms=1500&bytes=900000"
-    report = site.client(URL4 + target, count=60, connections=spread(site, 10))
-    all_ok(report, 60)
-    one_body(report)
+    target = "/shared/held?bytes=900000"
+    Crowd(site, target, count=60, connections=spread(site, 10)).answered()
     equal(site.counted(target), 1, "requests at the backends")
 
 
@@ -80,42 +107,32 @@ def an_answer_that_must_not_be_shared_is_not(site):
 
 @case(needs=(*NEEDS, "post-body"))
 def identical_posts_share_and_different_ones_do_not(site):
-    target = "/ask/slow?ms=500&key=post"
-    report = site.client(URL4 + target, count=100, connections=spread(site, 10), method="POST",
-                         body_size=2000, body_seed="q")
-    all_ok(report, 100)
-    one_body(report)
+    target = "/ask/held?key=post"
+    Crowd(site, target, count=100, connections=spread(site, 10), method="POST", body_size=2000,
+          body_seed="q").answered()
     equal(site.counted(target), 1, "requests at the backends")
-    all_ok(site.client(URL4 + target, method="POST", body_size=2000, body_seed="other"), 1)
+    Crowd(site, target, method="POST", body_size=2000, body_seed="other").answered()
     equal(site.counted(target), 2, "requests after a different body")
 
 
 @case(needs=NEEDS)
 def the_flight_outlives_the_client_that_began_it(site):
-    target = "/shared/slow?ms=1500&key=leader"
-    leader = site.client_in_background(URL4 + target, "leader")
-    wait_until(lambda: site.counted(target) == 1, 10, "the first request at a backend")
-    others = site.client_in_background(URL4 + target, "others", count=30, connections=6,
-                                       events=True)
-    wait_until(lambda: others.log().count("sent") == 30, 10, "the others to have asked")
-    leader.kill()
-    report = site.report_of(others)
-    all_ok(report, 30)
-    one_body(report)
+    target = "/shared/held?key=leader"
+    leader = Crowd(site, target, "leader").wait()
+    others = Crowd(site, target, "others", count=30, connections=6).wait()
+    leader.client.kill()
+    others.answered()
     equal(site.counted(target), 1, "requests at the backends")
 
 
 @case(needs=NEEDS, fresh=True)
 def a_backend_that_dies_costs_the_flight_one_retry(site):
-    target = "/shared/slow?ms=1500&key=dies"
-    clients = site.client_in_background(URL4 + target, "flight", count=100,
-                                        connections=spread(site, 10))
-    wait_until(lambda: site.counted(target) == 1, 10, "the request at a backend")
+    target = "/shared/held?key=dies"
+    crowd = Crowd(site, target, count=100, connections=spread(site, 10)).wait()
     victim = next(name for name in site.backends if site.counted(target, [name]))
     site.backends[victim].kill()
-    report = site.report_of(clients)
-    all_ok(report, 100)
-    one_body(report)
+    wait_until(lambda: site.counted(target) == 1, 10, "the request at another backend")
+    crowd.answered()
     equal(site.counted(target), 1, "requests at the backends that live")
 
 
@@ -130,12 +147,9 @@ def a_shared_answer_that_breaks_is_broken_for_everybody(site):
 
 @case(needs=NEEDS)
 def get_and_head_do_not_share(site):
-    target = "/shared/slow?ms=1500&key=head"
-    head = site.client_in_background(URL4 + target, "head", method="HEAD", count=5)
-    report = site.client(URL4 + target, count=5)
-    all_ok(report, 5)
+    target = "/shared/held?key=head"
+    head = Crowd(site, target, "head", method="HEAD", count=5).wait()
+    report = Crowd(site, target, count=5).answered()
     expect(report["bytes"] > 0, "GET answers have a body")
-    head_report = site.report_of(head)
-    all_ok(head_report, 5)
-    equal(head_report["bytes"], 0, "body bytes of HEAD answers")
+    equal(head.answered()["bytes"], 0, "body bytes of HEAD answers")
     equal(site.counted(target), 2, "requests at the backends")
