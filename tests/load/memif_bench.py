@@ -6,6 +6,7 @@ of the time stamp counter; their ratio is applied to what CPU time the thread wa
 thread put aside for others' sake is not charged for it.
 """
 import statistics
+import time
 
 import direct
 from memif_site import MemifSite
@@ -17,6 +18,7 @@ PACE = 0.75                     # of what is possible, where the generator is to
 SMALL = ("--connections", 8, "--streams", 32, "--body-bytes", 64)
 BULK = ("--connections", 8, "--streams", 4, "--body-bytes", 1 << 20)
 NEW = ("--connections", 256, "--new-connection", "--body-bytes", 64)
+CORE_SHARE_LEAST = 0.9          # of the worker's core, before figures are called rough
 FLOOD_RATE = 200000
 INNOCENT = ("--connections", 1000, "--rate", 2000)
 
@@ -26,6 +28,7 @@ class Reading:
 
     def __init__(self, site):
         self.counters, self.threads = site.counters(), site.thread_ns()
+        self.at_ns = time.monotonic_ns()
 
     def since(self, before):
         grown = {name: self.counters[name] - before.counters[name] for name in before.counters}
@@ -35,7 +38,7 @@ class Reading:
         all_cycles = busy + grown["worker.idle_cycles"]
         return {"busy_ns": worker * busy / max(all_cycles, 1), "worker_ns": worker,
                 "other_ns": sum(spent.values()) - worker, "counters": grown,
-                "busy_share": busy / max(all_cycles, 1)}
+                "core_share": worker / max(self.at_ns - before.at_ns, 1)}
 
 
 def new_site(**more):
@@ -52,10 +55,11 @@ def run(site, *options, check=True):
 def cost_figures(result, spent):
     """Per request that was answered."""
     done = max(result["requests"], 1)
-    return {"requests/s": result["phases"]["run"]["requests_per_second"],
-            "busy ns": spent["busy_ns"] / done,
-            "cycles": spent["busy_ns"] / done * result["cycles_per_second"] / 1e9,
-            "worker busy %": 100 * spent["busy_share"],
+    busy_ns = spent["busy_ns"] / done
+    return {"requests/s": rate_of(result),
+            "busy ns": busy_ns,
+            "cycles": busy_ns * result["cycles_per_second"] / 1e9,
+            "worker busy %": rate_of(result) * busy_ns / 1e7,
             "other threads ns": spent["other_ns"] / done,
             "errors": sum(result["errors"].values())}
 
@@ -67,6 +71,18 @@ def latency_figures(latency):
 
 def rate_of(result):
     return result["phases"]["run"]["requests_per_second"]
+
+
+def note_doubts(result, runs):
+    """RUNS: (weir-load's result, what Weir spent). What was due and never begun has no latency; a
+    worker that spins and had less than its core was put aside for others."""
+    overdue = sum(one["phases"]["run"]["overdue"] for one, _ in runs)
+    least = min(spent["core_share"] for _, spent in runs)
+    if overdue > 0:
+        result.note(f"{overdue:,} requests were due and never begun: they are in no figure.")
+    if least < CORE_SHARE_LEAST:
+        result.note(f"The worker had {100 * least:.0f} % of its core at times: other programs ran, and "
+                    "rates and latencies are rough.")
 
 
 def two_paces(result, name, shape, options, capacity):
@@ -82,6 +98,7 @@ def two_paces(result, name, shape, options, capacity):
     for kind, runs in (("as fast as it goes", closed), (f"{100 * PACE:.0f} % of it", paced)):
         figures = median_of([cost_figures(*one) for one in runs])
         result.add(f"{name}, {kind}", figures, figures["requests/s"] / capacity)
+    note_doubts(result, closed + paced)
     result.note(f"{name}: the generator alone does {capacity:,.0f} a second.")
 
 
@@ -103,15 +120,19 @@ def bulk(options):
     result.add("1 MiB, 8 x 4, as fast as it goes", figures,
                statistics.median(rate_of(one) for one, _ in rows) / capacity)
     result.note(f"The generator alone does {capacity * 8 * (1 << 20) / 1e9:,.1f} Gbit/s.")
+    note_doubts(result, rows)
     return result
 
 
 def bulk_figures(result, spent):
+    """The rate is of bodies that ended in the run; the cost is of all."""
+    during = result["phases"]["run"]
     bits = 8 * sum(phase["bytes"] for phase in result["phases"].values())
-    return {"Gbit/s": bits / result["phases"]["run"]["seconds"] / 1e9,
-            "Gbit/s a busy core": bits / max(spent["busy_ns"], 1),
+    rate = 8 * during["bytes"] / during["seconds"] / 1e9
+    a_core = bits / max(spent["busy_ns"], 1)
+    return {"Gbit/s": rate, "Gbit/s a busy core": a_core,
             "busy ns a KiB": spent["busy_ns"] / max(bits / 8192, 1),
-            "worker busy %": 100 * spent["busy_share"],
+            "worker busy %": 100 * rate / max(a_core, 1e-9),
             "errors": sum(result["errors"].values())}
 
 
@@ -138,6 +159,7 @@ def flood(options):
     result.add("no flood", median_of([flood_figures(one, spent, 0) for one, spent in quiet]))
     basis = median_of([spent_each(one, spent) for one, spent in quiet])["busy"]
     result.add("flood", median_of([flood_figures(one, spent, basis) for one, spent in loud]))
+    note_doubts(result, quiet + loud)
     return result
 
 
@@ -146,11 +168,14 @@ def spent_each(result, spent):
 
 
 def flood_figures(result, spent, basis):
-    """BASIS: busy time of one request without a flood."""
+    """BASIS: busy time of one request without a flood. A SYN that the ring had no room for cost
+    nothing: what counts is those that were answered."""
     sent, lasted = result["syn_flood"]["sent"], result["syn_flood"]["seconds"]
+    answered = spent["counters"]["tcp.cookies_sent"]
     extra = max(0.0, spent["busy_ns"] - basis * result["requests"])
     return {"SYNs/s": sent / lasted if sent else 0.0,
-            "busy ns a SYN": extra / sent if sent else 0.0,
+            "answered %": 100 * answered / sent if sent else 0.0,
+            "busy ns a SYN": extra / answered if sent and answered else 0.0,
             "requests/s": rate_of(result), "lost connections": result["connections"]["lost"],
             "errors": sum(result["errors"].values()),
             **latency_figures(result["phases"]["run"]["latency_ns"])}
@@ -167,15 +192,17 @@ def latency(options):
         half = max(1, int(0.5 * min(rate_of(fastest), HEADROOM * capacity)))
         for name, shape in (("half load", (*SMALL, "--rate", half)),
                             ("one alone", ("--body-bytes", 64))):
-            rows[name] = shape, [run(site, *shape, "--duration", options.seconds)[0]
+            rows[name] = shape, [run(site, *shape, "--duration", options.seconds)
                                  for _ in range(options.runs)]
     for name, (shape, runs) in rows.items():
-        through = median_of([latency_figures(one["phases"]["run"]["latency_ns"]) for one in runs])
+        through = median_of([latency_figures(one["phases"]["run"]["latency_ns"]) for one, _ in runs])
         without = median_of([latency_figures(direct.latency(*shape, "--duration", options.seconds))
                              for _ in range(options.runs)])
         result.add(f"{name}, through Weir", through)
         result.add(f"{name}, straight to the origin", without)
         result.add(f"{name}, added", {key: through[key] - without[key] for key in through})
+        note_doubts(result, runs)
     result.note(f"Half load: {half:,} requests a second. One alone: the next when it is answered.")
     result.note("Straight: client and origin each have a core; through Weir they share one.")
+    result.note("Added: the difference of the two percentiles; no single request was seen to take it.")
     return result

@@ -304,7 +304,8 @@ def raise_file_limit():
 
 SHAPES = {"small": "64-byte answers, 8 connections x 32 streams",
           "bulk": "1 MiB answers, 8 connections x 4 streams",
-          "conn": f"A new connection for every 64-byte answer, {NEW_RATE:,} a second"}
+          "conn": f"A new connection for every 64-byte answer, {NEW_RATE:,} at the beginning of each "
+                  "second"}
 
 
 def collect(names, runs, seconds):

@@ -40,6 +40,11 @@ def machine():
             "kernel": platform.release().split("-")[0]}
 
 
+def is_same_machine(one, other):
+    """Its clock at the moment does not count: it follows load and temperature."""
+    return {**one, "mhz": None} == {**other, "mhz": None}
+
+
 def median_of(runs):
     """The median of each figure of several runs: {"name": number} each."""
     return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
@@ -128,8 +133,8 @@ class Result:
                 lines.append([row["case"], *(ratio(row["figures"].get(name),
                                                    same[row["case"]].get(name))
                                              for name in self.columns())])
-        other = "" if stored.machine == self.machine else " on ANOTHER machine: " + str(
-            stored.machine)
+        other = ("" if is_same_machine(stored.machine, self.machine)
+                 else f" on ANOTHER machine: {stored.machine}")
         return f"\n-- beside what is stored of {stored.at}{other}\n{grid(lines)}"
 
     def to_json(self):

@@ -6,6 +6,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import memif_bench                                                         # noqa: E402
 import micro                                                               # noqa: E402
 import results                                                             # noqa: E402
 import tls_bench                                                           # noqa: E402
@@ -27,6 +28,30 @@ class Table(unittest.TestCase):
         self.assertEqual(starved.lines()[1], ["64 B", "(1,000)", "410.0", "81 %"])
         self.assertIn("more than 80 %", "".join(starved.remarks()))
         self.assertEqual(result().remarks(), [])
+
+    def test_what_makes_a_run_doubtful_is_noted(self):
+        def one(overdue, share):
+            return {"phases": {"run": {"overdue": overdue}}}, {"core_share": share}
+        made = result()
+        memif_bench.note_doubts(made, [one(0, 0.95), one(0, 1.0)])
+        self.assertEqual(made.notes, [])
+        memif_bench.note_doubts(made, [one(1200, 0.5), one(3, 1.0)])
+        self.assertIn("1,203 requests were due and never begun", made.notes[0])
+        self.assertIn("The worker had 50 % of its core", made.notes[1])
+
+    def test_the_rate_of_bulk_is_of_the_run_alone(self):
+        during = {"bytes": 10**9, "seconds": 4.0}
+        run = {"phases": {"run": during, "finish": {"bytes": 10**8}}, "errors": {}}
+        figures = memif_bench.bulk_figures(run, {"busy_ns": 2.2e9})
+        self.assertAlmostEqual(figures["Gbit/s"], 2.0)
+        self.assertAlmostEqual(figures["Gbit/s a busy core"], 4.0)
+        self.assertAlmostEqual(figures["worker busy %"], 50.0)
+
+    def test_a_clock_that_varies_makes_no_other_machine(self):
+        stored = Result("small", "Small ones", about={**HERE, "mhz": 2400})
+        self.assertNotIn("ANOTHER", result().compared(stored))
+        stored.machine["cores"] = 4
+        self.assertIn("ANOTHER", result().compared(stored))
 
     def test_rows_may_have_different_figures(self):
         made = result()

@@ -73,12 +73,19 @@ static void offer(struct load_conn *conn)
         list_push_back(&conn->client->willing, &conn->link);
 }
 
+/* Those that a run leaves under way are no part of its rate, but of its latency: they may be the
+ * slowest. */
 static void end_well(struct client *client, const struct load_request *request, uint64_t now)
 {
     struct phase_stats *phase = stats(client);
+    bool finishes = client->load->phase == LOAD_FINISH;
     phase->requests++;
     phase->bytes += request->received;
-    histogram_add(&phase->latency, now - request->due_at_ns);
+    phase->last_end_at_ns = now;
+    if (phase->first_end_at_ns == 0)
+        phase->first_end_at_ns = now;
+    histogram_add(finishes ? &client->phases[LOAD_RUN].latency : &phase->latency,
+                  now - request->due_at_ns);
 }
 
 static void end(struct load_request *request)

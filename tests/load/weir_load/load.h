@@ -89,9 +89,11 @@ struct phase_stats {
     uint64_t ended_at_ns;
     uint64_t requests; /* that ended well */
     uint64_t errors[LOAD_ERRORS];
-    uint64_t bytes;   /* of answers' bodies */
-    uint64_t overdue; /* with --rate: due when the phase ended, and never begun */
-    uint64_t opened;  /* connections, HTTP/2 included */
+    uint64_t bytes;           /* of answers' bodies */
+    uint64_t overdue;         /* with --rate: due when the phase ended, and never begun */
+    uint64_t opened;          /* connections, HTTP/2 included */
+    uint64_t first_end_at_ns; /* of a request that ended well; 0: none */
+    uint64_t last_end_at_ns;
     uint64_t busy_cycles;
     uint64_t all_cycles;
     uint64_t cpu_ns;          /* that the scheduler gave us */

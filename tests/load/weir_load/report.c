@@ -136,10 +136,11 @@ static void json_phase(const struct phase_stats *phase, FILE *out)
     json_errors(phase->errors, out);
     fprintf(out,
             ", \"bytes\": %lu, \"overdue\": %lu, \"connections_opened\": %lu, "
-            "\"requests_per_second\": %.1f, "
+            "\"requests_per_second\": %.1f, \"last_after_first_ns\": %lu, "
             "\"busy\": %.4f, \"cpu_ns\": %lu, \"latency_ns\": ",
             phase->bytes, phase->overdue, phase->opened,
             lasted > 0 ? (double)phase->requests / lasted : 0,
+            phase->last_end_at_ns - phase->first_end_at_ns,
             phase->all_cycles > 0 ? (double)phase->busy_cycles / (double)phase->all_cycles : 0,
             phase->cpu_ns);
     json_latency(&phase->latency, out);

@@ -157,6 +157,51 @@ static void commands_show_what_people_look_for(void **state)
     }
 }
 
+/* A page without the backslashes of troff. */
+static void read_page(const char *name, char *out)
+{
+    char path[512];
+    const char *root = getenv("WEIR_SOURCE_ROOT");
+    size_t kept = 0;
+    snprintf(path, sizeof(path), "%s/%s", root != NULL ? root : ".", name);
+    read_text(path, out);
+    for (size_t i = 0; out[i] != '\0'; i++)
+        if (out[i] != '\\')
+            out[kept++] = out[i];
+    out[kept] = '\0';
+}
+
+/* The words of a line of the help that is about a command; the argument's name and help follow. */
+static bool take_command(char *line)
+{
+    size_t length = strspn(line + 2, "abcdefghijklmnopqrstuvwxyz -");
+    if (strncmp(line, "  ", 2) != 0 || length == 0 || line[2] == ' ' || line[2] == '-')
+        return false;
+    line[2 + length] = '\0';
+    *(strstr(line + 2, "  ") != NULL ? strstr(line + 2, "  ") : line + 2 + length) = '\0';
+    return true;
+}
+
+static void the_manual_has_every_command(void **state)
+{
+    static const char *const pages[] = {"docs/man/weirctl.8", "docs/control-socket.md"};
+    struct fixture *fixture = *state;
+    static char page[TEXT_MAX];
+    for (size_t i = 0; i < array_count(pages); i++) {
+        int commands = 0;
+        read_page(pages[i], page);
+        assert_int_equal(run(fixture, "--help"), 0);
+        for (char *line = strtok(fixture->output, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+            if (!take_command(line))
+                continue;
+            commands++;
+            if (strstr(page, line + 2) == NULL)
+                fail_msg("%s does not name \"%s\"", pages[i], line + 2);
+        }
+        assert_in_range(commands, 25, 100);
+    }
+}
+
 static void programs_get_the_result_of_the_method(void **state)
 {
     static const struct {
@@ -412,6 +457,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(commands_show_what_people_look_for),
+        CASE(the_manual_has_every_command),
         CASE(programs_get_the_result_of_the_method),
         CASE(the_drain_is_of_the_region_that_was_named),
         CASE(orders_say_what_was_asked_for),
