@@ -10,9 +10,9 @@
  * Handshakes are the dear part: a queue takes them, and tls_turn() does a few a turn, so that a
  * flood of them does not delay established connections.
  *
- * Copies of a byte sent: small pieces are gathered into one record (a copy into a buffer of the
- * worker), large ones go to OpenSSL where they lie; encryption into OpenSSL's record buffer; from
- * there into TCP's blocks, which hold them until they are acknowledged. Received: packet to
+ * Copies of a byte sent: into a buffer of the worker, where pieces become a record; encryption into
+ * OpenSSL's record buffer; from there into TCP's blocks, which hold them until they are
+ * acknowledged. Received: packet to
  * OpenSSL's record buffer, decrypted in place, to a buffer of the worker, where HTTP/2 reads.
  */
 #pragma once

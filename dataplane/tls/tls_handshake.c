@@ -198,7 +198,7 @@ static void open_session(struct tls_session *session, uint64_t now)
 
 void tls_handshake_step(struct tls_session *session, uint64_t now)
 {
-    ERR_clear_error();
+    tls_forget_errors();
     int result = SSL_do_handshake(session->ssl);
     if (result == 1) {
         open_session(session, now);

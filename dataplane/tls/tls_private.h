@@ -8,11 +8,12 @@
 #include "dataplane/tls/tls_arena.h"
 #include "dataplane/tls/tls_target.h"
 
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdatomic.h>
 
 #define TLS_RECORD_BYTES 16384 /* plain bytes of a record at most: RFC 8446 5.1 */
-#define TLS_DIRECT_BYTES 4096  /* from here on a piece is a record of its own, not copied */
+#define TLS_WAITING_MAX  2
 /* Of handshake type after the handshake: key updates are due every 2^24 records (RFC 8446 5.5). */
 #define TLS_MESSAGES_MAX    64
 #define TLS_TARGET_SESSIONS 4 /* one for each connection that may have to be made anew */
@@ -26,6 +27,12 @@ enum tls_state {
     TLS_BROKEN,  /* of no more use: the owner is told TCP_FAILED, or was */
 };
 
+/* A copy of what TCP has not taken: OpenSSL may not even have begun with it. */
+struct tls_waiting {
+    uint8_t *data; /* of tls->kept */
+    uint32_t length;
+};
+
 struct tls_session {
     SSL *ssl;
     struct tls *tls;
@@ -36,13 +43,15 @@ struct tls_session {
     void *context;
     enum tls_state state;
     uint32_t events;        /* to be told in the next turn */
-    uint32_t waiting_bytes; /* not taken by TCP yet; nothing else may be sent ... */
-    uint8_t *waiting;       /* ... a copy of them: OpenSSL may not even have begun with them */
-    uint32_t messages;      /* of handshake type, after the handshake; on_message() */
-    bool peer_done;         /* it has said close_notify */
-    bool tcp_ended;         /* no more bytes will come from TCP */
-    bool tcp_failed;        /* the connection was lost: nothing can be sent */
-    uint8_t *kept;          /* decrypted bytes that nobody took; NULL: none */
+    uint32_t waiting_count; /* not taken by TCP yet; nothing else may be sent meanwhile */
+    struct tls_waiting waiting[TLS_WAITING_MAX];
+    uint32_t flow_bytes; /* sent since the last pause, the first ones */
+    uint64_t sent_at_ns;
+    uint32_t messages; /* of handshake type, after the handshake; on_message() */
+    bool peer_done;    /* it has said close_notify */
+    bool tcp_ended;    /* no more bytes will come from TCP */
+    bool tcp_failed;   /* the connection was lost: nothing can be sent */
+    uint8_t *kept;     /* decrypted bytes that nobody took; NULL: none */
     uint32_t kept_at;
     uint32_t kept_end;
     struct list link; /* tls->handshakes, tls->own_handshakes or tls->news */
@@ -61,6 +70,7 @@ struct tls {
     struct list news;           /* have events to tell, or bytes that wait */
     struct tls_session *gathering; /* whose bytes are in `gathered`, NULL: nobody's */
     uint32_t gathered_bytes;
+    uint32_t gathered_max; /* then they are a record */
     uint8_t *gathered;
     struct tls_session *reading; /* whose bytes are in `plain`, until read_done() */
     uint32_t plain_bytes;
@@ -139,6 +149,13 @@ bool tls_client_certificate_set(SSL_CTX *context, const struct tls_profile_sourc
 /* tls_ocsp.c: an OCSP response is stapled for clients that ask. */
 bool tls_ocsp_load(struct tls_named_context *into, const struct tls_certificate_source *source,
                    char *message, size_t message_size);
+
+/* OpenSSL's errors so far say nothing about what it does next. Cheap when there are none. */
+static inline void tls_forget_errors(void)
+{
+    if (ERR_peek_error() != 0)
+        ERR_clear_error();
+}
 
 /* What OpenSSL says last, or "". */
 const char *tls_error_text(void);

@@ -1,19 +1,30 @@
 /*
  * tls_record: plain bytes become records and records plain bytes: the transport of an open session.
  *
- * Sending: small pieces are gathered in the worker's one buffer, for one session at a time, and are
- * a record when another session sends, when the buffer is full, or when the turn ends. When TCP has
- * no memory for a record, the session keeps its bytes and takes nothing more until it is gone.
+ * Sending: pieces are gathered in the worker's one buffer, for one session at a time, and are a
+ * record when another session sends, when the record is full, or when the turn ends: a record costs
+ * as much as the ciphering of some kilobytes, a copy next to nothing. When TCP has no memory for a
+ * record, the session keeps its bytes and takes nothing more until it is gone.
  * Receiving: one record at a time in the worker's other buffer; what the owner leaves there is kept
  * with the session.
  */
+#include "dataplane/base/check.h"
+#include "dataplane/base/clock.h"
 #include "dataplane/tls/tls_private.h"
 
 #include <openssl/err.h>
 #include <string.h>
 
-/* More than any record's header, nonce and tag; what shares a record may pay for one of its own. */
-#define RECORD_EXTRA 64
+/* More than the headers, nonces and tags of all records of a piece and of what is gathered. */
+#define RECORDS_EXTRA 256
+
+/*
+ * A record is read when all of it has come. So they are short after a pause, when the congestion
+ * window lets a few packets through; in flow they are as long as they may be.
+ */
+#define FIRST_RECORD_BYTES 4096
+#define FIRST_BYTES        32768
+#define PAUSE_NS           CLOCK_S
 
 static void count_failure(struct tls *tls)
 {
@@ -37,29 +48,41 @@ static void fail_writing(struct tls_session *session)
 /*
  * TCP has no memory. OpenSSL wants the same bytes again: it may hold the record, or it may have
  * something else to send first and have looked at nothing yet. So they are kept with the session.
+ * There are two at most: the one that was refused, and the rest of the piece that it is from.
  */
 static bool wait_for_tcp(struct tls_session *session, const uint8_t *data, uint32_t length)
 {
     struct tls *tls = session->tls;
-    session->waiting = pool_take(&tls->kept);
-    if (session->waiting == NULL) {
+    check(session->waiting_count < TLS_WAITING_MAX);
+    uint8_t *copy = pool_take(&tls->kept);
+    if (copy == NULL) {
         counter_add(&tls->counters.kept_shed, 1);
         tls_session_fail(session);
         return false;
     }
-    memcpy(session->waiting, data, length);
-    session->waiting_bytes = length;
+    memcpy(copy, data, length);
+    session->waiting[session->waiting_count++] = (struct tls_waiting){copy, length};
     counter_add(&tls->counters.writes_waited, 1);
     tls_session_tell(session, 0);
     return true;
+}
+
+static void count_sent(struct tls_session *session, uint32_t length)
+{
+    counter_add(&session->tls->counters.bytes_out, length);
+    counter_add(&session->tls->counters.records_out, 1);
+    session->sent_at_ns = session->tls->now;
+    if (session->flow_bytes < FIRST_BYTES)
+        session->flow_bytes += length;
 }
 
 /* Hand bytes of at most a record to OpenSSL. True: they are taken, TCP may not have them yet. */
 static bool encrypt(struct tls_session *session, const uint8_t *data, uint32_t length)
 {
     size_t done = 0;
-    ERR_clear_error();
-    counter_add(&session->tls->counters.bytes_out, length);
+    if (session->waiting_count > 0)
+        return wait_for_tcp(session, data, length);
+    tls_forget_errors();
     if (SSL_write_ex(session->ssl, data, length, &done) == 1 && done == length)
         return true;
     if (done == 0 && SSL_get_error(session->ssl, 0) == SSL_ERROR_WANT_WRITE)
@@ -70,24 +93,24 @@ static bool encrypt(struct tls_session *session, const uint8_t *data, uint32_t l
 
 static void end_waiting(struct tls_session *session)
 {
-    pool_give(&session->tls->kept, session->waiting);
-    session->waiting = NULL;
-    session->waiting_bytes = 0;
+    pool_give(&session->tls->kept, session->waiting[0].data);
+    session->waiting[0] = session->waiting[1];
+    session->waiting_count--;
 }
 
 static bool flush_waiting(struct tls_session *session)
 {
-    size_t done = 0;
-    uint32_t length = session->waiting_bytes;
-    if (length == 0)
-        return true;
-    ERR_clear_error();
-    bool written = SSL_write_ex(session->ssl, session->waiting, length, &done) == 1;
-    if (!written && SSL_get_error(session->ssl, 0) == SSL_ERROR_WANT_WRITE)
-        return false;
-    end_waiting(session);
-    if (!written || done != length)
-        fail_writing(session);
+    while (session->waiting_count > 0) {
+        size_t done = 0;
+        uint32_t length = session->waiting[0].length;
+        tls_forget_errors();
+        bool written = SSL_write_ex(session->ssl, session->waiting[0].data, length, &done) == 1;
+        if (!written && SSL_get_error(session->ssl, 0) == SSL_ERROR_WANT_WRITE)
+            return false;
+        end_waiting(session);
+        if (!written || done != length)
+            fail_writing(session);
+    }
     return true;
 }
 
@@ -97,8 +120,10 @@ static void flush_gathered(struct tls *tls)
     uint32_t length = tls->gathered_bytes;
     tls->gathering = NULL;
     tls->gathered_bytes = 0;
-    if (session != NULL && length > 0 && session->state != TLS_BROKEN)
-        (void)encrypt(session, tls->gathered, length);
+    if (session == NULL || length == 0 || session->state == TLS_BROKEN)
+        return;
+    count_sent(session, length);
+    (void)encrypt(session, tls->gathered, length);
 }
 
 void tls_flush(struct tls *tls)
@@ -113,59 +138,76 @@ bool tls_records_flush(struct tls_session *session)
     return flush_waiting(session);
 }
 
+static bool takes(const struct tls_session *session)
+{
+    return session->state == TLS_OPEN && session->waiting_count == 0;
+}
+
 /* What TCP takes, less what records add and what waits to become one. */
 static uint32_t record_room(void *stream)
 {
     struct tls_session *session = stream;
     struct tls *tls = session->tls;
-    if (session->state != TLS_OPEN || session->waiting_bytes > 0)
+    if (!takes(session))
         return 0;
-    if (tls->gathering == session && tls->gathered_bytes > TLS_RECORD_BYTES / 4)
-        flush_gathered(tls);
-    if (session->state != TLS_OPEN || session->waiting_bytes > 0)
-        return 0;
-    uint32_t gathered = tls->gathering == session ? tls->gathered_bytes : 0;
-    uint32_t taken = gathered + 2 * RECORD_EXTRA;
+    uint32_t taken = RECORDS_EXTRA + (tls->gathering == session ? tls->gathered_bytes : 0);
     uint32_t room = tcp_send_room(session->tcp);
-    uint32_t free_bytes = TLS_RECORD_BYTES - gathered;
     if (room <= taken)
         return 0;
-    return room - taken < free_bytes ? room - taken : free_bytes;
+    return room - taken < TLS_RECORD_BYTES ? room - taken : TLS_RECORD_BYTES;
 }
 
-static bool gather(struct tls_session *session, const uint8_t *data, uint32_t length)
+/* Plain bytes of the session's next record. */
+static uint32_t next_record_bytes(struct tls_session *session)
+{
+    if (session->waiting_count > 0)
+        return TLS_RECORD_BYTES; /* the rest of a piece waits, too, in one buffer */
+    if (session->tls->now - session->sent_at_ns > PAUSE_NS)
+        session->flow_bytes = 0;
+    return session->flow_bytes < FIRST_BYTES ? FIRST_RECORD_BYTES : TLS_RECORD_BYTES;
+}
+
+static void begin_gathering(struct tls_session *session)
 {
     struct tls *tls = session->tls;
-    if (tls->gathering != session) {
-        flush_gathered(tls);
-        tls->gathering = session;
+    if (tls->gathering == session)
+        return;
+    flush_gathered(tls);
+    tls->gathering = session;
+    tls->gathered_max = next_record_bytes(session);
+}
+
+/* Pieces are at most as long as a record. */
+static void gather(struct tls_session *session, const uint8_t *data, uint32_t length)
+{
+    struct tls *tls = session->tls;
+    while (length > 0) {
+        begin_gathering(session);
+        uint32_t part = tls->gathered_max - tls->gathered_bytes;
+        if (part > length)
+            part = length;
+        memcpy(tls->gathered + tls->gathered_bytes, data, part);
+        tls->gathered_bytes += part;
+        data += part;
+        length -= part;
+        if (tls->gathered_bytes == tls->gathered_max)
+            flush_gathered(tls);
     }
-    if (tls->gathered_bytes + length > TLS_RECORD_BYTES)
-        return false;
-    memcpy(tls->gathered + tls->gathered_bytes, data, length);
-    tls->gathered_bytes += length;
-    return true;
 }
 
 static bool record_send_copy(void *stream, struct bytes bytes)
 {
     struct tls_session *session = stream;
-    if (session->state != TLS_OPEN || session->waiting_bytes > 0)
+    if (!takes(session) || bytes.length > TLS_RECORD_BYTES)
         return false;
-    return gather(session, bytes.data, (uint32_t)bytes.length);
+    gather(session, bytes.data, (uint32_t)bytes.length);
+    return true;
 }
 
 static bool record_send_segment(void *stream, struct segment *segment, uint32_t offset,
                                 uint32_t length)
 {
-    struct tls_session *session = stream;
-    if (session->state != TLS_OPEN || session->waiting_bytes > 0)
-        return false;
-    if (length < TLS_DIRECT_BYTES)
-        return gather(session, segment->data + offset, length);
-    if (!tls_records_flush(session) || session->state != TLS_OPEN || session->waiting_bytes > 0)
-        return false;
-    return encrypt(session, segment->data + offset, length);
+    return record_send_copy(stream, bytes_of(segment->data + offset, length));
 }
 
 /* A record that nobody took is there first. */
@@ -193,6 +235,13 @@ static void end_reading(struct tls_session *session, int result)
     tls_session_fail(session);
 }
 
+/* Whether OpenSSL would find anything: to let it look costs as much as a record. */
+static bool has_input(const struct tls_session *session)
+{
+    return session->tcp_ended || tcp_read(session->tcp).length > 0 ||
+           SSL_has_pending(session->ssl) == 1;
+}
+
 static struct bytes record_read(void *stream)
 {
     struct tls_session *session = stream;
@@ -206,7 +255,9 @@ static struct bytes record_read(void *stream)
         tls_session_tell(session, TCP_READABLE);
         return BYTES_NONE;
     }
-    ERR_clear_error();
+    if (!has_input(session))
+        return BYTES_NONE;
+    tls_forget_errors();
     int result = SSL_read_ex(session->ssl, tls->plain, TLS_RECORD_BYTES, &length);
     if (session->messages > TLS_MESSAGES_MAX) {
         counter_add(&tls->counters.key_update_floods, 1);
@@ -218,6 +269,7 @@ static struct bytes record_read(void *stream)
         return BYTES_NONE;
     }
     counter_add(&tls->counters.bytes_in, length);
+    counter_add(&tls->counters.records_in, 1);
     tls->reading = session;
     tls->plain_bytes = (uint32_t)length;
     return bytes_of(tls->plain, length);

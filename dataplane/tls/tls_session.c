@@ -77,8 +77,8 @@ void tls_session_free(struct tls_session *session)
         tls->reading = NULL;
     if (session->kept != NULL)
         pool_give(&tls->kept, session->kept);
-    if (session->waiting != NULL)
-        pool_give(&tls->kept, session->waiting);
+    for (uint32_t i = 0; i < session->waiting_count; i++)
+        pool_give(&tls->kept, session->waiting[i].data);
     list_remove(&session->link);
     timer_cancel(tls->config.wheel, &session->deadline);
     /* A lost connection says nothing against its session; to OpenSSL it would. */
@@ -131,7 +131,7 @@ void tls_session_close(struct tls_session *session)
         tls_session_tell(session, 0);
         return;
     }
-    ERR_clear_error();
+    tls_forget_errors();
     (void)SSL_shutdown(session->ssl); /* close_notify; without room for it the end is only FIN */
     tcp_close(session->tcp);
     tls_session_free(session);
@@ -255,7 +255,7 @@ static struct tls_session *begin(struct tls *tls, const struct tls_session *begu
         tls_profile_hold(session->profile);
     list_init(&session->link);
     timer_init(&session->deadline, give_up, session);
-    ERR_clear_error();
+    tls_forget_errors();
     if (start_ssl(session, session->target != NULL ? tls_target_ssl(session->target)
                                                    : accepting_ssl(session->profile))) {
         tcp_set_app(session->tcp, &session_app, session);
@@ -312,7 +312,7 @@ static void tell_news(struct tls_session *session, uint64_t now)
         tls_session_close(session);
         return;
     }
-    bool waited = session->waiting_bytes > 0;
+    bool waited = session->waiting_count > 0;
     if (waited && session->state == TLS_OPEN && !tls_records_flush(session))
         tls_session_tell(session, 0);
     else if (waited)

@@ -107,6 +107,7 @@ static void records_wait_when_tcp_has_no_memory(void **state)
 {
     tls_pair_prepare(&pair, 5);
     pair.tcp.b.config.blocks_max = 12; /* less than two records */
+    pair.config.kept_max = 2;          /* a record, and the rest of its piece */
     tls_pair_open(&pair);
     struct tls_end *end = connect_pair(0, 0);
     end->to_send = BODY_BYTES;
