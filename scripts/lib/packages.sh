@@ -13,14 +13,17 @@ packages_build=(
 )
 packages_net=(
     iproute2 ethtool procps util-linux
-    dpdk-dev             # dpdk-testpmd
-    python3 python3-h2 python3-grpcio
-    nginx-light          # a real backend of HTTP/1.1
+    python3 python3-h2
     curl nghttp2-client openssl
     redis-server redis-tools
+)
+packages_cases=(         # what only network tests want
+    dpdk-dev             # dpdk-testpmd
+    python3-grpcio
+    nginx-light          # a real backend of HTTP/1.1
     lua5.4               # the scripts for Pktgen are checked by it
 )
-command -v npm >/dev/null || packages_net+=(nodejs npm) # whoever has another Node.js keeps it
+command -v npm >/dev/null || packages_cases+=(nodejs npm) # whoever has another Node.js keeps it
 packages_bench=(
     nghttp2-server nghttp2-proxy
     liburcu-dev          # what the table of coalescing is compared with
