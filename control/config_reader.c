@@ -1,7 +1,7 @@
 #include "control/config_reader.h"
 
-#include "control/config_values.h"
 #include "control/certificates.h"
+#include "control/config_values.h"
 #include "control/deny_build.h"
 #include "dataplane/base/check.h"
 
@@ -28,11 +28,11 @@ void config_found(struct config_findings *findings, const char *path, const char
 {
     char text[1024];
     va_list arguments;
+    if (findings->count == FINDINGS_MAX)
+        return;
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    if (findings->count == FINDINGS_MAX)
-        return;
     char **lines = realloc(findings->lines, (findings->count + 1) * sizeof(*lines));
     check(lines != NULL);
     findings->lines = lines;
@@ -596,23 +596,33 @@ static void join(char *out, const char *path, const char *name)
     snprintf(out, CONFIG_PATH_MAX, "%s%s%s", path, path[0] != '\0' ? "." : "", name);
 }
 
+/* "name, device, mtu" */
+static void key_names(const struct config_object *object, char *out, size_t size)
+{
+    size_t used = 0;
+    out[0] = '\0';
+    for (uint32_t i = 0; i < object->key_count && used < size; i++)
+        used += (size_t)snprintf(out + used, size - used, "%s%s", i > 0 ? ", " : "",
+                                 object->keys[i].name);
+}
+
+/* A document may have hundreds of thousands: what finds no room is not looked at. */
 static void find_unknown(struct config_reader *reader, const char *path, const json_t *json,
                          const struct config_object *object)
 {
     const char *name;
     json_t *value;
+    char known[512] = "";
     json_object_foreach((json_t *)json, name, value)
     {
         char full[CONFIG_PATH_MAX];
-        char known[512] = "";
+        if (reader->findings->count == FINDINGS_MAX)
+            return;
         if (find_key(object, name) != NULL)
             continue;
+        if (known[0] == '\0')
+            key_names(object, known, sizeof(known));
         join(full, path, name);
-        for (uint32_t i = 0; i < object->key_count; i++) {
-            size_t used = strlen(known);
-            snprintf(known + used, sizeof(known) - used, "%s%s", i > 0 ? ", " : "",
-                     object->keys[i].name);
-        }
         config_found(reader->findings, full, "is not a key; expected one of %s", known);
     }
 }

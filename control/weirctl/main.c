@@ -108,6 +108,20 @@ static const char *excess_option(const struct command *command, const struct opt
     return options->despite != NULL && !command->takes_despite ? "--despite" : NULL;
 }
 
+/* The first of what was given that no message can carry, or NULL. */
+static const char *not_text(const struct options *options, char **words, int count)
+{
+    const char *const given[] = {options->ttl, options->despite, count > 0 ? words[0] : NULL,
+                                 count > 1 ? words[1] : NULL};
+    for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++) {
+        json_t *text = json_string(given[i]);
+        json_decref(text);
+        if (given[i] != NULL && text == NULL)
+            return given[i];
+    }
+    return NULL;
+}
+
 /* The method's parameters. NULL: *out_status says how to end. */
 static json_t *make_parameters(const struct command *command, const struct options *options,
                                char **words, int count, int *out_status)
@@ -122,6 +136,11 @@ static json_t *make_parameters(const struct command *command, const struct optio
     const char *too_much = count > most ? words[most] : excess_option(command, options);
     if (too_much != NULL) {
         usage_fault("too much for this command", too_much);
+        return NULL;
+    }
+    const char *odd = not_text(options, words, command->argument == ARGUMENT_FILE ? 0 : count);
+    if (odd != NULL) {
+        usage_fault("not UTF-8", odd);
         return NULL;
     }
     json_t *parameters = json_object();

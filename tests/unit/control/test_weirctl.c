@@ -364,6 +364,8 @@ static void wrong_usage_ends_with_2_and_says_why(void **state)
         "config apply",
         "--no-such-option status",
         "stats a b",
+        "region drain eu --ttl \xff",
+        "stats \xc3",
     };
     struct fixture *fixture = *state;
     for (size_t i = 0; i < array_count(cases); i++) {
