@@ -2,6 +2,7 @@
 #include "control/region_local.h"
 
 #include "control/region_text.h"
+#include "dataplane/base/random.h"
 #include "tests/support/cmocka.h"
 #include "tests/support/failover_lab.h"
 
@@ -202,6 +203,92 @@ static void wrong_fields_are_refused_and_others_skipped(void **state)
     }
 }
 
+/* ---- any orders at any time ---- */
+
+static uint32_t active_at(uint64_t now_ms)
+{
+    struct region_state routed;
+    region_local_route(&local, &rules, &agreed, now_ms, &routed);
+    return region_active_count(&routed);
+}
+
+static void put_field(void *context, const char *field, const char *value)
+{
+    assert_true(region_text_take_local(context, field, value));
+}
+
+static void expect_the_same_from_disk(void)
+{
+    struct region_local read = {0};
+    region_text_put_local(&local, put_field, &read);
+    assert_int_equal(read.count, local.count);
+    for (uint32_t i = 0; i < local.count; i++) {
+        assert_string_equal(read.orders[i].name, local.orders[i].name);
+        assert_string_equal(read.orders[i].by, local.orders[i].by);
+        assert_int_equal(read.orders[i].kind, local.orders[i].kind);
+        assert_int_equal(read.orders[i].override, local.orders[i].override);
+        assert_int_equal(read.orders[i].since_ms, local.orders[i].since_ms);
+        assert_int_equal(read.orders[i].expires_ms, local.orders[i].expires_ms);
+        assert_int_equal(read.orders[i].offered_ms, local.orders[i].offered_ms);
+        assert_int_equal(read.orders[i].ramps, local.orders[i].ramps);
+    }
+}
+
+/* What ends does so in a few steps, and no end takes the last region. */
+static void end_what_is_over(uint64_t now_ms)
+{
+    uint32_t ends = 0;
+    for (uint32_t before = active_at(now_ms); expire_at(now_ms); before = active_at(now_ms)) {
+        assert_true(active_at(now_ms) >= before || active_at(now_ms) >= rules.min_active);
+        assert_in_range(++ends, 1, 2 * REGION_LOCAL_MAX);
+    }
+}
+
+static void give_any(struct random *random, uint64_t now_ms)
+{
+    uint32_t before = active_at(now_ms);
+    uint64_t ttl_ms = random_below(random, 2) == 0 ? 0 : 1000 + random_below(random, 300000);
+    bool despite = random_below(random, 5) == 0;
+    (void)give_for((enum region_request_kind)random_below(random, REGION_REQUESTS),
+                   random_below(random, agreed.count + 1), now_ms, ttl_ms,
+                   despite ? REGION_RULE_S1 : 0);
+    assert_true(despite || active_at(now_ms) >= before || active_at(now_ms) >= rules.min_active);
+}
+
+/* The store has moved on: another override, another automatic state. */
+static void agree_on_anything(struct random *random)
+{
+    struct region_record *record = &agreed.regions[random_below(random, agreed.count)];
+    record->override = (enum region_override)random_below(random, REGION_OVERRIDES);
+    record->automatic = (enum region_automatic)random_below(random, REGION_AUTOMATICS);
+}
+
+static void find_the_store(uint64_t now_ms)
+{
+    struct region_state routed;
+    region_local_offer(&local, &agreed, now_ms);
+    region_local_route(&local, &rules, &agreed, now_ms, &routed);
+    assert_memory_equal(&routed, &agreed, sizeof(routed));
+}
+
+static void whatever_is_ordered_a_region_stays_and_nothing_is_lost(void **state)
+{
+    struct random random;
+    uint64_t now_ms = NOW_MS;
+    random_seed(&random, 11);
+    for (uint32_t step = 0; step < 20000; step++) {
+        now_ms += random_below(&random, 8) == 0 ? random_below(&random, 10 * STEP) : 1000;
+        end_what_is_over(now_ms);
+        give_any(&random, now_ms);
+        if (random_below(&random, 20) == 0)
+            agree_on_anything(&random);
+        if (random_below(&random, 20) == 0)
+            find_the_store(now_ms);
+        assert_true(local.count <= agreed.count + 1);
+        expect_the_same_from_disk();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +305,7 @@ int main(void)
         CASE(what_is_not_an_order_is_not_taken),
         CASE(orders_for_regions_that_are_gone_end),
         CASE(wrong_fields_are_refused_and_others_skipped),
+        CASE(whatever_is_ordered_a_region_stays_and_nothing_is_lost),
 #undef CASE
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
