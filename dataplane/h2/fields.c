@@ -96,6 +96,8 @@ bool fields_copy(struct fields *into, const struct fields *from)
     into->count = fits ? from->count : 0;
     memcpy(into->present, from->present, sizeof(into->present));
     memcpy(into->part_ends, from->part_ends, sizeof(into->part_ends));
+    into->name = fits ? from->name : 0;
+    into->named_bytes = from->named_bytes;
     into->overflow = !fits || from->overflow;
     if (into->used > 0)
         memcpy(into->data, from->data, into->used);

@@ -34,7 +34,8 @@ struct fields {
      * 0: nobody has said; most likely all comes again together.
      */
     uint32_t part_ends[FIELDS_PARTS];
-    uint64_t name; /* sections with the same name, of one worker, are equal; 0: it has none */
+    uint32_t named_bytes; /* so many from the beginning on are what the name is of */
+    uint64_t name;        /* what has the same name, of one worker, is equal; 0: it has none */
 };
 
 /* What a field is by itself, whatever message it stands in: field_form.h finds out. */
@@ -134,6 +135,13 @@ static inline uint64_t fields_list_bound(const struct fields *fields)
 
 /* Append by token (not FIELD_OTHER); the name comes from the table. */
 void fields_add_token(struct fields *fields, enum field_token token, struct bytes value);
+
+/* What is there now has a name; more may be appended behind it. */
+static inline void fields_name(struct fields *fields, uint64_t name)
+{
+    fields->name = name;
+    fields->named_bytes = fields->used;
+}
 
 /* Copy all of FROM into INTO (initialised, any former contents dropped). False: does not fit. */
 bool fields_copy(struct fields *into, const struct fields *from);

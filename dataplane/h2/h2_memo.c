@@ -52,11 +52,17 @@ static inline uint32_t place_of(const struct h2_memo *memo, uint32_t hash)
     return hash >> 1 & (memo->places - 1);
 }
 
+static inline uint32_t beside(const struct h2_memo *memo, uint32_t place)
+{
+    return (place ^ 1) & (memo->places - 1);
+}
+
 /* --- in --- */
 
 static bool is_block(const struct h2_memo_in *in, uint64_t state, struct bytes block)
 {
-    return in->state == state && bytes_equal(bytes_of(in->block, in->block_bytes), block);
+    return in->state == state && in->block_bytes == block.length &&
+           equal_short(in->block, block.data, block.length);
 }
 
 static void keep_section(struct h2_memo *memo, struct h2_memo_in *in, uint64_t state,
@@ -68,7 +74,31 @@ static void keep_section(struct h2_memo *memo, struct h2_memo_in *in, uint64_t s
     memcpy(in->block, block.data, block.length);
     fields_init(&in->fields, in->section, sizeof(in->section));
     (void)fields_copy(&in->fields, section);
-    in->fields.name = ++memo->names;
+    fields_name(&in->fields, ++memo->names);
+}
+
+/* NULL: it is not there. */
+static struct h2_memo_in *find_in(const struct h2_memo *memo, uint32_t hash, uint64_t state,
+                                  struct bytes block)
+{
+    uint32_t place = place_of(memo, hash);
+    struct h2_memo_in *in = &memo->ins[place];
+    if (!is_block(in, state, block))
+        in = &memo->ins[beside(memo, place)];
+    if (!is_block(in, state, block))
+        return NULL;
+    in->found = true;
+    return in;
+}
+
+/* Where it may be kept. */
+static struct h2_memo_in *want_in(const struct h2_memo *memo, uint32_t hash)
+{
+    uint32_t place = place_of(memo, hash);
+    struct h2_memo_in *in = &memo->ins[place];
+    bool in_use = in->found;
+    in->found = false;
+    return in_use ? &memo->ins[beside(memo, place)] : in;
 }
 
 /* An empty block is no section worth keeping. */
@@ -87,13 +117,14 @@ enum hpack_result h2_memo_decode(struct h2_memo *memo, struct hpack_decoder *dec
         return hpack_decode(decoder, block, out);
     uint64_t state = decoder->state;
     uint32_t hash = hash_of_block(state, block);
-    struct h2_memo_in *in = &memo->ins[place_of(memo, hash)];
-    if (is_block(in, state, block)) {
+    struct h2_memo_in *in = find_in(memo, hash, state, block);
+    if (in != NULL) {
         memo->found_in++;
         *out = in->fields;
         *kept = in;
         return HPACK_OK;
     }
+    in = want_in(memo, hash);
     enum hpack_result result = hpack_decode(decoder, block, out);
     bool again = in->latest == hash;
     in->latest = hash;
@@ -101,58 +132,129 @@ enum hpack_result h2_memo_decode(struct h2_memo *memo, struct hpack_decoder *dec
         out->used > H2_MEMO_SECTION_BYTES)
         return result;
     keep_section(memo, in, state, block, out);
-    out->name = in->fields.name;
+    fields_name(out, in->fields.name);
     *kept = in;
     return HPACK_OK;
 }
 
 /* --- out --- */
 
-static bool is_section(const struct h2_memo_out *out, uint64_t state, struct bytes section)
+/* A run of fields that is looked for: NAMED bytes are as good as said by the name, if any. */
+struct part {
+    const uint8_t *data;
+    uint32_t bytes;
+    uint32_t named_bytes; /* 0: none */
+    uint64_t name;
+};
+
+/* What no name says. */
+static inline struct bytes unnamed(const struct part *part)
 {
-    return out->state == state && bytes_equal(bytes_of(out->section, out->section_bytes), section);
+    return bytes_of(part->data + part->named_bytes, part->bytes - part->named_bytes);
 }
 
-static void keep_block(struct h2_memo_out *place, uint64_t state, struct bytes section,
+static bool encode_all(struct hpack_encoder *encoder, const uint8_t *data, uint32_t bytes,
+                       struct writer *out)
+{
+    const struct fields fields = {.data = (uint8_t *)(uintptr_t)data, .used = bytes};
+    return hpack_encode(encoder, &fields, out);
+}
+
+static inline bool is_part(const struct h2_memo_out *out, uint64_t state, const struct part *part)
+{
+    struct bytes section = unnamed(part);
+    return out->state == state && out->name == part->name && out->section_bytes == section.length &&
+           equal_short(out->section, section.data, section.length);
+}
+
+static struct h2_memo_out *find_out(const struct h2_memo *memo, uint32_t hash, uint64_t state,
+                                    const struct part *part)
+{
+    uint32_t place = place_of(memo, hash);
+    struct h2_memo_out *out = &memo->outs[place];
+    if (!is_part(out, state, part))
+        out = &memo->outs[beside(memo, place)];
+    if (!is_part(out, state, part))
+        return NULL;
+    out->found = true;
+    return out;
+}
+
+static struct h2_memo_out *want_out(const struct h2_memo *memo, uint32_t hash)
+{
+    uint32_t place = place_of(memo, hash);
+    struct h2_memo_out *out = &memo->outs[place];
+    bool in_use = out->found;
+    out->found = false;
+    return in_use ? &memo->outs[beside(memo, place)] : out;
+}
+
+static void keep_block(struct h2_memo_out *place, uint64_t state, const struct part *part,
                        struct bytes block)
 {
+    struct bytes section = unnamed(part);
     place->state = state;
+    place->name = part->name;
     place->section_bytes = (uint32_t)section.length;
     place->block_bytes = (uint32_t)block.length;
-    memcpy(place->section, section.data, section.length);
+    copy_short(place->section, section.data, section.length);
     memcpy(place->block, block.data, block.length);
 }
 
-static bool encode_part(struct h2_memo *memo, struct hpack_encoder *encoder,
-                        const struct fields *part, struct writer *out)
+static bool put_block(const struct h2_memo_out *place, struct writer *out)
 {
-    if (part->used == 0 || part->used > H2_MEMO_SECTION_BYTES)
-        return hpack_encode(encoder, part, out);
+    uint8_t *room = writer_take(out, place->block_bytes);
+    if (room != NULL)
+        copy_short(room, place->block, place->block_bytes);
+    return room != NULL;
+}
+
+/* Encode what was not found, and perhaps keep it. */
+static bool encode_new(struct h2_memo *memo, struct hpack_encoder *encoder, uint32_t hash,
+                       const struct part *part, struct writer *out)
+{
+    struct h2_memo_out *place = want_out(memo, hash);
     uint64_t state = encoder->state;
-    struct bytes section = bytes_of(part->data, part->used);
-    uint32_t hash = hash_of_section(state, section);
-    struct h2_memo_out *place = &memo->outs[place_of(memo, hash)];
-    if (is_section(place, state, section)) {
-        memo->found_out++;
-        encoder->used = true;
-        writer_bytes(out, bytes_of(place->block, place->block_bytes));
-        return !out->failed;
-    }
     const uint8_t *start = out->at;
-    bool fits = hpack_encode(encoder, part, out);
+    bool fits = encode_all(encoder, part->data, part->bytes, out);
     bool again = place->latest == hash;
     place->latest = hash;
     size_t length = (size_t)(out->at - start);
     if (again && fits && encoder->same_again && encoder->state == state &&
         length <= H2_MEMO_BLOCK_BYTES)
-        keep_block(place, state, section, bytes_of(start, length));
+        keep_block(place, state, part, bytes_of(start, length));
     return fits;
 }
 
-/* The fields from AT on, up to END. */
-static struct fields part_of(const struct fields *fields, uint32_t at, uint32_t end)
+static bool encode_part(struct h2_memo *memo, struct hpack_encoder *encoder,
+                        const struct part *part, struct writer *out)
 {
-    return (struct fields){.data = fields->data + at, .used = end - at};
+    struct bytes section = unnamed(part);
+    if (part->bytes == 0 || section.length > H2_MEMO_SECTION_BYTES)
+        return encode_all(encoder, part->data, part->bytes, out);
+    uint64_t state = encoder->state;
+    uint32_t hash = hash_of_section(mix(state, part->name), section);
+    const struct h2_memo_out *place = find_out(memo, hash, state, part);
+    if (place == NULL)
+        return encode_new(memo, encoder, hash, part, out);
+    memo->found_out++;
+    encoder->used = true;
+    return put_block(place, out);
+}
+
+/* Up to END: in one part when it has a name, else in two, the first of them up to CUT. */
+static bool encode_known(struct h2_memo *memo, struct hpack_encoder *encoder,
+                         const struct fields *fields, uint32_t cut, uint32_t end,
+                         struct writer *out)
+{
+    if (fields->name != 0 && fields->named_bytes <= end) {
+        struct part named = {fields->data, end, fields->named_bytes, fields->name};
+        return encode_part(memo, encoder, &named, out);
+    }
+    struct part first = {.data = fields->data, .bytes = cut};
+    struct part second = {.data = fields->data + cut, .bytes = end - cut};
+    bool fits = encode_part(memo, encoder, &first, out);
+    return second.bytes > 0 ? encode_part(memo, encoder, &second, out) : fits;
 }
 
 bool h2_memo_encode(struct h2_memo *memo, struct hpack_encoder *encoder,
@@ -161,14 +263,11 @@ bool h2_memo_encode(struct h2_memo *memo, struct hpack_encoder *encoder,
     if (memo->places == 0 || encoder->announce || fields->used == 0)
         return hpack_encode(encoder, fields, out);
     bool in_parts = fields->part_ends[0] > 0;
-    uint32_t first = in_parts ? fields->part_ends[0] : fields->used;
-    uint32_t second = in_parts ? fields->part_ends[1] : fields->used;
-    check(first <= second && second <= fields->used);
-    struct fields target = part_of(fields, 0, first);
-    struct fields others = part_of(fields, first, second);
-    struct fields rest = part_of(fields, second, fields->used);
-    bool fits = encode_part(memo, encoder, &target, out);
-    if (others.used > 0)
-        fits = encode_part(memo, encoder, &others, out);
-    return rest.used > 0 ? hpack_encode(encoder, &rest, out) : fits;
+    uint32_t cut = in_parts ? fields->part_ends[0] : fields->used;
+    uint32_t end = in_parts ? fields->part_ends[1] : fields->used;
+    check(cut <= end && end <= fields->used);
+    bool fits = encode_known(memo, encoder, fields, cut, end, out);
+    if (end == fields->used)
+        return fits;
+    return encode_all(encoder, fields->data + end, fields->used - end, out);
 }

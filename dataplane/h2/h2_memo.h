@@ -7,9 +7,10 @@
  * connection's table ever has, and found by their bytes: what is found is equal, not only likely
  * to be.
  *
- * The memory is two arrays of places of one size. A place is taken by what hashes to it, but only
- * by what came there twice running, so that blocks that never come again neither cost a copy nor
- * drive out those that do.
+ * The memory is two arrays of places of one size. What comes again lies at the place that its hash
+ * says, or at the one beside it. It is kept when it was wanted twice running there, so that blocks
+ * that never come again neither cost a copy nor drive out those that do; and of two at whose places
+ * somebody else is wanted, the one that was not found in between goes.
  */
 #pragma once
 
@@ -29,8 +30,9 @@ enum h2_judged {
 
 struct h2_memo_in {
     uint64_t state;       /* of the decoder; 0: nothing is here */
-    uint32_t latest;      /* the hash of what came last */
+    uint32_t latest;      /* the hash of what was wanted here last and was not here */
     uint32_t block_bytes; /* at block */
+    bool found;           /* since something else was wanted here */
     struct fields fields; /* lies in `section` */
     enum h2_judged judged;
     struct h2_message message; /* what the judge found out */
@@ -39,10 +41,12 @@ struct h2_memo_in {
 };
 
 struct h2_memo_out {
-    uint64_t state;         /* of the encoder; 0: nothing is here */
-    uint32_t latest;        /* the hash of what came last */
+    uint64_t state;  /* of the encoder; 0: nothing is here */
+    uint32_t latest; /* as in h2_memo_in */
+    bool found;
     uint32_t block_bytes;   /* at block */
     uint32_t section_bytes; /* at section */
+    uint64_t name;          /* of what stands before them; 0: nothing does */
     uint8_t block[H2_MEMO_BLOCK_BYTES];
     uint8_t section[H2_MEMO_SECTION_BYTES];
 };
@@ -67,7 +71,8 @@ enum hpack_result h2_memo_decode(struct h2_memo *memo, struct hpack_decoder *dec
                                  struct bytes block, struct fields *out, struct h2_memo_in **kept);
 
 /*
- * hpack_encode(): each of the section's parts (fields.h) may be found. False: OUT is too small.
+ * hpack_encode(): each of the section's parts (fields.h) may be found; where it begins with
+ * something that has a name, both at once, by the name. False: OUT is too small.
  */
 bool h2_memo_encode(struct h2_memo *memo, struct hpack_encoder *encoder,
                     const struct fields *fields, struct writer *out);

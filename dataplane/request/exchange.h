@@ -31,7 +31,8 @@ struct client {
     struct request_peer peer;
     uint64_t address_name; /* as principals know it (C29) */
     uint8_t address_length;
-    char address[CLIENT_ADDRESS_TEXT]; /* for x-forwarded-for */
+    char address[CLIENT_ADDRESS_TEXT];
+    uint8_t told[FIELD_HEAD_BYTES + CLIENT_ADDRESS_TEXT]; /* x-forwarded-for with it, as fields.h */
 };
 
 /* Answers that Weir gives itself. The table is in local_answer.c. */
@@ -193,11 +194,12 @@ bool route_same_text(struct bytes text, struct bytes lower);
 
 /* header_rules.c */
 enum local_answer request_rules(const struct snapshot *snapshot, const struct request_peer *peer,
-                                const struct fields *request,
-                                struct fields *out_forwarded,
+                                const struct fields *request, struct fields *out_forwarded,
                                 const struct snapshot_route **out_route);
 void request_rules_hop(const struct snapshot *snapshot, const struct snapshot_route *route,
                        const struct fields *request, struct fields *forwarded);
+/* The address it tells of a client: what can be known of that field is found out once. */
+void request_rules_address(struct client *client, struct bytes text);
 void request_rules_client(const struct client *client, const struct snapshot_route *route,
                           const struct fields *request, struct fields *forwarded);
 

@@ -3,6 +3,8 @@
  * HTTP/2 has already checked the message form (RFC 9113 8.2, 8.3): pseudo-header fields, case,
  * connection-specific fields. Here: target, route, and fields that end at this hop (RFC 9110 7.6).
  */
+#include "dataplane/base/check.h"
+#include "dataplane/h2/hpack_table.h"
 #include "dataplane/request/exchange.h"
 
 /* Longer ones are not told: they would be no host, and no scheme. */
@@ -366,6 +368,18 @@ void request_rules_hop(const struct snapshot *snapshot, const struct snapshot_ro
     forwarded->part_ends[1] = forwarded->used;
 }
 
+void request_rules_address(struct client *client, struct bytes text)
+{
+    struct field field = {.token = FIELD_X_FORWARDED_FOR, .value = text};
+    struct fields told;
+    check(text.length <= sizeof(client->address));
+    client->address_length = (uint8_t)text.length;
+    memcpy(client->address, text.data, text.length);
+    field.hash = hpack_hash_of(&field);
+    fields_init(&told, client->told, sizeof(client->told));
+    fields_add(&told, field);
+}
+
 /*
  * What it says about the client, as the route's policies say, behind all else: it is no part that
  * comes again. Of a list of addresses the last one is ours.
@@ -376,7 +390,7 @@ void request_rules_client(const struct client *client, const struct snapshot_rou
     struct bytes address = bytes_of(client->address, client->address_length);
     struct target target;
     if (route->x_forwarded != FORWARD_OFF)
-        fields_add_token(forwarded, FIELD_X_FORWARDED_FOR, address);
+        fields_append_from(forwarded, client->told);
     if (route->forwarded == FORWARD_OFF)
         return;
     read_target(request, &target);

@@ -43,4 +43,5 @@ void plans_keep(struct plans *plans, const struct plan_of *of, const struct plan
         memcpy(place->key, plan->key.data, plan->key.length);
     fields_init(&place->forwarded, place->section, sizeof(place->section));
     (void)fields_copy(&place->forwarded, forwarded);
+    fields_name(&place->forwarded, PLAN_NAMES | ++plans->names);
 }

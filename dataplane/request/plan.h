@@ -13,6 +13,7 @@
 #define PLAN_PLACES        256
 #define PLAN_SECTION_BYTES 1536 /* larger sections have no plan that is kept */
 #define PLAN_KEY_BYTES     512
+#define PLAN_NAMES         (1ULL << 63) /* names of what plans forward, apart from HTTP/2's own */
 
 struct plan {
     uint16_t route;        /* index into snapshot->routes */
@@ -36,6 +37,7 @@ struct plan_place {
 
 struct plans {
     struct plan_place *places;
+    uint64_t names; /* given to what plans forward */
 };
 
 /* What a plan is for. */

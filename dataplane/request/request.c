@@ -139,8 +139,7 @@ static struct client *take_client(struct request_engine *engine, const struct re
     };
     account_init(&client->account);
     ip_address_format(&peer->remote, text);
-    client->address_length = (uint8_t)strlen(text);
-    memcpy(client->address, text, client->address_length);
+    request_rules_address(client, bytes_text(text));
     list_push_back(&engine->client_list, &client->link);
     return client;
 }

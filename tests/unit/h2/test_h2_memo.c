@@ -24,6 +24,7 @@ struct twice {
     struct hpack_decoder with_in, without_in;
     nghttp2_hd_inflater *inflater;
     uint64_t names[NAMES]; /* hash of the section that has the name */
+    uint64_t given;        /* names that others than the memo gave */
 };
 
 static struct twice twice;
@@ -40,6 +41,18 @@ static void part(struct fields *fields)
     }
 }
 
+/* Some of the first fields are known by a name, as far as they are not said to be each time others.
+ */
+static void name(struct fields *fields)
+{
+    uint32_t at = 0;
+    struct field field;
+    for (uint32_t n = random_below(&twice.random, fields->count + 1U); n > 0; n--)
+        (void)fields_next(fields, &at, &field);
+    fields->name = 1ULL << 63 | ++twice.given;
+    fields->named_bytes = at;
+}
+
 static void deal_sections(void)
 {
     for (int i = 0; i < SECTIONS; i++) {
@@ -47,6 +60,8 @@ static void deal_sections(void)
         for (uint32_t k = random_below(&twice.random, 12); k > 0; k--)
             fixture_add_random(&twice.random, &sections[i]);
         part(&sections[i]);
+        if (random_below(&twice.random, 2) == 0)
+            name(&sections[i]);
         assert_false(sections[i].overflow);
     }
 }

@@ -292,8 +292,8 @@ static void backends_hear_of_the_client_as_the_route_says(void **state)
         const struct pair pairs[FIELDS_MAX] = {
             {":method", "GET"}, {":scheme", "http"}, {":authority", "shop.example"},
             {":path", "/"},     told[i].sent[0],     told[i].sent[1]};
-        struct client client = {.address_length = (uint8_t)strlen(told[i].address)};
-        memcpy(client.address, told[i].address, client.address_length);
+        struct client client = {0};
+        request_rules_address(&client, bytes_text(told[i].address));
         uint8_t request_room[2048], room[2048];
         struct fields request, out;
         const struct snapshot_route *found = NULL;
