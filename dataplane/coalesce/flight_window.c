@@ -7,9 +7,10 @@
  *
  *   first window  config.first_window_bytes, announced by SETTINGS, promised when the flight
  *                 begins; without that much memory none begins
- *   growth        what HTTP/2 asks for with the request, and later for a fast reader, while that
- *                 leaves first windows for all flights that may still begin; nothing while all who
- *                 read it are paused: what a paused client asks for costs a first window
+ *   growth        what HTTP/2 asks for with the request or the head of its answer, and later for a
+ *                 fast reader, while that leaves first windows for all flights that may still begin;
+ *                 nothing while all who read it are paused: what a paused client asks for costs a
+ *                 first window
  *   credit        what was taken in comes back while at most flight_bytes are held for somebody
  *                 (ALONE_BYTES when it is for one only, whom more would not make faster), not
  *                 while more than enough is held for the clients of all who read it

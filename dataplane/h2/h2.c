@@ -76,17 +76,20 @@ void h2_enter(struct h2 *h2, uint64_t now)
     h2->now = now;
 }
 
-static void bury_streams(struct h2 *h2)
+void h2_bury_dead_streams(struct h2 *h2)
 {
     struct list *link;
     while ((link = list_pop_front(&h2->dead_streams)) != NULL)
         pool_give(&h2->streams, list_entry(link, struct h2_stream, link));
 }
 
-void h2_bury_streams(struct h2 *h2)
+/* What parts of HTTP/2 have counted for themselves. */
+static void count_parts(struct h2 *h2)
 {
-    if (h2->depth == 1)
-        bury_streams(h2);
+    counter_set(&h2->counters.header_blocks_in_known, h2->memo.found_in);
+    counter_set(&h2->counters.header_parts_out_known, h2->memo.found_out);
+    counter_set(&h2->counters.hpack_tables_taken_back,
+                h2->hpack_tables.taken_back + h2->hpack_own_tables.taken_back);
 }
 
 void h2_leave(struct h2 *h2)
@@ -94,7 +97,8 @@ void h2_leave(struct h2 *h2)
     check(h2->depth > 0);
     if (--h2->depth > 0)
         return;
-    bury_streams(h2);
+    h2_bury_dead_streams(h2);
+    count_parts(h2);
     struct list *link;
     while ((link = list_pop_front(&h2->dead_conns)) != NULL)
         pool_give(&h2->conns, list_entry(link, struct h2_conn, active));
@@ -189,7 +193,8 @@ uint32_t h2_request_room(const struct h2_conn *conn)
 struct h2_stream *h2_request(struct h2_conn *conn, void *stream_owner, uint64_t now)
 {
     check(conn->role == H2_CLIENT);
-    if (h2_request_room(conn) == 0) {
+    uint32_t room = h2_request_room(conn);
+    if (room == 0) {
         counter_add(&conn->h2->counters.requests_no_room, 1);
         conn->room_was_told = false;
         return NULL;
@@ -199,7 +204,7 @@ struct h2_stream *h2_request(struct h2_conn *conn, void *stream_owner, uint64_t 
     stream->owner = stream_owner;
     conn->unsent_count++;
     list_push_back(&conn->unsent, &stream->link);
-    if (h2_request_room(conn) == 0)
+    if (room == 1) /* which it took */
         conn->room_was_told = false;
     h2_stream_ready(stream);
     return stream;

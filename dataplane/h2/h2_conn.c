@@ -234,6 +234,7 @@ void h2_conn_end(struct h2_conn *conn, struct h2_end end)
         return;
     struct h2 *h2 = conn->h2;
     h2_enter(h2, h2->now);
+    h2_place_close(conn);
     if (end.goaway)
         h2_out_last_goaway(conn, end.code);
     h2_conn_move(conn, H2_CONN_ENDED);
@@ -264,13 +265,6 @@ void h2_conn_rests(struct h2_conn *conn)
         list_remove(&conn->resting);
     else if (!list_is_linked(&conn->resting))
         list_push_back(&conn->h2->resting, &conn->resting);
-}
-
-bool h2_conn_answers_fit(const struct h2_conn *conn)
-{
-    return conn->ping_ack_count < H2_LIMIT_PING_ACKS &&
-           conn->settings_ack_count < H2_LIMIT_SETTINGS_ACKS &&
-           conn->refusal_count < H2_LIMIT_REFUSALS;
 }
 
 void h2_conn_refuse(struct h2_conn *conn, uint32_t stream_id, enum h2_error code)

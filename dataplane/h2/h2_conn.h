@@ -162,7 +162,8 @@ struct h2_conn {
     struct h2_refusal refusals[H2_LIMIT_REFUSALS];
     uint64_t ping_acks[H2_LIMIT_PING_ACKS]; /* payloads as they came */
     struct h2_priority_early early[H2_LIMIT_EARLY_PRIORITIES];
-    uint8_t early_at; /* the oldest */
+    uint8_t early_at;      /* the oldest */
+    uint8_t small_answers; /* client role: in a row that their first windows had room for */
     uint8_t refusal_count;
     uint8_t ping_ack_count;
     uint8_t settings_ack_count;
@@ -184,6 +185,7 @@ struct h2_conn {
     bool wrote : 1;            /* h2_out_run(): streams' frames went out */
     bool connect_protocol : 1; /* ENABLE_CONNECT_PROTOCOL: server role: ours; else the peer's */
     bool starved : 1;          /* the transport had no memory: try again next time */
+    bool has_early : 1;        /* something was remembered in `early` */
     bool blocked : 1;          /* when it was tried last the transport took not all there was */
     bool door_closed : 1;      /* client role: identifiers ran out, available() not told yet */
     bool room_was_told : 1;    /* client role: available() not needed until room has been 0 */
@@ -230,7 +232,12 @@ void h2_conn_tell_room(struct h2_conn *conn);
 void h2_conn_refuse(struct h2_conn *conn, uint32_t stream_id, enum h2_error code);
 
 /* Room for the answers to one more frame. */
-bool h2_conn_answers_fit(const struct h2_conn *conn);
+static inline bool h2_conn_answers_fit(const struct h2_conn *conn)
+{
+    return conn->ping_ack_count < H2_LIMIT_PING_ACKS &&
+           conn->settings_ack_count < H2_LIMIT_SETTINGS_ACKS &&
+           conn->refusal_count < H2_LIMIT_REFUSALS;
+}
 
 /* We reset a stream while the peer may be sending: its frames will be discarded. */
 void h2_conn_remember_reset(struct h2_conn *conn, uint32_t stream_id);

@@ -142,6 +142,14 @@ void h2_flow_stream_credited(struct h2_stream *stream, uint32_t count)
     stream_grew(stream, by);
 }
 
+/* h2_flow_answer_began() and note_received() say when it was not small. */
+static void note_answer(const struct h2_stream *stream)
+{
+    struct h2_conn *conn = stream->conn;
+    if (stream->headers_received && conn->small_answers < H2_LIMIT_SMALL_ANSWERS)
+        conn->small_answers++;
+}
+
 void h2_flow_stream_ended(struct h2_stream *stream)
 {
     struct h2_conn *conn = stream->conn;
@@ -150,6 +158,7 @@ void h2_flow_stream_ended(struct h2_stream *stream)
     if (!owner_pays(stream))
         conn->h2->grown_bytes -= by;
     stream->window.bytes -= by;
+    note_answer(stream);
 }
 
 static void queue_credit(struct h2_stream *stream)
@@ -160,10 +169,39 @@ static void queue_credit(struct h2_stream *stream)
     h2_conn_wake_control(stream->conn);
 }
 
+/* --- towards backends: whether the first window is enough --- */
+
+static bool has_first_window(const struct h2_stream *stream)
+{
+    return stream->window.bytes < stream->conn->h2->config.stream_window_bytes;
+}
+
 void h2_flow_request_opened(struct h2_stream *stream)
 {
-    if (stream->window.bytes < stream->conn->h2->config.stream_window_bytes && !stream->no_content)
+    bool likely_small = stream->conn->small_answers >= H2_LIMIT_SMALL_ANSWERS;
+    if (has_first_window(stream) && !stream->no_content && !likely_small)
         queue_credit(stream);
+}
+
+/* An answer that does not say how much comes may still be over before the WINDOW_UPDATE is due. */
+void h2_flow_answer_began(struct h2_stream *stream, uint64_t length)
+{
+    struct h2_conn *conn = stream->conn;
+    if (length <= h2_flow_first_window(conn))
+        return;
+    if (length != H2_LENGTH_UNKNOWN)
+        conn->small_answers = 0;
+    if (has_first_window(stream))
+        queue_credit(stream);
+}
+
+/* More has come than a first window has room for. */
+static void note_received(struct h2_stream *stream)
+{
+    struct h2_conn *conn = stream->conn;
+    uint32_t received = stream->window.bytes - stream->receive_window;
+    if (conn->small_answers > 0 && received > h2_flow_first_window(conn))
+        conn->small_answers = 0;
 }
 
 /* Credit that is kept back makes the peer's window smaller. */
@@ -213,6 +251,7 @@ enum h2_violation h2_flow_received(struct h2_conn *conn, struct h2_stream *strea
     if (length > stream->receive_window)
         return H2_VIOLATION_stream_window_exceeded;
     stream->receive_window -= length;
+    note_received(stream);
     return H2_VIOLATION_none;
 }
 

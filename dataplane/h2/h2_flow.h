@@ -42,8 +42,14 @@ uint32_t h2_flow_connection_window(const struct h2 *h2);
 /* The size a stream's window begins with: what SETTINGS announce. */
 uint32_t h2_flow_first_window(const struct h2_conn *conn);
 
-/* Client role: the request has its identifier; its window may be made larger right behind it. */
+/*
+ * Client role: the request has its identifier. Its window is made larger right behind it, unless
+ * the latest answers have all been small.
+ */
 void h2_flow_request_opened(struct h2_stream *stream);
+
+/* Client role: an answer of LENGTH bytes, or H2_LENGTH_UNKNOWN, begins: has its window room? */
+void h2_flow_answer_began(struct h2_stream *stream, uint64_t length);
 
 /* Whether the connection has credit that is worth a WINDOW_UPDATE now. */
 bool h2_flow_credit_is_due(const struct h2_conn *conn);

@@ -65,11 +65,62 @@ static inline bool h2_frame_is_known(uint8_t type)
 }
 
 /* Nine bytes and back. The reserved bit is ignored and sent as 0. */
-struct h2_frame h2_frame_read(const uint8_t *bytes);
-void h2_frame_write(uint8_t *bytes, struct h2_frame frame);
+static inline struct h2_frame h2_frame_read(const uint8_t *bytes)
+{
+    uint32_t front, id;
+    memcpy(&front, bytes, sizeof(front));
+    memcpy(&id, bytes + 5, sizeof(id));
+    front = __builtin_bswap32(front);
+    return (struct h2_frame){
+        .length = front >> 8,
+        .stream_id = __builtin_bswap32(id) & H2_STREAM_ID_MAX,
+        .type = (uint8_t)front,
+        .flags = bytes[4],
+    };
+}
+
+static inline void h2_frame_write(uint8_t *bytes, struct h2_frame frame)
+{
+    uint32_t front = __builtin_bswap32(frame.length << 8 | frame.type);
+    uint32_t id = __builtin_bswap32(frame.stream_id);
+    memcpy(bytes, &front, sizeof(front));
+    bytes[4] = frame.flags;
+    memcpy(bytes + 5, &id, sizeof(id));
+}
+
+/* Whether it is on a stream, or not, as its type wants. */
+static inline enum h2_violation h2_frame_check_place(const struct h2_frame_rule *rule,
+                                                     uint32_t stream_id)
+{
+    switch (rule->on) {
+    case H2_ON_STREAM:
+        return stream_id == 0 ? H2_VIOLATION_stream_id_zero : H2_VIOLATION_none;
+    case H2_ON_CONNECTION:
+        return stream_id != 0 ? H2_VIOLATION_stream_id_not_zero : H2_VIOLATION_none;
+    case H2_ON_ANY:
+        return H2_VIOLATION_none;
+    }
+    return H2_VIOLATION_none;
+}
 
 /*
  * What is wrong with a frame by its header alone, whatever the state of its stream. Types beyond
  * the table only have to keep to the maximum size.
  */
-enum h2_violation h2_frame_check(const struct h2_frame *frame);
+static inline enum h2_violation h2_frame_check(const struct h2_frame *frame)
+{
+    if (frame->length > H2_FRAME_PAYLOAD_BYTES)
+        return H2_VIOLATION_frame_too_large;
+    if (!h2_frame_is_known(frame->type))
+        return H2_VIOLATION_none;
+    const struct h2_frame_rule *rule = &h2_frame_rules[frame->type];
+    if (rule->received != H2_VIOLATION_none)
+        return rule->received;
+    enum h2_violation violation = h2_frame_check_place(rule, frame->stream_id);
+    if (violation != H2_VIOLATION_none)
+        return violation;
+    if (frame->length < rule->length_min || frame->length > rule->length_max ||
+        frame->length % rule->length_unit != 0)
+        return rule->bad_length;
+    return H2_VIOLATION_none;
+}

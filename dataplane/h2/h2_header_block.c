@@ -9,6 +9,7 @@
 #include "dataplane/base/clock.h"
 #include "dataplane/base/counter.h"
 #include "dataplane/h2/h2_conn.h"
+#include "dataplane/h2/h2_flow.h"
 #include "dataplane/h2/h2_message.h"
 
 /* A decoded section on its way to its stream. */
@@ -327,6 +328,8 @@ static void response(struct section *section, struct h2_stream *stream)
         stream->headers_received = true;
         stream->connect = stream->connect && message.status < 300;
         stream->body_left = message.content_length;
+        if (!section->end_stream)
+            h2_flow_answer_began(stream, message.content_length);
     }
     tell_headers(section, stream, interim ? H2_SECTION_INTERIM : H2_SECTION_HEADERS);
 }
@@ -393,9 +396,6 @@ void h2_header_block_complete(struct h2_conn *conn, struct bytes whole, uint64_t
     enum hpack_result result = decode(&section, whole);
     h2_header_block_release(conn);
     counter_add(&h2->counters.header_blocks_in, 1);
-    counter_set(&h2->counters.header_blocks_in_known, h2->memo.found_in);
-    counter_set(&h2->counters.hpack_tables_taken_back,
-                h2->hpack_tables.taken_back + h2->hpack_own_tables.taken_back);
     if (result != HPACK_OK)
         h2_violate(conn, 0, violation_of(result));
     else

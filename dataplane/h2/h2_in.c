@@ -10,11 +10,8 @@
 
 #define HTTP1_PREFIX_BYTES 14 /* "PRI * HTTP/2.0": what differs before may be HTTP/1 */
 
-/* WANT bytes together, from the view or gathered over several; NULL: not all there yet. */
-const uint8_t *h2_in_gather(struct h2_in *in, struct reader *r, size_t want)
+const uint8_t *h2_in_gather_pieces(struct h2_in *in, struct reader *r, size_t want)
 {
-    if (in->have == 0 && reader_left(r) >= want)
-        return reader_bytes(r, want).data;
     size_t part = want - in->have;
     if (part > reader_left(r))
         part = reader_left(r);

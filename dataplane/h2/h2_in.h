@@ -8,8 +8,16 @@
 
 #define H2_PRIORITY_BYTES 5
 
+/* h2_in_gather() over several views. */
+const uint8_t *h2_in_gather_pieces(struct h2_in *in, struct reader *r, size_t want);
+
 /* WANT bytes together, from the view or gathered over several; NULL: not all there yet. */
-const uint8_t *h2_in_gather(struct h2_in *in, struct reader *r, size_t want);
+static inline const uint8_t *h2_in_gather(struct h2_in *in, struct reader *r, size_t want)
+{
+    if (in->have == 0 && reader_left(r) >= want)
+        return reader_bytes(r, want).data;
+    return h2_in_gather_pieces(in, r, want);
+}
 
 /* The next frame header. */
 void h2_in_next_frame(struct h2_in *in);

@@ -1,6 +1,8 @@
 /*
  * h2_out: what a connection writes. First what is due for itself (h2_out_control.c), then streams
- * that are ready take turns: one header section or one DATA frame each.
+ * that are ready take turns: one header section or one DATA frame each, or a head with what there
+ * is of its body already, up to a frame. Frames are made in the transport's memory (h2_place.h)
+ * where it has some.
  *
  * A frame is begun only when it fits into the transport's room. Streams leave H2_LIMIT_CONTROL_ROOM
  * alone, so that two peers who both fill their transports with DATA can still send each other the
@@ -27,11 +29,24 @@
 
 static uint32_t room_of(const struct h2_conn *conn)
 {
-    return conn->transport.ops->room(conn->transport.stream);
+    const struct h2_place *place = &conn->h2->place;
+    return place->conn == conn ? place->room : conn->transport.ops->room(conn->transport.stream);
+}
+
+/* For a stream's turn. When it is too little the transport is asked: it tells when there is more.
+ */
+static uint32_t turn_room(struct h2_conn *conn)
+{
+    uint32_t room = room_of(conn);
+    if (room >= TURN_ROOM)
+        return room;
+    h2_place_close(conn);
+    return room_of(conn);
 }
 
 bool h2_out_send(struct h2_conn *conn, struct bytes bytes)
 {
+    h2_place_close(conn);
     if (room_of(conn) < bytes.length)
         return false;
     if (conn->transport.ops->send_copy(conn->transport.stream, bytes))
@@ -56,13 +71,18 @@ void h2_out_release(struct h2_conn *conn)
 }
 
 /* A short DATA frame in one piece: a reference would cost more than the copy. False: no memory. */
-static bool send_short_data(struct h2_conn *conn, const uint8_t *header, struct chunk chunk)
+static bool send_short_data(struct h2_conn *conn, struct h2_frame frame, struct chunk chunk)
 {
-    uint8_t frame[H2_FRAME_HEADER_BYTES + SHORT_DATA_BYTES];
-    memcpy(frame, header, H2_FRAME_HEADER_BYTES);
-    copy_short(frame + H2_FRAME_HEADER_BYTES, chunk.segment->data + chunk.offset, chunk.length);
-    struct bytes bytes = bytes_of(frame, H2_FRAME_HEADER_BYTES + chunk.length);
-    if (!conn->transport.ops->send_copy(conn->transport.stream, bytes))
+    uint8_t bytes[H2_FRAME_HEADER_BYTES + SHORT_DATA_BYTES];
+    size_t length = H2_FRAME_HEADER_BYTES + (size_t)chunk.length;
+    uint8_t *place = h2_place_room(conn, length);
+    uint8_t *at = place != NULL ? place : bytes;
+    h2_frame_write(at, frame);
+    if (chunk.length > 0)
+        copy_short(at + H2_FRAME_HEADER_BYTES, chunk.segment->data + chunk.offset, chunk.length);
+    if (place != NULL)
+        h2_place_written(conn, length);
+    else if (!conn->transport.ops->send_copy(conn->transport.stream, bytes_of(bytes, length)))
         return false;
     conn->wrote = true;
     return true;
@@ -78,6 +98,7 @@ static bool send_data(struct h2_conn *conn)
     struct chunk chunk = out->chunk;
     if (chunk.segment == NULL)
         return true;
+    h2_place_close(conn);
     if (room_of(conn) < chunk.length)
         return false;
     if (!conn->transport.ops->send_segment(conn->transport.stream, chunk.segment, chunk.offset,
@@ -93,14 +114,13 @@ static bool send_data(struct h2_conn *conn)
 }
 
 /* What does not go now is kept for later. */
-static void send_piece(struct h2_conn *conn, const uint8_t *header, struct chunk chunk)
+static void send_piece(struct h2_conn *conn, struct h2_frame frame, struct chunk chunk)
 {
     struct h2_out_data *out = &conn->out_data;
-    bool is_short = chunk.length > 0 && chunk.length <= SHORT_DATA_BYTES;
-    if (is_short && send_short_data(conn, header, chunk))
+    if (chunk.length <= SHORT_DATA_BYTES && send_short_data(conn, frame, chunk))
         return;
     *out = (struct h2_out_data){.header_due = true};
-    memcpy(out->header, header, sizeof(out->header));
+    h2_frame_write(out->header, frame);
     if (chunk.length > 0) {
         out->chunk = chunk;
         segment_hold(out->chunk.segment);
@@ -112,19 +132,18 @@ static void data_frame(struct h2_stream *stream, const struct h2_supply *piece, 
 {
     struct h2_conn *conn = stream->conn;
     uint32_t length = piece->chunk.length;
-    uint8_t header[H2_FRAME_HEADER_BYTES];
+    struct h2_frame frame = {
+        .length = length,
+        .type = H2_FRAME_DATA,
+        .flags = piece->end ? H2_FLAG_END_STREAM : 0,
+        .stream_id = stream->id,
+    };
     check(stream->headers_sent && length <= max && (length > 0 || piece->end));
-    h2_frame_write(header, (struct h2_frame){
-                               .length = length,
-                               .type = H2_FRAME_DATA,
-                               .flags = piece->end ? H2_FLAG_END_STREAM : 0,
-                               .stream_id = stream->id,
-                           });
     h2_flow_sent(stream, length);
     h2_budget_refund(&conn->budgets, H2_BUDGET_window_update, 2 + length / 256);
     counter_add(&conn->h2->counters.frames_out, 1);
     counter_add(&conn->h2->counters.data_out, length);
-    send_piece(conn, header, piece->chunk);
+    send_piece(conn, frame, piece->chunk);
     if (piece->end)
         h2_stream_we_ended(stream);
 }
@@ -162,6 +181,7 @@ static bool block_frame(struct h2_conn *conn, struct h2_header_block *block,
 static bool send_block(struct h2_conn *conn, struct h2_header_block *block,
                        const struct h2_out_block *out)
 {
+    h2_place_close(conn);
     while (block->at < block->length)
         if (!block_frame(conn, block, out))
             return false;
@@ -211,9 +231,8 @@ static size_t block_bound(const struct fields *fields)
 }
 
 /* Checked before encoding: afterwards the compression table would be out of step. */
-static enum h2_violation check_section(const struct h2_conn *conn, const struct fields *fields)
+static enum h2_violation check_section(const struct h2_conn *conn, size_t bound)
 {
-    size_t bound = block_bound(fields);
     if (bound > H2_LIMIT_HEADER_BLOCK_BYTES)
         return H2_VIOLATION_section_too_large;
     size_t frames = bound / H2_FRAME_PAYLOAD_BYTES + 1;
@@ -243,16 +262,43 @@ static void open_request(struct h2_stream *stream, const struct fields *fields)
     conn->door_closed = true;
 }
 
-static void encode(struct h2_conn *conn, const struct fields *fields)
+/* How many bytes of ROOM, which is large enough, the section takes. */
+static uint32_t encode(struct h2_conn *conn, const struct fields *fields, uint8_t *room,
+                       size_t bytes)
+{
+    struct writer out = writer_over(room, bytes);
+    check(h2_memo_encode(&conn->h2->memo, &conn->encoder, fields, &out));
+    check(writer_length(&out) > 0);
+    counter_add(&conn->h2->counters.header_blocks_out, 1);
+    return (uint32_t)writer_length(&out);
+}
+
+/* A section in one frame, encoded where it is sent from: at PLACE, which has room for BOUND. */
+static void place_section(struct h2_conn *conn, const struct fields *fields, uint8_t *place,
+                          size_t bound, const struct h2_out_block *out)
+{
+    uint32_t length = encode(conn, fields, place + H2_FRAME_HEADER_BYTES, bound);
+    uint8_t end = out->end_stream ? H2_FLAG_END_STREAM : 0;
+    h2_frame_write(place, (struct h2_frame){
+                              .length = length,
+                              .type = H2_FRAME_HEADERS,
+                              .flags = H2_FLAG_END_HEADERS | end,
+                              .stream_id = out->stream_id,
+                          });
+    h2_place_written(conn, H2_FRAME_HEADER_BYTES + length);
+    conn->wrote = true;
+    counter_add(&conn->h2->counters.frames_out, 1);
+}
+
+/* A section that is copied, cut into frames if it has to be. */
+static void copy_section(struct h2_conn *conn, const struct fields *fields,
+                         const struct h2_out_block *out)
 {
     struct h2_header_block *encoded = conn->h2->encoded;
-    struct writer out = writer_over(encoded->data, sizeof(encoded->data));
-    check(h2_memo_encode(&conn->h2->memo, &conn->encoder, fields, &out));
     encoded->at = 0;
-    encoded->length = (uint32_t)writer_length(&out);
-    check(encoded->length > 0);
-    counter_add(&conn->h2->counters.header_blocks_out, 1);
-    counter_set(&conn->h2->counters.header_parts_out_known, conn->h2->memo.found_out);
+    encoded->length = encode(conn, fields, encoded->data, sizeof(encoded->data));
+    if (!send_block(conn, encoded, out))
+        keep_block(conn, out);
 }
 
 static void section(struct h2_stream *stream, const struct h2_supply *piece)
@@ -262,7 +308,11 @@ static void section(struct h2_stream *stream, const struct h2_supply *piece)
     bool final = piece->kind == H2_SUPPLY_HEADERS;
     check(stream->headers_sent == (piece->kind == H2_SUPPLY_TRAILERS));
     check(piece->kind != H2_SUPPLY_INTERIM || (conn->role == H2_SERVER && !end));
-    enum h2_violation violation = check_section(conn, piece->fields);
+    size_t bound = block_bound(piece->fields);
+    uint8_t *place = NULL;
+    if (bound <= H2_FRAME_PAYLOAD_BYTES)
+        place = h2_place_room(conn, H2_FRAME_HEADER_BYTES + bound);
+    enum h2_violation violation = place != NULL ? H2_VIOLATION_none : check_section(conn, bound);
     if (violation != H2_VIOLATION_none) {
         h2_violate_stream(stream, violation);
         return;
@@ -272,10 +322,11 @@ static void section(struct h2_stream *stream, const struct h2_supply *piece)
     stream->headers_sent = stream->headers_sent || final;
     if (final && conn->role == H2_SERVER)
         stream->connect = stream->tunnel;
-    encode(conn, piece->fields);
     struct h2_out_block out = {.stream_id = stream->id, .end_stream = end};
-    if (!send_block(conn, conn->h2->encoded, &out))
-        keep_block(conn, &out);
+    if (place != NULL)
+        place_section(conn, piece->fields, place, bound, &out);
+    else
+        copy_section(conn, piece->fields, &out);
     if (end && h2_stream_is_alive(stream))
         h2_stream_we_ended(stream);
 }
@@ -331,10 +382,40 @@ enum turn {
     TURN_NO_ROOM, /* the transport has too little */
 };
 
-/* The first ready stream's turn. */
+/* Its owner had nothing, or there is no window for it. */
+static void turn_ends(struct h2_stream *stream, uint32_t max)
+{
+    if (stream->headers_sent && max == 0 && !list_is_linked(&stream->turn))
+        h2_flow_park(stream);
+    else
+        stream->stall.since_ms = 0; /* its owner has nothing more */
+}
+
+/* What the stream has next. The transport has ROOM, which is enough for a turn. */
+static enum turn stream_piece(struct h2_stream *stream, uint32_t room, uint64_t now)
+{
+    struct h2_conn *conn = stream->conn;
+    uint32_t max = data_max(stream, room);
+    struct h2_supply piece = conn->handler->supply(stream, max, now);
+    if (!h2_stream_is_alive(stream)) /* reset meanwhile, or the connection closed */
+        return TURN_WROTE;
+    if (write_piece(stream, &piece, max))
+        return TURN_WROTE;
+    turn_ends(stream, max);
+    return TURN_NOTHING;
+}
+
+/* Its head has just gone out, whole, and there may be something behind it. */
+static bool body_follows(const struct h2_stream *stream, bool had_head)
+{
+    return !had_head && stream->headers_sent && h2_stream_can_send(stream) &&
+           h2_out_is_whole(stream->conn);
+}
+
+/* The first ready stream's turn: a header section or a DATA frame, or a head with one behind it. */
 static enum turn stream_turn(struct h2_conn *conn, uint64_t now)
 {
-    uint32_t room = room_of(conn);
+    uint32_t room = turn_room(conn);
     if (room < TURN_ROOM)
         return TURN_NO_ROOM;
     struct h2_stream *stream = h2_ready_take(conn);
@@ -342,20 +423,17 @@ static enum turn stream_turn(struct h2_conn *conn, uint64_t now)
         stream->parked = H2_PARKED_SLOT;
         return TURN_NOTHING;
     }
-    uint32_t max = data_max(stream, room);
-    struct h2_supply piece = conn->handler->supply(stream, max, now);
-    if (!h2_stream_is_alive(stream)) /* reset meanwhile, or the connection closed */
-        return TURN_WROTE;
-    if (write_piece(stream, &piece, max)) {
-        if (h2_stream_is_alive(stream))
-            h2_ready_again(stream);
-        return TURN_WROTE;
+    bool had_head = stream->headers_sent;
+    if (stream_piece(stream, room, now) == TURN_NOTHING)
+        return TURN_NOTHING;
+    if (body_follows(stream, had_head)) {
+        room = turn_room(conn);
+        if (room >= TURN_ROOM && stream_piece(stream, room, now) == TURN_NOTHING)
+            return TURN_WROTE;
     }
-    if (stream->headers_sent && max == 0 && !list_is_linked(&stream->turn))
-        h2_flow_park(stream);
-    else
-        stream->stall.since_ms = 0; /* its owner has nothing more */
-    return TURN_NOTHING;
+    if (h2_stream_is_alive(stream))
+        h2_ready_again(stream);
+    return TURN_WROTE;
 }
 
 /* When no stream that is ready has anything, the next flush asks again. */
@@ -390,6 +468,7 @@ bool h2_out_run(struct h2_conn *conn, uint64_t now)
     conn->starved = false;
     conn->wrote = false;
     bool done = run(conn, now);
+    h2_place_close(conn);
     if (!h2_conn_is_closed(conn))
         h2_stall_look(conn, done);
     return done;

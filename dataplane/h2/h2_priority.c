@@ -122,9 +122,7 @@ static struct list *take_fair(struct h2_ready *ready, uint32_t urgencies, uint32
 struct h2_stream *h2_ready_take(struct h2_conn *conn)
 {
     struct h2_ready *ready = &conn->ready;
-    tidy(ready);
-    if (ready->set == 0)
-        return NULL;
+    check(ready->set != 0);
     uint32_t first = (uint32_t)__builtin_ctz(ready->set);
     uint32_t urgencies = waiting(ready, first);
     ready->is_fair = urgencies != 0 && ++ready->turns >= H2_LIMIT_FAIR_TURNS;
@@ -150,7 +148,7 @@ void h2_priority_open(struct h2_stream *stream, bool has_value, struct bytes val
     struct h2_conn *conn = stream->conn;
     if (has_value)
         set_priority(stream, h2_priority_read(value));
-    for (uint32_t i = 0; i < H2_LIMIT_EARLY_PRIORITIES; i++) {
+    for (uint32_t i = 0; conn->has_early && i < H2_LIMIT_EARLY_PRIORITIES; i++) {
         struct h2_priority_early *early = &conn->early[i];
         if (early->stream_id != stream->id)
             continue;
@@ -163,6 +161,7 @@ void h2_priority_open(struct h2_stream *stream, bool has_value, struct bytes val
 static void remember(struct h2_conn *conn, uint32_t stream_id, struct h2_priority priority)
 {
     uint32_t place = conn->early_at;
+    conn->has_early = true;
     for (uint32_t i = 0; i < H2_LIMIT_EARLY_PRIORITIES; i++)
         if (conn->early[i].stream_id == stream_id)
             place = i;

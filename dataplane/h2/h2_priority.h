@@ -6,8 +6,8 @@
  * stream is served; in it streams take turns frame by frame, but one whose client asked for it to
  * come whole (no `i`) keeps its turn while it has something. Streams without any signal take turns:
  * RFC 9218 leaves that to the server, and a long download must not hold up the calls beside it.
- * Every H2_LIMIT_FAIR_TURNS-th turn goes to those who wait behind that: the other urgencies, and who
- * is held up by one that comes whole, one after the other, so that nobody starves. All O(1).
+ * Every H2_LIMIT_FAIR_TURNS-th turn goes to those who wait behind that: the other urgencies, and
+ * who is held up by one that comes whole, one after the other, so that nobody starves. All O(1).
  */
 #pragma once
 
@@ -62,7 +62,7 @@ void h2_ready_add(struct h2_stream *stream);
  */
 void h2_ready_again(struct h2_stream *stream);
 
-/* Whose turn it is, taken out of its list; NULL: nobody's. */
+/* Whose turn it is, taken out of its list: h2_ready_is_empty() has just said that there is one. */
 struct h2_stream *h2_ready_take(struct h2_conn *conn);
 
 bool h2_ready_is_empty(struct h2_conn *conn);

@@ -14,6 +14,7 @@
 #include "dataplane/h2/h2_frame.h"
 #include "dataplane/h2/h2_limits.h"
 #include "dataplane/h2/h2_memo.h"
+#include "dataplane/h2/h2_place.h"
 #include "dataplane/h2/hpack.h"
 
 /* An encoded header block that has to wait: for its rest (in) or for room (out). */
@@ -49,6 +50,7 @@ struct h2 {
     uint8_t *fields;                 /* header_list_bytes: the section just decoded */
     struct h2_header_block *encoded; /* the section just encoded */
     struct h2_memo memo;             /* blocks that come again */
+    struct h2_place place;           /* where frames are written */
 };
 
 static inline struct hpack_tables *h2_tables_for(struct h2 *h2, enum h2_role role)
@@ -63,5 +65,12 @@ void h2_leave(struct h2 *h2);
 /* Some of the connections that do not know yet what h2_announce_connect() said. */
 void h2_announce_on(struct h2 *h2);
 
+/* h2_bury_streams() of some. */
+void h2_bury_dead_streams(struct h2 *h2);
+
 /* Give dead streams back now, if only the outermost entry is running. */
-void h2_bury_streams(struct h2 *h2);
+static inline void h2_bury_streams(struct h2 *h2)
+{
+    if (!list_is_empty(&h2->dead_streams) && h2->depth == 1)
+        h2_bury_dead_streams(h2);
+}

@@ -449,6 +449,25 @@ bool tcp_send_copy(struct tcp_conn *conn, struct bytes bytes)
     return sent(conn, tcp_send_queue_copy(&conn->queue, &conn->tcp->spans, bytes));
 }
 
+uint8_t *tcp_send_place(struct tcp_conn *conn, uint32_t least, uint32_t *out_bytes)
+{
+    uint32_t room = tcp_send_room(conn);
+    if (room < least || least > TCP_BLOCK_BYTES)
+        return NULL;
+    uint8_t *place = tcp_send_queue_place(&conn->queue, &conn->tcp->spans, least, out_bytes);
+    if (place != NULL && *out_bytes > room)
+        *out_bytes = room;
+    return place;
+}
+
+void tcp_send_placed(struct tcp_conn *conn, uint32_t count)
+{
+    if (conn->state == TCP_STATE_CLOSED)
+        return;
+    tcp_send_queue_placed(&conn->queue, &conn->tcp->spans, count);
+    tcp_conn_want_out(conn);
+}
+
 bool tcp_send_segment(struct tcp_conn *conn, struct segment *segment, uint32_t offset,
                       uint32_t length)
 {

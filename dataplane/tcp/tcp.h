@@ -165,6 +165,15 @@ uint32_t tcp_send_room(struct tcp_conn *conn);
 /* Queue a copy of bytes (at most tcp_send_room()). False: pools are empty, nothing was queued. */
 bool tcp_send_copy(struct tcp_conn *conn, struct bytes bytes);
 
+/*
+ * Memory of the connection's for LEAST bytes or more in one piece: the next ones of the stream once
+ * tcp_send_placed() says how many (not 0), before anything else is done with the connection.
+ * *OUT_BYTES: its size, at most tcp_send_room(). NULL: none; tcp_send_copy() may find it in two
+ * pieces. O(1).
+ */
+uint8_t *tcp_send_place(struct tcp_conn *conn, uint32_t least, uint32_t *out_bytes);
+void tcp_send_placed(struct tcp_conn *conn, uint32_t count);
+
 /* Queue LENGTH bytes of a segment, which is held until they are acknowledged. False as above. */
 bool tcp_send_segment(struct tcp_conn *conn, struct segment *segment, uint32_t offset,
                       uint32_t length);

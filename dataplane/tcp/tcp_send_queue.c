@@ -90,16 +90,17 @@ static void append_small(struct tcp_send_queue *queue, struct tcp_span_pools *po
     append(queue, pools, span);
 }
 
-static void append_block(struct tcp_send_queue *queue, struct tcp_span_pools *pools,
-                         struct bytes bytes)
+/* The first LENGTH bytes of a new block, which the caller fills. There are a span and a block. */
+static struct tcp_span *append_block(struct tcp_send_queue *queue, struct tcp_span_pools *pools,
+                                     uint32_t length)
 {
     struct tcp_span *span = pool_take(&pools->spans);
     span->block = pool_take(&pools->blocks);
     span->kind = TCP_SPAN_BLOCK;
     span->data = span->block;
-    span->length = (uint32_t)bytes.length;
-    copy_short(span->block, bytes.data, bytes.length);
+    span->length = length;
     append(queue, pools, span);
+    return span;
 }
 
 bool tcp_send_queue_copy(struct tcp_send_queue *queue, struct tcp_span_pools *pools,
@@ -120,10 +121,35 @@ bool tcp_send_queue_copy(struct tcp_send_queue *queue, struct tcp_span_pools *po
     }
     while (bytes.length > 0) {
         struct bytes part = bytes_first(bytes, TCP_BLOCK_BYTES);
-        append_block(queue, pools, part);
+        struct tcp_span *span = append_block(queue, pools, (uint32_t)part.length);
+        copy_short(span->block, part.data, part.length);
         bytes = bytes_after(bytes, part.length);
     }
     return true;
+}
+
+uint8_t *tcp_send_queue_place(struct tcp_send_queue *queue, struct tcp_span_pools *pools,
+                              uint32_t least, uint32_t *out_bytes)
+{
+    struct tcp_span *last = tcp_span_at(pools, queue->last);
+    uint32_t room = last != NULL && last->kind == TCP_SPAN_BLOCK ? room_behind(last) : 0;
+    if (room == 0) {
+        if (pools->blocks.free_count == 0 || pools->spans.free_count == 0)
+            return NULL;
+        last = append_block(queue, pools, 0);
+        room = TCP_BLOCK_BYTES;
+    }
+    *out_bytes = room;
+    return room >= least ? last->block + (TCP_BLOCK_BYTES - room) : NULL;
+}
+
+void tcp_send_queue_placed(struct tcp_send_queue *queue, const struct tcp_span_pools *pools,
+                           uint32_t count)
+{
+    struct tcp_span *last = tcp_span_at(pools, queue->last);
+    check(count > 0 && count <= room_behind(last));
+    last->length += count;
+    queue->bytes += count;
 }
 
 bool tcp_send_queue_segment(struct tcp_send_queue *queue, struct tcp_span_pools *pools,

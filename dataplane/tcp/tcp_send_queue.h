@@ -80,6 +80,18 @@ static inline uint32_t tcp_send_queue_end(const struct tcp_send_queue *queue)
 bool tcp_send_queue_copy(struct tcp_send_queue *queue, struct tcp_span_pools *pools,
                          struct bytes bytes);
 
+/*
+ * Memory behind the last byte for LEAST bytes (at most TCP_BLOCK_BYTES) and more in one piece, to
+ * be written to and appended by *_placed() before anything else is. NULL: there is none in one
+ * piece; a copy may find room in two. O(1).
+ */
+uint8_t *tcp_send_queue_place(struct tcp_send_queue *queue, struct tcp_span_pools *pools,
+                              uint32_t least, uint32_t *out_bytes);
+
+/* COUNT bytes stand there now, not 0. */
+void tcp_send_queue_placed(struct tcp_send_queue *queue, const struct tcp_span_pools *pools,
+                           uint32_t count);
+
 /* Append a piece of a segment and hold it. False: no span is left. O(1). */
 bool tcp_send_queue_segment(struct tcp_send_queue *queue, struct tcp_span_pools *pools,
                             struct segment *segment, uint32_t offset, uint32_t length);

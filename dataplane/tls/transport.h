@@ -13,6 +13,13 @@ struct transport_ops {
     uint32_t (*room)(void *stream);
     bool (*send_copy)(void *stream, struct bytes bytes);
     bool (*send_segment)(void *stream, struct segment *segment, uint32_t offset, uint32_t length);
+    /*
+     * Memory of the transport's for LEAST bytes or more in one piece, *OUT_BYTES within room():
+     * what is written there is sent by placed(), which says how much (not 0), before anything else
+     * is done with the transport. NULL: none, send_copy() may have; both NULL: never.
+     */
+    uint8_t *(*place)(void *stream, uint32_t least, uint32_t *out_bytes);
+    void (*placed)(void *stream, uint32_t count);
     struct bytes (*read)(void *stream);
     void (*read_done)(void *stream, uint32_t count);
     void (*close)(void *stream);

@@ -18,6 +18,16 @@ static bool plain_send_segment(void *stream, struct segment *segment, uint32_t o
     return tcp_send_segment(stream, segment, offset, length);
 }
 
+static uint8_t *plain_place(void *stream, uint32_t least, uint32_t *out_bytes)
+{
+    return tcp_send_place(stream, least, out_bytes);
+}
+
+static void plain_placed(void *stream, uint32_t count)
+{
+    tcp_send_placed(stream, count);
+}
+
 static struct bytes plain_read(void *stream)
 {
     return tcp_read(stream);
@@ -56,6 +66,8 @@ static const struct transport_ops plain_ops = {
     .room = plain_room,
     .send_copy = plain_send_copy,
     .send_segment = plain_send_segment,
+    .place = plain_place,
+    .placed = plain_placed,
     .read = plain_read,
     .read_done = plain_read_done,
     .close = plain_close,

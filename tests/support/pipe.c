@@ -43,6 +43,26 @@ static bool end_send_segment(void *stream, struct segment *segment, uint32_t off
     return end_send_copy(stream, bytes_of(segment->data + offset, length));
 }
 
+/* With a seed it is at times too short. */
+static uint8_t *end_place(void *stream, uint32_t least, uint32_t *out_bytes)
+{
+    struct pipe_end *end = stream;
+    *out_bytes = end_room(stream);
+    if (end->random != NULL && *out_bytes > 0)
+        *out_bytes = 1 + random_below(end->random, *out_bytes);
+    if (*out_bytes < least || is_starved(end))
+        return NULL;
+    return end->queue + end->queued;
+}
+
+static void end_placed(void *stream, uint32_t count)
+{
+    struct pipe_end *end = stream;
+    check(count > 0 && count <= end_room(stream));
+    end->queued += count;
+    end->sent_bytes += count;
+}
+
 static struct bytes end_read(void *stream)
 {
     struct pipe_end *from = ((struct pipe_end *)stream)->peer;
@@ -96,6 +116,8 @@ static const struct transport_ops pipe_ops = {
     .room = end_room,
     .send_copy = end_send_copy,
     .send_segment = end_send_segment,
+    .place = end_place,
+    .placed = end_placed,
     .read = end_read,
     .read_done = end_read_done,
     .close = end_close,

@@ -189,6 +189,47 @@ static void a_request_begins_small_and_gets_what_there_is(void **state)
     lab_close();
 }
 
+/* The stream's window when its request has been sent, which is whole. */
+static uint32_t window_of_request(uint32_t id)
+{
+    lab.owner.requests = LAB_WHOLE;
+    lab_request(1);
+    return lab_stream(id)->receive_window;
+}
+
+static void answer_with(uint32_t id, const char *frames)
+{
+    char script[64];
+    (void)snprintf(script, sizeof(script), frames, id, id);
+    lab_script(script);
+}
+
+static void after_small_answers_windows_become_larger_only_with_larger_ones(void **state)
+{
+    struct h2_config config = lab_config();
+    uint32_t id = 1;
+    config.first_window_bytes = 4096;
+    config.window_budget_bytes = 1 << 20;
+    open_with(H2_CLIENT, &config);
+    for (; id < 2 * H2_LIMIT_SMALL_ANSWERS; id += 2) {
+        assert_int_equal(window_of_request(id), 65535);
+        answer_with(id, "HEADERS/4/%x @200; DATA/1/%x z4096");
+    }
+    lab_forget_sent();
+    assert_int_equal(window_of_request(id), 4096);
+    answer_with(id, "HEADERS/5/%x @200");
+    id += 2;
+    assert_int_equal(window_of_request(id), 4096);
+    assert_int_equal(lab_seen(H2_FRAME_WINDOW_UPDATE, UINT32_MAX).count, 0);
+    answer_with(id, "HEADERS/4/%x @200"); /* it may become large */
+    assert_int_equal(lab_stream(id)->receive_window, 65535);
+    assert_int_equal(window_of_request(id + 2), 4096);
+    answer_with(id, "DATA/0/%x z4097"); /* it has */
+    assert_int_equal(window_of_request(id + 4), 65535);
+    h2_close(lab.owner.conn, H2_NO_ERROR, lab.now);
+    lab_close();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,6 +242,7 @@ int main(void)
         cmocka_unit_test(a_reader_that_does_not_keep_up_gets_no_larger_window),
         cmocka_unit_test(windows_grow_within_the_budget_and_give_it_back),
         cmocka_unit_test(a_request_begins_small_and_gets_what_there_is),
+        cmocka_unit_test(after_small_answers_windows_become_larger_only_with_larger_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,6 +53,34 @@ static bool append_segment(uint32_t position, uint32_t length)
     return good;
 }
 
+/* Written where it stands in the queue, as far as that is in one piece. */
+static bool append_placed(uint32_t position, uint32_t length)
+{
+    uint32_t room;
+    if (length > TCP_BLOCK_BYTES)
+        return append_copy(position, length);
+    uint8_t *place = tcp_send_queue_place(&queue, &pools, length, &room);
+    if (place == NULL)
+        return append_copy(position, length);
+    assert_true(room >= length);
+    for (uint32_t i = 0; i < length; i++)
+        place[i] = byte_at(position + i);
+    tcp_send_queue_placed(&queue, &pools, length);
+    return true;
+}
+
+static bool append_somehow(struct random *random, uint32_t position, uint32_t length)
+{
+    switch (random_below(random, 3)) {
+    case 0:
+        return append_copy(position, length);
+    case 1:
+        return append_segment(position, length);
+    default:
+        return append_placed(position, length);
+    }
+}
+
 static void assert_reads(enum tcp_cursor cursor, uint32_t start, uint32_t from, uint32_t length)
 {
     uint8_t got[5000];
@@ -75,8 +103,7 @@ static void it_behaves_like_a_flat_array(void **state)
         while (end < MODEL_BYTES) {
             uint32_t most_now = random_below(&random, 3) == 0 ? 20 : 2990;
             uint32_t length = 1 + random_below(&random, most_now);
-            bool grown = random_below(&random, 2) == 0 ? append_copy(end, length)
-                                                       : append_segment(end, length);
+            bool grown = append_somehow(&random, end, length);
             if (grown)
                 end += length;
             assert_int_equal(tcp_send_queue_end(&queue), start + end);
@@ -175,6 +202,24 @@ static void empty_pools_refuse_the_whole(void **state)
     close_pools();
 }
 
+static void places_lie_behind_one_another_in_a_block(void **state)
+{
+    uint32_t room;
+    open_pools(2, 1);
+    tcp_send_queue_init(&queue, 0);
+    uint8_t *first = tcp_send_queue_place(&queue, &pools, 100, &room);
+    assert_int_equal(room, TCP_BLOCK_BYTES);
+    memset(first, 'a', 100);
+    tcp_send_queue_placed(&queue, &pools, 100);
+    assert_ptr_equal(tcp_send_queue_place(&queue, &pools, 1, &room), first + 100);
+    assert_int_equal(room, TCP_BLOCK_BYTES - 100);
+    assert_null(tcp_send_queue_place(&queue, &pools, TCP_BLOCK_BYTES, &room));
+    tcp_send_queue_placed(&queue, &pools, TCP_BLOCK_BYTES - 100);
+    assert_null(tcp_send_queue_place(&queue, &pools, 1, &room)); /* no block is left */
+    assert_int_equal(queue.bytes, TCP_BLOCK_BYTES);
+    close_pools();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +227,7 @@ int main(void)
         cmocka_unit_test(a_span_is_released_when_all_of_it_is_acknowledged),
         cmocka_unit_test(small_copies_share_a_block),
         cmocka_unit_test(few_bytes_between_segments_take_no_block),
+        cmocka_unit_test(places_lie_behind_one_another_in_a_block),
         cmocka_unit_test(empty_pools_refuse_the_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
