@@ -154,11 +154,13 @@ void h2_flow_stream_ended(struct h2_stream *stream)
 {
     struct h2_conn *conn = stream->conn;
     uint32_t by = stream->window.bytes - h2_flow_first_window(conn);
+    note_answer(stream);
+    if (by == 0)
+        return;
     conn->grown_bytes -= excess(stream);
     if (!owner_pays(stream))
         conn->h2->grown_bytes -= by;
     stream->window.bytes -= by;
-    note_answer(stream);
 }
 
 static void queue_credit(struct h2_stream *stream)

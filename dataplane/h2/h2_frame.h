@@ -120,7 +120,7 @@ static inline enum h2_violation h2_frame_check(const struct h2_frame *frame)
     if (violation != H2_VIOLATION_none)
         return violation;
     if (frame->length < rule->length_min || frame->length > rule->length_max ||
-        frame->length % rule->length_unit != 0)
+        (rule->length_unit > 1 && frame->length % rule->length_unit != 0))
         return rule->bad_length;
     return H2_VIOLATION_none;
 }

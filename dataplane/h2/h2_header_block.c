@@ -98,8 +98,10 @@ bool h2_header_block_add(struct h2_conn *conn, struct bytes fragment)
 
 void h2_header_block_release(struct h2_conn *conn)
 {
-    h2_header_block_give(conn, &conn->in.block);
     conn->in.block_id = 0;
+    if (conn->in.block == NULL)
+        return;
+    h2_header_block_give(conn, &conn->in.block);
     conn->due_ns[H2_DEADLINE_HEADER_BLOCK] = CLOCK_NEVER;
 }
 
@@ -369,7 +371,8 @@ static enum hpack_result try_to_decode(struct section *section, struct bytes who
     fields_init(&section->fields, h2->fields, h2->config.header_list_bytes);
     enum hpack_result result =
         h2_memo_decode(&h2->memo, &section->conn->decoder, whole, &section->fields, &section->kept);
-    h2_conn_rests(section->conn);
+    if (section->conn->stream_count == 0)
+        h2_conn_rests(section->conn);
     return result;
 }
 

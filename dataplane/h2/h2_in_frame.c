@@ -29,10 +29,12 @@ static enum place place_of(const struct h2_conn *conn, struct h2_stream **stream
     uint32_t id = conn->in.frame.stream_id;
     if (id == 0)
         return PLACE_CONNECTION;
+    if (is_idle(conn, id))
+        return PLACE_IDLE;
     *stream = h2_stream_find(conn, id);
-    if (*stream != NULL)
-        return h2_stream_can_receive(*stream) ? PLACE_STREAM : PLACE_HALF_CLOSED;
-    return is_idle(conn, id) ? PLACE_IDLE : PLACE_CLOSED;
+    if (*stream == NULL)
+        return PLACE_CLOSED;
+    return h2_stream_can_receive(*stream) ? PLACE_STREAM : PLACE_HALF_CLOSED;
 }
 
 /* RFC 9113 5.1.1: a client opens odd identifiers, each larger than the one before. */
@@ -82,6 +84,8 @@ static enum h2_violation check_order(const struct h2_conn *conn)
 {
     const struct h2_in *in = &conn->in;
     bool is_continuation = in->frame.type == H2_FRAME_CONTINUATION;
+    if (in->block_id == 0 && conn->settings_seen && !is_continuation) /* most often */
+        return H2_VIOLATION_none;
     if (in->block_id != 0) {
         bool fits = is_continuation && in->frame.stream_id == in->block_id;
         return fits ? H2_VIOLATION_none : H2_VIOLATION_header_block_interrupted;

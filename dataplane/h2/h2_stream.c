@@ -5,10 +5,10 @@
 #include "dataplane/h2/h2_conn.h"
 #include "dataplane/h2/h2_flow.h"
 
-#define ILLEGAL H2_STATES
+#define ILLEGAL H2_STREAM_ILLEGAL
 
 /* RFC 9113 5.1, figure 2, without the reserved states. */
-static const uint8_t transitions[H2_STATES][H2_CAUSES] = {
+const uint8_t h2_stream_transitions[H2_STATES][H2_CAUSES] = {
     [H2_STATE_IDLE] = {[H2_CAUSE_HEADERS] = H2_STATE_OPEN,
                        [H2_CAUSE_SENT_END] = ILLEGAL,
                        [H2_CAUSE_RECEIVED_END] = ILLEGAL,
@@ -30,14 +30,6 @@ static const uint8_t transitions[H2_STATES][H2_CAUSES] = {
                          [H2_CAUSE_RECEIVED_END] = ILLEGAL,
                          [H2_CAUSE_RESET] = ILLEGAL},
 };
-
-void h2_stream_move(struct h2_stream *stream, enum h2_stream_cause cause)
-{
-    check(stream->state < H2_STATES && cause < H2_CAUSES);
-    uint8_t next = transitions[stream->state][cause];
-    check(next != ILLEGAL);
-    stream->state = next;
-}
 
 /*
  * Multiply-shift with a random odd factor: a client that chooses identifiers cannot aim.
@@ -139,6 +131,16 @@ void h2_stream_fill_slots(struct h2_conn *conn)
     }
 }
 
+/* The last stream has gone. */
+static void rest(struct h2_conn *conn)
+{
+    const struct h2 *h2 = conn->h2;
+    h2_flow_connection_rests(conn);
+    h2_conn_rests(conn);
+    if (conn->role == H2_SERVER && conn->state == H2_CONN_OPEN && h2->config.idle_timeout_ns > 0)
+        h2_conn_deadline(conn, H2_DEADLINE_IDLE, h2->now + h2->config.idle_timeout_ns);
+}
+
 /* Out of every list and table: nothing finds it any more. */
 static void detach(struct h2_stream *stream)
 {
@@ -160,11 +162,7 @@ static void detach(struct h2_stream *stream)
     if (conn->unsent_count > 0)
         h2_stream_fill_slots(conn);
     if (conn->stream_count == 0)
-        h2_flow_connection_rests(conn);
-    h2_conn_rests(conn);
-    if (conn->stream_count == 0 && conn->role == H2_SERVER && conn->state == H2_CONN_OPEN &&
-        h2->config.idle_timeout_ns > 0)
-        h2_conn_deadline(conn, H2_DEADLINE_IDLE, h2->now + h2->config.idle_timeout_ns);
+        rest(conn);
     h2_conn_wake(conn);
 }
 

@@ -90,8 +90,19 @@ struct h2_stream *h2_stream_find(const struct h2_conn *conn, uint32_t id);
 void h2_stream_prefetch_slot(const struct h2_conn *conn, uint32_t id);
 void h2_stream_prefetch(const struct h2_conn *conn, uint32_t id);
 
+#define H2_STREAM_ILLEGAL H2_STATES
+
+/* RFC 9113 5.1, figure 2. */
+extern const uint8_t h2_stream_transitions[H2_STATES][H2_CAUSES];
+
 /* The one function that changes the state. An illegal transition is a programmer's error. */
-void h2_stream_move(struct h2_stream *stream, enum h2_stream_cause cause);
+static inline void h2_stream_move(struct h2_stream *stream, enum h2_stream_cause cause)
+{
+    check(stream->state < H2_STATES && cause < H2_CAUSES);
+    uint8_t next = h2_stream_transitions[stream->state][cause];
+    check(next != H2_STREAM_ILLEGAL);
+    stream->state = next;
+}
 
 static inline bool h2_stream_is_alive(const struct h2_stream *stream)
 {
