@@ -33,19 +33,33 @@ static void answer_here(struct methods *methods, struct rpc_call *call, const ch
                                entries));
 }
 
-/* "epoch 8: region eu up -> down: why (by whom, at node; votes at 7, 7; 2 needed)" */
+/* Whether votes had to ask for it: an operator's order needs none, nor does its end. */
+static bool needs_votes(const struct store_audit_entry *entry)
+{
+    static const enum region_request_kind kinds[] = {REGION_MOVE, REGION_PROPOSE, REGION_APPROVE,
+                                                     REGION_REASSERT};
+    for (size_t i = 0; i < array_count(kinds); i++)
+        if (strcmp(entry->what, region_request_name(kinds[i])) == 0)
+            return true;
+    return false;
+}
+
+/* "epoch 8: region eu up -> down: why (at node; votes at 7, 7; 2 needed)" */
 static void describe(const struct store_audit_entry *entry, char out[TEXT_MAX])
 {
     char what[128] = "";
+    char votes[128] = "";
     bool moved = strcmp(entry->from, entry->to) != 0 && entry->from[0] != '\0';
     if (moved)
         snprintf(what, sizeof(what), " region %.48s %.16s -> %.16s:", entry->region, entry->from,
                  entry->to);
     else if (entry->region[0] != '\0')
         snprintf(what, sizeof(what), " region %.48s %.16s:", entry->region, entry->what);
-    snprintf(out, TEXT_MAX, "epoch %" PRIu64 ":%s %.128s (at %.48s; votes at %.64s; %.8s needed)",
-             entry->epoch, what, entry->why, entry->node,
-             entry->votes[0] == '\0' ? "none" : entry->votes, entry->needed);
+    if (needs_votes(entry))
+        snprintf(votes, sizeof(votes), "; votes at %.64s; %.8s needed",
+                 entry->votes[0] == '\0' ? "none" : entry->votes, entry->needed);
+    snprintf(out, TEXT_MAX, "epoch %" PRIu64 ":%s %.128s (at %.48s%s)", entry->epoch, what,
+             entry->why, entry->node, votes);
 }
 
 static json_t *change_entry(const struct store_audit_entry *change)
