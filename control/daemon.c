@@ -600,8 +600,6 @@ static int create_control(struct daemon *daemon)
     if (daemon->access == NULL)
         return say("no memory for the access log");
     access_apply(daemon->access, daemon->config);
-    if (!create_key_log(daemon))
-        return say("no memory for the key log");
     daemon->failover =
         failover_create(daemon->loop, daemon->config, &host, message, sizeof(message));
     if (daemon->failover == NULL)
@@ -609,6 +607,8 @@ static int create_control(struct daemon *daemon)
     daemon->socket = socket_open(daemon, message, sizeof(message));
     if (daemon->socket == NULL)
         return say(message);
+    if (!create_key_log(daemon)) /* it may be in the folder that the socket has made */
+        return say("no memory for the key log");
     daemon->metrics = metrics_create(daemon);
     if (daemon->metrics == NULL)
         return say("metrics: no memory");

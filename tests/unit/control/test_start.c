@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,7 +25,7 @@ static const char document[] =
     "              {\"address\": \"10.9.0.2\", \"port\": 8080}]}}}],"
     " \"limits\": {\"payload_bytes\": \"8MiB\", \"client_connections\": 256, \"exchanges\": 256,"
     "            \"flights\": 256, \"streams\": 512, \"coalesce_keys\": 1024, \"time_wait\": 64},"
-    " \"control\": {\"socket\": \"%s\"}}";
+    " \"control\": {\"socket\": \"%s\"}%s}";
 
 struct fixture {
     char directory[64];
@@ -55,12 +56,13 @@ static int close_fixture(void **state)
     return 0;
 }
 
+/* MORE: further keys, each behind a comma. */
 static void write_config(const struct fixture *fixture, const char *log_file, unsigned mib,
-                         const char *socket)
+                         const char *socket, const char *more)
 {
     FILE *file = fopen(fixture->config_path, "w");
     assert_non_null(file);
-    fprintf(file, document, fixture->directory, log_file, mib, socket);
+    fprintf(file, document, fixture->directory, log_file, mib, socket, more);
     assert_int_equal(fclose(file), 0);
 }
 
@@ -96,22 +98,45 @@ static void expect_refusal(struct fixture *fixture, const char *text)
 static void too_little_memory_for_a_worker_is_told(void **state)
 {
     struct fixture *fixture = *state;
-    write_config(fixture, "", 40, "/tmp/weir-start.sock");
+    write_config(fixture, "", 40, "/tmp/weir-start.sock", "");
     expect_refusal(fixture, "limits: not enough memory for the workers' pools");
 }
 
 static void a_control_socket_that_cannot_be_is_told(void **state)
 {
     struct fixture *fixture = *state;
-    write_config(fixture, "", 256, "/proc/no/control.sock");
+    write_config(fixture, "", 256, "/proc/no/control.sock", "");
     expect_refusal(fixture, "control.socket: /proc/no/control.sock: ");
 }
 
 static void a_log_that_cannot_be_opened_is_told_by_its_key(void **state)
 {
     struct fixture *fixture = *state;
-    write_config(fixture, "/proc/no/weir.log", 256, "/tmp/weir-start.sock");
+    write_config(fixture, "/proc/no/weir.log", 256, "/tmp/weir-start.sock", "");
     expect_refusal(fixture, "weir: log_file: /proc/no/weir.log: ");
+}
+
+/* /run is empty after a boot: the socket makes /run/weir. What ends the start comes after both. */
+static void the_key_log_may_be_in_the_folder_of_the_socket(void **state)
+{
+    struct fixture *fixture = *state;
+    struct stat about;
+    char folder[80];
+    char socket[100];
+    char key_log[100];
+    char more[256];
+    snprintf(folder, sizeof(folder), "%s/run", fixture->directory);
+    snprintf(socket, sizeof(socket), "%s/control.sock", folder);
+    snprintf(key_log, sizeof(key_log), "%s/keys.log", folder);
+    snprintf(more, sizeof(more),
+             ", \"tls\": {\"key_log_file\": \"%s\"}, \"metrics\": {\"listen\": \"203.0.113.1:9\"}",
+             key_log);
+    write_config(fixture, "", 256, socket, more);
+    expect_refusal(fixture, "metrics.listen");
+    assert_int_equal(stat(key_log, &about), 0);
+    assert_int_equal(about.st_mode & 0777, 0600);
+    (void)unlink(key_log);
+    (void)rmdir(folder);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)
@@ -122,6 +147,7 @@ int main(void)
         CASE(too_little_memory_for_a_worker_is_told),
         CASE(a_control_socket_that_cannot_be_is_told),
         CASE(a_log_that_cannot_be_opened_is_told_by_its_key),
+        CASE(the_key_log_may_be_in_the_folder_of_the_socket),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
