@@ -24,10 +24,14 @@ static void body_link(struct body *body, struct segment *segment)
 
 static struct segment *body_take(struct body *body, struct segment_pool *pool)
 {
-    if (body->promised == 0)
-        return segment_take_for(pool, body->account);
-    body->promised--;
-    return segment_take_promised(pool, body->account);
+    if (body->promised > 0) {
+        body->promised--;
+        return segment_take_promised(pool, body->account);
+    }
+    struct segment *segment = segment_take_for(pool, body->account);
+    if (segment != NULL)
+        body->room_until += segment->capacity;
+    return segment;
 }
 
 /* The segment that has room at the end of the body, or NULL when the pool is empty. */
@@ -59,33 +63,33 @@ size_t body_append(struct body *body, struct segment_pool *pool, struct bytes by
     return taken;
 }
 
-/* Segments that the bytes before POSITION have ever taken. */
-static uint64_t segments_until(const struct segment_pool *pool, uint64_t position)
-{
-    return (position + pool->segment_bytes - 1) / pool->segment_bytes;
-}
-
 uint32_t body_promise_cost(const struct body *body, const struct segment_pool *pool, uint64_t until)
 {
-    uint64_t has = segments_until(pool, body->written_bytes) + body->promised;
-    uint64_t needs = segments_until(pool, until);
-    return needs > has ? (uint32_t)(needs - has) : 0;
+    if (until <= body->room_until)
+        return 0;
+    return (uint32_t)((until - body->room_until + pool->segment_bytes - 1) / pool->segment_bytes);
 }
 
 void body_promise(struct body *body, struct segment_pool *pool, uint64_t until)
 {
     uint32_t cost = body_promise_cost(body, pool, until);
     check(until >= body->promised_until);
+    body->promised_until = until;
+    if (cost == 0)
+        return;
     segment_promise(pool, body->account, cost);
     body->promised += cost;
-    body->promised_until = until;
+    body->room_until += (uint64_t)cost * pool->segment_bytes;
 }
 
 void body_unpromise(struct body *body, struct segment_pool *pool)
 {
     uint32_t count = body->promised;
-    body->promised = 0;
     body->promised_until = 0;
+    if (count == 0)
+        return;
+    body->promised = 0;
+    body->room_until -= (uint64_t)count * pool->segment_bytes;
     segment_unpromise(pool, body->account, count);
 }
 

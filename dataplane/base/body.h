@@ -13,12 +13,12 @@
 struct body {
     struct segment *first; /* NULL when nothing is kept */
     struct segment *last;
-    uint64_t kept_from;     /* position in bytes of the first kept byte; 0: whole prefix is here */
-    uint64_t written_bytes; /* position after the last byte */
-    uint64_t
-        promised_until; /* position up to which there is room for certain, see body_promise() */
-    uint32_t promised;  /* segments set aside for that */
-    bool ended;         /* nothing will be appended */
+    uint64_t kept_from;      /* position in bytes of the first kept byte; 0: whole prefix is here */
+    uint64_t written_bytes;  /* position after the last byte */
+    uint64_t promised_until; /* up to here there is room for certain, see body_promise() */
+    uint64_t room_until;     /* the end of the segments that were taken or are set aside */
+    uint32_t promised;       /* segments set aside */
+    bool ended;              /* nothing will be appended */
     struct segment_account *account; /* on which it takes segments; NULL: on nobody's */
 };
 

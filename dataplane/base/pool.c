@@ -99,8 +99,12 @@ static inline void pool_add_free(struct pool *pool, uint32_t index)
         pool->free_slots[awake] = index;
         return;
     }
-    if (pool->resting_count == POOL_REST)
-        pool->free_slots[awake] = pool_wake(pool);
+    if (pool->resting_count == POOL_REST) { /* it takes the place of the one that wakes */
+        pool->free_slots[awake] = pool->resting[pool->resting_head];
+        pool->resting[pool->resting_head] = index;
+        pool->resting_head = (pool->resting_head + 1) % POOL_REST;
+        return;
+    }
     pool->resting[(pool->resting_head + pool->resting_count) % POOL_REST] = index;
     pool->resting_count++;
 }
@@ -129,38 +133,29 @@ void pool_prefetch_next(const struct pool *pool)
     uint32_t bytes = pool->object_bytes < PREFETCH_BYTES ? pool->object_bytes : PREFETCH_BYTES;
     const uint8_t *line = pool_slot(pool, index);
     const uint8_t *end = line + bytes;
+#pragma GCC unroll 4
     for (; line < end; line += LINE_BYTES)
         __builtin_prefetch(line, 1);
 }
 
-void pool_give_at(struct pool *pool, uint32_t index)
+static inline void pool_free_slot(struct pool *pool, uint32_t index)
 {
-    check(index < pool->count && pool_slot_is_used(pool, index));
+    check(pool_slot_is_used(pool, index));
     pool->generations[index]++;
     pool_add_free(pool, index);
     pool->free_count++;
     sanitizer_poison(pool_slot(pool, index), pool->object_bytes);
 }
 
+void pool_give_at(struct pool *pool, uint32_t index)
+{
+    check(index < pool->count);
+    pool_free_slot(pool, index);
+}
+
 void pool_give(struct pool *pool, void *object)
 {
-    pool_give_at(pool, pool_index(pool, object));
-}
-
-/* Where the division has no remainder, a multiplication by the inverse is its result. */
-uint32_t pool_index(const struct pool *pool, const void *object)
-{
-    size_t offset = (size_t)((uintptr_t)object - (uintptr_t)pool->objects);
-    uint32_t index = (uint32_t)(offset >> pool->shift) * pool->inverse;
-    check(index < pool->count && (size_t)index * pool->object_bytes == offset);
-    return index;
-}
-
-handle pool_handle(const struct pool *pool, const void *object)
-{
-    uint32_t index = pool_index(pool, object);
-    check(pool_slot_is_used(pool, index));
-    return handle_make(index, pool->generations[index]);
+    pool_free_slot(pool, pool_index(pool, object));
 }
 
 void *pool_get(const struct pool *pool, handle h)

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "dataplane/base/check.h"
 #include "dataplane/base/handle.h"
 
 #include <stdbool.h>
@@ -59,8 +60,22 @@ void pool_give(struct pool *pool, void *object);
 /* The same by the object's slot. */
 void pool_give_at(struct pool *pool, uint32_t index);
 
-uint32_t pool_index(const struct pool *pool, const void *object);
-handle pool_handle(const struct pool *pool, const void *object);
+/* Where a division has no remainder, a multiplication by the inverse is its result. */
+static inline uint32_t pool_index(const struct pool *pool, const void *object)
+{
+    size_t offset = (size_t)((uintptr_t)object - (uintptr_t)pool->objects);
+    uint32_t index = (uint32_t)(offset >> pool->shift) * pool->inverse;
+    check(index < pool->count && (size_t)index * pool->object_bytes == offset);
+    return index;
+}
+
+/* Of an object in use. */
+static inline handle pool_handle(const struct pool *pool, const void *object)
+{
+    uint32_t index = pool_index(pool, object);
+    check((pool->generations[index] & 1) != 0);
+    return handle_make(index, pool->generations[index]);
+}
 
 /* The object, or NULL when it has been given back (or the handle is none or nonsense). O(1). */
 void *pool_get(const struct pool *pool, handle h);

@@ -44,10 +44,10 @@ uint64_t random_u64(struct random *random)
 uint32_t random_below(struct random *random, uint32_t bound)
 {
     check(bound > 0);
-    uint32_t rejected_below = -bound % bound;
     for (;;) {
         uint64_t product = (random_u64(random) >> 32) * bound;
-        if ((uint32_t)product >= rejected_below)
+        /* What is rejected is less than the bound: mostly there is nothing to divide. */
+        if ((uint32_t)product >= bound || (uint32_t)product >= -bound % bound)
             return (uint32_t)(product >> 32);
     }
 }

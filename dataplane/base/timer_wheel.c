@@ -8,8 +8,6 @@
  */
 #include "dataplane/base/timer_wheel.h"
 
-#include "dataplane/base/clock.h"
-
 #define SLOT_BITS       8
 #define MOVES_PER_FIRE  16
 #define TICKS_IN_WHEEL  (1ull << (SLOT_BITS * TIMER_WHEEL_LEVELS))
@@ -75,19 +73,6 @@ void timer_wheel_init(struct timer_wheel *wheel, uint64_t now)
     list_init(&wheel->due);
 }
 
-void timer_init(struct timer *timer, timer_fire *fire, void *context)
-{
-    list_init(&timer->link);
-    timer->due_at_ns = CLOCK_NEVER;
-    timer->fire = fire;
-    timer->context = context;
-}
-
-bool timer_is_armed(const struct timer *timer)
-{
-    return list_is_linked(&timer->link);
-}
-
 /* Link an unlinked timer where its due time belongs. */
 static void wheel_place(struct timer_wheel *wheel, struct timer *timer)
 {
@@ -128,10 +113,8 @@ void timer_arm(struct timer_wheel *wheel, struct timer *timer, uint64_t due_at_n
     wheel_place(wheel, timer);
 }
 
-void timer_cancel(struct timer_wheel *wheel, struct timer *timer)
+void timer_disarm(struct timer_wheel *wheel, struct timer *timer)
 {
-    if (!timer_is_armed(timer))
-        return;
     wheel_unlink(wheel, timer);
     wheel->armed_count--;
 }

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "dataplane/base/clock.h"
 #include "dataplane/base/list.h"
 
 #include <stdbool.h>
@@ -36,12 +37,32 @@ struct timer_wheel {
 };
 
 void timer_wheel_init(struct timer_wheel *wheel, uint64_t now);
-void timer_init(struct timer *timer, timer_fire *fire, void *context);
+
+static inline void timer_init(struct timer *timer, timer_fire *fire, void *context)
+{
+    list_init(&timer->link);
+    timer->due_at_ns = CLOCK_NEVER;
+    timer->fire = fire;
+    timer->context = context;
+}
+
+static inline bool timer_is_armed(const struct timer *timer)
+{
+    return list_is_linked(&timer->link);
+}
 
 /* Arm, or move if armed. A due time in the past fires at the next advance. */
 void timer_arm(struct timer_wheel *wheel, struct timer *timer, uint64_t due_at_ns);
-void timer_cancel(struct timer_wheel *wheel, struct timer *timer);
-bool timer_is_armed(const struct timer *timer);
+
+/* Of one that is armed. */
+void timer_disarm(struct timer_wheel *wheel, struct timer *timer);
+
+/* Harmless when it is not armed, as most are not. */
+static inline void timer_cancel(struct timer_wheel *wheel, struct timer *timer)
+{
+    if (timer_is_armed(timer))
+        timer_disarm(wheel, timer);
+}
 
 /*
  * Fire what is due at NOW, at most MAX of them, so that a flood of expiries cannot starve
