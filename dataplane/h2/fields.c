@@ -85,8 +85,15 @@ void fields_add(struct fields *fields, struct field field)
 
 void fields_add_token(struct fields *fields, enum field_token token, struct bytes value)
 {
-    check(token != FIELD_OTHER);
-    fields_add(fields, (struct field){.token = token, .value = value});
+    check(token > FIELD_OTHER && token < FIELD_TOKENS);
+    if (value.length > fields->capacity) {
+        fields->overflow = true;
+        return;
+    }
+    struct field_head head = {.token = (uint8_t)token, .value_bytes = (uint32_t)value.length};
+    uint8_t *place = fields_append(fields, &head);
+    if (place != NULL && place != value.data)
+        copy_short(place, value.data, value.length);
 }
 
 bool fields_copy(struct fields *into, const struct fields *from)
@@ -104,17 +111,30 @@ bool fields_copy(struct fields *into, const struct fields *from)
     return fits;
 }
 
-bool fields_search(const struct fields *fields, enum field_token token, struct bytes *out_value)
+static inline bool search(const struct fields *fields, enum field_token token, uint32_t *at,
+                          struct bytes *out_value)
 {
     struct field_head head;
-    for (uint32_t at = 0; at < fields->used;) {
-        const uint8_t *text = fields->data + at + sizeof(head);
-        memcpy(&head, fields->data + at, sizeof(head));
+    while (*at < fields->used) {
+        const uint8_t *text = fields->data + *at + sizeof(head);
+        memcpy(&head, fields->data + *at, sizeof(head));
+        *at += (uint32_t)sizeof(head) + head.name_bytes + head.value_bytes;
         if (head.token == token) {
             *out_value = bytes_of(text + head.name_bytes, head.value_bytes);
             return true;
         }
-        at += (uint32_t)sizeof(head) + head.name_bytes + head.value_bytes;
     }
     return false;
+}
+
+bool fields_search(const struct fields *fields, enum field_token token, struct bytes *out_value)
+{
+    uint32_t at = 0;
+    return search(fields, token, &at, out_value);
+}
+
+bool fields_search_on(const struct fields *fields, enum field_token token, uint32_t *at,
+                      struct bytes *out_value)
+{
+    return search(fields, token, at, out_value);
 }

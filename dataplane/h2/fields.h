@@ -189,6 +189,10 @@ static inline bool fields_may_have(const struct fields *fields, enum field_token
 /* fields_find() of what may be there. */
 bool fields_search(const struct fields *fields, enum field_token token, struct bytes *out_value);
 
+/* One after the other: `at` starts at 0; false after the last one with the token. */
+bool fields_search_on(const struct fields *fields, enum field_token token, uint32_t *at,
+                      struct bytes *out_value);
+
 /* The first field with the token; false when there is none. O(fields), O(1) for most absent ones.
  */
 static inline bool fields_find(const struct fields *fields, enum field_token token,
