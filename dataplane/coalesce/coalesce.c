@@ -366,8 +366,14 @@ static enum subscribe_result lead_marked(struct coalesce *coalesce, struct subsc
                                  asked->request->fields, coalesce->key_room);
     if (asked->key.length == 0)
         return lead(coalesce, subscriber, asked, now);
-    asked->hash = table_hash(coalesce->config.table, asked->key);
+    asked->hash = coalesce_key_hash(coalesce, asked->key);
     return join_or_lead(coalesce, subscriber, asked, now);
+}
+
+uint64_t coalesce_key_hash(const struct coalesce *coalesce, struct bytes key)
+{
+    uint64_t hash = table_hash(coalesce->config.table, key);
+    return hash != 0 ? hash : 1;
 }
 
 enum subscribe_result coalesce_subscribe(struct coalesce *coalesce, struct subscriber *subscriber,
@@ -379,7 +385,8 @@ enum subscribe_result coalesce_subscribe(struct coalesce *coalesce, struct subsc
     if (request->key.length == 0)
         return lead(coalesce, subscriber, &asked, now);
     subscriber->apart = APART_NOT;
-    asked.hash = asked.base_hash = table_hash(coalesce->config.table, request->key);
+    asked.hash = asked.base_hash =
+        request->key_hash != 0 ? request->key_hash : coalesce_key_hash(coalesce, request->key);
     enum met met = look_up(coalesce, subscriber, &asked, now);
     if (met == MET_JOINED)
         return SUBSCRIBE_OK;
@@ -397,7 +404,7 @@ void coalesce_shadow(struct coalesce *coalesce, struct subscriber *subscriber, s
     const struct flight_request request = {.verdict = KEY_SHADOW};
     struct asked asked = {.request = &request, .key = key};
     struct key_entry *met = NULL;
-    asked.hash = asked.base_hash = table_hash(coalesce->config.table, key);
+    asked.hash = asked.base_hash = coalesce_key_hash(coalesce, key);
     if (table_find(coalesce->config.table, asked.hash, key) != NULL) {
         COALESCE_COUNT(coalesce, shadow_joins);
         return;
@@ -661,7 +668,6 @@ uint32_t coalesce_objects_used(const struct coalesce *coalesce)
            pool_used(&coalesce->lents) + pool_used(&coalesce->helds) +
            pool_used(&coalesce->pacers) + section_pools_used(&coalesce->sections) +
            pool_used(&coalesce->payload.segments) + coalesce->payload.promised +
-           (entries->count - entries->free_count) +
-           pool_used(&entries->large_keys) + principals_count(&coalesce->principals) +
-           coalesce->refusal_count;
+           (entries->count - entries->free_count) + pool_used(&entries->large_keys) +
+           principals_count(&coalesce->principals) + coalesce->refusal_count;
 }

@@ -211,14 +211,16 @@ enum key_verdict {
     KEY_VERDICTS
 };
 
-/* What a flight needs to know. Copied; nothing is kept after the call. */
+/* What a flight needs to know. Copied; nothing is kept after the call but what FIELDS_STAY says. */
 struct flight_request {
     const struct fields *fields; /* the request header section as forwarded */
+    bool fields_stay; /* its memory is as it is until after the subscriber's coalesce_leave() */
     const struct snapshot *snapshot;
     uint16_t route;           /* index into snapshot->routes */
     bool has_body;            /* body, or more of it, follows by coalesce_request_body() */
     bool idempotent;          /* RFC 9110 9.2.2 */
     struct bytes key;         /* coalesce_key(): empty: own flight */
+    uint64_t key_hash;        /* coalesce_key_hash() of it; 0: not known */
     enum key_verdict verdict; /* KEY_SHADOW: count whom the key would have met */
     enum priority priority;   /* a flight has its leader's */
     uint64_t deadline_ns;
@@ -292,6 +294,9 @@ enum key_verdict coalesce_key_of_body(const struct snapshot_route *route, uint16
                                       uint8_t *out, struct bytes *out_key,
                                       struct bytes *out_detail);
 
+/* The hash of a key by which it is looked up (C3); never 0. O(key) */
+uint64_t coalesce_key_hash(const struct coalesce *coalesce, struct bytes key);
+
 /*
  * C29. The name of a client's address, which stays the same; and who asks with this request: the
  * credentials in FIELDS by the route's rules, or else the address. A reference, to be dropped;
@@ -313,7 +318,13 @@ void coalesce_body_end(struct held_body *held);
 uint64_t coalesce_body_length(const struct held_body *held);
 
 /* Give the reference back and forget it. Harmless for NULL. */
-void coalesce_body_drop(struct held_body **held);
+void coalesce_body_give(struct held_body **held);
+
+static inline void coalesce_body_drop(struct held_body **held)
+{
+    if (*held != NULL)
+        coalesce_body_give(held);
+}
 
 /*
  * Put the subscriber on a flight: join one with the same key, or lead a new one. With an empty key

@@ -9,9 +9,9 @@ static struct subscriber *subscriber_at(struct list *link)
 
 void feed_init(struct feed *feed, enum feed_host host, bool keeps_prefix, uint32_t segment_bytes)
 {
-    *feed =
-        (struct feed){.host = host, .keeps_prefix = keeps_prefix, .behind_until = segment_bytes};
-    body_init(&feed->body);
+    feed->host = host;
+    feed->keeps_prefix = keeps_prefix;
+    feed->behind_until = segment_bytes;
     list_init(&feed->subscribers);
 }
 
@@ -103,12 +103,17 @@ void feed_show_interim(struct feed *feed)
 
 /*
  * Each is put back before it is told, so whoever leaves or is removed meanwhile is found in one of
- * the two lists.
+ * the two lists. One alone stays where it is.
  */
 void feed_news(struct feed *feed, uint64_t now)
 {
     struct list untold;
-    struct list *link;
+    struct list *link = feed->subscribers.next;
+    if (link == feed->subscribers.previous) {
+        if (link != &feed->subscribers)
+            subscriber_at(link)->ops->news(subscriber_at(link), now);
+        return;
+    }
     list_init(&untold);
     list_append_all(&untold, &feed->subscribers);
     while ((link = list_pop_front(&untold)) != NULL) {

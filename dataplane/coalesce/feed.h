@@ -11,6 +11,7 @@
 
 #include "dataplane/coalesce/coalesce.h"
 
+/* Of a feed that is all zero. */
 void feed_init(struct feed *feed, enum feed_host host, bool keeps_prefix, uint32_t segment_bytes);
 
 /* Put the subscriber at the beginning of the feed. Its prefix is kept. */

@@ -38,6 +38,7 @@ static void read_route(struct flight *flight, const struct flight_request *reque
     struct bytes service = request->snapshot->services[route->service].name;
     flight->route = request->route;
     flight->service = route->service;
+    flight->service_generation = request->snapshot->generation;
     flight->replay_safe = route->replay_safe;
     flight->pick.trusts_probes = route->when_no_region == NO_REGION_FAIL;
     flight->pick.priority = request->priority;
@@ -51,7 +52,7 @@ static void read_route(struct flight *flight, const struct flight_request *reque
     flight->ignore_set_cookie = route->coalesce.ignore_set_cookie;
     check(service.length <= SERVICE_NAME_MAX);
     flight->service_name_length = (uint8_t)service.length;
-    memcpy(flight->service_name, service.data, service.length);
+    copy_short((uint8_t *)flight->service_name, service.data, service.length);
 }
 
 static void init_flight(struct flight *flight, struct coalesce *coalesce, uint64_t now)
@@ -67,9 +68,8 @@ static void init_flight(struct flight *flight, struct coalesce *coalesce, uint64
     feed_init(&flight->feed, FEED_OF_FLIGHT, false, coalesce->config.segment_bytes);
     list_init(&flight->branches);
     list_init(&flight->thirsty_link);
-    body_init(&flight->request_body);
     attempt_init(&flight->attempt, coalesce->config.upstream, &flight_attempt_handler);
-    flight_timers_init(flight);
+    flight_timer_init(flight);
 }
 
 static const size_t limit_counters[COALESCE_LIMITS] = {
@@ -104,6 +104,16 @@ static struct principal *principal_of(struct coalesce *coalesce,
     return subscriber->principal != NULL ? subscriber->principal : &coalesce->principals.newcomers;
 }
 
+/* As long as its leader is there a flight may read its request where it lies. */
+static bool take_request(struct flight *flight, const struct flight_request *request)
+{
+    flight->request_is_leaders = request->fields_stay;
+    if (!request->fields_stay)
+        return section_copy(&flight->coalesce->sections, request->fields, &flight->request);
+    flight->request = *request->fields;
+    return true;
+}
+
 struct flight *flight_take(struct coalesce *coalesce, const struct flight_request *request,
                            struct subscriber *subscriber, uint64_t now)
 {
@@ -120,7 +130,7 @@ struct flight *flight_take(struct coalesce *coalesce, const struct flight_reques
         return shed(coalesce, subscriber, LIMIT_FLIGHTS);
     init_flight(flight, coalesce, now);
     pool_prefetch_next(&coalesce->flights);
-    if (!section_copy(&coalesce->sections, request->fields, &flight->request)) {
+    if (!take_request(flight, request)) {
         pool_give(&coalesce->flights, flight);
         return shed(coalesce, subscriber, LIMIT_HEADERS);
     }
@@ -150,7 +160,7 @@ void flight_lead(struct flight *flight, struct subscriber *subscriber, uint64_t 
     subscriber->flight = name_of(flight);
     flight_welcome(flight, deadline_ns);
     if (flight->start_at_ns > now)
-        timer_arm(coalesce->config.wheel, &flight->start, flight->start_at_ns);
+        flight_set_time(flight, TIME_START, flight->start_at_ns);
     else
         flight_try(flight, now);
     feed_add(&flight->feed, subscriber, SUBSCRIBER_LED, deadline_ns);
@@ -194,7 +204,7 @@ static void dispose(struct flight *flight, uint64_t now)
     attempt_cancel(&flight->attempt, now);
     leave_place(flight);
     flight_budget_release(flight);
-    flight_timers_cancel(flight);
+    flight_clear_times(flight);
     flight_forget_sample(flight);
     flight_request_clear(flight);
     flight_window_end(flight);
@@ -215,20 +225,15 @@ void flight_discard(struct flight *flight)
     dispose(flight, 0);
 }
 
-uint32_t flight_interest(const struct flight *flight)
-{
-    return flight->feed.subscriber_count + flight->branch_count - flight->deserted_count;
-}
-
 /* C12: a GET that others could still join goes on for a while. */
 static bool lingers(struct flight *flight, uint64_t now)
 {
     if (flight->entry == NULL || flight->in_shadow || !flight->is_get || flight->linger_ns == 0)
         return false;
-    if (!timer_is_armed(&flight->linger)) {
+    if (!flight_has_time(flight, TIME_LINGER)) {
         COALESCE_COUNT(flight->coalesce, lingered);
         take_place(flight);
-        timer_arm(flight->coalesce->config.wheel, &flight->linger, now + flight->linger_ns);
+        flight_set_time(flight, TIME_LINGER, now + flight->linger_ns);
     }
     return true;
 }
@@ -241,18 +246,14 @@ bool flight_drains(const struct flight *flight)
 
 static void await_drain(struct flight *flight, uint64_t now)
 {
+    if (flight_has_time(flight, TIME_PATIENCE)) /* it has begun */
+        return;
     flight->progress_at_ns = now;
-    if (!timer_is_armed(&flight->patience))
-        timer_arm(flight->coalesce->config.wheel, &flight->patience, now + flight->idle_timeout_ns);
+    flight_set_time(flight, TIME_PATIENCE, now + flight->idle_timeout_ns);
 }
 
-void flight_settle(struct flight *flight, uint64_t now)
+void flight_deserted(struct flight *flight, uint64_t now)
 {
-    check(flight->guards > 0);
-    if (--flight->guards > 0 || flight_interest(flight) > 0) {
-        flight->leaver = NULL;
-        return;
-    }
     if (flight_is_running(flight)) {
         bool goes_on = lingers(flight, now);
         flight->leaver = NULL;
@@ -275,11 +276,9 @@ void flight_forget_sample(struct flight *flight)
     flight->sample = NULL;
 }
 
-void flight_leave_table(struct flight *flight, uint64_t *counter, uint64_t now)
+void flight_unpublish(struct flight *flight, uint64_t *counter, uint64_t now)
 {
     struct coalesce *coalesce = flight->coalesce;
-    if (flight->entry == NULL)
-        return;
     table_remove(coalesce->config.table, flight->entry);
     entries_retire(&coalesce->entries, flight->entry);
     flight->entry = NULL;
@@ -340,15 +339,18 @@ static void extend(struct flight *flight, uint64_t deadline_ns)
     if (!flight_is_running(flight) || wanted <= flight->deadline_ns)
         return;
     flight->deadline_ns = wanted;
-    timer_arm(flight->coalesce->config.wheel, &flight->deadline, wanted);
+    if (flight->state == FLIGHT_NEW) /* it gets another time, and the timer with that */
+        flight->due_at_ns[TIME_DEADLINE] = wanted;
+    else
+        flight_set_time(flight, TIME_DEADLINE, wanted);
 }
 
 void flight_welcome(struct flight *flight, uint64_t deadline_ns)
 {
     extend(flight, deadline_ns);
-    if (!timer_is_armed(&flight->linger))
+    if (!flight_has_time(flight, TIME_LINGER))
         return;
-    timer_cancel(flight->coalesce->config.wheel, &flight->linger);
+    flight_clear_time(flight, TIME_LINGER);
     leave_place(flight);
     COALESCE_COUNT(flight->coalesce, lingered_joined);
 }
@@ -366,10 +368,21 @@ void flight_join(struct flight *flight, struct subscriber *subscriber, uint64_t 
     COALESCE_COUNT(flight->coalesce, joined_local);
 }
 
+/* Whether anybody is helped by memory of the body: of an answer that nobody reads all goes soon. */
+static bool is_of_use(const struct flight *flight)
+{
+    return flight_is_running(flight) || flight->tunnel == TUNNEL_OPEN ||
+           flight->feed.subscriber_count + flight->branch_count > 0;
+}
+
 void flight_left(struct flight *flight, struct subscriber *subscriber, uint64_t now)
 {
+    bool led = subscriber->role == SUBSCRIBER_LED;
     flight_hold(flight);
-    if (feed_remove(&flight->feed, subscriber))
+    bool was_last_behind = feed_remove(&flight->feed, subscriber);
+    if (led && flight->request_is_leaders)
+        flight_keep_request(flight, now);
+    if (was_last_behind && is_of_use(flight))
         flight_trim(flight, now);
     flight->leaver = subscriber;
     flight_settle(flight, now);
@@ -377,6 +390,7 @@ void flight_left(struct flight *flight, struct subscriber *subscriber, uint64_t 
 
 void flight_announce(struct flight *flight, uint64_t now)
 {
-    branches_publish(flight);
+    if (!list_is_empty(&flight->branches))
+        branches_publish(flight);
     feed_news(&flight->feed, now);
 }

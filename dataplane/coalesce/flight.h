@@ -6,14 +6,15 @@
  * outside is bracketed by flight_hold() and flight_settle(), so that callbacks in between can end
  * subscribers without ending the flight under the caller's feet.
  *
- * Timers:
+ * Times, all of them under one timer, which is armed for the earliest:
  *
  *   deadline   the latest of its subscribers' deadlines, at most FLIGHT_TIME_MAX_NS (C13)
  *   patience   first byte of an attempt, later silence in the body (C13); looks at progress_at_ns
  *              when it fires, so progress does not move it
+ *   hold       how long the head waits for the first body byte
  *   linger     how long it goes on without subscribers (C12)
  *   start      when its first attempt may begin (C9)
- *   drain      (the timer is `patience`) how long the last bytes of a tunnel may take whose client
+ *   drain      (it is `patience`) how long the last bytes of a tunnel may take whose client
  *              has ended its side and has gone
  *   pressure   how long a slow subscriber may hold the others back (C15)
  *
@@ -24,7 +25,7 @@
  *   flight_response.c  what comes from it
  *   flight_window.c    how much may come
  *   flight_section.c   header sections that are kept
- *   flight_timer.c     the timers
+ *   flight_timer.c     the times
  *   share.c            whether an answer may be shared
  */
 #pragma once
@@ -59,6 +60,17 @@ enum flight_tunnel {
     TUNNEL_OPEN, /* answered with 2xx: both sides send, and end, for themselves */
 };
 
+/* See above. Of those that are due together the first goes first. */
+enum flight_time {
+    TIME_DEADLINE,
+    TIME_PATIENCE,
+    TIME_HOLD,
+    TIME_LINGER,
+    TIME_PRESSURE,
+    TIME_START,
+    FLIGHT_TIMES
+};
+
 struct flight {
     struct feed feed;
     struct coalesce *coalesce;
@@ -79,7 +91,8 @@ struct flight {
     uint32_t deserted_count; /* branches without subscribers, whose lent memory is not back yet */
 
     /* The request. */
-    struct fields request; /* until the answer's head has gone to subscribers */
+    struct fields request;   /* until the answer's head has gone to subscribers */
+    bool request_is_leaders; /* it lies where the leader has it */
     struct fields request_trailers;
     struct body request_body; /* kept from its beginning while it may be sent again */
     struct body_cursor request_cursor;
@@ -114,7 +127,8 @@ struct flight {
     uint8_t picks;                    /* of this attempt */
     bool budgeted;                    /* this attempt counts in coalesce->retries_budgeted */
     bool may_return;                  /* the second attempt may go where the first one was lost */
-    uint16_t service;                 /* where service_name was found last */
+    uint16_t service;                 /* where service_name was found last ... */
+    uint64_t service_generation;      /* ... in the snapshot of this generation */
     enum flight_failure last_failure; /* what to say when no backend is left */
     const char *retried;              /* why there is a second attempt, for the access record */
     uint64_t tried_at_ns;    /* when the last attempt was given to a backend; 0: none was */
@@ -138,12 +152,8 @@ struct flight {
     uint64_t started_at_ns;
     uint64_t progress_at_ns;
     uint64_t deadline_ns;
-    struct timer deadline;
-    struct timer patience;
-    struct timer hold;
-    struct timer linger;
-    struct timer pressure;
-    struct timer start;
+    uint64_t due_at_ns[FLIGHT_TIMES]; /* 0: none */
+    struct timer timer;               /* due at the earliest of them or sooner */
 };
 
 /* What is sent to the backend: the held body, or what the leader pushes. */
@@ -179,10 +189,19 @@ void flight_left(struct flight *flight, struct subscriber *subscriber, uint64_t 
 void flight_welcome(struct flight *flight, uint64_t deadline_ns);
 
 /* Those who wait for it: subscribers here, and branches with subscribers. */
-uint32_t flight_interest(const struct flight *flight);
+static inline uint32_t flight_interest(const struct flight *flight)
+{
+    return flight->feed.subscriber_count + flight->branch_count - flight->deserted_count;
+}
 
-/* From here on nobody joins. COUNTER is why. */
-void flight_leave_table(struct flight *flight, uint64_t *counter, uint64_t now);
+/* From here on nobody joins. COUNTER is why. Harmless when nobody could. */
+void flight_unpublish(struct flight *flight, uint64_t *counter, uint64_t now);
+
+static inline void flight_leave_table(struct flight *flight, uint64_t *counter, uint64_t now)
+{
+    if (flight->entry != NULL)
+        flight_unpublish(flight, counter, now);
+}
 
 /* What a marked flight knew its key by. Harmless without. */
 void flight_forget_sample(struct flight *flight);
@@ -195,15 +214,29 @@ static inline void flight_hold(struct flight *flight)
 /* What the client of a tunnel said last is still on its way to the backend. */
 bool flight_drains(const struct flight *flight);
 
-/* The entry is over: linger, cancel or give back if nobody is left. FLIGHT may be dead after it. */
-void flight_settle(struct flight *flight, uint64_t now);
+/* Nobody is left: linger, cancel or give back. FLIGHT may be dead after it. */
+void flight_deserted(struct flight *flight, uint64_t now);
+
+/* The entry is over. FLIGHT may be dead after it. */
+static inline void flight_settle(struct flight *flight, uint64_t now)
+{
+    check(flight->guards > 0);
+    if (--flight->guards > 0 || flight_interest(flight) > 0)
+        flight->leaver = NULL;
+    else
+        flight_deserted(flight, now);
+}
 
 /* Tell everybody that there is more to see. */
 void flight_announce(struct flight *flight, uint64_t now);
 
 /* flight_state.c */
 void flight_become(struct flight *flight, enum flight_state state, enum flight_cause cause);
-bool flight_is_running(const struct flight *flight);
+
+static inline bool flight_is_running(const struct flight *flight)
+{
+    return flight->state <= FLIGHT_ANSWERING;
+}
 
 /* There will be no complete answer: end the attempt, tell everybody. */
 void flight_break(struct flight *flight, enum flight_failure failure, uint64_t now);
@@ -248,6 +281,9 @@ void flight_drop_extra(struct flight *flight, struct fields *section);
 /* It is not sent again. */
 void flight_forget_request(struct flight *flight);
 
+/* The leader has left, and its section goes: of a request that lies there. */
+void flight_keep_request(struct flight *flight, uint64_t now);
+
 /* flight_window.c */
 
 /* Whether there is memory for one more flight's first window. */
@@ -275,8 +311,24 @@ void flight_readers_changed(struct flight *flight, uint64_t now);
 void flight_grant(struct flight *flight, uint64_t now);
 
 /* flight_timer.c */
-void flight_timers_init(struct flight *flight);
-void flight_timers_cancel(struct flight *flight);
+void flight_timer_init(struct flight *flight);
+
+/* Its time WHICH ends then; or it has none any more, and the timer may fire for nothing. O(1) */
+void flight_set_time(struct flight *flight, enum flight_time which, uint64_t due_at_ns);
+
+static inline void flight_clear_time(struct flight *flight, enum flight_time which)
+{
+    flight->due_at_ns[which] = 0;
+}
+
+static inline bool flight_has_time(const struct flight *flight, enum flight_time which)
+{
+    return flight->due_at_ns[which] != 0;
+}
+
+/* None of its times ends any more. */
+void flight_clear_times(struct flight *flight);
+
 void flight_expect_first_byte(struct flight *flight, uint64_t now);
 /* The answer has begun, progress_at_ns is now: a timer that fires sooner will look at that. */
 void flight_expect_more(struct flight *flight, uint64_t now);

@@ -79,11 +79,14 @@ static bool find_service(struct flight *flight)
 {
     const struct snapshot *snapshot = flight->coalesce->snapshot;
     uint32_t index = flight->service;
+    if (flight->service_generation == snapshot->generation)
+        return index < snapshot->service_count;
     if (!is_service(snapshot, index, flight))
         for (index = 0; index < snapshot->service_count; index++)
             if (is_service(snapshot, index, flight))
                 break;
     flight->service = (uint16_t)index;
+    flight->service_generation = snapshot->generation;
     return index < snapshot->service_count;
 }
 

@@ -16,17 +16,18 @@ static struct flight *flight_of(struct attempt *attempt)
 /* --- head --- */
 
 /* Fields that end at this hop (RFC 9110 7.6.1). HTTP/2 forbids them; HTTP/1.1 does not. */
-static const enum field_token hop_by_hop[] = {
-    FIELD_CONNECTION,        FIELD_KEEP_ALIVE, FIELD_PROXY_CONNECTION,
-    FIELD_TRANSFER_ENCODING, FIELD_UPGRADE,    FIELD_TE,
-};
+#define BIT_OF(token, word) ((token) / 64 == (word) ? 1ull << ((token) % 64) : 0)
+#define HOP_BY_HOP(word)                                                                           \
+    (BIT_OF(FIELD_CONNECTION, word) | BIT_OF(FIELD_KEEP_ALIVE, word) |                             \
+     BIT_OF(FIELD_PROXY_CONNECTION, word) | BIT_OF(FIELD_TRANSFER_ENCODING, word) |                \
+     BIT_OF(FIELD_UPGRADE, word) | BIT_OF(FIELD_TE, word))
+
+/* As `present` of fields. */
+static const uint64_t hop_by_hop[2] = {HOP_BY_HOP(0), HOP_BY_HOP(1)};
 
 static bool is_hop_by_hop(enum field_token token)
 {
-    for (size_t i = 0; i < array_count(hop_by_hop); i++)
-        if (hop_by_hop[i] == token)
-            return true;
-    return false;
+    return (hop_by_hop[token / 64] >> (token % 64) & 1) != 0;
 }
 
 /* A cookie is no trailer (RFC 9110 6.5.1), and trailers go to everybody (C6, C22). */
@@ -43,11 +44,10 @@ static bool ends_here(const struct flight *flight, enum h2_section section, enum
 static bool some_end_here(const struct flight *flight, enum h2_section section,
                           const struct fields *from)
 {
-    bool some = (fields_may_have(from, FIELD_CONTENT_LENGTH) && flight->tunnel == TUNNEL_OPEN) ||
-                (fields_may_have(from, FIELD_SET_COOKIE) && section == H2_SECTION_TRAILERS);
-    for (size_t i = 0; i < array_count(hop_by_hop) && !some; i++)
-        some = fields_may_have(from, hop_by_hop[i]);
-    return some;
+    bool some = (flight->tunnel == TUNNEL_OPEN && fields_may_have(from, FIELD_CONTENT_LENGTH)) ||
+                (section == H2_SECTION_TRAILERS && fields_may_have(from, FIELD_SET_COOKIE));
+    return some || (from->present[0] & hop_by_hop[0]) != 0 ||
+           (from->present[1] & hop_by_hop[1]) != 0;
 }
 
 /* FROM without what ends here; if need be in memory of the worker's. overflow: it does not fit. */
@@ -113,12 +113,9 @@ static bool read_head(struct flight *flight, const struct fields *head)
         flight->tunnel = status < 300 ? TUNNEL_OPEN : TUNNEL_NOT;
     if (flight->tunnel == TUNNEL_OPEN) /* RFC 9110 9.3.6: no content-length */
         return true;
-    struct field field;
-    for (uint32_t at = 0; fields_next(head, &at, &field);) {
+    for (uint32_t at = 0; fields_search_on(head, FIELD_CONTENT_LENGTH, &at, &value);) {
         uint64_t length;
-        if (field.token != FIELD_CONTENT_LENGTH)
-            continue;
-        if (!digits_value(field.value, &length) ||
+        if (!digits_value(value, &length) ||
             (flight->length_declared && length != flight->declared_bytes))
             return false;
         flight->length_declared = true;
@@ -176,11 +173,10 @@ static uint64_t hold_time(const struct flight *flight, const struct fields *head
 
 void flight_release_head(struct flight *flight, uint64_t now)
 {
-    struct timer_wheel *wheel = flight->coalesce->config.wheel;
     if (!flight->head_held)
         return;
     flight->head_held = false;
-    timer_cancel(wheel, &flight->hold);
+    flight_clear_time(flight, TIME_HOLD);
     flight_become(flight, FLIGHT_ANSWERING, CAUSE_HEAD_ARRIVED);
     flight_budget_release(flight);
     flight->feed.state = FEED_HEAD;
@@ -188,7 +184,7 @@ void flight_release_head(struct flight *flight, uint64_t now)
     flight_forget_request(flight);
     if (flight->tunnel == TUNNEL_OPEN) {
         COALESCE_COUNT(flight->coalesce, tunnels);
-        flight_timers_cancel(flight);
+        flight_clear_times(flight);
         return;
     }
     flight_expect_more(flight, now);
@@ -203,7 +199,7 @@ void flight_forget_head(struct flight *flight)
     flight->length_declared = false;
     flight->declared_bytes = 0;
     flight->status = 0;
-    timer_cancel(flight->coalesce->config.wheel, &flight->hold);
+    flight_clear_time(flight, TIME_HOLD);
     section_give(&flight->coalesce->sections, &flight->feed.head);
 }
 
@@ -226,7 +222,7 @@ static void response_head(struct flight *flight, const struct fields *head, bool
     flight->head_held = true;
     uint64_t hold_ns = end ? 0 : hold_time(flight, head);
     if (hold_ns > 0) {
-        timer_arm(coalesce->config.wheel, &flight->hold, now + hold_ns);
+        flight_set_time(flight, TIME_HOLD, now + hold_ns);
         return;
     }
     flight_release_head(flight, now);
@@ -269,7 +265,7 @@ static void end_answer(struct flight *flight, uint64_t now)
                 flight->feed.subscriber_count > 1 ? flight->feed.subscriber_count - 1 : 0);
     body_end(&flight->feed.body);
     flight->feed.state = FEED_ENDED;
-    flight_timers_cancel(flight);
+    flight_clear_times(flight);
     flight_window_end(flight);
     flight_leave_table(flight, &coalesce->counters.removed_ended, now);
     flight_announce(flight, now);
@@ -343,6 +339,17 @@ void flight_readers_changed(struct flight *flight, uint64_t now)
     limit_prefix(flight, now);
 }
 
+/* There is more to read. Nothing is to be sent after END, so there is no window to be opened. */
+static void go_on(struct flight *flight, bool end, uint64_t now)
+{
+    if (end) {
+        end_answer(flight, now);
+        return;
+    }
+    flight_readers_changed(flight, now);
+    flight_announce(flight, now);
+}
+
 void flight_response_data(struct attempt *attempt, struct bytes bytes, bool end, uint64_t now)
 {
     struct flight *flight = flight_of(attempt);
@@ -358,11 +365,7 @@ void flight_response_data(struct attempt *attempt, struct bytes bytes, bool end,
         counter_add(&coalesce->counters.body_bytes, bytes.length);
         flight->credit_owed += bytes.length;
         limit_prefix(flight, now);
-        flight_readers_changed(flight, now);
-        if (end)
-            end_answer(flight, now);
-        else
-            flight_announce(flight, now);
+        go_on(flight, end, now);
     }
     flight_settle(flight, now);
 }

@@ -5,6 +5,9 @@
  * subscribers and the request is not sent again, head and trailers. So an answer that has begun
  * does not fail for lack of them (large ones are shared by all). What a flight may keep besides, an
  * interim response and the request's trailers, is taken from the rest.
+ *
+ * The request of a leader whose section stays where it is gets a place here when the leader leaves
+ * before the head has come; there is one, for nobody else has had it.
  */
 #include "dataplane/coalesce/flight.h"
 
@@ -28,5 +31,24 @@ void flight_drop_extra(struct flight *flight, struct fields *section)
 
 void flight_forget_request(struct flight *flight)
 {
-    section_give(&flight->coalesce->sections, &flight->request);
+    if (flight->request.data == NULL)
+        return;
+    if (!flight->request_is_leaders)
+        section_give(&flight->coalesce->sections, &flight->request);
+    flight->request = (struct fields){0};
+    flight->request_is_leaders = false;
+}
+
+/* Of a large section there may be no place: what is with a backend goes on, and is not repeated. */
+void flight_keep_request(struct flight *flight, uint64_t now)
+{
+    struct fields leaders = flight->request;
+    bool goes_on = flight_interest(flight) > 0 || flight->entry != NULL;
+    flight_forget_request(flight);
+    if (!goes_on || !flight_is_running(flight) ||
+        section_copy(&flight->coalesce->sections, &leaders, &flight->request))
+        return;
+    flight->replayable = false;
+    if (flight->piece == PIECE_HEADERS)
+        flight_break(flight, FLIGHT_NO_MEMORY, now);
 }

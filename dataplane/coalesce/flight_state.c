@@ -65,11 +65,6 @@ void flight_become(struct flight *flight, enum flight_state state, enum flight_c
     flight->cause = cause;
 }
 
-bool flight_is_running(const struct flight *flight)
-{
-    return flight->state <= FLIGHT_ANSWERING;
-}
-
 void flight_break(struct flight *flight, enum flight_failure failure, uint64_t now)
 {
     check(failure != FLIGHT_OK);
@@ -79,7 +74,7 @@ void flight_break(struct flight *flight, enum flight_failure failure, uint64_t n
     count_at(flight->coalesce, failures[failure].counter);
     attempt_cancel(&flight->attempt, now);
     flight_budget_release(flight);
-    flight_timers_cancel(flight);
+    flight_clear_times(flight);
     flight_window_end(flight);
     flight_request_clear(flight);
     if (flight->keyed && feed->state == FEED_WAITING && failure != FLIGHT_CANCELLED)

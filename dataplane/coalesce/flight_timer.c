@@ -4,21 +4,18 @@
 #include "dataplane/coalesce/branch.h"
 #include "dataplane/coalesce/flight.h"
 
-static struct timer_wheel *wheel_of(struct flight *flight)
-{
-    return flight->coalesce->config.wheel;
-}
+/* What happens when a time is over; a guard is held. */
+typedef void time_over(struct flight *flight, uint64_t now);
 
 /* Relays may have been joined by somebody with more time than the owner heard of. */
-static void deadline_passed(struct timer *timer, void *context, uint64_t now)
+static void deadline_passed(struct flight *flight, uint64_t now)
 {
-    struct flight *flight = context;
     uint64_t cap = flight->started_at_ns + FLIGHT_TIME_MAX_NS;
     uint64_t latest = branches_deadline(flight);
     latest = latest < cap ? latest : cap;
     if (latest > now) {
         flight->deadline_ns = latest;
-        timer_arm(wheel_of(flight), timer, latest);
+        flight_set_time(flight, TIME_DEADLINE, latest);
         return;
     }
     flight_break(flight, FLIGHT_TIMEOUT, now);
@@ -46,42 +43,35 @@ static void silence_in_body(struct flight *flight, uint64_t now)
     flight_break(flight, FLIGHT_TIMEOUT, now);
 }
 
-static void patience_over(struct timer *timer, void *context, uint64_t now)
+static void patience_over(struct flight *flight, uint64_t now)
 {
-    struct flight *flight = context;
     bool trying = flight->state == FLIGHT_TRYING;
     uint64_t patience = trying ? flight->first_byte_timeout_ns : flight->idle_timeout_ns;
     bool excused = trying ? waits_for_client(flight) : waits_for_us(flight);
     if (excused)
         flight->progress_at_ns = now;
     if (now - flight->progress_at_ns < patience) {
-        timer_arm(wheel_of(flight), timer, flight->progress_at_ns + patience);
+        flight_set_time(flight, TIME_PATIENCE, flight->progress_at_ns + patience);
         return;
     }
-    flight_hold(flight);
     if (trying)
         flight_attempt_late(flight, now);
     else if (flight_drains(flight))
         attempt_cancel(&flight->attempt, now);
     else
         silence_in_body(flight, now);
-    flight_settle(flight, now);
 }
 
 /* The first body byte does not come soon: the head goes on without it. */
-static void held_enough(struct timer *timer, void *context, uint64_t now)
+static void held_enough(struct flight *flight, uint64_t now)
 {
-    struct flight *flight = context;
-    flight_hold(flight);
     flight_release_head(flight, now);
     flight_announce(flight, now);
-    flight_settle(flight, now);
 }
 
 /* C12 */
-static void lingered_enough(struct timer *timer, void *context, uint64_t now)
+static void lingered_enough(struct flight *flight, uint64_t now)
 {
-    struct flight *flight = context;
     if (flight_interest(flight) == 0 && flight_is_running(flight))
         flight_break(flight, FLIGHT_CANCELLED, now);
 }
@@ -96,7 +86,7 @@ static void arm_pressure(struct flight *flight, uint64_t now)
     bool used_up = used_ns + SLOW_AGAIN_NS > SLOW_FOR_NS;
     uint64_t left_ns = used_up ? SLOW_AGAIN_NS : SLOW_FOR_NS - used_ns;
     if (flight_interest(flight) > 1)
-        timer_arm(wheel_of(flight), &flight->pressure, now + left_ns);
+        flight_set_time(flight, TIME_PRESSURE, now + left_ns);
 }
 
 /*
@@ -104,14 +94,12 @@ static void arm_pressure(struct flight *flight, uint64_t now)
  * hold them up: who has not had its turn on a busy worker is not slow. When nobody is ahead, all
  * are equally slow, and that is as fast as the flight can be.
  */
-static void pressed_enough(struct timer *timer, void *context, uint64_t now)
+static void pressed_enough(struct flight *flight, uint64_t now)
 {
-    struct flight *flight = context;
     struct coalesce *coalesce = flight->coalesce;
     uint64_t below = flight->feed.body.kept_from + coalesce->config.segment_bytes;
     uint32_t cut = 0;
     bool ahead = feed_has_reached(&flight->feed, below) || branches_have_reached(flight, below);
-    flight_hold(flight);
     flight->pressed_for_ns = SLOW_FOR_NS;
     flight->pressed_at_ns = now;
     if (ahead)
@@ -122,8 +110,7 @@ static void pressed_enough(struct timer *timer, void *context, uint64_t now)
     branches_cut(flight, below, ahead);
     flight_trim(flight, now);
     if (flight->pressed && flight_is_running(flight))
-        timer_arm(wheel_of(flight), timer, now + SLOW_AGAIN_NS);
-    flight_settle(flight, now);
+        flight_set_time(flight, TIME_PRESSURE, now + SLOW_AGAIN_NS);
 }
 
 void flight_press(struct flight *flight, bool pressed, uint64_t now)
@@ -138,49 +125,85 @@ void flight_press(struct flight *flight, bool pressed, uint64_t now)
         return;
     }
     flight->pressed_for_ns += now - flight->pressed_at_ns;
-    timer_cancel(wheel_of(flight), &flight->pressure);
+    flight_clear_time(flight, TIME_PRESSURE);
 }
 
 void flight_expect_first_byte(struct flight *flight, uint64_t now)
 {
     flight->progress_at_ns = now;
-    timer_arm(wheel_of(flight), &flight->patience, now + flight->first_byte_timeout_ns);
+    flight_set_time(flight, TIME_PATIENCE, now + flight->first_byte_timeout_ns);
 }
 
 void flight_expect_more(struct flight *flight, uint64_t now)
 {
     uint64_t due_at_ns = now + flight->idle_timeout_ns;
     bool looks_before =
-        timer_is_armed(&flight->patience) && flight->patience.due_at_ns <= due_at_ns;
+        flight_has_time(flight, TIME_PATIENCE) && flight->due_at_ns[TIME_PATIENCE] <= due_at_ns;
     if (!looks_before)
-        timer_arm(wheel_of(flight), &flight->patience, due_at_ns);
+        flight_set_time(flight, TIME_PATIENCE, due_at_ns);
 }
 
 /* C9 */
-static void may_start(struct timer *timer, void *context, uint64_t now)
+static void may_start(struct flight *flight, uint64_t now)
+{
+    flight_try(flight, now);
+}
+
+static time_over *const over[FLIGHT_TIMES] = {
+    [TIME_DEADLINE] = deadline_passed, [TIME_PATIENCE] = patience_over,  [TIME_HOLD] = held_enough,
+    [TIME_LINGER] = lingered_enough,   [TIME_PRESSURE] = pressed_enough, [TIME_START] = may_start,
+};
+
+/* The time that ends first; FLIGHT_TIMES: none. */
+static enum flight_time first_time(const struct flight *flight)
+{
+    const uint64_t *due_at_ns = flight->due_at_ns;
+    unsigned first = FLIGHT_TIMES;
+    for (unsigned i = 0; i < FLIGHT_TIMES; i++)
+        if (due_at_ns[i] != 0 && (first == FLIGHT_TIMES || due_at_ns[i] < due_at_ns[first]))
+            first = i;
+    return (enum flight_time)first;
+}
+
+/*
+ * Each time that is over when it begins has its turn once: what is set anew meanwhile waits for the
+ * next tick, however little it is.
+ */
+static void fired(struct timer *timer, void *context, uint64_t now)
 {
     struct flight *flight = context;
     flight_hold(flight);
-    flight_try(flight, now);
+    for (int turns = 0; turns < FLIGHT_TIMES; turns++) {
+        enum flight_time which = first_time(flight);
+        if (which == FLIGHT_TIMES || flight->due_at_ns[which] > now)
+            break;
+        flight_clear_time(flight, which);
+        over[which](flight, now);
+    }
+    enum flight_time next = first_time(flight);
+    if (next != FLIGHT_TIMES)
+        timer_arm(flight->coalesce->config.wheel, timer, flight->due_at_ns[next]);
     flight_settle(flight, now);
 }
 
-void flight_timers_init(struct flight *flight)
+void flight_timer_init(struct flight *flight)
 {
-    timer_init(&flight->deadline, deadline_passed, flight);
-    timer_init(&flight->patience, patience_over, flight);
-    timer_init(&flight->hold, held_enough, flight);
-    timer_init(&flight->linger, lingered_enough, flight);
-    timer_init(&flight->pressure, pressed_enough, flight);
-    timer_init(&flight->start, may_start, flight);
+    timer_init(&flight->timer, fired, flight);
 }
 
-void flight_timers_cancel(struct flight *flight)
+void flight_set_time(struct flight *flight, enum flight_time which, uint64_t due_at_ns)
 {
-    timer_cancel(wheel_of(flight), &flight->deadline);
-    timer_cancel(wheel_of(flight), &flight->patience);
-    timer_cancel(wheel_of(flight), &flight->hold);
-    timer_cancel(wheel_of(flight), &flight->linger);
-    timer_cancel(wheel_of(flight), &flight->pressure);
-    timer_cancel(wheel_of(flight), &flight->start);
+    struct timer *timer = &flight->timer;
+    flight->due_at_ns[which] = due_at_ns;
+    if (!timer_is_armed(timer))
+        due_at_ns = flight->due_at_ns[first_time(flight)];
+    else if (due_at_ns >= timer->due_at_ns)
+        return;
+    timer_arm(flight->coalesce->config.wheel, timer, due_at_ns);
+}
+
+void flight_clear_times(struct flight *flight)
+{
+    memset(flight->due_at_ns, 0, sizeof(flight->due_at_ns));
+    timer_cancel(flight->coalesce->config.wheel, &flight->timer);
 }

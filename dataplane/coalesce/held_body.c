@@ -80,11 +80,11 @@ uint64_t coalesce_body_length(const struct held_body *held)
     return held->body.written_bytes;
 }
 
-void coalesce_body_drop(struct held_body **held)
+void coalesce_body_give(struct held_body **held)
 {
     struct held_body *gone = *held;
     *held = NULL;
-    if (gone == NULL || --gone->references > 0)
+    if (--gone->references > 0)
         return;
     settle(gone);
     body_clear(&gone->body);

@@ -95,6 +95,75 @@ static void c12_the_flight_goes_on_without_its_leader(void **state)
     assert_int_equal(worker->upstream->cancelled, 0);
 }
 
+/* A leader whose section stays where it is until it leaves, and somebody who joins. */
+static void lead_and_join(struct client *leader, struct client *other)
+{
+    client_prepare(leader, worker, ROUTE_GET, "GET", "/where/it/was", NULL, false);
+    leader->asked.fields_stay = true;
+    client_subscribe(leader);
+    client_get(other, worker, "/where/it/was");
+    assert_int_equal(other->subscriber.role, SUBSCRIBER_JOINED);
+    assert_int_equal(section_pools_used(&worker->coalesce->sections), 0);
+}
+
+static void leave_and_forget(struct client *leader)
+{
+    client_leave(leader);
+    memset(leader->request_room, 0xee, sizeof(leader->request_room));
+}
+
+static void the_request_of_a_leader_that_has_left_is_tried_again_for_others(void **state)
+{
+    struct client a, b;
+    struct bytes path = BYTES_NONE;
+    lead_and_join(&a, &b);
+    leave_and_forget(&a);
+    assert_int_equal(section_pools_used(&worker->coalesce->sections), 1);
+    fail_begun(ATTEMPT_CONNECTION_LOST);
+    assert_int_equal(worker->upstream->started, 2);
+    struct h2_supply piece = flight_supply(last_try()->attempt, 0, world->now);
+    assert_int_equal(piece.kind, H2_SUPPLY_HEADERS);
+    assert_true(fields_find(piece.fields, FIELD_PATH, &path));
+    assert_true(bytes_equal_text(path, "/where/it/was"));
+    answer_whole(worker, 10);
+    assert_whole(&b, 10);
+    client_leave(&b);
+}
+
+/* Takes all places of sections, into TAKEN of ROOM. Returns how many. */
+static uint32_t fill_sections(struct fields *taken, uint32_t room)
+{
+    uint8_t text[16];
+    struct fields empty;
+    uint32_t count = 0;
+    fields_init(&empty, text, sizeof(text));
+    while (section_copy(&worker->coalesce->sections, &empty, &taken[count]))
+        assert_true(++count < room);
+    return count;
+}
+
+static void without_room_a_request_goes_on_where_it_is_but_not_again(void **state)
+{
+    static struct fields taken[4096];
+    struct client a, b;
+    for (int begun = 0; begun < 2; begun++) {
+        uint32_t started = worker->upstream->started + 1;
+        lead_and_join(&a, &b);
+        if (begun)
+            fake_pull(last_try(), world->now);
+        uint32_t count = fill_sections(taken, array_count(taken));
+        leave_and_forget(&a);
+        while (count > 0)
+            section_give(&worker->coalesce->sections, &taken[--count]);
+        if (begun)
+            lose(ATTEMPT_CONNECTION_LOST);
+        assert_failed(&b, begun ? FLIGHT_CONNECTION_LOST : FLIGHT_NO_MEMORY);
+        assert_int_equal(worker->upstream->started, started);
+        client_leave(&b);
+        world_pass(world, CLOCK_S);
+    }
+}
+
 static void c13_the_flight_lasts_as_long_as_its_latest_subscriber(void **state)
 {
     struct client a, b;
@@ -127,7 +196,7 @@ static void c13_a_late_first_byte_is_retried_once(void **state)
     assert_int_equal(worker->upstream->cancelled, 1);
     assert_int_equal(counters_of(worker)->retries_late, 1);
     flight_of_feed(client.subscriber.home)->deadline_ns = CLOCK_NEVER;
-    timer_cancel(&worker->wheel, &flight_of_feed(client.subscriber.home)->deadline);
+    flight_clear_time(flight_of_feed(client.subscriber.home), TIME_DEADLINE);
     fake_pull(last_try(), world->now);
     world_pass(world, 61 * CLOCK_S);
     assert_failed(&client, FLIGHT_TIMEOUT);
@@ -173,6 +242,8 @@ int main(void)
         CASE(c12_a_coalesced_get_lingers),
         CASE(c12_lingering_keeps_a_place_of_the_client_that_left),
         CASE(c12_the_flight_goes_on_without_its_leader),
+        CASE(the_request_of_a_leader_that_has_left_is_tried_again_for_others),
+        CASE(without_room_a_request_goes_on_where_it_is_but_not_again),
         CASE(c13_the_flight_lasts_as_long_as_its_latest_subscriber),
         CASE(c13_a_late_first_byte_is_retried_once),
         CASE(c13_a_slow_client_is_not_a_late_backend),

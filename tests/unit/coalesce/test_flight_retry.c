@@ -332,6 +332,7 @@ static void the_retry_finds_its_service_by_name_in_a_new_snapshot(void **state)
     services[0].groups = none;
     world->snapshot.services = services;
     world->snapshot.service_count = 2;
+    world->snapshot.generation++;
     fail_begun(ATTEMPT_CONNECTION_LOST);
     answer_whole(worker, 1);
     assert_whole(&client, 1);
@@ -340,6 +341,7 @@ static void the_retry_finds_its_service_by_name_in_a_new_snapshot(void **state)
     world->routes[ROUTE_GET].service = 1;
     client_get(&client, worker, "/");
     world->snapshot.service_count = 1; /* the service was taken away */
+    world->snapshot.generation++;
     fail_begun(ATTEMPT_CONNECTION_LOST);
     assert_failed(&client, FLIGHT_CONNECTION_LOST);
     client_leave(&client);

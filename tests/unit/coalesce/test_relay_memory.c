@@ -180,7 +180,7 @@ static void c13_a_subscriber_elsewhere_extends_the_deadline(void **state)
     client_get(&c, at(1), "/");
     uint64_t latest = c.asked.deadline_ns;
     flight_of_feed(a.subscriber.home)->first_byte_timeout_ns = CLOCK_S * 1000;
-    timer_cancel(&at(0)->wheel, &flight_of_feed(a.subscriber.home)->patience);
+    flight_clear_time(flight_of_feed(a.subscriber.home), TIME_PATIENCE);
     world_pass(world, latest - world->now - CLOCK_S);
     assert_int_equal(b.subscriber.feed->state, FEED_WAITING);
     world_pass(world, 2 * CLOCK_S);
