@@ -16,7 +16,7 @@ void account_open(struct client *client, struct exchange *exchange)
     list_push_back(&client->account.exchanges, &exchange->account.link);
 }
 
-/* Whole segments: that is the memory. */
+/* Whole segments: that is the memory. Most answers have one. */
 static uint64_t held_for(const struct exchange *exchange)
 {
     const struct feed *feed = exchange->subscriber.feed;
@@ -24,6 +24,8 @@ static uint64_t held_for(const struct exchange *exchange)
     /* Less: it was cut off (C15), and its feed has nothing any more. */
     if (feed == NULL || feed->body.written_bytes <= exchange->subscriber.cursor.position)
         return 0;
+    if (feed->body.written_bytes <= segment_bytes)
+        return segment_bytes;
     uint64_t first = exchange->subscriber.cursor.position / segment_bytes;
     uint64_t end = (feed->body.written_bytes + segment_bytes - 1) / segment_bytes;
     return (end - first) * segment_bytes;

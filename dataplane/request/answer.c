@@ -282,7 +282,10 @@ static struct h2_supply supply(struct exchange *exchange, uint32_t max, uint64_t
 struct h2_supply exchange_supply(struct exchange *exchange, uint32_t max, uint64_t now)
 {
     struct h2_supply piece = supply(exchange, max, now);
-    if (piece.kind != H2_SUPPLY_RESET) /* with it the exchange is over */
+    if (piece.kind == H2_SUPPLY_RESET) /* with it the exchange is over */
+        return piece;
+    bool none_read = piece.kind == H2_SUPPLY_HEADERS && exchange->local == LOCAL_NONE;
+    if (!none_read && account_may_change(exchange))
         account_update(exchange, now);
     return piece;
 }

@@ -10,26 +10,35 @@
 #include "dataplane/base/writer.h"
 #include "dataplane/request/exchange.h"
 
-static const char *const verdict_names[KEY_VERDICTS] = {
-    [KEY_OK] = "",
-    [KEY_ROUTE_OFF] = "route-off",
-    [KEY_SHADOW] = "shadow",
-    [KEY_SHADOW_BODY] = "shadow",
-    [KEY_METHOD] = "method",
-    [KEY_HAS_BODY] = "body",
-    [KEY_HOLD_BODY] = "held",
-    [KEY_BODY_BOUND] = "body-bound",
-    [KEY_PREDICATE] = "when-json",
-    [KEY_EXPECT_OR_UPGRADE] = "expect",
-    [KEY_CLIENT_OPTED_OUT] = "client",
-    [KEY_UNKEYED_HEADER] = "unkeyed-header",
-    [KEY_TOO_LONG] = "key-length",
+#define BYPASS "weir; fwd=bypass; detail="
+
+/* Most answers have one of these. The reason by itself stands behind BYPASS. */
+static const struct {
+    const char *text;
+    uint8_t length;
+} bypasses[KEY_VERDICTS] = {
+#define VERDICT(verdict, reason) [verdict] = {BYPASS reason, sizeof(BYPASS reason) - 1}
+    VERDICT(KEY_OK, ""),
+    VERDICT(KEY_ROUTE_OFF, "route-off"),
+    VERDICT(KEY_SHADOW, "shadow"),
+    VERDICT(KEY_SHADOW_BODY, "shadow"),
+    VERDICT(KEY_METHOD, "method"),
+    VERDICT(KEY_HAS_BODY, "body"),
+    VERDICT(KEY_HOLD_BODY, "held"),
+    VERDICT(KEY_BODY_BOUND, "body-bound"),
+    VERDICT(KEY_PREDICATE, "when-json"),
+    VERDICT(KEY_EXPECT_OR_UPGRADE, "expect"),
+    VERDICT(KEY_CLIENT_OPTED_OUT, "client"),
+    VERDICT(KEY_UNKEYED_HEADER, "unkeyed-header"),
+    VERDICT(KEY_TOO_LONG, "key-length"),
+#undef VERDICT
 };
 
 const char *exchange_alone_name(const struct exchange *exchange)
 {
     enum apart apart = exchange->subscriber.apart;
-    return apart != APART_NOT ? apart_name(apart) : verdict_names[exchange->verdict];
+    return apart != APART_NOT ? apart_name(apart)
+                              : bypasses[exchange->verdict].text + sizeof(BYPASS) - 1;
 }
 
 static void write_text(struct writer *out, const char *text)
@@ -37,23 +46,29 @@ static void write_text(struct writer *out, const char *text)
     writer_bytes(out, bytes_text(text));
 }
 
-struct bytes cache_status(const struct exchange *exchange, uint8_t room[CACHE_STATUS_BYTES])
+/* A text that is put together in ROOM. */
+static struct bytes with_reason(uint8_t room[CACHE_STATUS_BYTES], const char *what,
+                                const char *reason)
 {
     struct writer out = writer_over(room, CACHE_STATUS_BYTES);
-    const char *alone = exchange_alone_name(exchange);
-    if (exchange->local == LOCAL_FLIGHT) {
-        write_text(&out, "weir; fwd=miss; detail=");
-        write_text(&out, flight_failure_answer(exchange->failure)->name);
-    } else if (exchange->local != LOCAL_NONE) {
-        write_text(&out, "weir; detail=");
-        write_text(&out, local_answer_name(exchange->local));
-    } else if (exchange->subscriber.role == SUBSCRIBER_JOINED) {
-        write_text(&out, "weir; fwd=miss; collapsed");
-    } else if (alone[0] == '\0') {
-        write_text(&out, "weir; fwd=miss");
-    } else {
-        write_text(&out, "weir; fwd=bypass; detail=");
-        write_text(&out, alone);
-    }
+    write_text(&out, what);
+    write_text(&out, reason);
     return writer_written(&out);
+}
+
+struct bytes cache_status(const struct exchange *exchange, uint8_t room[CACHE_STATUS_BYTES])
+{
+    const struct subscriber *subscriber = &exchange->subscriber;
+    if (exchange->local == LOCAL_FLIGHT)
+        return with_reason(
+            room, "weir; fwd=miss; detail=", flight_failure_answer(exchange->failure)->name);
+    if (exchange->local != LOCAL_NONE)
+        return with_reason(room, "weir; detail=", local_answer_name(exchange->local));
+    if (subscriber->role == SUBSCRIBER_JOINED)
+        return bytes_text("weir; fwd=miss; collapsed");
+    if (subscriber->apart != APART_NOT)
+        return with_reason(room, BYPASS, apart_name(subscriber->apart));
+    if (exchange->verdict == KEY_OK)
+        return bytes_text("weir; fwd=miss");
+    return bytes_of(bypasses[exchange->verdict].text, bypasses[exchange->verdict].length);
 }

@@ -15,8 +15,10 @@ static struct exchange *exchange_of(struct subscriber *subscriber)
 
 static void subscriber_news(struct subscriber *subscriber, uint64_t now)
 {
-    account_update(exchange_of(subscriber), now);
-    h2_stream_ready(exchange_of(subscriber)->stream);
+    struct exchange *exchange = exchange_of(subscriber);
+    if (account_may_change(exchange))
+        account_update(exchange, now);
+    h2_stream_ready(exchange->stream);
 }
 
 static void subscriber_request_sent(struct subscriber *subscriber, uint32_t count, uint64_t now)
@@ -53,16 +55,18 @@ static bool sees_something(const struct exchange *exchange)
 }
 
 void exchange_subscribe(struct exchange *exchange, const struct snapshot_route *route,
-                        struct bytes key, bool more, uint64_t now)
+                        struct exchange_key key, bool more, uint64_t now)
 {
     struct request_engine *engine = exchange->engine;
     struct flight_request request = {
         .fields = &exchange->forwarded,
+        .fields_stay = true,
         .snapshot = engine->snapshot,
         .route = (uint16_t)(route - engine->snapshot->routes),
         .has_body = more,
         .idempotent = exchange->idempotent,
-        .key = key,
+        .key = key.bytes,
+        .key_hash = key.hash,
         .verdict = exchange->verdict,
         .priority = exchange->priority,
         .deadline_ns = exchange->deadline_ns,
@@ -99,7 +103,7 @@ static void keep_route(struct exchange *exchange, const struct snapshot_route *r
     struct bytes name = bytes_first(route->name, sizeof(exchange->route_name));
     exchange->route = (uint16_t)(route - exchange->engine->snapshot->routes);
     exchange->route_name_length = (uint8_t)name.length;
-    memcpy(exchange->route_name, name.data, name.length);
+    copy_short((uint8_t *)exchange->route_name, name.data, name.length);
 }
 
 /* A flight of our own, with whatever routes are valid now. Who can be refused has its body held. */
@@ -112,7 +116,7 @@ void exchange_resubscribe(struct exchange *exchange, uint64_t now)
     if (route == NULL)
         exchange_answer_locally(exchange, LOCAL_NO_ROUTE, now);
     else
-        exchange_subscribe(exchange, route, BYTES_NONE, false, now);
+        exchange_subscribe(exchange, route, (struct exchange_key){0}, false, now);
 }
 
 static void subscriber_refused(struct subscriber *subscriber, uint64_t now)
@@ -307,6 +311,8 @@ static void plan_rest(struct request_engine *engine, const struct fields *fields
     plan->connects = bytes_equal_text(method, "CONNECT");
     plan->verdict =
         coalesce_key(route, plan->route, forwarded, has_body, engine->key, &plan->key, &detail);
+    if (plan->key.length > 0)
+        plan->key_hash = coalesce_key_hash(engine->config.coalesce, plan->key);
     request_rules_hop(engine->snapshot, route, fields, forwarded);
 }
 
@@ -341,7 +347,8 @@ static enum local_answer carry_out(struct exchange *exchange, const struct clien
         return LOCAL_NO_MEMORY;
     begin_times(exchange, route, now);
     if (exchange->verdict != KEY_HOLD_BODY || !exchange_hold(exchange, now))
-        exchange_subscribe(exchange, route, plan->key, exchange->has_body, now);
+        exchange_subscribe(exchange, route, (struct exchange_key){plan->key, plan->key_hash},
+                           exchange->has_body, now);
     if (exchange->verdict == KEY_SHADOW_BODY)
         exchange_shadow_begin(exchange);
     return LOCAL_NONE;

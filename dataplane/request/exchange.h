@@ -131,9 +131,15 @@ void exchange_leave(struct exchange *exchange, uint64_t now);
 /* A backend has agreed to extended CONNECT: from here on only silence ends it. */
 void exchange_tunnel_opened(struct exchange *exchange, uint64_t now);
 
+/* A request's key, as far as it has one, and its hash; 0: not known. */
+struct exchange_key {
+    struct bytes bytes;
+    uint64_t hash;
+};
+
 /* Put it on a flight. KEY may be empty: a flight of its own. MORE: body follows. */
 void exchange_subscribe(struct exchange *exchange, const struct snapshot_route *route,
-                        struct bytes key, bool more, uint64_t now);
+                        struct exchange_key key, bool more, uint64_t now);
 
 /* hold.c: rule C1. */
 void exchange_hold_init(struct exchange *exchange);
@@ -159,6 +165,14 @@ void exchange_shadow_end(struct exchange *exchange);
 
 /* Off its flight, which will not serve it, and onto one of its own. */
 void exchange_resubscribe(struct exchange *exchange, uint64_t now);
+
+/* False: nothing is held for it now, and nothing was: account_update() would find no change. */
+static inline bool account_may_change(const struct exchange *exchange)
+{
+    const struct feed *feed = exchange->subscriber.feed;
+    return exchange->account.held_bytes > 0 ||
+           (feed != NULL && feed->body.written_bytes > exchange->subscriber.cursor.position);
+}
 
 /* The route that the request goes by now, or NULL. */
 const struct snapshot_route *exchange_route(const struct exchange *exchange);

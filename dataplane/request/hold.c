@@ -32,7 +32,7 @@ static void go_on(struct exchange *exchange, struct bytes key, bool more, uint64
     if (route == NULL)
         exchange_answer_locally(exchange, LOCAL_NO_ROUTE, now);
     else
-        exchange_subscribe(exchange, route, key, more, now);
+        exchange_subscribe(exchange, route, (struct exchange_key){.bytes = key}, more, now);
     if (more)
         coalesce_body_drop(&exchange->subscriber.held);
 }

@@ -20,7 +20,8 @@ struct plan {
     uint16_t keyed_fields; /* of what is forwarded: keyed, without what this hop adds */
     uint32_t keyed_bytes;
     enum key_verdict verdict;
-    struct bytes key; /* empty: none */
+    struct bytes key;  /* empty: none */
+    uint64_t key_hash; /* coalesce_key_hash() of it */
     bool idempotent;
     bool connects; /* CONNECT, which is extended: others are refused */
 };

@@ -38,9 +38,9 @@ static struct bytes host_of(struct bytes authority)
 
 static bool authority_matches(struct bytes pattern, struct bytes authority)
 {
-    struct bytes host = host_of(authority);
     if (pattern.length == 0)
         return true;
+    struct bytes host = host_of(authority);
     if (pattern.data[0] != '*')
         return route_same_text(authority, pattern) || route_same_text(host, pattern);
     struct bytes suffix = bytes_after(pattern, 1);
