@@ -258,9 +258,12 @@ static void openssl_give(void *block, const char *file, int line)
 
 bool tls_arena_install(void)
 {
-    /* Nothing is cleaned up at exit: the arenas may be gone by then. */
+    /*
+     * Nothing is cleaned up at exit: the arenas may be gone by then. Ciphers are found in providers
+     * only: a list of all there are would be in the list of names of each context (tls_provider.h).
+     */
     return CRYPTO_set_mem_functions(openssl_take, openssl_resize, openssl_give) == 1 &&
-           OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL) == 1;
+           OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT | OPENSSL_INIT_NO_ADD_ALL_CIPHERS, NULL) == 1;
 }
 
 uint64_t tls_arena_used_bytes(const struct tls_arena *arena)

@@ -3,10 +3,12 @@
  * which a ticket carries along (RFC 5077 4, RFC 8446 4.6.1), so that it stays the same when a
  * session is resumed.
  */
+#define OPENSSL_SUPPRESS_DEPRECATED /* the digest without objects: SHA256_Init(3) */
 #include "dataplane/tls/tls_private.h"
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
@@ -67,15 +69,28 @@ bool tls_client_certificate_set(SSL_CTX *context, const struct tls_profile_sourc
     return false;
 }
 
+/* X509_digest(3) would look the digest up where all threads do, behind locks. */
+static bool fingerprint(X509 *certificate, uint8_t out[SHA256_DIGEST_LENGTH])
+{
+    SHA256_CTX digest;
+    uint8_t *der = NULL;
+    int length = i2d_X509(certificate, &der);
+    if (length <= 0)
+        return false;
+    SHA256_Init(&digest);
+    SHA256_Update(&digest, der, (size_t)length);
+    SHA256_Final(out, &digest);
+    OPENSSL_free(der);
+    return true;
+}
+
 bool tls_session_identity(const struct tls_session *session, struct tls_client_identity *out)
 {
-    unsigned int length = 0;
     *out = (struct tls_client_identity){
         .asked = (SSL_get_verify_mode(session->ssl) & SSL_VERIFY_PEER) != 0};
-    const X509 *certificate = SSL_get0_peer_certificate(session->ssl);
+    X509 *certificate = SSL_get0_peer_certificate(session->ssl);
     if (!out->asked || certificate == NULL)
         return true;
     out->shown = SSL_get_verify_result(session->ssl) == X509_V_OK;
-    return out->shown && X509_digest(certificate, EVP_sha256(), out->sha256, &length) == 1 &&
-           length == sizeof(out->sha256);
+    return out->shown && fingerprint(certificate, out->sha256);
 }

@@ -2,6 +2,7 @@
 
 #include "dataplane/base/check.h"
 #include "dataplane/tls/tls_private.h"
+#include "dataplane/tls/tls_provider.h"
 
 #include <stdio.h>
 
@@ -22,20 +23,11 @@ struct tls_contexts {
  */
 static OSSL_LIB_CTX *libraries[WORKERS_MAX];
 
-static OSSL_LIB_CTX *library_new(void)
-{
-    OSSL_LIB_CTX *library = OSSL_LIB_CTX_new();
-    if (library == NULL || tls_provider_load(library))
-        return library;
-    OSSL_LIB_CTX_free(library);
-    return NULL;
-}
-
 static OSSL_LIB_CTX *library_of(uint32_t worker)
 {
     check(worker < WORKERS_MAX);
     if (libraries[worker] == NULL)
-        libraries[worker] = library_new();
+        libraries[worker] = tls_library_new();
     return libraries[worker];
 }
 

@@ -113,13 +113,6 @@ struct tls_target {
     uint32_t resumable_count;
 };
 
-/*
- * tls_provider.c: what handshakes do most often, done by us; the rest is OpenSSL's. Contexts made
- * with TLS_PROVIDER_QUERY get it. False: not enough memory. Main or control thread.
- */
-#define TLS_PROVIDER_QUERY "?provider=weir"
-bool tls_provider_load(OSSL_LIB_CTX *library);
-
 /* tls_profile.c. A policy's versions, ciphers and groups. */
 bool tls_policy_set(SSL_CTX *context, enum tls_policy policy);
 

@@ -97,7 +97,7 @@ void tls_context_set_modes(SSL_CTX *context, bool key_log)
 static SSL_CTX *context_new(OSSL_LIB_CTX *library, const struct tls_profile_source *source,
                             bool tickets)
 {
-    SSL_CTX *context = SSL_CTX_new_ex(library, TLS_PROVIDER_QUERY, TLS_server_method());
+    SSL_CTX *context = SSL_CTX_new_ex(library, NULL, TLS_server_method());
     if (context == NULL || !tls_policy_set(context, source->policy)) {
         SSL_CTX_free(context);
         return NULL;

@@ -83,7 +83,7 @@ static SSL_CTX *context_new(const struct tls_target_source *source, OSSL_LIB_CTX
                             char *message, size_t message_size)
 {
     ERR_clear_error();
-    SSL_CTX *context = SSL_CTX_new_ex(library, TLS_PROVIDER_QUERY, TLS_client_method());
+    SSL_CTX *context = SSL_CTX_new_ex(library, NULL, TLS_client_method());
     if (context == NULL)
         return NULL;
     tls_context_set_modes(context, source->key_log);

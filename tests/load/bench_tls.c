@@ -14,6 +14,7 @@
 #include "tests/load/samples.h"
 #include "tests/support/tls_pair.h"
 
+#include <openssl/evp.h>
 #include <string.h>
 
 #define ROUNDS_MAX   1000
@@ -24,7 +25,7 @@
 #define MEMORY_BYTES (64u << 20)
 
 static struct tls_pair pair;
-static uint64_t tls_samples[ROUNDS_MAX], all_samples[ROUNDS_MAX];
+static uint64_t tls_samples[ROUNDS_MAX], all_samples[ROUNDS_MAX], alone_samples[ROUNDS_MAX];
 static uint32_t rounds = 200;
 static uint64_t tls_cycles, all_cycles;
 static SSL_SESSION *ticket; /* the client's last one */
@@ -71,9 +72,7 @@ struct tls_session *__wrap_tls_accept(struct tls *tls, const struct tls_profile 
                                       void *context, uint64_t now)
 {
     uint64_t begin = clock_cycles();
-    tls_enter(tls);
     struct tls_session *session = __real_tls_accept(tls, profile, conn, app, context, now);
-    tls_arena_enter(NULL);
     tls_cycles += clock_cycles() - begin;
     return session;
 }
@@ -145,6 +144,47 @@ static const struct transport_ops counted_ops = {
     .close = counted_close,
     .abort = counted_abort,
 };
+
+/* Cryptography alone. */
+static struct {
+    EVP_PKEY_CTX *exchange;
+    EVP_PKEY_CTX *signature;
+} alone;
+
+static void alone_init(void)
+{
+    EVP_PKEY *ours = EVP_PKEY_Q_keygen(NULL, NULL, "X25519");
+    EVP_PKEY *theirs = EVP_PKEY_Q_keygen(NULL, NULL, "X25519");
+    EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+    alone.exchange = EVP_PKEY_CTX_new_from_pkey(NULL, ours, NULL);
+    alone.signature = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
+    check(EVP_PKEY_derive_init(alone.exchange) == 1 &&
+          EVP_PKEY_derive_set_peer(alone.exchange, theirs) == 1 &&
+          EVP_PKEY_sign_init(alone.signature) == 1);
+    EVP_PKEY_free(ours);
+    EVP_PKEY_free(theirs);
+    EVP_PKEY_free(key);
+}
+
+static uint64_t alone_cycles(bool sign)
+{
+    static const uint8_t digest[32] = {1};
+    uint8_t secret[32], signature[128];
+    uint64_t begin = clock_cycles();
+    for (int i = 0; i < 2; i++) {
+        size_t length = sizeof(secret);
+        check(EVP_PKEY_derive(alone.exchange, secret, &length) == 1);
+    }
+    size_t length = sizeof(signature);
+    check(!sign || EVP_PKEY_sign(alone.signature, signature, &length, digest, sizeof(digest)) == 1);
+    return clock_cycles() - begin;
+}
+
+static void alone_free(void)
+{
+    EVP_PKEY_CTX_free(alone.exchange);
+    EVP_PKEY_CTX_free(alone.signature);
+}
 
 static int keep_ticket(SSL *ssl, SSL_SESSION *given)
 {
@@ -247,8 +287,8 @@ static const struct part {
     uint32_t operations;
     bool connected;
 } parts[] = {
-    {"full handshake, a record, close", "a connection", handshake_full, 1, false},
-    {"resumed handshake, a record, close", "a connection", handshake_resumed, 1, false},
+    {"full handshake, record, close", "a connection", handshake_full, 1, false},
+    {"resumed handshake, record, close", "a connection", handshake_resumed, 1, false},
     {"a record of 64 bytes", "a record", send_small, SMALL_COUNT, true},
     {"1 MiB", "16 KiB", send_large, LARGE_BYTES / 16384, true},
 };
@@ -264,6 +304,8 @@ static void bench(const struct part *part)
         if (round >= WARM_UP) {
             tls_samples[round - WARM_UP] = tls_cycles;
             all_samples[round - WARM_UP] = all_cycles;
+            alone_samples[round - WARM_UP] =
+                part->connected ? 0 : alone_cycles(part->round == handshake_full);
         }
     }
     if (part->connected)
@@ -272,6 +314,10 @@ static void bench(const struct part *part)
     samples_print(name, part->what, tls_samples, rounds, part->operations);
     snprintf(name, sizeof(name), "%s: all", part->name);
     samples_print(name, part->what, all_samples, rounds, part->operations);
+    if (part->connected)
+        return;
+    snprintf(name, sizeof(name), "%s: cryptography alone", part->name);
+    samples_print(name, part->what, alone_samples, rounds, part->operations);
 }
 
 int main(int argc, char **argv)
@@ -280,9 +326,12 @@ int main(int argc, char **argv)
         rounds = (uint32_t)atoi(argv[1]);
     check(rounds >= 1 && rounds <= ROUNDS_MAX && tls_arena_install());
     open_pair();
+    alone_init();
     for (size_t i = 0; i < array_count(parts); i++)
         if (argc < 3 || strstr(parts[i].name, argv[2]) != NULL)
             bench(&parts[i]);
+    alone_free();
+    SSL_SESSION_free(ticket);
     tls_pair_close(&pair);
     return 0;
 }

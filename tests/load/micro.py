@@ -8,7 +8,7 @@ from results import Result
 
 # The parts with what their programs take: bench_tcp simulates its wire, and takes its time.
 PARTS = {"hpack": (), "relay": (), "tcp": (2000,), "net": (), "cookie": (), "parts": (),
-         "request": ()}
+         "request": (), "tls": ()}
 CYCLES = re.compile(r"^(?P<name>.*?):?\s+(?P<median>[\d.]+) cycles.*\(best\D*(?P<best>[\d.]+)\)")
 TABLE = re.compile(r"^(?P<name>\S.*?)\s{2,}(?P<threads>\d+)\s+(?P<figures>[\d.]+(\s+[\d.]+)+)$")
 OPERATIONS = ("lead", "join", "leave")

@@ -128,8 +128,10 @@ static void accept_event(void *app, struct tcp_conn *conn, uint32_t events, uint
     struct tls_pair *pair = app;
     check(pair->end_count < TLS_PAIR_SESSIONS);
     struct tls_end *end = &pair->ends[pair->end_count++];
+    tls_enter(pair->tls);
     struct tls_session *session =
         tls_accept(pair->tls, tls_contexts_profile(pair->contexts, 0, 0), conn, &end_app, end, now);
+    tls_arena_enter(NULL);
     end->over = session == NULL;
     if (session == NULL)
         return;

@@ -1,9 +1,14 @@
-/* The key schedule beside OpenSSL's own, and the vectors of RFC 8448. */
-#include "dataplane/tls/tls_private.h"
+/* A context with the algorithms of TLS; the key schedule beside OpenSSL's own, and the vectors of
+ * RFC 8448. */
+#include "dataplane/base/bytes.h"
+#include "dataplane/base/check.h"
+#include "dataplane/tls/tls_provider.h"
 #include "tests/support/cmocka.h"
 
 #include <openssl/core_names.h>
+#include <openssl/evp.h>
 #include <openssl/kdf.h>
+#include <openssl/params.h>
 #include <string.h>
 
 #define OUT_BYTES 200
@@ -14,14 +19,14 @@ struct asked {
     struct bytes key, salt, prefix, label, data;
 };
 
-static OSSL_LIB_CTX *library;
+static OSSL_LIB_CTX *ours; /* NULL: OpenSSL's own */
 
 static OSSL_PARAM octets(const char *name, struct bytes bytes)
 {
     return OSSL_PARAM_construct_octet_string(name, (void *)(uintptr_t)bytes.data, bytes.length);
 }
 
-static bool derive(const char *who, const struct asked *asked, uint8_t *out, size_t length)
+static bool derive(OSSL_LIB_CTX *who, const struct asked *asked, uint8_t *out, size_t length)
 {
     OSSL_PARAM parameters[8], *next = parameters;
     int mode = asked->mode;
@@ -40,7 +45,7 @@ static bool derive(const char *who, const struct asked *asked, uint8_t *out, siz
         if (pieces[i].bytes.data != NULL)
             *next++ = octets(pieces[i].name, pieces[i].bytes);
     *next = OSSL_PARAM_construct_end();
-    EVP_KDF *kdf = EVP_KDF_fetch(library, OSSL_KDF_NAME_TLS1_3_KDF, who);
+    EVP_KDF *kdf = EVP_KDF_fetch(who, OSSL_KDF_NAME_TLS1_3_KDF, NULL);
     assert_non_null(kdf);
     EVP_KDF_CTX *context = EVP_KDF_CTX_new(kdf);
     bool good = EVP_KDF_derive(context, out, length, parameters) == 1;
@@ -51,10 +56,10 @@ static bool derive(const char *who, const struct asked *asked, uint8_t *out, siz
 
 static void is_the_same_as_openssl(const struct asked *asked, size_t length)
 {
-    uint8_t ours[OUT_BYTES], theirs[OUT_BYTES];
-    assert_true(derive(TLS_PROVIDER_QUERY, asked, ours, length));
-    assert_true(derive("provider=default", asked, theirs, length));
-    assert_memory_equal(ours, theirs, length);
+    uint8_t got[OUT_BYTES], wanted[OUT_BYTES];
+    assert_true(derive(ours, asked, got, length));
+    assert_true(derive(NULL, asked, wanted, length));
+    assert_memory_equal(got, wanted, length);
 }
 
 static const uint8_t pattern[256] = {1, 4, 9, 16, 25, 36, 49, 64, 81, 100, 121, 144, 169};
@@ -127,7 +132,7 @@ static void the_first_secret_is_that_of_rfc_8448(void **state)
         .label = bytes_of("derived", 7),
     };
     uint8_t out[32];
-    assert_true(derive(TLS_PROVIDER_QUERY, &asked, out, sizeof(out)));
+    assert_true(derive(ours, &asked, out, sizeof(out)));
     assert_memory_equal(out, early, sizeof(out));
 }
 
@@ -135,24 +140,47 @@ static void what_makes_no_sense_is_refused(void **state)
 {
     uint8_t out[OUT_BYTES];
     struct asked good = expansion("SHA256", 32, 5, 32);
-    assert_true(derive("provider=weir", &good, out, 32));
+    assert_true(derive(ours, &good, out, 32));
     struct asked bad = good;
     bad.digest = "MD5";
-    assert_false(derive("provider=weir", &bad, out, 32));
+    assert_false(derive(ours, &bad, out, 32));
     bad = good;
     bad.key = BYTES_NONE;
-    assert_false(derive("provider=weir", &bad, out, 32));
+    assert_false(derive(ours, &bad, out, 32));
     bad = good;
     bad.label = bytes_of(pattern, 250);
-    assert_false(derive("provider=weir", &bad, out, 32));
+    assert_false(derive(ours, &bad, out, 32));
     bad = good;
     bad.data = bytes_of(pattern, 256);
-    assert_false(derive("provider=weir", &bad, out, 32));
+    assert_false(derive(ours, &bad, out, 32));
     bad = good;
     bad.mode = EVP_KDF_HKDF_MODE_EXTRACT_AND_EXPAND;
-    assert_false(derive("provider=weir", &bad, out, 32));
+    assert_false(derive(ours, &bad, out, 32));
     bad.mode = EVP_KDF_HKDF_MODE_EXTRACT_ONLY;
-    assert_false(derive("provider=weir", &bad, out, 31));
+    assert_false(derive(ours, &bad, out, 31));
+}
+
+static void count_name(const char *name, void *count)
+{
+    ++*(uint32_t *)count;
+}
+
+/* A context knows what TLS may need, and nothing else. */
+static void a_context_has_the_algorithms_of_tls(void **state)
+{
+    static const char *const ciphers[] = {"AES-128-GCM", "AES-256-GCM", "ChaCha20-Poly1305"};
+    for (size_t i = 0; i < array_count(ciphers); i++) {
+        EVP_CIPHER *cipher = EVP_CIPHER_fetch(ours, ciphers[i], NULL);
+        assert_non_null(cipher);
+        EVP_CIPHER_free(cipher);
+    }
+    assert_null(EVP_CIPHER_fetch(ours, "CAMELLIA-128-CBC", NULL));
+    assert_null(EVP_MD_fetch(ours, "MD5", NULL));
+    EVP_MD *digest = EVP_MD_fetch(ours, "SHA256", NULL);
+    uint32_t names = 0;
+    assert_true(EVP_MD_names_do_all(digest, count_name, &names));
+    assert_true(names > 1);
+    EVP_MD_free(digest);
 }
 
 int main(void)
@@ -163,9 +191,10 @@ int main(void)
         cmocka_unit_test(long_keys_are_those_of_openssl),
         cmocka_unit_test(the_first_secret_is_that_of_rfc_8448),
         cmocka_unit_test(what_makes_no_sense_is_refused),
+        cmocka_unit_test(a_context_has_the_algorithms_of_tls),
     };
-    library = OSSL_LIB_CTX_new();
-    if (library == NULL || !tls_provider_load(library))
+    ours = tls_library_new();
+    if (ours == NULL)
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -298,6 +298,34 @@ static void news_of_many_reach_everybody(void **state)
     tls_pair_close(&pair);
 }
 
+static void idle_sessions(uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct tls_end *end = connect_pair(TLS1_3_VERSION, TLS1_3_VERSION);
+        pair.client_to_send = 200;
+        end->to_send = 5000;
+        assert_true(tls_pair_run_until(&pair, both_have_all, 5 * CLOCK_S));
+    }
+    tls_pair_run_for(&pair, CLOCK_S);
+}
+
+/* What is looked up once is there after the first ones. 24 KiB are for TCP and HTTP/2, too. */
+static void an_idle_session_takes_little_memory(void **state)
+{
+    enum { FIRST = 4, COUNT = 8, BYTES_MAX = 20 << 10 };
+    tls_pair_prepare(&pair, 15);
+    pair.config.memory_bytes = 16 << 20;
+    tls_pair_open(&pair);
+    idle_sessions(FIRST);
+    uint64_t before = tls_arena_used_bytes(pair.tls->arena);
+    idle_sessions(COUNT);
+    uint64_t each = (tls_arena_used_bytes(pair.tls->arena) - before) / COUNT;
+    print_message("    an idle session: %u bytes of OpenSSL's, %u of ours\n", (unsigned)each,
+                  (unsigned)sizeof(struct tls_session));
+    assert_in_range(each + sizeof(struct tls_session), 2000, BYTES_MAX);
+    tls_pair_close(&pair);
+}
+
 /* The last one: OpenSSL keeps for ever what it has looked up meanwhile, and that is in the arena.
  */
 static void without_memory_newcomers_are_refused_and_others_go_on(void **state)
@@ -349,6 +377,7 @@ int main(void)
         cmocka_unit_test(renegotiation_is_refused_and_bounded),
         cmocka_unit_test(small_records_are_refused),
         cmocka_unit_test(news_of_many_reach_everybody),
+        cmocka_unit_test(an_idle_session_takes_little_memory),
         cmocka_unit_test(without_memory_newcomers_are_refused_and_others_go_on),
     };
     if (!tls_arena_install())
