@@ -19,7 +19,13 @@ enum field_token {
     FIELD_TOKENS
 };
 
-#define FIELDS_PARTS 2
+/* What of a section is likely to come again, each part for itself; it has them in this order. */
+enum fields_part {
+    PART_FRONT,  /* comes again */
+    PART_OWN,    /* differs: what is asked for */
+    PART_FIELDS, /* comes again, also with others in front */
+    FIELDS_PARTS /* and what stands behind them differs, too */
+};
 
 struct fields {
     uint8_t *data;
@@ -28,11 +34,7 @@ struct fields {
     uint16_t count;      /* fields */
     bool overflow;       /* something did not fit; sticky */
     uint64_t present[2]; /* a bit for each token that was added: without it, there is none */
-    /*
-     * Where parts end, in bytes, that are likely to come again, each for itself: the first one, and
-     * what stands behind it. What stands behind the second differs from message to message. 0 and
-     * 0: nobody has said; most likely all comes again together.
-     */
+    /* Where they end, in bytes. All 0: nobody has said; most likely all comes again together. */
     uint32_t part_ends[FIELDS_PARTS];
     uint32_t named_bytes; /* so many from the beginning on are what the name is of */
     uint64_t name;        /* what has the same name, of one worker, is equal; 0: it has none */

@@ -13,7 +13,8 @@ bool h2_memo_init(struct h2_memo *memo, uint32_t places, int socket_id)
         memo->places *= 2;
     memo->ins = memory_take("h2 blocks received", memo->places * sizeof(*memo->ins), socket_id);
     memo->outs = memory_take("h2 blocks sent", memo->places * sizeof(*memo->outs), socket_id);
-    return memo->ins != NULL && memo->outs != NULL;
+    memo->given = memory_take("h2 section names", memo->places * sizeof(*memo->given), socket_id);
+    return memo->ins != NULL && memo->outs != NULL && memo->given != NULL;
 }
 
 static inline uint64_t mix(uint64_t mixed, uint64_t eight)
@@ -65,6 +66,22 @@ static bool is_block(const struct h2_memo_in *in, uint64_t state, struct bytes b
            equal_short(in->block, block.data, block.length);
 }
 
+/*
+ * Equal sections have one name, whichever connections they came on, as long as one of them is
+ * there: what is kept by name is kept once for all who ask the same.
+ */
+static uint64_t name_of(struct h2_memo *memo, const struct h2_memo_in *in)
+{
+    struct bytes section = bytes_of(in->section, in->fields.used);
+    struct h2_memo_name *given = &memo->given[place_of(memo, hash_of_section(0, section))];
+    const struct fields *other = &memo->ins[given->place].fields;
+    if (given->name != 0 && other->name == given->name &&
+        bytes_equal(bytes_of(other->data, other->used), section))
+        return given->name;
+    *given = (struct h2_memo_name){++memo->names, (uint32_t)(in - memo->ins)};
+    return given->name;
+}
+
 static void keep_section(struct h2_memo *memo, struct h2_memo_in *in, uint64_t state,
                          struct bytes block, const struct fields *section)
 {
@@ -74,7 +91,7 @@ static void keep_section(struct h2_memo *memo, struct h2_memo_in *in, uint64_t s
     memcpy(in->block, block.data, block.length);
     fields_init(&in->fields, in->section, sizeof(in->section));
     (void)fields_copy(&in->fields, section);
-    fields_name(&in->fields, ++memo->names);
+    fields_name(&in->fields, name_of(memo, in));
 }
 
 /* NULL: it is not there. */
@@ -242,19 +259,35 @@ static bool encode_part(struct h2_memo *memo, struct hpack_encoder *encoder,
     return put_block(place, out);
 }
 
-/* Up to END: in one part when it has a name, else in two, the first of them up to CUT. */
-static bool encode_known(struct h2_memo *memo, struct hpack_encoder *encoder,
-                         const struct fields *fields, uint32_t cut, uint32_t end,
-                         struct writer *out)
+/* From FROM to TO, which are likely to have come before together. */
+static bool encode_from(struct h2_memo *memo, struct hpack_encoder *encoder,
+                        const struct fields *fields, uint32_t from, uint32_t to, struct writer *out)
 {
+    struct part part = {.data = fields->data + from, .bytes = to - from};
+    return part.bytes == 0 || encode_part(memo, encoder, &part, out);
+}
+
+/* From FROM to TO, which are not. */
+static bool encode_own(struct hpack_encoder *encoder, const struct fields *fields, uint32_t from,
+                       uint32_t to, struct writer *out)
+{
+    return from == to || encode_all(encoder, fields->data + from, to - from, out);
+}
+
+/* Up to END: at once when it has a name. */
+static bool encode_known(struct h2_memo *memo, struct hpack_encoder *encoder,
+                         const struct fields *fields, uint32_t end, struct writer *out)
+{
+    const uint32_t *ends = fields->part_ends;
     if (fields->name != 0 && fields->named_bytes <= end) {
         struct part named = {fields->data, end, fields->named_bytes, fields->name};
         return encode_part(memo, encoder, &named, out);
     }
-    struct part first = {.data = fields->data, .bytes = cut};
-    struct part second = {.data = fields->data + cut, .bytes = end - cut};
-    bool fits = encode_part(memo, encoder, &first, out);
-    return second.bytes > 0 ? encode_part(memo, encoder, &second, out) : fits;
+    if (ends[PART_FIELDS] == 0)
+        return encode_from(memo, encoder, fields, 0, end, out);
+    return encode_from(memo, encoder, fields, 0, ends[PART_FRONT], out) &&
+           encode_own(encoder, fields, ends[PART_FRONT], ends[PART_OWN], out) &&
+           encode_from(memo, encoder, fields, ends[PART_OWN], end, out);
 }
 
 bool h2_memo_encode(struct h2_memo *memo, struct hpack_encoder *encoder,
@@ -262,12 +295,9 @@ bool h2_memo_encode(struct h2_memo *memo, struct hpack_encoder *encoder,
 {
     if (memo->places == 0 || encoder->announce || fields->used == 0)
         return hpack_encode(encoder, fields, out);
-    bool in_parts = fields->part_ends[0] > 0;
-    uint32_t cut = in_parts ? fields->part_ends[0] : fields->used;
-    uint32_t end = in_parts ? fields->part_ends[1] : fields->used;
-    check(cut <= end && end <= fields->used);
-    bool fits = encode_known(memo, encoder, fields, cut, end, out);
-    if (end == fields->used)
-        return fits;
-    return encode_all(encoder, fields->data + end, fields->used - end, out);
+    const uint32_t *ends = fields->part_ends;
+    uint32_t end = ends[PART_FIELDS] > 0 ? ends[PART_FIELDS] : fields->used;
+    check(ends[PART_FRONT] <= ends[PART_OWN] && ends[PART_OWN] <= end && end <= fields->used);
+    return encode_known(memo, encoder, fields, end, out) &&
+           encode_own(encoder, fields, end, fields->used, out);
 }

@@ -51,13 +51,20 @@ struct h2_memo_out {
     uint8_t section[H2_MEMO_SECTION_BYTES];
 };
 
+/* A name, and where a section that has it was put. */
+struct h2_memo_name {
+    uint64_t name;
+    uint32_t place; /* of ins */
+};
+
 struct h2_memo {
     struct h2_memo_in *ins;
     struct h2_memo_out *outs;
-    uint32_t places;    /* of each, a power of two; 0: nothing is kept */
-    uint64_t names;     /* given to sections so far */
-    uint64_t found_in;  /* blocks that were not decoded again */
-    uint64_t found_out; /* parts of sections that were not encoded again */
+    struct h2_memo_name *given; /* by the section's hash */
+    uint32_t places;            /* of each, a power of two; 0: nothing is kept */
+    uint64_t names;             /* given to sections so far */
+    uint64_t found_in;          /* blocks that were not decoded again */
+    uint64_t found_out;         /* parts of sections that were not encoded again */
 };
 
 /* At least PLACES for each direction. False: not enough memory. At start. */

@@ -252,7 +252,9 @@ static void forward_target(const struct snapshot_service *service, const struct 
         fields_append_from(out, target->heads[FIELD_PROTOCOL]);
     fields_append_from(out, target->heads[FIELD_SCHEME]);
     forward_authority(service, target, out);
+    out->part_ends[PART_FRONT] = out->used;
     fields_append_from(out, target->heads[FIELD_PATH]);
+    out->part_ends[PART_OWN] = out->used;
 }
 
 enum local_answer request_rules(const struct snapshot *snapshot, const struct request_peer *peer,
@@ -281,11 +283,10 @@ enum local_answer request_rules(const struct snapshot *snapshot, const struct re
         return LOCAL_METHOD;
     const struct snapshot_service *service = &snapshot->services[(*out_route)->service];
     forward_target(service, &target, out_forwarded);
-    out_forwarded->part_ends[0] = out_forwarded->used;
     bool certificate = snapshot->asks_certificates || peer->certificate_asked;
     forward_fields(*out_route, certificate, request, target.end, hops, out_forwarded);
     add_certificate(peer, out_forwarded);
-    out_forwarded->part_ends[1] = out_forwarded->used;
+    out_forwarded->part_ends[PART_FIELDS] = out_forwarded->used;
     return out_forwarded->overflow ? LOCAL_HEADER_SIZE : LOCAL_NONE;
 }
 
@@ -365,7 +366,7 @@ void request_rules_hop(const struct snapshot *snapshot, const struct snapshot_ro
         if (authority.length <= HOST_TOLD_BYTES)
             add_missing(forwarded, FIELD_X_FORWARDED_HOST, authority);
     }
-    forwarded->part_ends[1] = forwarded->used;
+    forwarded->part_ends[PART_FIELDS] = forwarded->used;
 }
 
 void request_rules_address(struct client *client, struct bytes text)

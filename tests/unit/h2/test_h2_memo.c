@@ -217,6 +217,27 @@ static void what_one_connection_sent_is_nobody_elses(void **state)
     }
 }
 
+static void equal_sections_of_two_connections_have_one_name(void **state)
+{
+    struct h2_memo memo = {0};
+    struct hpack_decoder decoders[2];
+    struct h2_memo_in *kept;
+    struct fields fields;
+    uint64_t names[2][2];
+    struct bytes blocks[] = {bytes_text("\x82\x86\x84"), bytes_text("\x82\x87\x84")};
+    assert_true(h2_memo_init(&memo, 64, -1));
+    for (int i = 0; i < 2; i++)
+        hpack_decoder_init(&decoders[i], &fixture_tables);
+    for (int i = 0; i < 12; i++) {
+        fields_init(&fields, with_text, sizeof(with_text));
+        (void)h2_memo_decode(&memo, &decoders[i / 6], blocks[i / 3 % 2], &fields, &kept);
+        names[i / 6][i / 3 % 2] = fields.name;
+    }
+    assert_int_equal(names[0][0], names[1][0]);
+    assert_int_equal(names[0][1], names[1][1]);
+    assert_true(names[0][0] != 0 && names[0][1] != 0 && names[0][0] != names[0][1]);
+}
+
 /* --- on a connection --- */
 
 /* POST, without any table: content-length 5. */
@@ -290,6 +311,7 @@ int main(void)
         cmocka_unit_test(places_that_many_want_give_nobody_what_is_not_his),
         cmocka_unit_test(without_places_nothing_is_kept),
         cmocka_unit_test(what_one_connection_sent_is_nobody_elses),
+        cmocka_unit_test(equal_sections_of_two_connections_have_one_name),
     };
     const struct CMUnitTest connected[] = {
         cmocka_unit_test(a_block_that_is_known_is_judged_by_its_stream),

@@ -25,7 +25,7 @@ static struct fields section(size_t value_bytes)
     fields_init(&fields, section_room, sizeof(section_room));
     memset(value, 'v', sizeof(value));
     fields_add_token(&fields, FIELD_METHOD, bytes_text("GET"));
-    fields.part_ends[0] = fields.part_ends[1] = fields.used;
+    fields.part_ends[PART_OWN] = fields.part_ends[PART_FIELDS] = fields.used;
     fields_add_token(&fields, FIELD_ACCEPT, bytes_of(value, value_bytes));
     return fields;
 }
@@ -71,7 +71,7 @@ static void what_is_forwarded_and_the_key_are_copies(void **state)
     assert_int_equal(plan->key.data[39], 'k');
     assert_int_equal(found.used, wanted.used);
     assert_memory_equal(found.data, wanted.data, wanted.used);
-    assert_int_equal(found.part_ends[1], wanted.part_ends[1]);
+    assert_int_equal(found.part_ends[PART_FIELDS], wanted.part_ends[PART_FIELDS]);
     assert_true(fields_may_have(&found, FIELD_ACCEPT));
     fields_add_token(&found, FIELD_ACCEPT, bytes_text("another")); /* does not change the plan */
     fields_init(&found, found_room, sizeof(found_room));
