@@ -286,12 +286,13 @@ static enum local_answer plan_route(struct request_engine *engine, const struct 
                                     const struct fields *fields, struct plan *plan)
 {
     struct fields *forwarded = &engine->scratch;
-    const struct snapshot_route *route = NULL;
-    enum local_answer refusal = request_rules(engine->snapshot, peer, fields, forwarded, &route);
+    struct request_way way;
+    enum local_answer refusal = request_rules(engine->snapshot, peer, fields, forwarded, &way);
     if (refusal != LOCAL_NONE)
         return refusal;
     *plan = (struct plan){
-        .route = (uint16_t)(route - engine->snapshot->routes),
+        .route = (uint16_t)(way.route - engine->snapshot->routes),
+        .disguised_fields = (uint16_t)way.disguised,
         .keyed_bytes = forwarded->used,
         .keyed_fields = forwarded->count,
     };
@@ -340,6 +341,7 @@ static enum local_answer carry_out(struct exchange *exchange, const struct clien
     keep_route(exchange, route);
     exchange->keyed_bytes = plan->keyed_bytes;
     exchange->keyed_fields = plan->keyed_fields;
+    counter_add(&engine->counters.disguised_fields, plan->disguised_fields);
     request_rules_client(client, route, fields, &engine->scratch);
     if (engine->scratch.overflow)
         return LOCAL_HEADER_SIZE;
@@ -426,6 +428,15 @@ static bool is_too_large(const struct exchange *exchange, const struct fields *t
     return trailers != NULL && trailers->overflow && exchange->local == LOCAL_NONE;
 }
 
+static const struct fields *forwarded_trailers(struct request_engine *engine,
+                                               const struct fields *trailers)
+{
+    uint32_t disguised;
+    const struct fields *kept = request_rules_trailers(trailers, &engine->scratch, &disguised);
+    counter_add(&engine->counters.disguised_fields, disguised);
+    return kept;
+}
+
 void exchange_body(struct exchange *exchange, struct bytes bytes, bool end,
                    const struct fields *trailers, uint64_t now)
 {
@@ -438,7 +449,7 @@ void exchange_body(struct exchange *exchange, struct bytes bytes, bool end,
         return;
     }
     if (trailers != NULL)
-        trailers = request_rules_trailers(trailers, &exchange->engine->scratch);
+        trailers = forwarded_trailers(exchange->engine, trailers);
     exchange_shadow_body(exchange, bytes, end, trailers);
     if (exchange->holding && exchange_hold_body(exchange, bytes, end, trailers, now))
         return;

@@ -206,10 +206,15 @@ enum priority route_priority(const struct snapshot_route *route, const struct fi
 /* ASCII case-insensitive; LOWER is lower case already. */
 bool route_same_text(struct bytes text, struct bytes lower);
 
-/* header_rules.c */
+/* header_rules.c. What became of a request that goes on. */
+struct request_way {
+    const struct snapshot_route *route; /* NULL: there is none */
+    uint32_t disguised;                 /* fields that were dropped, because they read like ours */
+};
+
 enum local_answer request_rules(const struct snapshot *snapshot, const struct request_peer *peer,
                                 const struct fields *request, struct fields *out_forwarded,
-                                const struct snapshot_route **out_route);
+                                struct request_way *out);
 void request_rules_hop(const struct snapshot *snapshot, const struct snapshot_route *route,
                        const struct fields *request, struct fields *forwarded);
 /* The address it tells of a client: what can be known of that field is found out once. */
@@ -218,4 +223,5 @@ void request_rules_client(const struct client *client, const struct snapshot_rou
                           const struct fields *request, struct fields *forwarded);
 
 /* What of a request's trailers goes on, in SCRATCH, which they fit into. NULL: nothing. */
-const struct fields *request_rules_trailers(const struct fields *trailers, struct fields *scratch);
+const struct fields *request_rules_trailers(const struct fields *trailers, struct fields *scratch,
+                                            uint32_t *out_disguised);

@@ -14,6 +14,9 @@
 /* What Max-Forwards is at most when it leaves here: no chain is longer (RFC 9110 7.6.2). */
 #define HOPS_MAX 255
 
+/* No name that a rule is for is longer. */
+#define NAME_READ_BYTES FIELD_NAME_MAX
+
 _Static_assert(FIELD_OTHER == 0 && FIELD_PROTOCOL == 6, "pseudo-header fields come first");
 
 /* What stands where in a request. */
@@ -74,6 +77,7 @@ enum forward {
     FORWARD_ONLY_TRAILERS, /* te: trailers (RFC 9113 8.2.2) */
     FORWARD_ONE_HOP_LESS,  /* max-forwards of OPTIONS, for which only it has a meaning */
     FORWARD_UNLESS_TOLD,   /* the client's word about itself, which may not count */
+    FORWARD_BY_ITS_NAME,   /* as it came; but what reads like it is dropped, as with all but KEEP */
 };
 
 static enum forward forward_rule(enum field_token token)
@@ -94,6 +98,7 @@ static enum forward forward_rule(enum field_token token)
         [FIELD_UPGRADE] = FORWARD_DROP,
         [FIELD_TE] = FORWARD_ONLY_TRAILERS,
         [FIELD_MAX_FORWARDS] = FORWARD_ONE_HOP_LESS,
+        [FIELD_CONTENT_LENGTH] = FORWARD_BY_ITS_NAME,
         [FIELD_FORWARDED] = FORWARD_UNLESS_TOLD,
         [FIELD_X_FORWARDED_FOR] = FORWARD_UNLESS_TOLD,
         [FIELD_X_FORWARDED_PROTO] = FORWARD_UNLESS_TOLD,
@@ -114,6 +119,21 @@ static bool is_told(const struct snapshot_route *route, bool certificate, enum f
         return certificate;
     return token == FIELD_FORWARDED ? route->forwarded == FORWARD_REPLACE
                                     : route->x_forwarded == FORWARD_REPLACE;
+}
+
+/*
+ * CGI (RFC 3875 4.1.18), WSGI and their like read `_` for `-`: by x_forwarded_for a client would
+ * say what x-forwarded-for may not. So a field that reads like one with a rule does not go on.
+ */
+static bool is_disguised(const struct field *field)
+{
+    uint8_t text[NAME_READ_BYTES];
+    if (field->token != FIELD_OTHER || field->name.length > sizeof(text) ||
+        memchr(field->name.data, '_', field->name.length) == NULL)
+        return false;
+    for (size_t i = 0; i < field->name.length; i++)
+        text[i] = field->name.data[i] == '_' ? '-' : field->name.data[i];
+    return forward_rule(field_token_of(bytes_of(text, field->name.length))) != FORWARD_KEEP;
 }
 
 /* RFC 9110 7.6.2: digits, however many; what is more than HOPS_MAX is HOPS_MAX. */
@@ -153,6 +173,7 @@ static void forward_field(const struct snapshot_route *route, bool certificate,
 {
     switch (forward_rule(field->token)) {
     case FORWARD_KEEP:
+    case FORWARD_BY_ITS_NAME:
         fields_append_from(out, from);
         return;
     case FORWARD_DROP:
@@ -171,15 +192,21 @@ static void forward_field(const struct snapshot_route *route, bool certificate,
     }
 }
 
-/* Those from AT on. */
-static void forward_fields(const struct snapshot_route *route, bool certificate,
-                           const struct fields *request, uint32_t at, uint32_t hops,
-                           struct fields *out)
+/* Those from AT on. Returns how many were disguised. */
+static uint32_t forward_fields(const struct snapshot_route *route, bool certificate,
+                               const struct fields *request, uint32_t at, uint32_t hops,
+                               struct fields *out)
 {
     struct field field;
+    uint32_t disguised = 0;
     const uint8_t *from = request->data + at;
-    for (; fields_next(request, &at, &field); from = request->data + at)
-        forward_field(route, certificate, &field, from, hops, out);
+    for (; fields_next(request, &at, &field); from = request->data + at) {
+        if (is_disguised(&field))
+            disguised++;
+        else
+            forward_field(route, certificate, &field, from, hops, out);
+    }
+    return disguised;
 }
 
 /* Who is asking, by certificate. It is part of the key: nobody gets another one's answer (C4). */
@@ -259,9 +286,10 @@ static void forward_target(const struct snapshot_service *service, const struct 
 
 enum local_answer request_rules(const struct snapshot *snapshot, const struct request_peer *peer,
                                 const struct fields *request, struct fields *out_forwarded,
-                                const struct snapshot_route **out_route)
+                                struct request_way *out)
 {
     struct target target;
+    *out = (struct request_way){0};
     if (request->overflow)
         return LOCAL_HEADER_SIZE;
     read_target(request, &target);
@@ -276,15 +304,16 @@ enum local_answer request_rules(const struct snapshot *snapshot, const struct re
     struct bytes path = target.values[FIELD_PATH];
     if (path.data[0] == '*') /* RFC 9110 7.1: of the authority as a whole */
         path = bytes_text("/");
-    *out_route = route_match(snapshot, target.authority, path);
-    if (*out_route == NULL)
+    out->route = route_match(snapshot, target.authority, path);
+    if (out->route == NULL)
         return LOCAL_NO_ROUTE;
-    if (!takes_protocol(*out_route, &target))
+    if (!takes_protocol(out->route, &target))
         return LOCAL_METHOD;
-    const struct snapshot_service *service = &snapshot->services[(*out_route)->service];
+    const struct snapshot_service *service = &snapshot->services[out->route->service];
     forward_target(service, &target, out_forwarded);
     bool certificate = snapshot->asks_certificates || peer->certificate_asked;
-    forward_fields(*out_route, certificate, request, target.end, hops, out_forwarded);
+    out->disguised =
+        forward_fields(out->route, certificate, request, target.end, hops, out_forwarded);
     add_certificate(peer, out_forwarded);
     out_forwarded->part_ends[PART_FIELDS] = out_forwarded->used;
     return out_forwarded->overflow ? LOCAL_HEADER_SIZE : LOCAL_NONE;
@@ -292,14 +321,19 @@ enum local_answer request_rules(const struct snapshot *snapshot, const struct re
 
 /* A backend that takes trailers for fields of the head would believe what they say (RFC
  * 9110 6.5.1). */
-const struct fields *request_rules_trailers(const struct fields *trailers, struct fields *scratch)
+const struct fields *request_rules_trailers(const struct fields *trailers, struct fields *scratch,
+                                            uint32_t *out_disguised)
 {
     struct field field;
     const uint8_t *from = trailers->data;
     fields_init(scratch, scratch->data, scratch->capacity);
-    for (uint32_t at = 0; fields_next(trailers, &at, &field); from = trailers->data + at)
-        if (forward_rule(field.token) == FORWARD_KEEP)
+    *out_disguised = 0;
+    for (uint32_t at = 0; fields_next(trailers, &at, &field); from = trailers->data + at) {
+        if (is_disguised(&field))
+            ++*out_disguised;
+        else if (forward_rule(field.token) == FORWARD_KEEP)
             fields_append_from(scratch, from);
+    }
     return scratch->count > 0 ? scratch : NULL;
 }
 

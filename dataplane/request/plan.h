@@ -16,8 +16,9 @@
 #define PLAN_NAMES         (1ULL << 63) /* names of what plans forward, apart from HTTP/2's own */
 
 struct plan {
-    uint16_t route;        /* index into snapshot->routes */
-    uint16_t keyed_fields; /* of what is forwarded: keyed, without what this hop adds */
+    uint16_t route;            /* index into snapshot->routes */
+    uint16_t keyed_fields;     /* of what is forwarded: keyed, without what this hop adds */
+    uint16_t disguised_fields; /* that were dropped: header_rules.c */
     uint32_t keyed_bytes;
     enum key_verdict verdict;
     struct bytes key;  /* empty: none */

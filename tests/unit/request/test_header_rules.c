@@ -35,10 +35,10 @@ static enum local_answer judge(const struct pair *pairs, struct fields *out, voi
 {
     uint8_t room[4096];
     struct fields request;
-    const struct snapshot_route *route = NULL;
+    struct request_way way;
     fill(&request, room, sizeof(room), pairs);
     fields_init(out, out_room, out_size);
-    return request_rules(&snapshot, &peer, &request, out, &route);
+    return request_rules(&snapshot, &peer, &request, out, &way);
 }
 
 static void a_request_needs_a_usable_target(void **state)
@@ -296,12 +296,12 @@ static void backends_hear_of_the_client_as_the_route_says(void **state)
         request_rules_address(&client, bytes_text(told[i].address));
         uint8_t request_room[2048], room[2048];
         struct fields request, out;
-        const struct snapshot_route *found = NULL;
+        struct request_way way;
         fill(&request, request_room, sizeof(request_room), pairs);
         fields_init(&out, room, sizeof(room));
-        assert_int_equal(request_rules(&with_route, &peer, &request, &out, &found), LOCAL_NONE);
-        request_rules_hop(&with_route, found, &request, &out);
-        request_rules_client(&client, found, &request, &out);
+        assert_int_equal(request_rules(&with_route, &peer, &request, &out, &way), LOCAL_NONE);
+        request_rules_hop(&with_route, way.route, &request, &out);
+        request_rules_client(&client, way.route, &request, &out);
         assert_told(&out, FIELD_VIA, "2 edge-1");
         assert_told(&out, FIELD_X_FORWARDED_FOR, told[i].told_for);
         assert_told(&out, FIELD_X_FORWARDED_PROTO, told[i].told_proto);
@@ -357,12 +357,57 @@ static void what_a_client_may_not_say_is_no_trailer_either(void **state)
     uint32_t at = 0;
     fill(&trailers, trailer_room, sizeof(trailer_room), said);
     fields_init(&scratch, room, sizeof(room));
-    const struct fields *left = request_rules_trailers(&trailers, &scratch);
+    uint32_t disguised;
+    const struct fields *left = request_rules_trailers(&trailers, &scratch, &disguised);
     assert_int_equal(left->count, 2);
     assert_true(fields_next(left, &at, &field) && bytes_equal_text(field.name, "x-check"));
     assert_true(fields_next(left, &at, &field) && bytes_equal_text(field.name, "grpc-status"));
     fill(&trailers, trailer_room, sizeof(trailer_room), (struct pair[FIELDS_MAX]){{"host", "a"}});
-    assert_null(request_rules_trailers(&trailers, &scratch));
+    assert_null(request_rules_trailers(&trailers, &scratch, &disguised));
+    assert_int_equal(disguised, 0);
+    fill(&trailers, trailer_room, sizeof(trailer_room),
+         (struct pair[FIELDS_MAX]){{"x_forwarded_client_cert", "Hash=1"}});
+    assert_null(request_rules_trailers(&trailers, &scratch, &disguised));
+    assert_int_equal(disguised, 1);
+}
+
+/* Servers that read `_` for `-` would take them for ours, or for what frames the request. */
+static void names_that_read_like_ours_do_not_go_on(void **state)
+{
+    static const struct {
+        const char *name;
+        bool passes;
+    } cases[] = {
+        {"x_forwarded_for", false},
+        {"x-forwarded_for", false},
+        {"x_forwarded-host", false},
+        {"x_forwarded_proto", false},
+        {"x_forwarded_client_cert", false},
+        {"transfer_encoding", false},
+        {"content_length", false},
+        {"proxy_authorization", false},
+        {"max_forwards", false},
+        {"keep_alive", false},
+        {"user_agent", true},
+        {"api_key", true},
+        {"_forwarded", true},
+        {"x_forwarded_for_", true},
+        {"x_forwarded_client_cert_fingerprint_of_the_day", true},
+        {"_", true},
+    };
+    for (size_t i = 0; i < array_count(cases); i++) {
+        const struct pair pairs[FIELDS_MAX] = {{":method", "GET"},      {":scheme", "http"},
+                                               {":authority", "a"},     {":path", "/"},
+                                               {cases[i].name, "said"}, {"x_own", "stays"}};
+        uint8_t request_room[2048], room[2048];
+        struct fields request, out;
+        struct request_way way;
+        fill(&request, request_room, sizeof(request_room), pairs);
+        fields_init(&out, room, sizeof(room));
+        assert_int_equal(request_rules(&snapshot, &peer, &request, &out, &way), LOCAL_NONE);
+        assert_int_equal(way.disguised, !cases[i].passes);
+        assert_int_equal(out.count, 5 + cases[i].passes);
+    }
 }
 
 int main(void)
@@ -378,6 +423,7 @@ int main(void)
         cmocka_unit_test(backends_hear_of_the_client_as_the_route_says),
         cmocka_unit_test(a_certificate_is_told_by_us_alone),
         cmocka_unit_test(what_a_client_may_not_say_is_no_trailer_either),
+        cmocka_unit_test(names_that_read_like_ours_do_not_go_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
