@@ -48,6 +48,7 @@ static void draw_config(struct sim *sim, const struct story *story, struct world
         .limits = world_limits,
         .lag_permille = sim_one_in(sim, 2) ? 1000 : sim_draw(sim, 1, 300),
     };
+    world_tls_draw(sim, config);
     config->limits.segment_bytes = segment_bytes[sim_draw(sim, 0, 2)];
     if (story->configure != NULL)
         story->configure(sim, config);

@@ -89,7 +89,7 @@ const struct story story_region = {
 /* ---- attempts fail before the head ---- */
 
 static const enum backend_act failures[] = {BACKEND_RESETS, BACKEND_REFUSES, BACKEND_ABORTS,
-                                            BACKEND_CLOSES, BACKEND_HANGS};
+                                            BACKEND_CLOSES, BACKEND_HANGS,   BACKEND_CUTS};
 
 static void second_begin(struct round *round)
 {
@@ -126,11 +126,20 @@ const struct story story_second = {
 static const enum backend_act cuts[] = {BACKEND_SENDS_LESS, BACKEND_RESETS, BACKEND_ABORTS,
                                         BACKEND_CLOSES};
 
+/* Who speaks TLS has other ways to do the same. */
+static enum backend_act cut_by(struct sim *sim, enum backend_act act)
+{
+    bool other = sim_one_in(sim, 2);
+    if (act == BACKEND_CLOSES && other)
+        return BACKEND_CUTS;
+    return act == BACKEND_ABORTS && other ? BACKEND_RENEGOTIATES : act;
+}
+
 static void truncation_begin(struct round *round)
 {
     uint32_t way;
     draw_offset(round, array_count(cuts), &way);
-    round->act = cuts[way];
+    round->act = cut_by(round->sim, cuts[way]);
     if (round->act == BACKEND_SENDS_LESS) {
         round->answer.no_length = false; /* else it would be a good answer */
         round->answer.trailers = false;

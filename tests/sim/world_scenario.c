@@ -56,6 +56,7 @@ static void draw_config(struct sim *sim, struct world_config *config)
         .turn_spread_ns = paces[sim_draw(sim, 0, 2)],
         .lag_permille = sim_one_in(sim, 2) ? 1000 : sim_draw(sim, 1, 500),
     };
+    world_tls_draw(sim, config);
     world_weather_draw(sim, &config->front);
     world_weather_draw(sim, &config->back);
     if (sim_one_in(sim, 3))

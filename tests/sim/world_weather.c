@@ -32,6 +32,17 @@ uint32_t world_http1_draw(struct sim *sim)
     return sim_one_in(sim, 2) ? all : sim_draw(sim, 1, all);
 }
 
+void world_tls_draw(struct sim *sim, struct world_config *config)
+{
+    const uint32_t clients = (1u << WORLD_CLIENTS) - 1;
+    const uint32_t backends = (1u << WORLD_BACKENDS_MAX) - 1;
+    if (!sim_one_in(sim, 3))
+        return;
+    config->tls_clients = sim_draw(sim, 0, clients);
+    config->tls_backends = sim_one_in(sim, 2) ? backends : sim_draw(sim, 0, backends);
+    config->tls12 = sim_draw(sim, 0, clients + (backends << WORLD_CLIENTS));
+}
+
 void world_check_stacks(struct world *world)
 {
     for (uint16_t i = 0; i < world->config.workers; i++)
@@ -42,8 +53,18 @@ void world_check_stacks(struct world *world)
         tcp_check_all(world->backends[i].host.base.tcp);
 }
 
+static void tell_tls(struct sim *sim, const struct world *world)
+{
+    static const char *const names[] = {"accepted",  "connected",      "handshake_lost",
+                                        "truncated", "records_broken", "alerts_received"};
+    for (size_t i = 0; i < array_count(names); i++)
+        sim_tell(sim, "tls.%s: %llu", names[i],
+                 (unsigned long long)world_counter(world, "tls", names[i]));
+}
+
 void world_hash_requests(struct sim *sim, const struct world *world)
 {
+    tell_tls(sim, world);
     sim_hash(sim, world->turns);
     for (uint32_t i = 0; i < WORLD_CLIENTS; i++) {
         for (uint32_t j = 0; j < world->clients[i].request_count; j++) {

@@ -10,6 +10,9 @@ void world_weather_draw(struct sim *sim, struct wire_faults *faults);
 /* Which backends speak HTTP/1.1: none in half of the seeds, else all or some. */
 uint32_t world_http1_draw(struct sim *sim);
 
+/* Who speaks TLS, in a third of the seeds. */
+void world_tls_draw(struct sim *sim, struct world_config *config);
+
 /* Look into the TCP of everybody: tests/support/tcp_checks.h. */
 void world_check_stacks(struct world *world);
 

@@ -1,6 +1,7 @@
 #include "dataplane/base/check.h"
 #include "dataplane/base/clock.h"
 #include "tests/support/backend_http1.h"
+#include "tests/support/backend_tls.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -142,6 +143,17 @@ static void request_ended(struct backend_exchange *exchange, uint64_t now)
         schedule(exchange, now);
 }
 
+/* What is planned, as far as this connection has it. */
+static struct backend_plan plan_of(const struct backend_conn *conn, const struct backend_seen *seen)
+{
+    const struct backend *backend = conn->backend;
+    struct backend_plan plan =
+        backend->choose != NULL ? backend->choose(backend->choose_context, seen) : backend->plan;
+    plan.until_close &= conn->http1 != NULL && conn->session != NULL;
+    plan.no_length |= plan.until_close;
+    return plan;
+}
+
 struct backend_exchange *backend_exchange_begin(struct backend_conn *conn, struct h2_stream *stream,
                                                 const struct fields *fields, bool end, uint64_t now)
 {
@@ -149,8 +161,7 @@ struct backend_exchange *backend_exchange_begin(struct backend_conn *conn, struc
     struct backend_exchange *exchange = take(conn, stream);
     struct backend_seen *seen = log_request(backend, fields, now);
     exchange->seen = seen;
-    exchange->plan =
-        backend->choose != NULL ? backend->choose(backend->choose_context, seen) : backend->plan;
+    exchange->plan = plan_of(conn, seen);
     exchange->is_head = strcmp(seen->method, "HEAD") == 0;
     exchange->source = (struct pattern_source){
         .seed = pattern_seed(bytes_text(seen->path), seen->serial),
@@ -255,6 +266,8 @@ static struct h2_supply head(struct backend_exchange *exchange)
     add(fields, "x-backend", exchange->conn->backend->name);
     if (plan->name != NULL)
         add(fields, plan->name, plan->value);
+    if (plan->new_keys && exchange->conn->session != NULL)
+        backend_tls_update_keys(exchange->conn);
     check(!fields->overflow);
     exchange->head_sent = exchange->seen->head_sent = true;
     bool empty = exchange->is_head || exchange->source.total == 0;
@@ -312,6 +325,8 @@ static struct h2_supply act(struct backend_exchange *exchange, uint64_t now)
         return (struct h2_supply){.kind = H2_SUPPLY_DATA, .end = true};
     case BACKEND_CLOSES:
     case BACKEND_ABORTS:
+    case BACKEND_CUTS:
+    case BACKEND_RENEGOTIATES:
         exchange->conn->act = what;
         return nothing;
     case BACKEND_SHUTS_DOWN: /* and answers: see acts_instead() */
@@ -374,13 +389,17 @@ static const struct h2_handler handler = {
     .closed = on_closed,
 };
 
-static void on_event(void *context, struct tcp_conn *tcp, uint32_t events, uint64_t now)
+void backend_conn_event(struct backend_conn *conn, uint32_t events, uint64_t now)
 {
-    struct backend_conn *conn = context;
     if (conn->http1 != NULL)
         backend_http1_event(conn->http1, events);
     else
         h2_tcp_event(conn->h2, events, now);
+}
+
+static void on_event(void *context, struct tcp_conn *tcp, uint32_t events, uint64_t now)
+{
+    backend_conn_event(context, events, now);
 }
 
 static const struct tcp_app app = {.event = on_event};
@@ -390,33 +409,47 @@ static bool is_free(const struct backend_conn *conn)
     return conn->h2 == NULL && conn->http1 == NULL;
 }
 
-static void open_conn(struct backend_conn *conn, struct tcp_conn *tcp, uint64_t now)
+static struct backend_conn *open_conn(struct backend *backend, struct transport transport,
+                                      uint64_t now)
 {
-    struct backend *backend = conn->backend;
-    if (backend->speaks_http1) {
-        conn->http1 = backend_http1_open(conn, tcp);
-        return;
-    }
-    conn->h2 = h2_open(backend->host.h2, H2_SERVER, transport_tcp(tcp), &handler, conn, now);
-    check(conn->h2 != NULL);
+    struct backend_conn *conn = backend->conns;
+    while (!is_free(conn))
+        check(++conn < backend->conns + BACKEND_CONNS_MAX);
+    *conn = (struct backend_conn){.backend = backend};
+    backend->accepted++;
+    if (backend->speaks_http1)
+        conn->http1 = backend_http1_open(conn, transport);
+    else
+        conn->h2 = h2_open(backend->host.h2, H2_SERVER, transport, &handler, conn, now);
+    check(!is_free(conn));
+    return conn;
+}
+
+void backend_conn_open(struct backend *backend, struct transport transport,
+                       struct tls_session *session, uint32_t events, uint64_t now)
+{
+    struct backend_conn *conn = open_conn(backend, transport, now);
+    conn->session = session;
+    tls_set_app(session, &backend_tls_app, conn);
+    if (events != 0)
+        backend_conn_event(conn, events, now);
 }
 
 static void on_accept(void *context, struct tcp_conn *tcp, uint32_t events, uint64_t now)
 {
     struct backend *backend = context;
-    struct backend_conn *conn = backend->conns;
     if (events & TCP_FAILED) {
         tcp_abort(tcp);
         return;
     }
-    while (!is_free(conn))
-        check(++conn < backend->conns + BACKEND_CONNS_MAX);
-    *conn = (struct backend_conn){.backend = backend};
-    open_conn(conn, tcp, now);
-    backend->accepted++;
+    if (backend->profile != NULL) {
+        backend_tls_accept(backend, tcp, events, now);
+        return;
+    }
+    struct backend_conn *conn = open_conn(backend, transport_tcp(tcp), now);
     tcp_set_app(tcp, &app, conn);
     if ((events & ~(uint32_t)TCP_OPENED) != 0)
-        on_event(conn, tcp, events, now);
+        backend_conn_event(conn, events, now);
 }
 
 static const struct tcp_app accept_app = {.event = on_accept};
@@ -437,20 +470,57 @@ static void end_conn(struct backend_conn *conn, uint64_t now)
         h2_transport_ended(conn->h2, true, now);
 }
 
+static void close_conn(struct backend_conn *conn, uint64_t now)
+{
+    if (conn->http1 != NULL)
+        backend_http1_end(conn->http1, false, now);
+    else
+        h2_close(conn->h2, H2_INTERNAL_ERROR, now);
+}
+
+static void cut_conn(struct backend_conn *conn, uint64_t now)
+{
+    const struct backend *backend = conn->backend;
+    for (uint32_t i = 0; i < BACKEND_EXCHANGES_MAX; i++)
+        if (backend->exchanges[i].conn == conn)
+            backend->exchanges[i].seen->cut = !backend->exchanges[i].seen->answered;
+    backend_tls_cut(conn);
+    end_conn(conn, now);
+}
+
 static void carry_out(struct backend_conn *conn, uint64_t now)
 {
     enum backend_act what = conn->act;
     conn->act = BACKEND_ANSWERS;
     if (what != BACKEND_SHUTS_DOWN)
         hurt_all_of(conn, now);
-    if (what == BACKEND_CLOSES && conn->http1 != NULL)
-        backend_http1_end(conn->http1, false, now);
-    else if (what == BACKEND_CLOSES)
-        h2_close(conn->h2, H2_INTERNAL_ERROR, now);
-    else if (what == BACKEND_ABORTS)
-        end_conn(conn, now);
-    else if (what == BACKEND_SHUTS_DOWN)
+    switch (what) {
+    case BACKEND_SHUTS_DOWN:
         h2_shutdown(conn->h2, now);
+        break;
+    case BACKEND_CUTS:
+        if (conn->session != NULL)
+            cut_conn(conn, now);
+        else
+            close_conn(conn, now);
+        break;
+    case BACKEND_CLOSES:
+        close_conn(conn, now);
+        break;
+    case BACKEND_RENEGOTIATES:
+        if (conn->session == NULL || !backend_tls_renegotiate(conn))
+            end_conn(conn, now);
+        break;
+    case BACKEND_ABORTS:
+        end_conn(conn, now);
+        break;
+    case BACKEND_ANSWERS: /* what the connection has nothing to do with */
+    case BACKEND_HANGS:
+    case BACKEND_RESETS:
+    case BACKEND_REFUSES:
+    case BACKEND_SENDS_LESS:
+        break;
+    }
 }
 
 void backend_turn(struct backend *backend, uint64_t now)
@@ -514,8 +584,10 @@ void backend_refuse(struct backend *backend)
     backend->state = BACKEND_REFUSING;
 }
 
+/* Handshakes end when they are done. */
 static void abort_all(struct backend *backend, uint64_t now)
 {
+    backend->life++;
     for (uint32_t i = 0; i < BACKEND_CONNS_MAX; i++) {
         if (is_free(&backend->conns[i]))
             continue;

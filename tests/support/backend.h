@@ -1,8 +1,8 @@
 /*
- * backend: a host with a server on it, of HTTP/2 or HTTP/1.1 (backend_http1.h), whose behaviour a
- * test decides for each request. An answer's body is pattern.h's for the path, salted with the
- * answer's serial number, which also stands in x-serial: answers to the same path differ, so that
- * no client can be given half of two.
+ * backend: a host with a server on it, of HTTP/2 or HTTP/1.1 (backend_http1.h), in clear text or
+ * over TLS (backend_tls.h), whose behaviour a test decides for each request. An answer's body is
+ * pattern.h's for the path, salted with the answer's serial number, which also stands in x-serial:
+ * answers to the same path differ, so that no client can be given half of two.
  *
  * A path may say ?size=N (or &size=N): the body's bytes.
  */
@@ -25,6 +25,8 @@ enum backend_act {
     BACKEND_SHUTS_DOWN, /* GOAWAY in good order, and answers */
     BACKEND_ABORTS,     /* TCP reset */
     BACKEND_SENDS_LESS, /* ends well, before the promised content-length */
+    BACKEND_CUTS, /* over TLS: a part of a record, and FIN without close_notify; else CLOSES */
+    BACKEND_RENEGOTIATES, /* over TLS 1.2, and goes when that is refused; else ABORTS */
 };
 
 /* How a request is answered. All zero: 200 at once, with the path's size of body. */
@@ -33,10 +35,12 @@ struct backend_plan {
     bool early;      /* answers without waiting for the request's end */
     bool interim;    /* a 103 first */
     bool trailers;
-    bool cookie_trailers;    /* they are a cookie, which is no trailer, and nothing else */
-    bool no_length;          /* without content-length */
-    uint64_t head_after_ns;  /* from the request's end */
-    uint32_t chunk_bytes;    /* 0: the whole body at once ... */
+    bool cookie_trailers;   /* they are a cookie, which is no trailer, and nothing else */
+    bool no_length;         /* without content-length */
+    bool until_close;       /* HTTP/1.1 over TLS: neither length nor chunks, close_notify ends it */
+    bool new_keys;          /* over TLS 1.3: before the head */
+    uint64_t head_after_ns; /* from the request's end */
+    uint32_t chunk_bytes;   /* 0: the whole body at once ... */
     uint64_t chunk_every_ns; /* ... or so many bytes as often as this */
     enum backend_act act;
     bool act_late;            /* in mid-body, after ... */
@@ -65,6 +69,7 @@ struct backend_seen {
     bool answered;       /* it was ended as it should be, by END_STREAM */
     uint64_t sent_bytes; /* of its body */
     uint64_t over_at_ns; /* nothing of the exchange is left here; 0: it goes on */
+    bool cut;            /* by an end of its connection without close_notify */
     uint64_t hurt_at_ns; /* a fault of this backend, on purpose, kept it from a good end; 0: none */
 };
 
@@ -80,6 +85,7 @@ struct backend_conn {
     struct backend *backend;
     struct h2_conn *h2;          /* NULL: free, or it speaks HTTP/1.1: */
     struct backend_http1 *http1; /* then this */
+    struct tls_session *session; /* under it; NULL: clear text */
     enum backend_act act;        /* to be done after the flush */
 };
 
@@ -111,7 +117,10 @@ struct backend {
     char v6[48];
     uint16_t end;
     uint16_t port;
-    bool speaks_http1; /* on connections from now on */
+    bool speaks_http1;                 /* on connections from now on */
+    const struct tls_profile *profile; /* over TLS, as its host speaks; NULL: in clear text */
+    bool tls12;                        /* none later */
+    uint32_t life;                     /* another one after each crash */
     enum backend_state state;
     struct wire_faults faults; /* between end 0 and here, both ways, while not dead */
     struct backend_log *log;

@@ -26,25 +26,26 @@ enum place {
 
 struct backend_http1 {
     struct backend_conn *conn;
-    struct tcp_conn *tcp;
+    struct transport transport;
     uint32_t events; /* enum tcp_event, that have come */
     struct backend_exchange *exchange;
     enum place place;
     uint64_t left;         /* bytes of the body or chunk that come */
     char text[TEXT_BYTES]; /* of lines that come; ended by NUL when they are read */
     uint32_t text_bytes;
-    bool chunked; /* the answer is */
-    bool closes;  /* the connection ends with it */
+    bool chunked;     /* the answer is */
+    bool closes;      /* the connection ends with it ... */
+    bool until_close; /* ... and nothing else says where it ends */
     char out[OUT_BYTES];
     uint32_t out_bytes; /* not taken by TCP yet */
 };
 
-struct backend_http1 *backend_http1_open(struct backend_conn *conn, struct tcp_conn *tcp)
+struct backend_http1 *backend_http1_open(struct backend_conn *conn, struct transport transport)
 {
     struct backend_http1 *http1 = calloc(1, sizeof(*http1));
     check(http1 != NULL);
     http1->conn = conn;
-    http1->tcp = tcp;
+    http1->transport = transport;
     return http1;
 }
 
@@ -58,9 +59,9 @@ void backend_http1_end(struct backend_http1 *http1, bool reset, uint64_t now)
     if (http1->exchange != NULL)
         backend_exchange_give(http1->exchange, now);
     if (reset)
-        tcp_abort(http1->tcp);
+        http1->transport.ops->abort(http1->transport.stream);
     else
-        tcp_close(http1->tcp);
+        http1->transport.ops->close(http1->transport.stream);
     http1->conn->http1 = NULL;
     free(http1);
 }
@@ -80,7 +81,7 @@ static bool read_lines(struct backend_http1 *http1, struct bytes bytes, bool who
         done = line && (!whole || length == 2 ||
                         (length >= 4 && memcmp(http1->text + length - 4, "\r\n", 2) == 0));
     }
-    tcp_read_done(http1->tcp, (uint32_t)taken);
+    http1->transport.ops->read_done(http1->transport.stream, (uint32_t)taken);
     http1->text[http1->text_bytes] = 0;
     if (done)
         http1->text_bytes = 0;
@@ -179,7 +180,7 @@ static void read_body(struct backend_http1 *http1, struct bytes bytes, uint64_t 
         request_is_whole(http1);
     if (http1->exchange != NULL)
         backend_exchange_data(http1->exchange, part, http1->place == PLACE_WHOLE, now);
-    tcp_read_done(http1->tcp, (uint32_t)part.length);
+    http1->transport.ops->read_done(http1->transport.stream, (uint32_t)part.length);
 }
 
 /* One step; PLACE_WHOLE with an answer under way takes none. */
@@ -214,7 +215,7 @@ static void read_some(struct backend_http1 *http1, struct bytes bytes, uint64_t 
 static void read_all(struct backend_http1 *http1, uint64_t now)
 {
     struct bytes bytes;
-    while ((bytes = tcp_read(http1->tcp)).length > 0)
+    while ((bytes = http1->transport.ops->read(http1->transport.stream)).length > 0)
         read_some(http1, bytes, now);
 }
 
@@ -253,8 +254,10 @@ static void say_final_head(struct backend_http1 *http1, const struct fields *fie
 {
     struct bytes length;
     say_head(http1, fields);
-    http1->chunked =
-        !fields_find(fields, FIELD_CONTENT_LENGTH, &length) && !http1->exchange->is_head;
+    http1->until_close = http1->exchange->plan.until_close && !http1->exchange->is_head;
+    http1->closes |= http1->until_close;
+    http1->chunked = !fields_find(fields, FIELD_CONTENT_LENGTH, &length) &&
+                     !http1->exchange->is_head && !http1->until_close;
     if (http1->conn->act == BACKEND_SHUTS_DOWN) {
         http1->conn->act = BACKEND_ANSWERS;
         http1->closes = true;
@@ -296,7 +299,7 @@ static void say_end(struct backend_http1 *http1, const struct fields *trailers, 
 static bool is_complete(const struct backend_http1 *http1)
 {
     const struct backend_exchange *exchange = http1->exchange;
-    return !http1->chunked && exchange->head_sent &&
+    return !http1->chunked && !http1->until_close && exchange->head_sent &&
            (exchange->is_head || exchange->source.position == exchange->source.total);
 }
 
@@ -335,7 +338,8 @@ static bool say_more(struct backend_http1 *http1, uint64_t now)
 static bool send_out(struct backend_http1 *http1)
 {
     struct bytes bytes = bytes_of(http1->out, http1->out_bytes);
-    if (tcp_send_room(http1->tcp) < bytes.length || !tcp_send_copy(http1->tcp, bytes))
+    const struct transport *to = &http1->transport;
+    if (to->ops->room(to->stream) < bytes.length || !to->ops->send_copy(to->stream, bytes))
         return false;
     http1->out_bytes = 0;
     return true;

@@ -3,8 +3,9 @@
  * reads strictly what Weir writes: anything else stops the test. What an exchange does is decided
  * by backend.c, as for HTTP/2; here requests become fields, and pieces of answers become text.
  *
- * An answer has its content-length or chunks. RST_STREAM and GOAWAY with an error are a reset and
- * the end of the connection; GOAWAY in good order is connection: close.
+ * An answer has its content-length or chunks, or over TLS the connection's end if the plan says so.
+ * RST_STREAM and GOAWAY with an error are a reset and the end of the connection; GOAWAY in good
+ * order is connection: close.
  */
 #pragma once
 
@@ -13,7 +14,7 @@
 struct backend_http1;
 
 /* CONN is its owner. Never NULL. */
-struct backend_http1 *backend_http1_open(struct backend_conn *conn, struct tcp_conn *tcp);
+struct backend_http1 *backend_http1_open(struct backend_conn *conn, struct transport transport);
 
 /* EVENTS (enum tcp_event) are for the connection; noted, and acted upon in its next turn. */
 void backend_http1_event(struct backend_http1 *http1, uint32_t events);

@@ -37,9 +37,9 @@ static bool happens(struct chaos *chaos, uint32_t ppm)
 
 /* ---- backends ---- */
 
-static const enum backend_act acts[] = {BACKEND_HANGS,     BACKEND_RESETS,     BACKEND_REFUSES,
-                                        BACKEND_CLOSES,    BACKEND_SHUTS_DOWN, BACKEND_ABORTS,
-                                        BACKEND_SENDS_LESS};
+static const enum backend_act acts[] = {
+    BACKEND_HANGS,  BACKEND_RESETS,     BACKEND_REFUSES, BACKEND_CLOSES,      BACKEND_SHUTS_DOWN,
+    BACKEND_ABORTS, BACKEND_SENDS_LESS, BACKEND_CUTS,    BACKEND_RENEGOTIATES};
 
 static void draw_misbehaviour(struct chaos *chaos, struct backend_plan *plan, uint64_t size)
 {
@@ -50,6 +50,8 @@ static void draw_misbehaviour(struct chaos *chaos, struct backend_plan *plan, ui
         plan->act = BACKEND_RESETS; /* there is nothing less to send */
     if (plan->act == BACKEND_SENDS_LESS)
         plan->no_length = false; /* else it would be a good answer */
+    if (plan->act == BACKEND_SENDS_LESS || plan->act == BACKEND_CLOSES)
+        plan->until_close = false; /* likewise */
 }
 
 static struct backend_plan choose(void *context, const struct backend_seen *seen)
@@ -63,6 +65,8 @@ static struct backend_plan choose(void *context, const struct backend_seen *seen
         .interim = draw(chaos, 10) == 0,
         .trailers = draw(chaos, 4) == 0,
         .no_length = draw(chaos, 3) == 0,
+        .until_close = draw(chaos, 4) == 0,
+        .new_keys = draw(chaos, 20) == 0,
         .head_after_ns = draw(chaos, 3) == 0 ? 0 : draw(chaos, 100) * CLOCK_MS,
     };
     if (draw(chaos, 2) == 0) {

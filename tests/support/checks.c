@@ -41,6 +41,8 @@ static const char *foreign(const struct world *world, const struct client_reques
     if (request->serial > world->log.count)
         return "an answer that no backend gave";
     const struct backend_seen *seen = &world->log.seen[request->serial - 1];
+    if (request->complete && seen->cut)
+        return "ended well, though its answer was cut";
     if (strcmp(seen->path, request->path) != 0)
         return "the answer to another path";
     if (strcmp(seen->method, method_of(request)) != 0)
@@ -150,6 +152,8 @@ static bool check_worker(const struct world *world, uint16_t index)
         is_zero(world, "upstream connections", name, upstream_connection_count(worker->upstream));
     good &= is_zero(world, "attempts that wait", name, upstream_waiting_count(worker->upstream));
     good &= is_zero(world, "objects of h2", name, h2_objects_used(worker->h2));
+    if (worker->tls != NULL)
+        good &= is_zero(world, "sessions of TLS", name, tls_session_count(worker->tls));
     good &= is_zero(world, "objects of tcp", name, tcp_objects_used(worker->tcp));
     good &= is_zero(world, "TIME_WAITs", name, tcp_time_wait_count(worker->tcp));
     good &= is_zero(world, "timers armed", name,

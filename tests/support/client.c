@@ -2,6 +2,7 @@
 
 #include "dataplane/base/check.h"
 #include "dataplane/base/clock.h"
+#include "dataplane/tls/tls_private.h"
 
 #include <stdlib.h>
 
@@ -235,6 +236,7 @@ static void on_available(void *owner, struct h2_conn *h2, uint64_t now)
 static void over(struct client_conn *conn, uint64_t now)
 {
     conn->h2 = NULL;
+    conn->session = NULL;
     conn->tcp = NULL;
     conn->over = true;
     check(list_is_empty(&conn->sent));
@@ -256,35 +258,73 @@ static const struct h2_handler handler = {
     .closed = on_closed,
 };
 
-static void opened(struct client_conn *conn, struct tcp_conn *tcp, uint64_t now)
+static void opened(struct client_conn *conn, struct transport transport,
+                   const struct tcp_info *info, uint64_t now)
 {
-    struct tcp_info info;
-    tcp_info(tcp, now, &info);
-    conn->tuple = (struct flow_tuple){info.tuple.remote, info.tuple.local, info.tuple.remote_port,
-                                      info.tuple.local_port};
+    conn->tuple = (struct flow_tuple){info->tuple.remote, info->tuple.local,
+                                      info->tuple.remote_port, info->tuple.local_port};
     conn->opened = true;
     conn->tcp = NULL;
-    conn->h2 = h2_open(conn->client->host.h2, H2_CLIENT, transport_tcp(tcp), &handler, conn, now);
+    conn->session = NULL;
+    conn->h2 = h2_open(conn->client->host.h2, H2_CLIENT, transport, &handler, conn, now);
     check(conn->h2 != NULL);
+}
+
+/* Before it is HTTP/2, it is let go here. */
+static void let_go(struct client_conn *conn, uint64_t now)
+{
+    if (conn->session != NULL)
+        tls_session_abort(conn->session);
+    else
+        tcp_abort(conn->tcp);
+    over(conn, now);
+}
+
+static void take_events(struct client_conn *conn, struct transport transport,
+                        const struct tcp_info *info, uint32_t events, uint64_t now)
+{
+    if (events & TCP_FAILED)
+        conn->failure = info->failure;
+    if (conn->h2 == NULL && (events & TCP_FAILED) != 0) {
+        let_go(conn, now);
+        return;
+    }
+    if (events & TCP_OPENED)
+        opened(conn, transport, info, now);
+    if ((events & ~(uint32_t)TCP_OPENED) != 0)
+        h2_tcp_event(conn->h2, events, now);
+}
+
+static void on_session_event(void *app, struct tls_session *session, uint32_t events, uint64_t now)
+{
+    struct tcp_info info;
+    tls_session_info(session, now, &info);
+    take_events(app, transport_tls(session), &info, events, now);
+}
+
+static const struct tls_app tls_app = {.event = on_session_event};
+
+static void begin_handshake(struct client_conn *conn, uint32_t events, uint64_t now)
+{
+    struct client *client = conn->client;
+    struct tcp_conn *tcp = conn->tcp;
+    conn->tcp = NULL;
+    conn->session = tls_connect(client->host.tls, client->target, tcp, &tls_app, conn, now);
+    check(conn->session != NULL);
+    if (client->tls12)
+        SSL_set_max_proto_version(conn->session->ssl, TLS1_2_VERSION);
+    tls_session_events(conn->session, events & ~(uint32_t)TCP_OPENED, now);
 }
 
 static void on_event(void *app, struct tcp_conn *tcp, uint32_t events, uint64_t now)
 {
     struct client_conn *conn = app;
-    if (events & TCP_FAILED) {
-        struct tcp_info info;
-        tcp_info(tcp, now, &info);
-        conn->failure = info.failure;
-    }
-    if (conn->h2 == NULL && (events & TCP_FAILED) != 0) {
-        tcp_abort(tcp);
-        over(conn, now);
-        return;
-    }
-    if (events & TCP_OPENED)
-        opened(conn, tcp, now);
-    if ((events & ~(uint32_t)TCP_OPENED) != 0)
-        h2_tcp_event(conn->h2, events, now);
+    struct tcp_info info;
+    tcp_info(tcp, now, &info);
+    if ((events & TCP_OPENED) != 0 && conn->client->target != NULL)
+        begin_handshake(conn, events, now);
+    else
+        take_events(conn, transport_tcp(tcp), &info, events, now);
 }
 
 static const struct tcp_app app = {.event = on_event};
@@ -308,9 +348,8 @@ void client_conn_abort(struct client_conn *conn, uint64_t now)
     conn->leaving = true;
     if (conn->h2 != NULL) {
         h2_transport_ended(conn->h2, true, now);
-    } else if (conn->tcp != NULL) {
-        tcp_abort(conn->tcp);
-        over(conn, now);
+    } else if (conn->tcp != NULL || conn->session != NULL) {
+        let_go(conn, now);
     }
 }
 

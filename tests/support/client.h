@@ -70,8 +70,9 @@ struct client_request {
 
 struct client_conn {
     struct client *client;
-    struct tcp_conn *tcp; /* until opened */
-    struct h2_conn *h2;   /* NULL: not open yet, or over */
+    struct tcp_conn *tcp;        /* until it is open, or */
+    struct tls_session *session; /* until its handshake is done; then */
+    struct h2_conn *h2;          /* NULL: not open yet, or over */
     struct list unsent;
     struct list sent;
     struct flow_tuple tuple; /* as the server sees it; valid once opened */
@@ -83,6 +84,8 @@ struct client_conn {
 
 struct client {
     struct h2_host host;
+    const struct tls_target *target; /* it speaks TLS, as its host does; NULL: clear text */
+    bool tls12;                      /* none later */
     struct client_conn conns[CLIENT_CONNS_MAX];
     uint32_t conn_count;
     struct client_request *requests; /* CLIENT_REQUESTS_MAX */

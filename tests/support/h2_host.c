@@ -34,9 +34,24 @@ void h2_host_prepare(struct h2_host *host, struct wire *wire, uint16_t end, cons
     };
 }
 
+static struct tls *create_tls(struct h2_host *host)
+{
+    const struct tls_config config = {
+        .wheel = &host->base.base.wheel,
+        .sessions_max = host->config.connections_max,
+        .kept_max = host->config.connections_max,
+        .handshake_timeout_ns = 10 * CLOCK_S,
+        .socket_id = -1,
+    };
+    struct tls *tls = tls_create(&config);
+    check(tls != NULL);
+    return tls;
+}
+
 void h2_host_open(struct h2_host *host)
 {
     tcp_host_open(&host->base);
+    host->tls = host->speaks_tls ? create_tls(host) : NULL;
     host->config.wheel = &host->base.base.wheel;
     host->config.random = &host->base.base.random;
     host->h2 = h2_create(&host->config);
@@ -48,7 +63,10 @@ void h2_host_turn(struct h2_host *host, uint64_t now)
 {
     tcp_host_receive(&host->base, now);
     tcp_dispatch(host->base.tcp, UINT32_MAX, now);
+    host->is_busy = host->tls != NULL && tls_turn(host->tls, now);
     h2_flush(host->h2, now);
+    if (host->tls != NULL)
+        tls_flush(host->tls);
     tcp_host_finish(&host->base, now);
 }
 
@@ -59,6 +77,7 @@ uint64_t h2_host_next_ns(const struct h2_host *host)
 
 uint32_t h2_host_used(const struct h2_host *host)
 {
-    return tcp_host_used(&host->base) + h2_objects_used(host->h2) +
+    uint32_t sessions = host->tls != NULL ? tls_session_count(host->tls) : 0;
+    return tcp_host_used(&host->base) + sessions + h2_objects_used(host->h2) +
            pool_used(&host->bodies.segments);
 }

@@ -1,14 +1,18 @@
 /*
- * h2_host: a host at one end of a wire with our own net, TCP and HTTP/2 on it: what clients and
- * backends of a test are made of.
+ * h2_host: a host at one end of a wire with our own net, TCP, HTTP/2 and perhaps TLS on it: what
+ * clients and backends of a test are made of.
  */
 #pragma once
 
 #include "dataplane/h2/h2_tcp.h"
+#include "dataplane/tls/tls.h"
 #include "tests/support/tcp_host.h"
 
 struct h2_host {
     struct tcp_host base;
+    bool speaks_tls; /* set before h2_host_open() */
+    struct tls *tls; /* NULL: it does not */
+    bool is_busy;    /* TLS has more to do, as of its last turn */
     struct h2 *h2;
     struct h2_config config;
     struct segment_pool bodies; /* what is sent */

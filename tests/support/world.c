@@ -3,7 +3,10 @@
 #include "dataplane/base/check.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/base/memory.h"
+#include "dataplane/tls/tls_arena.h"
 #include "dataplane/worker/worker_internal.h"
+#include "tests/support/told_openssl.h"
+#include "tests/support/world_tls.h"
 
 #include <rte_rcu_qsbr.h>
 #include <stdio.h>
@@ -19,6 +22,7 @@
 #define RUN_MAX_NS     (900 * CLOCK_S)
 #define CONNECT_MAX_NS (60 * CLOCK_S)
 #define CONNECT_TRIES  64
+#define TLS_BYTES      (1024 * 1024) /* OpenSSL asks the C library all the same */
 
 /* ---- building ---- */
 
@@ -59,6 +63,56 @@ static void seed_host(struct world *world, struct h2_host *host)
     random_seed(&host->base.base.random, random_u64(&world->random));
 }
 
+static bool has_bit(uint32_t bits, uint32_t number)
+{
+    return (bits >> number & 1) != 0;
+}
+
+static bool has_tls(const struct world *world)
+{
+    return (world->config.tls_clients | world->config.tls_backends) != 0;
+}
+
+/* Before any host is made. */
+static void create_tls(struct world *world)
+{
+    if (!has_tls(world))
+        return;
+    told_openssl_begin(world->config.seed, &world->now);
+    world->tls = world_tls_contexts(world->config.workers);
+    world->config.limits.tls_bytes = TLS_BYTES;
+    world->config.limits.tls_handshake_timeout_ns = 10 * CLOCK_S;
+}
+
+static void destroy_tls(struct world *world)
+{
+    if (!has_tls(world))
+        return;
+    tls_contexts_drop(world->tls);
+    tls_arena_forget();
+    told_openssl_end();
+}
+
+static void give_client_tls(struct world *world, uint32_t index)
+{
+    struct client *client = &world->clients[index];
+    if (!has_bit(world->config.tls_clients, index))
+        return;
+    client->host.speaks_tls = true;
+    client->target = tls_contexts_target(world->tls, WORLD_TLS_TO_WEIR, world->config.workers);
+    client->tls12 = has_bit(world->config.tls12, index);
+}
+
+static void give_backend_tls(struct world *world, uint32_t index)
+{
+    struct backend *backend = &world->backends[index];
+    if (!has_bit(world->config.tls_backends, index))
+        return;
+    backend->host.speaks_tls = true;
+    backend->profile = tls_contexts_profile(world->tls, WORLD_TLS_BACKEND, world->config.workers);
+    backend->tls12 = has_bit(world->config.tls12, WORLD_CLIENTS + index);
+}
+
 static void create_clients(struct world *world)
 {
     for (uint16_t i = 0; i < WORLD_CLIENTS; i++) {
@@ -69,6 +123,7 @@ static void create_clients(struct world *world)
         seed_host(world, &world->clients[i].host);
         if (world->config.client_window != 0)
             world->clients[i].host.config.stream_window_bytes = world->config.client_window;
+        give_client_tls(world, i);
         client_open(&world->clients[i]);
     }
 }
@@ -86,14 +141,20 @@ static void create_backends(struct world *world)
         snprintf(v6, sizeof(v6), "fd01::%u/64", 2u + i);
         backend_prepare(backend, world->back, (uint16_t)(1 + i), names[i], v4, v6);
         seed_host(world, &backend->host);
-        backend->speaks_http1 = (world->config.http1_backends >> i & 1) != 0;
+        backend->speaks_http1 = has_bit(world->config.http1_backends, i);
+        give_backend_tls(world, i);
         backend_open(backend, WORLD_PORT, &world->log);
         addresses[i] = i % 2 == 0 ? backend->v4 : backend->v6;
     }
     world_draft_init(&world->draft, addresses);
-    for (uint32_t i = 0; i < WORLD_BACKENDS_MAX; i++)
-        if (world->backends[i].speaks_http1)
-            world->draft.backends[i].protocol = UPSTREAM_HTTP1;
+    world->draft.tls = world->tls;
+    for (uint32_t i = 0; i < WORLD_BACKENDS_MAX; i++) {
+        struct snapshot_backend *draft = &world->draft.backends[i];
+        bool http1 = world->backends[i].speaks_http1;
+        draft->protocol = http1 ? UPSTREAM_HTTP1 : UPSTREAM_HTTP2;
+        draft->tls = world->backends[i].profile != NULL;
+        draft->tls_target = http1 ? WORLD_TLS_TO_HTTP1 : WORLD_TLS_TO_HTTP2;
+    }
 }
 
 static void interface_init(struct net_interface *interface, uint8_t port, const char *v4,
@@ -180,6 +241,7 @@ struct world *world_open(const struct world_config *config)
     world->back = create_wire(world, WORLD_BACKENDS_MAX, 2);
     wire_advance(world->front, world->now);
     wire_advance(world->back, world->now);
+    create_tls(world);
     create_clients(world);
     create_backends(world);
     world_set_faults(world, &world->config.front, &world->config.back);
@@ -201,6 +263,7 @@ void world_close(struct world *world)
     if (world->retired != NULL)
         world_snapshot_free(world->retired);
     world_snapshot_free(world->published);
+    destroy_tls(world);
     free(world->shared.quiescence);
     free(world);
     memory_reset();
@@ -322,11 +385,13 @@ static bool step(struct world *world, uint32_t actor)
     if (actor < world->config.workers)
         return step_worker(world, (uint16_t)actor);
     actor -= world->config.workers;
-    if (actor < WORLD_CLIENTS)
+    if (actor < WORLD_CLIENTS) {
         client_turn(&world->clients[actor], world->now);
-    else
-        backend_turn(&world->backends[actor - WORLD_CLIENTS], world->now);
-    return false;
+        return world->clients[actor].host.is_busy;
+    }
+    actor -= WORLD_CLIENTS;
+    backend_turn(&world->backends[actor], world->now);
+    return world->backends[actor].host.is_busy;
 }
 
 void world_turn(struct world *world)
@@ -383,7 +448,8 @@ bool world_run(struct world *world)
 
 struct client_conn *world_connect(struct world *world, uint32_t client, bool v6)
 {
-    return client_connect(&world->clients[client], v6 ? WORLD_VIP_V6 : WORLD_VIP_V4, WORLD_PORT,
+    uint16_t port = has_bit(world->config.tls_clients, client) ? WORLD_TLS_PORT : WORLD_PORT;
+    return client_connect(&world->clients[client], v6 ? WORLD_VIP_V6 : WORLD_VIP_V4, port,
                           world->now);
 }
 

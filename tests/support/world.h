@@ -29,6 +29,9 @@ struct world_config {
     uint32_t table_keys;         /* of the coalescing table; 0: 1024 */
     uint32_t client_window;      /* of each stream of a client, bytes; 0: h2_host.h's */
     uint32_t http1_backends;     /* bit N: backend N speaks HTTP/1.1 */
+    uint32_t tls_clients;        /* bit N: client host N comes over TLS */
+    uint32_t tls_backends;       /* bit N: backend N is spoken to over TLS */
+    uint32_t tls12;              /* bit N: host N, backends behind clients, has TLS 1.2 only */
     uint32_t lag_permille;       /* how often a worker misses its turn; 0: 100, 1000: never */
 };
 
@@ -49,6 +52,7 @@ struct world {
     struct backend backends[WORLD_BACKENDS_MAX];
     struct backend_log log;
     struct world_draft draft; /* change it, then world_publish() */
+    struct tls_contexts *tls; /* of everybody; NULL: there is no TLS */
     struct snapshot *published;
     struct snapshot *retired; /* until every worker has taken the one after it */
     uint64_t generation;

@@ -2,13 +2,14 @@
 
 #include "dataplane/base/check.h"
 #include "dataplane/base/clock.h"
+#include "tests/support/world_tls.h"
 
 #include <stdlib.h>
 
 /* One block of memory, as the control thread's. */
 struct built {
     struct snapshot snapshot;
-    struct snapshot_listener listeners[2];
+    struct snapshot_listener listeners[4];
     struct snapshot_route routes[WORLD_ROUTES];
     struct snapshot_service services[WORLD_SERVICES];
     struct snapshot_group groups[WORLD_SERVICES][WORLD_REGIONS];
@@ -70,14 +71,20 @@ void world_draft_init(struct world_draft *draft, const char *const addresses[WOR
     }
 }
 
-static void build_listeners(struct built *built)
+/* In clear text, then over TLS if there is TLS. Returns how many. */
+static uint32_t build_listeners(struct built *built, bool tls)
 {
     static const char *const texts[] = {WORLD_VIP_V4, WORLD_VIP_V6};
-    for (size_t i = 0; i < array_count(texts); i++) {
-        built->listeners[i].name = bytes_text("http");
-        built->listeners[i].port = WORLD_PORT;
-        check(ip_address_parse(texts[i], &built->listeners[i].address));
+    uint32_t count = array_count(texts) * (tls ? 2 : 1);
+    for (uint32_t i = 0; i < count; i++) {
+        struct snapshot_listener *listener = &built->listeners[i];
+        listener->tls = i >= array_count(texts);
+        listener->tls_profile = WORLD_TLS_WEIR;
+        listener->name = bytes_text(listener->tls ? "https" : "http");
+        listener->port = listener->tls ? WORLD_TLS_PORT : WORLD_PORT;
+        check(ip_address_parse(texts[i % array_count(texts)], &listener->address));
     }
+    return count;
 }
 
 /* The backends that are there, in groups by region. */
@@ -101,7 +108,6 @@ struct snapshot *world_snapshot_build(const struct world_draft *draft, uint64_t 
     check(built != NULL);
     memcpy(built->routes, draft->routes, sizeof(built->routes));
     memcpy(built->regions, draft->regions, sizeof(built->regions));
-    build_listeners(built);
     for (int i = 0; i < WORLD_SERVICES; i++)
         built->services[i].groups = built->groups[i];
     built->services[WORLD_SERVICE].name = bytes_text("web");
@@ -115,7 +121,8 @@ struct snapshot *world_snapshot_build(const struct world_draft *draft, uint64_t 
         .denied = draft->denied,
         .node = bytes_text("node-1"),
         .listeners = built->listeners,
-        .listener_count = array_count(built->listeners),
+        .listener_count = build_listeners(built, draft->tls != NULL),
+        .tls = draft->tls,
         .routes = built->routes,
         .route_count = WORLD_ROUTES,
         .services = built->services,

@@ -7,6 +7,7 @@
 #include "dataplane/region/snapshot.h"
 
 #define WORLD_PORT         8080 /* of the service, and of the backends */
+#define WORLD_TLS_PORT     8443 /* of the service over TLS, if there is TLS */
 #define WORLD_VIP_V4       "10.0.0.100"
 #define WORLD_VIP_V6       "fd00::100"
 #define WORLD_REGIONS      2
@@ -34,6 +35,7 @@ struct world_draft {
     struct snapshot_backend backends[WORLD_BACKENDS_MAX];
     bool removed[WORLD_BACKENDS_MAX];
     const struct deny_table *denied; /* sources that get nothing; the test's own */
+    struct tls_contexts *tls;        /* the world's (world_tls.h); NULL: no TLS */
 };
 
 /* Everything active and usable. Backend I is at ADDRESSES[I]. */
