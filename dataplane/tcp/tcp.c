@@ -10,6 +10,8 @@
 #include "dataplane/tcp/tcp_internal.h"
 #include "dataplane/tcp/tcp_recovery.h"
 
+#define COPY_SHARE        8u  /* of free blocks, for one connection */
+#define COPY_LEAST        16u /* blocks: a record of TLS, and the one before it */
 #define ROOM_SHARE        4u  /* TCP_WRITABLE: a quarter of the send queue is free again */
 #define WAKE_PER_TURN     32u /* connections that starved, told to try again */
 #define SENT_LIMIT_BYTES  512u
@@ -317,15 +319,31 @@ void tcp_conn_want_out(struct tcp_conn *conn)
     tcp_conn_link(conn, TCP_LIST_OUT);
 }
 
+static uint32_t room_within(const struct tcp_conn *conn, uint32_t whole)
+{
+    return conn->queue.bytes < whole ? whole - conn->queue.bytes : 0;
+}
+
 static uint32_t free_room(const struct tcp_conn *conn)
 {
+    return room_within(conn, conn->tcp->config.send_queue_bytes);
+}
+
+/* What the queue should hold. Of copies: its share of the blocks that are free, but COPY_LEAST. */
+static uint32_t whole_room(const struct tcp_conn *conn)
+{
     uint32_t whole = conn->tcp->config.send_queue_bytes;
-    return conn->queue.bytes < whole ? whole - conn->queue.bytes : 0;
+    if ((conn->flags & TCP_CONN_COPIES) == 0)
+        return whole;
+    uint32_t share = conn->tcp->spans.blocks.free_count / COPY_SHARE;
+    uint64_t bytes = (uint64_t)(share > COPY_LEAST ? share : COPY_LEAST) * TCP_BLOCK_BYTES;
+    return bytes < whole ? (uint32_t)bytes : whole;
 }
 
 static bool is_short_of_room(const struct tcp_conn *conn)
 {
-    return free_room(conn) < conn->tcp->config.send_queue_bytes / ROOM_SHARE;
+    uint32_t whole = whole_room(conn);
+    return room_within(conn, whole) < whole / ROOM_SHARE;
 }
 
 void tcp_conn_check_room(struct tcp_conn *conn)
@@ -428,6 +446,12 @@ uint32_t tcp_send_room(struct tcp_conn *conn)
     if (is_short_of_room(conn))
         conn->flags |= TCP_CONN_WANT_ROOM;
     return free_room(conn);
+}
+
+uint32_t tcp_copy_room(struct tcp_conn *conn)
+{
+    conn->flags |= TCP_CONN_COPIES;
+    return tcp_send_room(conn) > 0 ? room_within(conn, whole_room(conn)) : 0;
 }
 
 static bool sent(struct tcp_conn *conn, bool queued)

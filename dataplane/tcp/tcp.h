@@ -162,6 +162,14 @@ void tcp_limit_receive(struct tcp_conn *conn, uint32_t bytes);
  */
 uint32_t tcp_send_room(struct tcp_conn *conn);
 
+/*
+ * The same for who queues nothing but copies, as TLS does: with what is queued no more than an
+ * eighth of the blocks that are free, or 16 of them, so that who reads slowly leaves some to
+ * others. From the first call on TCP_WRITABLE speaks of this room; tcp_send_room() still takes what
+ * it says.
+ */
+uint32_t tcp_copy_room(struct tcp_conn *conn);
+
 /* Queue a copy of bytes (at most tcp_send_room()). False: pools are empty, nothing was queued. */
 bool tcp_send_copy(struct tcp_conn *conn, struct bytes bytes);
 

@@ -92,6 +92,7 @@ enum tcp_conn_flag {
     TCP_CONN_ECN_CWR = 1 << 28,      /* set CWR on the next new data (RFC 3168 6.1.2) */
     TCP_CONN_ECN_ROUND = 1 << 29,    /* ecn_recover counts: no second reduction till then */
     TCP_CONN_MTU_LOWERED = 1 << 30,  /* path.mtu is less than the route's; see path_mtu_at_ms */
+    TCP_CONN_COPIES = 1u << 31,      /* all it sends is copied into blocks: tcp_copy_room() */
 };
 
 struct tcp_cc_ops;

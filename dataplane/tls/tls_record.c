@@ -151,7 +151,7 @@ static uint32_t record_room(void *stream)
     if (!takes(session))
         return 0;
     uint32_t taken = RECORDS_EXTRA + (tls->gathering == session ? tls->gathered_bytes : 0);
-    uint32_t room = tcp_send_room(session->tcp);
+    uint32_t room = tcp_copy_room(session->tcp);
     if (room <= taken)
         return 0;
     return room - taken < TLS_RECORD_BYTES ? room - taken : TLS_RECORD_BYTES;

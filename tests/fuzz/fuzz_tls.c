@@ -73,6 +73,11 @@ uint32_t tcp_send_room(struct tcp_conn *tcp)
     return QUEUE_BYTES;
 }
 
+uint32_t tcp_copy_room(struct tcp_conn *tcp)
+{
+    return tcp_send_room(tcp);
+}
+
 bool tcp_send_copy(struct tcp_conn *tcp, struct bytes bytes)
 {
     check(!tcp->gone);

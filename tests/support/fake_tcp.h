@@ -148,6 +148,11 @@ uint32_t tcp_send_room(struct tcp_conn *conn)
     return 65536;
 }
 
+uint32_t tcp_copy_room(struct tcp_conn *conn)
+{
+    return tcp_send_room(conn);
+}
+
 bool tcp_send_copy(struct tcp_conn *conn, struct bytes bytes)
 {
     return true;

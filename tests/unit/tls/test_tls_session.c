@@ -117,6 +117,30 @@ static void records_wait_when_tcp_has_no_memory(void **state)
     tls_pair_close(&pair);
 }
 
+/* TCP's blocks hold what is encrypted until it is acknowledged; they are the worker's. */
+static void who_reads_nothing_leaves_blocks_to_others(void **state)
+{
+    tls_pair_prepare(&pair, 6);
+    pair.tcp.b.config.blocks_max = 128;
+    pair.tcp.b.config.send_queue_bytes = 128 * 2048; /* one connection might have them all */
+    tls_pair_open(&pair);
+    struct tls_end *slow = connect_pair(0, 0);
+    pair.client_reads = false;
+    slow->to_send = UINT32_MAX;
+    tls_pair_run_for(&pair, 2 * CLOCK_S);
+    uint64_t had = slow->sent;
+    struct tcp_conn *left_behind = pair.conn;
+    struct tls_end *quick = connect_pair(0, 0);
+    quick->to_send = BODY_BYTES;
+    assert_true(tls_pair_run_until(&pair, client_has_all, 20 * CLOCK_S));
+    assert_false(quick->corrupt || pair.client_corrupt);
+    assert_int_equal(slow->sent, had);
+    assert_int_equal(tls_counters(pair.tls)->kept_shed, 0);
+    tcp_abort(left_behind);
+    slow->to_send = slow->sent;
+    tls_pair_close(&pair);
+}
+
 static void what_is_not_taken_is_kept_for_a_few_only(void **state)
 {
     open_pair(6);
@@ -368,6 +392,7 @@ int main(void)
         cmocka_unit_test(bytes_arrive_over_a_bad_wire),
         cmocka_unit_test(a_client_that_reads_nothing_stops_us_until_it_does),
         cmocka_unit_test(records_wait_when_tcp_has_no_memory),
+        cmocka_unit_test(who_reads_nothing_leaves_blocks_to_others),
         cmocka_unit_test(what_is_not_taken_is_kept_for_a_few_only),
         cmocka_unit_test(an_end_is_told_as_it_came),
         cmocka_unit_test(a_handshake_that_does_not_end_is_ended),
