@@ -16,8 +16,9 @@ sys.path.insert(0, SUPPORT)
 import certificates                                                        # noqa: E402
 PYTHON = "/usr/bin/python3"          # Debian's: python3-h2 belongs to it
 BACKEND_PORT, BACKEND_TLS_PORT = 8080, 8443
-# What backends speak: h2, or h1 (WEIR_BACKENDS); the same pages and counts.
-PROTOCOL = os.environ.get("WEIR_BACKENDS", "h2")
+# How backends are spoken to (WEIR_BACKENDS): the protocol, and whether over TLS; the same pages.
+KINDS = {"h2": ("h2", False), "h1": ("h1", False), "tls": ("h2", True), "h1tls": ("h1", True)}
+PROTOCOL, OVER_TLS = KINDS[os.environ.get("WEIR_BACKENDS", "h2")]
 URL4, URL6 = f"http://{VIP4}", f"http://[{VIP6}]"
 
 

@@ -5,7 +5,7 @@
            [--figures FILE] [PATTERN ...]
 
 A PATTERN selects cases whose "group.name" contains it. The last line counts what happened.
-Environment: WEIR_BUILD (the build directory), WEIR_BACKENDS (what they speak: h2, h1),
+Environment: WEIR_BUILD (the build directory), WEIR_BACKENDS (h2, h1; tls, h1tls: over TLS),
 WEIR_SANITIZED (more patience).
 """
 import argparse

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 
+from edge_site import BACKEND_PORT, BACKEND_TLS_PORT, OVER_TLS, PROTOCOL
 from netlab import VIP4, VIP6, LabError
 
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -38,6 +39,17 @@ def with_workers(config, workers):
     return config
 
 
+def spoken_over_tls(services, directory):
+    """Their backends listen there, too."""
+    tls = {"ca_file": os.path.join(directory, "ca.pem"), "server_name": "backend.example"}
+    for service in services:
+        for region in service["regions"].values():
+            region.setdefault("tls", tls)
+            for backend in region["backends"]:
+                if backend["port"] == BACKEND_PORT:
+                    backend["port"] = BACKEND_TLS_PORT
+
+
 class Weir:
     name = "weir"
     features = frozenset({"tls", "every-rule", "coalesce", "post-body", "failover", "store", "drain",
@@ -64,7 +76,9 @@ class Weir:
         """Writes the configuration with the lab's own paths in it."""
         directory = self.directory
         for service in self.config["services"]:
-            service.setdefault("protocol", os.environ.get("WEIR_BACKENDS", "h2"))
+            service.setdefault("protocol", PROTOCOL)
+        if OVER_TLS:
+            spoken_over_tls(self.config["services"], os.path.join(directory, "tls"))
         self.config["state_dir"] = os.path.join(directory, "state")
         self.config["control"]["socket"] = os.path.join(directory, "control.sock")
         self.config["log"] = {"access": {"path": self.access_log()}}

@@ -1,7 +1,7 @@
 """Backends of HTTP/1.1: nginx, Node.js and Python's http.server, and one that says odd things.
 
 One of each beside eu-1, on ports of their own; routes /nginx/, /node/, /python/, /odd/ lead there.
-The other groups run with backends of HTTP/1.1 as well (WEIR_BACKENDS=h1).
+The other groups run with backends of HTTP/1.1 as well, and with backends over TLS (WEIR_BACKENDS).
 """
 import contextlib
 import copy
