@@ -79,6 +79,8 @@ struct config_listener {
     char name[CONFIG_NAME_MAX];
     struct ip_address address;
     uint16_t port;
+    enum http1_answer http1;
+    char http1_location[256];
     struct config_listener_tls tls;
 };
 

@@ -85,12 +85,43 @@ static bool is_host_address(const struct ip_address *address)
     return first != 0 && first != 127 && first < 224;
 }
 
+/* A scheme and an authority (RFC 3986 3.2): what follows is the request's path. */
+static bool is_origin(const char *text)
+{
+    static const char *const schemes[] = {"https://", "http://"};
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        size_t length = strlen(schemes[i]);
+        const char *authority = text + length;
+        if (strncmp(text, schemes[i], length) == 0)
+            return authority[0] != '\0' &&
+                   authority[strspn(authority,
+                                    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                    "0123456789-._~:[]")] == '\0';
+    }
+    return false;
+}
+
+static void check_http1(struct config_reader *reader, uint32_t index)
+{
+    const struct config_listener *listener = &reader->config->listeners[index];
+    char path[CONFIG_PATH_MAX];
+    bool leads = listener->http1 == HTTP1_REDIRECT;
+    snprintf(path, sizeof(path), "listeners[%u].http1_location", index);
+    if (leads && !is_origin(listener->http1_location))
+        config_found(reader->findings, path,
+                     "is \"%s\"; expected a scheme and a host, as https://shop.example",
+                     listener->http1_location);
+    if (!leads && listener->http1_location[0] != '\0')
+        config_found(reader->findings, path, "has no use without \"http1\": \"redirect\"");
+}
+
 static void check_listeners(struct config_reader *reader)
 {
     const struct config *config = reader->config;
     for (uint32_t i = 0; i < config->listener_count; i++) {
         const struct config_listener *listener = &config->listeners[i];
         char path[CONFIG_PATH_MAX];
+        check_http1(reader, i);
         snprintf(path, sizeof(path), "listeners[%u].address", i);
         if (!is_host_address(&listener->address))
             config_found(reader->findings, path,

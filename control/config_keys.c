@@ -24,6 +24,7 @@ static const char *const forward_choices[] = {"off", "append", "replace", NULL};
 static const char *const no_region_choices[] = {"panic", "fail", NULL};
 static const char *const priority_choices[] = {"normal", "critical", "sheddable", NULL};
 static const char *const tls_policy_choices[] = {"modern", "intermediate", NULL};
+static const char *const http1_choices[] = {"505", "426", "redirect", NULL};
 static const char *const tls_http1_choices[] = {"reject", "answer", NULL};
 static const char *const client_certificate_choices[] = {"none", "request", "require", NULL};
 static const char *const congestion_choices[] = {"cubic", "newreno", NULL};
@@ -72,12 +73,12 @@ static const struct config_key listener_tls_keys[] = {
      .help = "modern: TLS 1.3; intermediate: also 1.2 with ECDHE and AEAD"},
     {"http1", KEY_CHOICE, 0, MEMBER(config_listener_tls, http1), .fallback = "\"reject\"",
      .choices = tls_http1_choices,
-     .help = "clients that offer http/1.1 and not h2: an alert, or an HTTP/1.1 answer that says so"},
+     .help = "clients that offer http/1.1 and not h2: an alert, or the listener's `http1` answer"},
     {"client_certificate", KEY_CHOICE, 0, MEMBER(config_listener_tls, client_certificate),
      .fallback = "\"none\"", .choices = client_certificate_choices,
      .help = "request: who shows one has to show a good one; require: no connection without"},
-    {"client_ca_file", KEY_TEXT, 0, MEMBER(config_listener_tls, client_ca_file),
-     .fallback = "\"\"", .help = "PEM: whose certificates clients may show"},
+    {"client_ca_file", KEY_TEXT, 0, MEMBER(config_listener_tls, client_ca_file), .fallback = "\"\"",
+     .help = "PEM: whose certificates clients may show"},
 };
 static OBJECT(listener_tls_object, config_listener_tls, listener_tls_keys);
 
@@ -87,6 +88,13 @@ static const struct config_key listener_keys[] = {
      .help = "service address (VIP); not assigned to the host"},
     {"port", KEY_INTEGER, KEY_REQUIRED, MEMBER(config_listener, port), .low = 1, .high = 32767,
      .help = "TCP port, below the ports connections to backends are opened from"},
+    {"http1", KEY_CHOICE, 0, MEMBER(config_listener, http1), .fallback = "\"505\"",
+     .choices = http1_choices,
+     .help =
+         "what who speaks HTTP/1 is told: a refusal by 505, or by 426 with `upgrade`; or 308 to "
+         "`http1_location`"},
+    {"http1_location", KEY_TEXT, 0, MEMBER(config_listener, http1_location), .fallback = "\"\"",
+     .help = "where `redirect` leads, before the request's path: https://shop.example"},
     {"tls", KEY_OBJECT, 0, MEMBER(config_listener, tls), .object = &listener_tls_object,
      .help = "TLS towards clients"},
 };

@@ -70,6 +70,8 @@ static void add_listeners(struct builder *builder, const struct config *config,
         one.tls = from->tls.certificate_count > 0;
         if (one.tls)
             one.tls_profile = profiles++;
+        one.http1 = from->http1;
+        one.http1_location = text(builder, from->http1_location);
         out->asks_certificates |=
             one.tls && from->tls.client_certificate != TLS_CLIENT_CERTIFICATE_NONE;
         if (room != NULL)

@@ -117,6 +117,12 @@ struct h2_handler {
     /* Client role: first SETTINGS arrived, or a stream slot became free, or GOAWAY closed the door.
      */
     void (*available)(void *owner, struct h2_conn *conn, uint64_t now);
+    /*
+     * Server role: the client speaks HTTP/1; OUT gets a whole answer, with which the connection
+     * ends; nothing, or no function: 505. LINE is its request line; it has no data before that was
+     * read, and then false asks for it.
+     */
+    bool (*http1)(void *owner, struct bytes line, struct writer *out);
     /* The connection is over. The pointer is dead after the call. */
     void (*closed)(void *owner, struct h2_conn *conn, uint64_t now);
 };

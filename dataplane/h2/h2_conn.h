@@ -66,6 +66,7 @@ enum h2_goaway {
 /* What the parser expects next. */
 enum h2_in_phase {
     H2_IN_PREFACE,  /* rest of the client preface */
+    H2_IN_HTTP1,    /* instead: the request line of HTTP/1 */
     H2_IN_HEADER,   /* a frame header */
     H2_IN_PREFIX,   /* pad length, priority */
     H2_IN_DATA,     /* bytes for data() */
@@ -259,7 +260,6 @@ void h2_out_release(struct h2_conn *conn);
 bool h2_out_control(struct h2_conn *conn);
 /* GOAWAY with CODE at once, if it can be sent in good order. */
 void h2_out_last_goaway(struct h2_conn *conn, enum h2_error code);
-void h2_out_http1_answer(struct h2_conn *conn);
 
 /* h2_stall.c: a stream waits for window; LENGTH of it was used; a window has become WINDOW. */
 void h2_stall_begins(struct h2_stream *stream);

@@ -7,8 +7,7 @@
 #include "dataplane/h2/h2_in.h"
 
 #include "dataplane/base/counter.h"
-
-#define HTTP1_PREFIX_BYTES 14 /* "PRI * HTTP/2.0": what differs before may be HTTP/1 */
+#include "dataplane/h2/h2_http1.h"
 
 const uint8_t *h2_in_gather_pieces(struct h2_in *in, struct reader *r, size_t want)
 {
@@ -173,19 +172,6 @@ static void preface_complete(struct h2_conn *conn)
     h2_conn_wake_control(conn);
 }
 
-/* Somebody who speaks HTTP/1 deserves an answer that he can read. */
-static void preface_differs(struct h2_conn *conn, uint8_t byte)
-{
-    bool is_text = (byte >= ' ' && byte < 0x7f) || byte == '\r' || byte == '\n'; /* RFC 9112 2.2 */
-    if (conn->in.have >= HTTP1_PREFIX_BYTES || !is_text) {
-        h2_violate(conn, 0, H2_VIOLATION_preface_bad);
-        return;
-    }
-    counter_add(&conn->h2->counters.http1_refused, 1);
-    h2_out_http1_answer(conn);
-    h2_conn_end(conn, (struct h2_end){.code = H2_HTTP_1_1_REQUIRED});
-}
-
 /* RFC 9113 3.4 */
 static bool in_preface(struct h2_conn *conn, struct reader *r)
 {
@@ -195,7 +181,7 @@ static bool in_preface(struct h2_conn *conn, struct reader *r)
             return false;
         uint8_t byte = reader_u8(r);
         if (byte != (uint8_t)H2_PREFACE[in->have]) {
-            preface_differs(conn, byte);
+            h2_http1_begin(conn, byte);
             return true;
         }
         in->have++;
@@ -210,6 +196,8 @@ static bool step(struct h2_conn *conn, struct reader *r, uint64_t now)
     switch ((enum h2_in_phase)conn->in.phase) {
     case H2_IN_PREFACE:
         return in_preface(conn, r);
+    case H2_IN_HTTP1:
+        return h2_http1_line(conn, r);
     case H2_IN_HEADER:
         return in_header(conn, r, now);
     case H2_IN_PREFIX:

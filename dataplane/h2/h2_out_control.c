@@ -207,14 +207,3 @@ void h2_out_last_goaway(struct h2_conn *conn, enum h2_error code)
         return;
     counter_add(&conn->h2->counters.goaway_unsent, 1);
 }
-
-void h2_out_http1_answer(struct h2_conn *conn)
-{
-    static const char answer[] = "HTTP/1.1 505 HTTP Version Not Supported\r\n"
-                                 "content-type: text/plain\r\n"
-                                 "content-length: 32\r\n"
-                                 "connection: close\r\n"
-                                 "\r\n"
-                                 "This server speaks HTTP/2 only.\n";
-    (void)h2_out_send(conn, bytes_text(answer));
-}

@@ -24,12 +24,21 @@ struct deny_table; /* dataplane/net/deny.h */
 #define SNAPSHOT_REGIONS_MAX   32
 #define SNAPSHOT_BACKENDS_MAX  1024 /* = backend slots */
 
+/* What a client that speaks HTTP/1 is told. */
+enum http1_answer {
+    HTTP1_NOT_SUPPORTED,    /* 505 */
+    HTTP1_UPGRADE_REQUIRED, /* 426 */
+    HTTP1_REDIRECT,         /* 308 */
+};
+
 struct snapshot_listener {
     struct bytes name;
     struct ip_address address; /* a service address (VIP) */
     uint16_t port;
     bool tls;
     uint16_t tls_profile; /* of the snapshot's TLS contexts */
+    enum http1_answer http1;
+    struct bytes http1_location; /* HTTP1_REDIRECT: in front of the request's path */
 };
 
 /* Route modes of coalescing. */
@@ -192,3 +201,15 @@ struct snapshot {
     const struct snapshot_backend *backends; /* by service, then region */
     uint32_t backend_count;
 };
+
+/* The listener at ADDRESS and PORT; NULL: there is none. O(listeners) */
+static inline const struct snapshot_listener *snapshot_listener_at(const struct snapshot *snapshot,
+                                                                   const struct ip_address *address,
+                                                                   uint16_t port)
+{
+    for (uint32_t i = 0; i < snapshot->listener_count; i++)
+        if (snapshot->listeners[i].port == port &&
+            ip_address_equal(&snapshot->listeners[i].address, address))
+            return &snapshot->listeners[i];
+    return NULL;
+}

@@ -206,6 +206,10 @@ enum priority route_priority(const struct snapshot_route *route, const struct fi
 /* ASCII case-insensitive; LOWER is lower case already. */
 bool route_same_text(struct bytes text, struct bytes lower);
 
+/* http1_answer.c: see struct h2_handler. */
+bool request_http1_answer(const struct snapshot *snapshot, const struct request_peer *peer,
+                          struct bytes line, struct writer *out);
+
 /* header_rules.c. What became of a request that goes on. */
 struct request_way {
     const struct snapshot_route *route; /* NULL: there is none */

@@ -56,6 +56,12 @@ static void on_available(void *owner, struct h2_conn *conn, uint64_t now)
     /* Client role only. */
 }
 
+static bool on_http1(void *owner, struct bytes line, struct writer *out)
+{
+    const struct client *client = owner;
+    return request_http1_answer(client->engine->snapshot, &client->peer, line, out);
+}
+
 static void on_closed(void *owner, struct h2_conn *conn, uint64_t now)
 {
     struct client *client = owner;
@@ -70,6 +76,7 @@ static const struct h2_handler handler = {
     .reset = on_reset,
     .finished = on_finished,
     .available = on_available,
+    .http1 = on_http1,
     .closed = on_closed,
 };
 

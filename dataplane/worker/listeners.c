@@ -67,21 +67,12 @@ static void tls_accept_event(void *app, struct tls_session *session, uint32_t ev
 
 static const struct tls_app tls_accept_app = {.event = tls_accept_event};
 
-static const struct snapshot_listener *listener_of(const struct snapshot *snapshot,
-                                                   const struct flow_tuple *tuple)
-{
-    for (uint32_t i = 0; i < snapshot->listener_count; i++)
-        if (snapshot->listeners[i].port == tuple->local_port &&
-            ip_address_equal(&snapshot->listeners[i].address, &tuple->local))
-            return &snapshot->listeners[i];
-    return NULL;
-}
-
 /* Whether the connection was for TLS; what became of it is TLS's. */
 static bool accept_tls(struct worker *worker, struct tcp_conn *conn, const struct tcp_info *info,
                        uint32_t events, uint64_t now)
 {
-    const struct snapshot_listener *listener = listener_of(worker->snapshot, &info->tuple);
+    const struct snapshot_listener *listener =
+        snapshot_listener_at(worker->snapshot, &info->tuple.local, info->tuple.local_port);
     if (listener != NULL && !listener->tls)
         return false;
     /* The listener has just gone, or was configured later than there was memory for TLS. */
@@ -123,21 +114,13 @@ static void accept_event(void *app, struct tcp_conn *conn, uint32_t events, uint
 
 static const struct tcp_app accept_app = {.event = accept_event};
 
-static bool snapshot_has(const struct snapshot *snapshot, const struct worker_listener *listener)
-{
-    for (uint32_t i = 0; i < snapshot->listener_count; i++)
-        if (snapshot->listeners[i].port == listener->port &&
-            ip_address_equal(&snapshot->listeners[i].address, &listener->address))
-            return true;
-    return false;
-}
-
 static void close_dropped(struct worker *worker, const struct snapshot *snapshot)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < worker->listener_count; i++) {
         struct worker_listener *listener = &worker->listeners[i];
-        if (!snapshot->draining && snapshot_has(snapshot, listener))
+        if (!snapshot->draining &&
+            snapshot_listener_at(snapshot, &listener->address, listener->port) != NULL)
             worker->listeners[kept++] = *listener;
         else
             tcp_unlisten(worker->tcp, &listener->address, listener->port);
