@@ -71,24 +71,32 @@ static bool find_certificate(struct config_reader *reader, const char *path, con
     return false;
 }
 
-/* SOURCE's certificates in ROOM. Adds findings for names there are none of. */
+/* What a profile points to. */
+struct profile_texts {
+    char path[CONFIG_PATH_MAX]; /* in the configuration */
+    struct tls_certificate_source certificates[CONFIG_LISTENER_CERTIFICATES];
+};
+
+/* Adds findings for names there are no certificates of. */
 static void fill_profile(struct config_reader *reader, uint32_t listener,
-                         struct tls_certificate_source *room, struct tls_profile_source *out)
+                         struct profile_texts *texts, struct tls_profile_source *out)
 {
     const struct config_listener_tls *tls = &reader->config->listeners[listener].tls;
+    snprintf(texts->path, sizeof(texts->path), "listeners[%u].tls", listener);
     for (uint32_t i = 0; i < tls->certificate_count; i++) {
         char path[CONFIG_PATH_MAX];
         snprintf(path, sizeof(path), "listeners[%u].tls.certificates[%u]", listener, i);
-        (void)find_certificate(reader, path, tls->certificates[i], &room[i]);
+        (void)find_certificate(reader, path, tls->certificates[i], &texts->certificates[i]);
     }
     *out = (struct tls_profile_source){
-        room,
+        texts->certificates,
         tls->certificate_count,
         tls->policy,
         tls->http1,
         tls->client_certificate,
         tls->client_ca_file,
         certificates_key_lines(reader->config) > 0,
+        texts->path,
     };
     if (tls->client_certificate == TLS_CLIENT_CERTIFICATE_NONE || tls->client_ca_file[0] != '\0')
         return;
@@ -177,7 +185,7 @@ static void fill_target(struct config_reader *reader, const struct config_backen
 /* What OpenSSL is asked for, until it has read it. */
 struct sources {
     struct tls_profile_source profiles[SNAPSHOT_LISTENERS_MAX];
-    struct tls_certificate_source listeners[SNAPSHOT_LISTENERS_MAX][CONFIG_LISTENER_CERTIFICATES];
+    struct profile_texts listeners[SNAPSHOT_LISTENERS_MAX];
     struct tls_target_source targets[SNAPSHOT_BACKENDS_MAX];
     struct target_texts texts[SNAPSHOT_BACKENDS_MAX];
     struct tls_contexts_source all;
@@ -192,7 +200,7 @@ static void fill(struct config_reader *reader, struct sources *sources)
     for (uint32_t i = 0; i < config->listener_count; i++)
         if (config->listeners[i].tls.certificate_count > 0) {
             uint32_t at = all->profile_count++;
-            fill_profile(reader, i, sources->listeners[at], &sources->profiles[at]);
+            fill_profile(reader, i, &sources->listeners[at], &sources->profiles[at]);
         }
     for (uint32_t i = 0; i < config->backend_count; i++)
         if (config->backends[i].tls.on) {

@@ -39,13 +39,16 @@ static void check_region_names(struct config_reader *reader, const char *path, j
     }
 }
 
+/* As it can stand in Host, too, of probes: RFC 3986 3.2.2. */
 static void name_backend(struct config_backend *backend)
 {
     char address[INET6_ADDRSTRLEN];
     if (backend->name[0] != '\0')
         return;
+    bool v4 = ip_address_is_v4(&backend->address);
     ip_address_format(&backend->address, address);
-    snprintf(backend->name, sizeof(backend->name), "%s:%u", address, backend->port);
+    snprintf(backend->name, sizeof(backend->name), v4 ? "%s:%u" : "[%s]:%u", address,
+             backend->port);
 }
 
 /* What stands under a region's name: {"backends": [...], "tls": {...}} and nothing else. */

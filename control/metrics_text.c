@@ -4,6 +4,7 @@
  */
 #include "control/metrics_text.h"
 
+#include "control/certificates.h"
 #include "control/load_sum.h"
 #include "control/log.h"
 #include "dataplane/worker/histograms.h"
@@ -329,6 +330,10 @@ static void print_process(FILE *out, struct daemon *daemon, uint64_t pages)
     print_number(out, "weir_failover_nodes_live", "gauge", "nodes that vote", view.nodes_live);
     print_number(out, "weir_store_connected", "gauge", "1: the store can be reached",
                  strcmp(view.store_state, "connected") == 0);
+    print_number(out, "weir_certificates_expire_seconds", "gauge",
+                 "unix time when the certificate that ends first does, shown to clients or "
+                 "backends; 0: none",
+                 certificates_expire_ms(daemon_config(daemon)->tls) / 1000);
     print_number(out, "weir_control_stalls_total", "counter",
                  "turns of the control thread that took longer than 20 ms", loop_stall_count(loop));
     print_number(out, "weir_metrics_pages_total", "counter", "times that this text was made",

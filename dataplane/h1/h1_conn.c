@@ -289,9 +289,21 @@ uint64_t h1_keeps_for_ns(const struct h1_conn *conn)
     return conn->parser.keeps_for_s * CLOCK_S;
 }
 
+/* Only what grows by percents may not fit: it is tried. */
+static enum h1_violation check_room(struct h1 *h1, const struct fields *request)
+{
+    struct writer out = writer_over(h1->head, h1->head_capacity);
+    struct h1_framing framing;
+    if (!h1_request_grows(request))
+        return H1_VIOLATION_none;
+    return h1_request_write(request, false, &out, &framing);
+}
+
 bool h1_takes(struct h1 *h1, const struct fields *request, bool *tunnel)
 {
     enum h1_violation violation = h1_request_check(request);
+    if (violation == H1_VIOLATION_none)
+        violation = check_room(h1, request);
     *tunnel = violation == H1_VIOLATION_request_tunnel;
     h1_violation_count(&h1->counters, violation);
     return violation == H1_VIOLATION_none;

@@ -161,6 +161,16 @@ enum h1_violation h1_request_check(const struct fields *request)
     return read_parts(request, &parts);
 }
 
+bool h1_request_grows(const struct fields *request)
+{
+    struct bytes path = BYTES_NONE;
+    uint8_t all = 0;
+    (void)fields_find(request, FIELD_PATH, &path);
+    for (size_t i = 0; i < path.length; i++)
+        all |= path.data[i];
+    return all >= 0x80;
+}
+
 /* --- writing --- */
 
 static void write_text(struct writer *out, const char *text)

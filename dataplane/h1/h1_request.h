@@ -18,6 +18,9 @@ struct h1_framing {
 /* Whether it can be said at all. END: there is no body. O(bytes). */
 enum h1_violation h1_request_check(const struct fields *request);
 
+/* Whether its head is longer than its fields: some of the target is said in percent. O(bytes). */
+bool h1_request_grows(const struct fields *request);
+
 /*
  * Write the head; END: there is no body. The caller has checked the request. Violations found only
  * here: request_too_large, request_length_mismatch.

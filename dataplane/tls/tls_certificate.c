@@ -133,10 +133,10 @@ void tls_certificate_forget(struct tls_named_context *context)
     context->ocsp = NULL;
 }
 
-int64_t tls_certificate_expires(const struct tls_named_context *context)
+int64_t tls_certificate_expires(const SSL_CTX *context)
 {
     struct tm parts;
-    const X509 *certificate = SSL_CTX_get0_certificate(context->context);
+    const X509 *certificate = SSL_CTX_get0_certificate(context);
     if (certificate == NULL || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &parts) != 1)
         return 0;
     return (int64_t)timegm(&parts);

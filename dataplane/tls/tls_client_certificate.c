@@ -64,8 +64,8 @@ bool tls_client_certificate_set(SSL_CTX *context, const struct tls_profile_sourc
     X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_PARTIAL_CHAIN);
     if (set_authorities(context, source->client_ca_file) && set_session_context(context, source))
         return true;
-    snprintf(message, message_size, "client_ca_file: %s: %s; expected PEM certificates to trust",
-             source->client_ca_file, tls_error_text());
+    snprintf(message, message_size, "%s.client_ca_file: %s: %s; expected PEM certificates to trust",
+             source->path, source->client_ca_file, tls_error_text());
     return false;
 }
 

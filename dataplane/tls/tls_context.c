@@ -136,16 +136,21 @@ const struct tls_target *tls_contexts_target(const struct tls_contexts *contexts
     return contexts->targets[worker * contexts->target_count + index];
 }
 
+static int64_t earlier(int64_t first, const SSL_CTX *context)
+{
+    int64_t expires = tls_certificate_expires(context);
+    return expires != 0 && (first == 0 || expires < first) ? expires : first;
+}
+
 int64_t tls_contexts_expire_at(const struct tls_contexts *contexts)
 {
     int64_t first = 0;
     for (uint32_t i = 0; i < contexts->profile_count; i++) {
         const struct tls_profile *profile = contexts->profiles[i];
-        for (uint32_t j = 0; j < profile->context_count; j++) {
-            int64_t expires = tls_certificate_expires(&profile->contexts[j]);
-            if (expires != 0 && (first == 0 || expires < first))
-                first = expires;
-        }
+        for (uint32_t j = 0; j < profile->context_count; j++)
+            first = earlier(first, profile->contexts[j].context);
     }
+    for (uint32_t i = 0; i < contexts->target_count; i++)
+        first = earlier(first, contexts->targets[i]->context);
     return first;
 }

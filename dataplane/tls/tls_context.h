@@ -70,6 +70,7 @@ struct tls_profile_source {
     enum tls_client_certificate client_certificate;
     const char *client_ca_file; /* PEM: whose certificates clients may show */
     bool key_log;               /* lines of sessions are kept: tls_key_log.h */
+    const char *path;           /* in the configuration, for messages */
 };
 
 struct tls_contexts_source {
@@ -100,5 +101,6 @@ const struct tls_profile *tls_contexts_profile(const struct tls_contexts *contex
 const struct tls_target *tls_contexts_target(const struct tls_contexts *contexts, uint32_t index,
                                              uint32_t worker);
 
-/* When the certificate that ends first does so, unix seconds; 0: there is none. */
+/* When the certificate that ends first, shown to clients or to backends, does so, unix seconds; 0:
+ * there is none. */
 int64_t tls_contexts_expire_at(const struct tls_contexts *contexts);

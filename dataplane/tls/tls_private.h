@@ -136,7 +136,9 @@ void tls_profile_drop(const struct tls_profile *profile);
 bool tls_certificate_load(struct tls_named_context *into,
                           const struct tls_certificate_source *source, OSSL_LIB_CTX *library,
                           char *message, size_t message_size);
-int64_t tls_certificate_expires(const struct tls_named_context *context);
+
+/* When CONTEXT's certificate ends, unix seconds; 0: it has none. */
+int64_t tls_certificate_expires(const SSL_CTX *context);
 bool tls_certificate_is_for(const struct tls_named_context *context, const char *name);
 
 /* What is beside OpenSSL's context. */

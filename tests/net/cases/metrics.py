@@ -1,4 +1,6 @@
 """The endpoint for monitoring: /metrics agrees with what clients counted, /ready with a drain."""
+import time
+
 from case import case, equal, expect
 from edge_site import URL4, wait_until
 
@@ -48,6 +50,13 @@ def regions_and_backends_are_there(site):
         equal(metrics[f'weir_region_usable_backends{{region="{region}"}}'], 2, f"{region}")
     equal(total(metrics, "weir_backend_usable"), 4, "usable backends")
     equal(metrics["weir_store_connected"], 1, "the store")
+
+
+@case(needs=(*NEEDS, "tls"))
+def the_end_of_the_first_certificate_is_there(site):
+    ends = site.proxy.metrics()["weir_certificates_expire_seconds"]
+    expect(time.time() < ends < time.time() + 3660 * 86400, f"a certificate ends at {ends}")
+    equal(site.proxy.ctl("status")["certificates_expire_unix_ms"], ends * 1000, "in the status")
 
 
 @case(needs=NEEDS)

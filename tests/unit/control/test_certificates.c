@@ -5,6 +5,7 @@
 #include "tests/unit/control/config_document.h"
 
 #include <stdarg.h>
+#include <time.h>
 
 #define EU "services[0].regions.eu"
 
@@ -97,6 +98,58 @@ static void what_is_wrong_is_named(void **state)
     expect_one_finding(EU, "tls", tls_with("policy", json_string("old")), EU ".tls.policy");
 }
 
+static json_t *document_with(json_t *certificate, const char *path, json_t *tls)
+{
+    json_t *document = parse(base);
+    json_t *list = json_array();
+    json_object_set_new(certificate, "chain_file", json_string(files.chain));
+    json_object_set_new(certificate, "key_file", json_string(files.key));
+    json_array_append_new(list, certificate);
+    json_object_set_new(document, "certificates", list);
+    json_object_set_new(at(document, path), "tls", tls);
+    return document;
+}
+
+static json_t *named_one(void)
+{
+    return json_pack("{s:s}", "name", "one");
+}
+
+static void a_listeners_file_is_named_with_the_listener(void **state)
+{
+    struct config_findings findings = {0};
+    json_t *tls = json_pack("{s:[s], s:s, s:s}", "certificates", "one", "client_certificate",
+                            "require", "client_ca_file", "/no/such/file");
+    json_t *document = document_with(named_one(), "listeners[0]", tls);
+    assert_null(config_read_json(document, NULL, &findings));
+    assert_int_equal(findings.count, 1);
+    assert_non_null(strstr(findings.lines[0], "listeners[0].tls.client_ca_file: /no/such/file"));
+    config_findings_free(&findings);
+    json_decref(document);
+}
+
+/* The files' one ends in an hour; without it there is none. */
+static void the_first_certificate_that_ends_is_known(void **state)
+{
+    const char *const paths[] = {"listeners[0]", EU};
+    uint64_t soon_ms = (uint64_t)time(NULL) * 1000 + 3600000;
+    for (size_t i = 0; i < array_count(paths); i++) {
+        struct config_findings findings = {0};
+        json_t *tls = i == 0 ? json_pack("{s:[s]}", "certificates", "one")
+                             : tls_with("certificate", json_string("one"));
+        json_t *document = document_with(named_one(), paths[i], tls);
+        struct config *config = config_read_json(document, NULL, &findings);
+        assert_non_null(config);
+        uint64_t ends_ms = certificates_expire_ms(config->tls);
+        assert_in_range(ends_ms, soon_ms - 600000, soon_ms);
+        config_free(config);
+        json_decref(document);
+    }
+    struct config *without = expect_good(EU, tls_with(NULL, NULL));
+    assert_int_equal(certificates_expire_ms(without->tls), 0);
+    config_free(without);
+}
+
 /* What OpenSSL would take for no name, or for more than one, is none. */
 static void a_backend_proves_one_name(void **state)
 {
@@ -187,6 +240,8 @@ int main(void)
         cmocka_unit_test(backends_speak_clear_text_unless_they_are_told),
         cmocka_unit_test(a_regions_tls_is_for_its_backends_and_theirs_is_what_differs),
         cmocka_unit_test(what_is_wrong_is_named),
+        cmocka_unit_test(a_listeners_file_is_named_with_the_listener),
+        cmocka_unit_test(the_first_certificate_that_ends_is_known),
         cmocka_unit_test(a_backend_proves_one_name),
         cmocka_unit_test(another_authority_is_another_name_to_prove),
         cmocka_unit_test(other_rules_are_another_backend),

@@ -33,7 +33,7 @@ static void defaults_are_those_of_the_design(void **state)
     assert_int_equal(config->store.kind, CONFIG_STORE_MEMORY);
     assert_int_equal(config->control.mode, 0600);
     assert_int_equal(config->backends[0].weight, 100);
-    assert_string_equal(config->backends[1].name, "fd00::1:8080");
+    assert_string_equal(config->backends[1].name, "[fd00::1]:8080");
     assert_true(config->limits.drain_timeout_ns == 30000000000);
     config_free(config);
 }
@@ -119,7 +119,7 @@ static const struct {
      "ports[0].mbufs: is 2048; AF_XDP needs at least 3072"},
     {"ports[0]", "interfaces", "[]", "ports[0].interfaces: is empty"},
     {"ports[0]", "interfaces", "[{'addresses': ['10.0.0.1/24']}]",
-     "services[0].regions.us: backend fd00::1:8080 has an IPv6 address"},
+     "services[0].regions.us: backend [fd00::1]:8080 has an IPv6 address"},
     {"listeners[0]", "address", "'0.0.0.0'", "listeners[0].address: is not the address of a host"},
     {"listeners[0]", "address", "'::'", "listeners[0].address: is not the address of a host"},
     {"listeners[0]", "address", "'ff02::1'", "listeners[0].address: is not the address of a host"},

@@ -114,6 +114,7 @@ static void regions_and_backends_have_their_names(void **state)
     assert_line(text, "weir_backend_usable{service=\"pages\",region=\"eu\",backend=\"eu-1\"} 0");
     assert_line(text, "weir_backend_usable{service=\"pages\",region=\"eu\",backend=\"eu-2\"} 1");
     assert_line(text, "weir_store_connected 1");
+    assert_line(text, "weir_certificates_expire_seconds 0");
     assert_line(text, "weir_failover_epoch 3");
     assert_line(text, "weir_access_lost_total 3");
     assert_line(text, "weir_port_free_mbufs{port=\"front\"} 99");

@@ -592,6 +592,32 @@ static void the_slowest_head_makes_room_for_another(void **state)
     desk_close();
 }
 
+/* It would be known only when the head is written, and then no backend could take it. */
+static void a_target_that_grows_too_long_is_refused_before(void **state)
+{
+    static const struct {
+        uint32_t above_ascii;
+        bool fits;
+    } cases[] = {{0, true}, {10, true}, {1000, false}};
+    bool tunnel;
+    desk_open(4096);
+    for (size_t i = 0; i < array_count(cases); i++) {
+        uint8_t path[1001] = "/";
+        uint64_t refused = h1_counters(desk.h1)->request_too_large;
+        memset(path + 1, 'a', sizeof(path) - 1);
+        memset(path + 1, 0xc3, cases[i].above_ascii);
+        fields_init(&desk.fields, desk.data, sizeof(desk.data));
+        fields_add_token(&desk.fields, FIELD_METHOD, bytes_text("GET"));
+        fields_add_token(&desk.fields, FIELD_AUTHORITY, bytes_text("a"));
+        fields_add_token(&desk.fields, FIELD_PATH, bytes_of(path, sizeof(path)));
+        assert_false(desk.fields.overflow);
+        assert_int_equal(h1_takes(desk.h1, &desk.fields, &tunnel), cases[i].fits);
+        assert_false(tunnel);
+        assert_int_equal(h1_counters(desk.h1)->request_too_large - refused, !cases[i].fits);
+    }
+    desk_close();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -617,6 +643,7 @@ int main(void)
         cmocka_unit_test(a_head_goes_in_as_many_pieces_as_it_takes),
         cmocka_unit_test(pieces_wait_for_memory_and_stay_whole),
         cmocka_unit_test(the_slowest_head_makes_room_for_another),
+        cmocka_unit_test(a_target_that_grows_too_long_is_refused_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
