@@ -188,6 +188,8 @@ static void open_session(struct tls_session *session, uint64_t now)
         return;
     }
     count_success(session);
+    if (session->target != NULL)
+        tls_target_opened(session->target, session->ssl);
     timer_cancel(session->tls->config.wheel, &session->deadline);
     tls_profile_drop(session->profile);
     session->profile = NULL;

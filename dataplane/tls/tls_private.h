@@ -174,6 +174,9 @@ bool tls_target_same_settings(const struct tls_target_source *a, const struct tl
 /* A handshake's beginning. NULL: no memory. */
 SSL *tls_target_ssl(const struct tls_target *target);
 
+/* A handshake has succeeded. A full one ends what came before: the backend gives anew. */
+void tls_target_opened(const struct tls_target *target, const SSL *ssl);
+
 /* Whether that was offered, or may be assumed. */
 bool tls_target_takes(const struct tls_target *target, enum tls_protocol protocol);
 

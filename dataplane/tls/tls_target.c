@@ -166,15 +166,17 @@ static bool set_name(SSL *ssl, const struct tls_target *target)
                : SSL_set1_host(ssl, target->name) == 1;
 }
 
-/* The last session, if any; without one it is a full handshake. A ticket is used once: RFC 8446
- * C.4. */
+/*
+ * The last session, if any; without one it is a full handshake. A ticket of TLS 1.3 is used once
+ * (RFC 8446 C.4), but for the last one: some servers give none when a session is resumed.
+ */
 static void resume(SSL *ssl, struct tls_target *target)
 {
     if (target->resumable_count == 0)
         return;
     SSL_SESSION *last = target->resumable[target->resumable_count - 1];
     (void)SSL_set_session(ssl, last);
-    if (SSL_SESSION_get_protocol_version(last) != TLS1_3_VERSION)
+    if (SSL_SESSION_get_protocol_version(last) != TLS1_3_VERSION || target->resumable_count == 1)
         return;
     target->resumable_count--;
     SSL_SESSION_free(last);
@@ -190,6 +192,15 @@ SSL *tls_target_ssl(const struct tls_target *target)
     resume(ssl, (struct tls_target *)target);
     SSL_set_connect_state(ssl);
     return ssl;
+}
+
+void tls_target_opened(const struct tls_target *target, const SSL *ssl)
+{
+    struct tls_target *held = (struct tls_target *)target;
+    if (SSL_session_reused(ssl) == 1 || SSL_version(ssl) != TLS1_3_VERSION)
+        return;
+    while (held->resumable_count > 0)
+        forget_oldest(held);
 }
 
 bool tls_target_takes(const struct tls_target *target, enum tls_protocol protocol)

@@ -21,7 +21,8 @@ from edge_site import Site                                                 # noq
 from lanes import Item, Lanes                                              # noqa: E402
 import figures                                                             # noqa: E402
 
-GROUPS = ("basic", "conformance", "bodies", "tls", "tls_abuse", "http1_clients", "http1", "http1_tls", "tls_backends",
+GROUPS = ("basic", "conformance", "bodies", "tls", "tls_abuse", "tls_resumed", "http1_clients", "http1",
+          "http1_tls", "tls_backends",
           "aborts", "records", "metrics", "load", "abuse", "host", "coalesce", "failover", "store",
           "drain", "grpc", "grpc_js", "cookies", "tunnels", "events", "memory", "pause", "crowd",
           "mixed", "valves", "chaos", "cluster", "sentinel")
