@@ -168,18 +168,23 @@ static bool set_name(SSL *ssl, const struct tls_target *target)
 
 /*
  * The last session, if any; without one it is a full handshake. A ticket of TLS 1.3 is used once
- * (RFC 8446 C.4), but for the last one: some servers give none when a session is resumed.
+ * (RFC 8446 C.4), but for the last one: some servers give none when a session is resumed. To
+ * OpenSSL it has had its use, so a copy of it is used.
  */
 static void resume(SSL *ssl, struct tls_target *target)
 {
     if (target->resumable_count == 0)
         return;
     SSL_SESSION *last = target->resumable[target->resumable_count - 1];
-    (void)SSL_set_session(ssl, last);
-    if (SSL_SESSION_get_protocol_version(last) != TLS1_3_VERSION || target->resumable_count == 1)
+    if (SSL_SESSION_get_protocol_version(last) != TLS1_3_VERSION) {
+        (void)SSL_set_session(ssl, last);
         return;
-    target->resumable_count--;
-    SSL_SESSION_free(last);
+    }
+    SSL_SESSION *used = target->resumable_count > 1 ? last : SSL_SESSION_dup(last);
+    if (target->resumable_count > 1)
+        target->resumable_count--;
+    (void)SSL_set_session(ssl, used);
+    SSL_SESSION_free(used); /* NULL: no memory for a copy */
 }
 
 SSL *tls_target_ssl(const struct tls_target *target)

@@ -96,6 +96,43 @@ def sessions_are_resumed_on_any_worker(site):
         equal(counted(site, "resumed"), before + 10, f"resumed with {version}")
 
 
+# COUNT connections with VERSION that have exchanged SETTINGS, until they are ended.
+IDLE = """
+import socket, ssl, sys, time
+version, address, ca, count = sys.argv[1:]
+context = ssl.create_default_context(cafile=ca)
+context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+context.set_alpn_protocols(["h2"])
+held = []
+for _ in range(int(count)):
+    tls = context.wrap_socket(socket.create_connection((address, 443), 10), server_hostname=address)
+    tls.sendall(b"PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n" + bytes(3) + bytes([4]) + bytes(5))
+    assert tls.recv(9)
+    tls.sendall(bytes(3) + bytes([4, 1]) + bytes(4))
+    held.append(tls)
+print("held", flush=True)
+time.sleep(60)
+"""
+IDLE_COUNT, IDLE_KIB = 100, 24
+BESIDE_OPENSSL = 2500 # bytes of TCP, HTTP/2, the request layer (docs/memory.md) and a session
+
+
+@case(needs=("tls",), workers=(1,))
+def an_idle_connection_costs_at_most_24_kib(site):
+    for version, option in (("TLSv1_2", "-tls1_2"), ("TLSv1_3", "-tls1_3")):
+        s_client(site, "-alpn", "h2", option)   # what OpenSSL looks up once, it keeps
+        before = counted(site, "memory_used")
+        client = site.lab.spawn("clients", ["/usr/bin/python3", "-c", IDLE, version, VIP4, ca(site),
+                                            IDLE_COUNT], f"idle-{version}")
+        wait_until(lambda: "held" in client.log(), 30, "the connections to be open")
+        each = (counted(site, "memory_used") - before) / IDLE_COUNT + BESIDE_OPENSSL
+        client.kill()
+        expect(each <= IDLE_KIB * 1024, f"{version}: {each:.0f} bytes each")
+        expect(each > BESIDE_OPENSSL, f"{version}: nothing was measured")
+        wait_until(lambda: counted(site, "memory_used") < before + 100_000, 20,
+                   "their memory to be given back")
+
+
 @case(needs=("tls",))
 def nghttp_and_h2load_work_over_tls(site):
     done = site.lab.run("clients", ["nghttp", "-v", "--no-dep", TLS4 + "/"])

@@ -4,8 +4,9 @@ import copy
 import os
 
 from case import all_ok, case, equal, expect
-from cases.grpc import apply
-from edge_site import BACKEND_TLS_PORT, URL4, tls_directory
+from cases.grpc import address_of, apply
+from cases.http1 import listens
+from edge_site import BACKEND_TLS_PORT, PYTHON, SUPPORT, URL4, tls_directory
 from netlab import wait_until
 
 
@@ -83,3 +84,39 @@ def certificates_read_again_leave_connections_as_they_are(site):
         site.proxy.ctl("certificate", "reload")
         all_ok(site.report_of(client), 1)
         equal(counted(site, "upstream.connections_removed"), lost, "connections removed")
+
+
+SPEAKER_PORTS = {"first": 8461, "last": 8462}
+
+
+@case(needs=("tls",))
+def it_does_not_matter_who_speaks_first_over_tls_1_2(site):
+    address, host = address_of(site, "eu-1"), "eu-1"
+    keys = [os.path.join(tls_directory(site.lab), "backend" + end) for end in (".pem", ".key")]
+    config = copy.deepcopy(site.proxy.config)
+    running = []
+    for mode, port in SPEAKER_PORTS.items():
+        running.append(site.lab.spawn(host, [
+            PYTHON, os.path.join(SUPPORT, "h2_speaker.py"), "--address", address, "--port", port,
+            "--tls", *keys, "--mode", mode], f"speaks-{mode}"))
+        config["services"].append({
+            "name": mode, "health": {"probe": "tcp"}, "regions": {"eu": {
+                "tls": {"ca_file": os.path.join(tls_directory(site.lab), "ca.pem"),
+                        "server_name": "backend.example"},
+                "backends": [{"name": mode, "address": address, "port": port}]}}})
+        config["routes"].append({"name": mode, "path": f"/{mode}", "service": mode})
+    try:
+        wait_until(lambda: all(listens(site, address, port) for port in SPEAKER_PORTS.values()),
+                   20, "the servers to listen")
+        with applied(site, config):
+            for mode in SPEAKER_PORTS:
+                wait_until(lambda path=f"/{mode}": status(site, path) == "204", 15, mode)
+                equal([status(site, f"/{mode}") for _ in range(20)], ["204"] * 20, mode)
+    finally:
+        for process in running:
+            process.stop()
+
+
+def status(site, path):
+    return site.curl(URL4 + path, "-o", "/dev/null", "-w", "%{http_code}",
+                     check=False).stdout.decode()
