@@ -17,6 +17,7 @@
 #include "control/privileges.h"
 #include "control/publisher.h"
 #include "control/socket.h"
+#include "control/unmap.h"
 #include "control/worker_limits.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/base/memory.h"
@@ -532,8 +533,11 @@ static bool create_quiescence(struct daemon *daemon)
 {
     size_t bytes = rte_rcu_qsbr_get_memsize(daemon->shared.workers);
     daemon->shared.quiescence = memory_take("quiescence", bytes, -1);
-    return daemon->shared.quiescence != NULL &&
-           rte_rcu_qsbr_init(daemon->shared.quiescence, daemon->shared.workers) == 0;
+    if (daemon->shared.quiescence == NULL ||
+        rte_rcu_qsbr_init(daemon->shared.quiescence, daemon->shared.workers) != 0)
+        return false;
+    unmap_waits_for(daemon->shared.quiescence);
+    return true;
 }
 
 static int create_workers(struct daemon *daemon)
