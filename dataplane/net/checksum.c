@@ -55,6 +55,8 @@ static uint16_t swapped_if(bool odd, uint16_t sum)
 uint16_t checksum_packet(const struct rte_mbuf *packet, uint32_t offset, uint32_t length)
 {
     check(offset + length <= packet->pkt_len);
+    if (offset + length <= packet->data_len)
+        return checksum_bytes(rte_pktmbuf_mtod_offset(packet, const uint8_t *, offset), length);
     uint64_t sum = 0;
     uint32_t done = 0;
     for (; done < length; packet = packet->next) {

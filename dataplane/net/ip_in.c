@@ -33,6 +33,14 @@ static bool is_checksum_known_good(const struct rte_mbuf *packet,
            (packet->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD;
 }
 
+static bool is_v4_checksum_right(const struct ipv4_header *ip, uint16_t length)
+{
+    const uint8_t *at = (const uint8_t *)ip;
+    uint16_t sum =
+        length == IPV4_HEADER_BYTES ? checksum_fold(checksum_20(at)) : checksum_bytes(at, length);
+    return sum == 0xffff;
+}
+
 /* Lengths and checksum; a counter: the reason to drop. */
 static uint64_t *v4_header_refusal(struct net *net, struct arrival *arrival,
                                    const struct ipv4_header *ip)
@@ -49,7 +57,7 @@ static uint64_t *v4_header_refusal(struct net *net, struct arrival *arrival,
     if (total > bytes)
         return &net->counters.in_ip_short;
     if (!is_checksum_known_good(arrival->packet, net_queue_of(net, arrival->interface)->features) &&
-        checksum_bytes(ip, arrival->l3_length) != 0xffff)
+        !is_v4_checksum_right(ip, arrival->l3_length))
         return &net->counters.in_ip_checksum;
     arrival->l4_length = (uint16_t)(total - arrival->l3_length);
     return NULL;
@@ -196,8 +204,28 @@ static bool is_denied(const struct net *net, const struct arrival *arrival)
     return deny_has(net->denied, &arrival->source) && !is_neighbour_discovery(arrival);
 }
 
-static uint64_t *address_refusal(struct net *net, struct arrival *arrival)
+static bool is_unicast_tcp(const struct arrival *arrival)
 {
+    return arrival->protocol == IPPROTO_TCP && !arrival->frame_to_group;
+}
+
+/* Packets of a burst are often of few connections. Other protocols are judged by what they say. */
+static bool is_like(const struct arrival *arrival, const struct arrival *before)
+{
+    return before != NULL && before->local != NULL && is_unicast_tcp(before) &&
+           is_unicast_tcp(arrival) && arrival->hop_limit != 0 &&
+           ip_address_equal(&arrival->source, &before->source) &&
+           ip_address_equal(&arrival->destination, &before->destination);
+}
+
+/* BEFORE: one that has passed in this burst, or NULL. */
+static uint64_t *address_refusal(struct net *net, struct arrival *arrival,
+                                 const struct arrival *before)
+{
+    if (is_like(arrival, before)) {
+        arrival->local = before->local;
+        return NULL;
+    }
     if (net->denied != NULL && is_denied(net, arrival))
         return &net->counters.in_denied;
     if (arrival->hop_limit == 0)
@@ -230,7 +258,7 @@ uint16_t ip_in(struct net *net, struct arrival *arrivals, uint16_t count)
         uint64_t *refusal = arrival->ethertype == ETH_TYPE_IPV4 ? v4_refusal(net, arrival)
                                                                 : v6_refusal(net, arrival);
         if (refusal == NULL)
-            refusal = address_refusal(net, arrival);
+            refusal = address_refusal(net, arrival, kept > 0 ? &arrivals[kept - 1] : NULL);
         if (refusal != NULL) {
             net_drop(arrival->packet, refusal);
             continue;

@@ -97,21 +97,24 @@ static const struct siphash_key *slot_key(struct tcp *tcp, uint32_t secret, uint
     return &keys->keys[at];
 }
 
-/* What the hash vouches for. No padding. */
+/* What the hash vouches for. */
 struct vouched {
-    struct flow_tuple tuple;
+    const struct flow_tuple *tuple;
     uint32_t peer_iss;
     uint16_t mss_index;
     uint16_t options; /* the timestamp's low bits, or NO_TIMESTAMPS */
 };
 
-_Static_assert(sizeof(struct vouched) == 44, "no padding: it is hashed as bytes");
-
 static uint32_t cookie_of(struct tcp *tcp, uint32_t secret, uint64_t slot,
                           const struct vouched *vouched)
 {
     const struct siphash_key *key = slot_key(tcp, secret, slot);
-    uint64_t hash = siphash(key, bytes_of((const uint8_t *)vouched, sizeof(*vouched)));
+    uint8_t packed[TCP_TUPLE_BYTES + 8];
+    size_t length = tcp_tuple_pack(vouched->tuple, packed);
+    memcpy(packed + length, &vouched->peer_iss, sizeof(vouched->peer_iss));
+    memcpy(packed + length + 4, &vouched->mss_index, sizeof(vouched->mss_index));
+    memcpy(packed + length + 6, &vouched->options, sizeof(vouched->options));
+    uint64_t hash = siphash(key, bytes_of(packed, length + 8));
     return (uint32_t)(slot & 1) << 31 | (uint32_t)vouched->mss_index << HASH_BITS |
            ((uint32_t)hash & HASH_MASK);
 }
@@ -186,7 +189,7 @@ void tcp_cookie_answer(struct tcp *tcp, struct tcp_segment *syn, uint64_t now)
     }
     uint32_t bits = option_bits(tcp, syn);
     uint32_t window = tcp->config.receive_window_bytes;
-    struct vouched vouched = {syn->tuple, syn->seq, mss_index(syn), (uint16_t)bits};
+    struct vouched vouched = {&syn->tuple, syn->seq, mss_index(syn), (uint16_t)bits};
     struct tcp_bare bare = {
         .tuple = &syn->tuple,
         .seq = cookie_of(tcp, 0, slot_at(tcp, now), &vouched),
@@ -271,7 +274,7 @@ bool tcp_cookie_check(struct tcp *tcp, const struct tcp_segment *seg, struct tcp
     uint32_t cookie = seg->ack - 1;
     bool timestamps = (seg->options.present & TCP_OPTION_TIMESTAMP) != 0;
     struct vouched vouched = {
-        .tuple = seg->tuple,
+        .tuple = &seg->tuple,
         .peer_iss = seg->seq - 1,
         .mss_index = (uint16_t)(cookie >> HASH_BITS & (MSS_VALUES - 1)),
         .options = (uint16_t)(timestamps ? seg->options.ts_echo & OPTION_MASK : NO_TIMESTAMPS),

@@ -11,9 +11,21 @@ void tcp_isn_init(struct tcp *tcp, const struct siphash_key *secret)
     tcp->isn_key.k1 = siphash(secret, bytes_text("initial sequence 1"));
 }
 
+size_t tcp_tuple_pack(const struct flow_tuple *tuple, uint8_t out[TCP_TUPLE_BYTES])
+{
+    size_t from = ip_address_is_v4(&tuple->remote) ? IP_ADDRESS_V4_BITS / 8 : 0;
+    size_t bytes = sizeof(tuple->local) - from;
+    memcpy(out, tuple->local.bytes + from, bytes);
+    memcpy(out + bytes, tuple->remote.bytes + from, bytes);
+    memcpy(out + 2 * bytes, &tuple->local_port, sizeof(tuple->local_port));
+    memcpy(out + 2 * bytes + 2, &tuple->remote_port, sizeof(tuple->remote_port));
+    return 2 * bytes + 4;
+}
+
 static uint64_t tuple_hash(const struct tcp *tcp, const struct flow_tuple *tuple)
 {
-    return siphash(&tcp->isn_key, bytes_of(tuple, sizeof(*tuple)));
+    uint8_t packed[TCP_TUPLE_BYTES];
+    return siphash(&tcp->isn_key, bytes_of(packed, tcp_tuple_pack(tuple, packed)));
 }
 
 uint32_t tcp_isn(const struct tcp *tcp, const struct flow_tuple *tuple, uint64_t now)

@@ -3,6 +3,8 @@
 
 #include "dataplane/base/reader.h"
 
+#include <arpa/inet.h>
+
 enum {
     KIND_END = 0,
     KIND_NOP = 1,
@@ -94,6 +96,13 @@ bool tcp_options_read(struct bytes raw, struct tcp_options *out)
     return true;
 }
 
+/* In one go what nearly every segment carries. */
+static void write_timestamp(struct writer *w, const struct tcp_options *options)
+{
+    uint32_t words[] = {htonl(TIMESTAMP_ALONE), htonl(options->ts_value), htonl(options->ts_echo)};
+    writer_bytes(w, bytes_of((const uint8_t *)words, sizeof(words)));
+}
+
 static void write_pair(struct writer *w, uint8_t first, uint8_t second)
 {
     writer_u8(w, first);
@@ -102,6 +111,10 @@ static void write_pair(struct writer *w, uint8_t first, uint8_t second)
 
 void tcp_options_write(struct writer *w, const struct tcp_options *options)
 {
+    if (options->present == TCP_OPTION_TIMESTAMP) {
+        write_timestamp(w, options);
+        return;
+    }
     if (options->present & TCP_OPTION_MSS) {
         write_pair(w, KIND_MSS, 4);
         writer_u16(w, options->mss);
@@ -110,11 +123,8 @@ void tcp_options_write(struct writer *w, const struct tcp_options *options)
         write_pair(w, KIND_NOP, KIND_NOP);
         write_pair(w, KIND_SACK_PERMITTED, 2);
     }
-    if (options->present & TCP_OPTION_TIMESTAMP) {
-        writer_u32(w, TIMESTAMP_ALONE);
-        writer_u32(w, options->ts_value);
-        writer_u32(w, options->ts_echo);
-    }
+    if (options->present & TCP_OPTION_TIMESTAMP)
+        write_timestamp(w, options);
     if (options->present & TCP_OPTION_WINDOW_SCALE) {
         writer_u8(w, KIND_NOP);
         write_pair(w, KIND_WINDOW_SCALE, 3);

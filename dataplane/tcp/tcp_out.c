@@ -100,19 +100,19 @@ static uint32_t write_header(uint8_t at[TCP_HEADER_MAX_BYTES], const struct flow
                              const struct departure *departure, uint32_t ack, uint16_t window,
                              const struct tcp_options *options)
 {
-    struct writer w = writer_over(at, TCP_HEADER_MAX_BYTES);
-    writer_u16(&w, tuple->local_port);
-    writer_u16(&w, tuple->remote_port);
-    writer_u32(&w, departure->seq);
-    writer_u32(&w, ack);
-    uint8_t *offset = writer_take(&w, 1);
-    writer_u8(&w, departure->flags);
-    writer_u16(&w, window);
-    writer_u32(&w, 0); /* checksum, urgent pointer */
+    struct writer w = writer_over(at + TCP_HEADER_BYTES, TCP_HEADER_MAX_BYTES - TCP_HEADER_BYTES);
     tcp_options_write(&w, options);
     check(!w.failed);
-    uint32_t length = (uint32_t)writer_length(&w);
-    *offset = (uint8_t)(length / 4 << 4);
+    uint32_t length = TCP_HEADER_BYTES + (uint32_t)writer_length(&w);
+    *(struct rte_tcp_hdr *)at = (struct rte_tcp_hdr){
+        .src_port = htons(tuple->local_port),
+        .dst_port = htons(tuple->remote_port),
+        .sent_seq = htonl(departure->seq),
+        .recv_ack = htonl(ack),
+        .data_off = (uint8_t)(length / 4 << 4),
+        .tcp_flags = departure->flags,
+        .rx_win = htons(window),
+    };
     return length;
 }
 

@@ -1,5 +1,4 @@
 /* tcp_segment: from a verified packet to a struct tcp_segment: RFC 9293 3.1, RFC 3168 5 (ECN). */
-#include "dataplane/base/reader.h"
 #include "dataplane/tcp/tcp_ecn.h"
 #include "dataplane/tcp/tcp_internal.h"
 
@@ -36,41 +35,48 @@ static bool read_ip(const struct rte_mbuf *packet, struct tcp_segment *seg, uint
     return true;
 }
 
+/*
+ * The fixed header, which is there; the checksum is verified, the urgent pointer is not used.
+ * Returns how many bytes the header claims to have.
+ */
+static uint32_t read_fixed(const struct rte_tcp_hdr *tcp, struct tcp_segment *seg)
+{
+    seg->tuple.remote_port = rte_be_to_cpu_16(tcp->src_port);
+    seg->tuple.local_port = rte_be_to_cpu_16(tcp->dst_port);
+    seg->seq = rte_be_to_cpu_32(tcp->sent_seq);
+    seg->ack = rte_be_to_cpu_32(tcp->recv_ack);
+    seg->flags |= tcp->tcp_flags & (uint8_t)~TCP_CE;
+    seg->window = rte_be_to_cpu_16(tcp->rx_win);
+    return (tcp->data_off >> 4) * 4u;
+}
+
 bool tcp_segment_read(struct tcp *tcp, struct rte_mbuf *packet, struct tcp_segment *seg)
 {
     tcp_count(tcp, segments_in);
     uint32_t tcp_bytes;
-    if (packet->nb_segs != 1 ||
-        packet->data_len < packet->l2_len + packet->l3_len + TCP_HEADER_BYTES ||
+    uint32_t before = packet->l2_len + packet->l3_len;
+    if (packet->nb_segs != 1 || packet->data_len < before + TCP_HEADER_BYTES ||
         !read_ip(packet, seg, &tcp_bytes)) {
         tcp_count(tcp, segment_malformed);
         return false;
     }
-    uint32_t before = packet->l2_len + packet->l3_len;
-    struct reader r =
-        reader_over(bytes_of(rte_pktmbuf_mtod_offset(packet, const uint8_t *, before), tcp_bytes));
-    seg->tuple.remote_port = reader_u16(&r);
-    seg->tuple.local_port = reader_u16(&r);
-    seg->seq = reader_u32(&r);
-    seg->ack = reader_u32(&r);
-    uint32_t header_bytes = (reader_u8(&r) >> 4) * 4u;
-    seg->flags |= reader_u8(&r) & (uint8_t)~TCP_CE;
-    seg->window = reader_u16(&r);
-    reader_skip(&r, 4); /* the checksum is verified, the urgent pointer is not used */
-    struct bytes options = reader_bytes(&r, header_bytes - TCP_HEADER_BYTES);
-    if (header_bytes < TCP_HEADER_BYTES || r.failed) {
+    const uint8_t *at = rte_pktmbuf_mtod_offset(packet, const uint8_t *, before);
+    uint32_t header_bytes = read_fixed((const struct rte_tcp_hdr *)at, seg);
+    if (header_bytes < TCP_HEADER_BYTES || header_bytes > tcp_bytes) {
         tcp_count(tcp, segment_malformed);
         return false;
     }
+    struct bytes options = bytes_of(at + TCP_HEADER_BYTES, header_bytes - TCP_HEADER_BYTES);
     if (!tcp_options_read(options, &seg->options)) {
         tcp_count(tcp, segment_bad_options);
         return false;
     }
-    seg->length = (uint32_t)reader_left(&r);
+    seg->length = tcp_bytes - header_bytes;
     seg->packet = packet;
     seg->header_bytes = (uint8_t)header_bytes;
     seg->hash = tcp_table_hash(&tcp->table, &seg->tuple);
-    rte_pktmbuf_trim(packet, (uint16_t)(packet->data_len - before - tcp_bytes));
-    rte_pktmbuf_adj(packet, (uint16_t)(before + header_bytes));
+    packet->data_off = (uint16_t)(packet->data_off + before + header_bytes);
+    packet->data_len = (uint16_t)seg->length;
+    packet->pkt_len = seg->length;
     return true;
 }
