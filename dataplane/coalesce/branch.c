@@ -414,6 +414,8 @@ void branches_tick(struct coalesce *coalesce)
     struct list waiting;
     struct list *link;
     post_refusals(coalesce);
+    if (list_is_empty(&coalesce->waiting_branches))
+        return;
     list_init(&waiting);
     list_append_all(&waiting, &coalesce->waiting_branches);
     for (int i = 0; i < TICK_WORK_MAX && (link = list_pop_front(&waiting)) != NULL; i++)

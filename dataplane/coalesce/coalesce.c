@@ -578,6 +578,8 @@ void coalesce_mail(struct coalesce *coalesce, const struct mail *mail, uint64_t 
 static void quench(struct coalesce *coalesce, uint64_t now)
 {
     struct list thirsty;
+    if (list_is_empty(&coalesce->thirsty_flights))
+        return;
     list_init(&thirsty);
     list_append_all(&thirsty, &coalesce->thirsty_flights);
     for (int i = 0; i < TICK_WORK_MAX && !list_is_empty(&thirsty); i++) {

@@ -562,6 +562,8 @@ void relays_tick(struct coalesce *coalesce, uint64_t now)
 {
     struct list waiting;
     struct list *link;
+    if (list_is_empty(&coalesce->waiting_relays))
+        return;
     list_init(&waiting);
     list_append_all(&waiting, &coalesce->waiting_relays);
     for (int i = 0; i < TICK_WORK_MAX && (link = list_pop_front(&waiting)) != NULL; i++)

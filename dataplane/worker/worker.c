@@ -15,7 +15,7 @@
 #define EMPTY_TURNS_BEFORE_SLEEP 32
 #define SLEEP_MAX_NS             (100 * CLOCK_US)
 #define FAREWELLS_A_FLUSH        32
-#define TURNS_BETWEEN_GAUGES     64 /* while busy */
+#define TURNS_BETWEEN_GAUGES     64
 
 const struct worker_counters *worker_counters(const struct worker *worker)
 {
@@ -55,10 +55,13 @@ static void take_snapshot(struct worker *worker, uint64_t now)
 {
     const struct snapshot *snapshot =
         atomic_load_explicit(&worker->shared->snapshot, memory_order_acquire);
+    bool is_applied = snapshot->generation == worker->snapshot_generation;
+    if (is_applied && snapshot == worker->snapshot)
+        return;
     worker->snapshot = snapshot;
     coalesce_begin_step(worker->coalesce, snapshot);
     request_begin_step(worker->requests, snapshot);
-    if (snapshot->generation == worker->snapshot_generation)
+    if (is_applied)
         return;
     worker->snapshot_generation = snapshot->generation;
     apply_cookies(worker);
@@ -142,6 +145,14 @@ static void report_drained(struct worker *worker)
     worker_tell(worker, &fact);
 }
 
+/* Now and then, and as soon as there is nothing more to do. */
+static bool gauges_are_due(struct worker *worker, bool busy)
+{
+    bool came_to_rest = worker->was_busy && !busy;
+    worker->was_busy = busy;
+    return came_to_rest || worker->counters.loop.turns % TURNS_BETWEEN_GAUGES == 0;
+}
+
 /* What is open now; when all clients are gone, all but connections to backends return to 0. */
 static void set_gauges(struct worker *worker)
 {
@@ -180,7 +191,7 @@ static bool worker_step(struct worker *worker, uint64_t now)
     tcp_out(worker->tcp, now);
     net_flush(worker->net);
     report_drained(worker);
-    if (!busy || worker->counters.loop.turns % TURNS_BETWEEN_GAUGES == 0)
+    if (gauges_are_due(worker, busy))
         set_gauges(worker);
     counter_add(&worker->counters.loop.turns, 1);
     if (busy)

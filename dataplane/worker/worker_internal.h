@@ -41,6 +41,7 @@ struct worker {
     uint32_t put_off_row;    /* turns in a row in which timers waited */
     uint64_t full_since_ns;  /* process's time at the first of them */
     bool more_packets;       /* some queue gave all it may in this turn: there may be more */
+    bool was_busy;           /* the turn before */
     /*
      * Process's time by which everything that had arrived has been taken and handed on. Release
      * here, acquire in worker_all_look(): the packets handed over before it are in their rings.
