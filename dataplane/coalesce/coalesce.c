@@ -115,6 +115,7 @@ struct coalesce *coalesce_create(const struct coalesce_config *config)
     if (coalesce == NULL)
         return NULL;
     coalesce->config = *config;
+    list_init(&coalesce->fresh_heads);
     list_init(&coalesce->thirsty_flights);
     list_init(&coalesce->waiting_branches);
     list_init(&coalesce->waiting_relays);
@@ -593,8 +594,17 @@ static void quench(struct coalesce *coalesce, uint64_t now)
     list_prepend_all(&coalesce->thirsty_flights, &thirsty);
 }
 
+/* What came with them, or instead of the rest of them, has been seen. */
+static void show_heads(struct coalesce *coalesce, uint64_t now)
+{
+    struct list *link;
+    while ((link = list_pop_front(&coalesce->fresh_heads)) != NULL)
+        flight_show_head(list_entry(link, struct flight, fresh_link), now);
+}
+
 void coalesce_tick(struct coalesce *coalesce, uint64_t now)
 {
+    show_heads(coalesce, now);
     branches_tick(coalesce);
     relays_tick(coalesce, now);
     quench(coalesce, now);

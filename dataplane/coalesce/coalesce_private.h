@@ -60,6 +60,7 @@ struct coalesce {
     struct segment_pool payload;
     struct fields scratch;        /* a response head being stripped */
     struct feed nowhere;          /* where those go that were cut off (C15) */
+    struct list fresh_heads;      /* flights whose head came in this turn */
     struct list thirsty_flights;  /* wait for payload memory before they open their window */
     struct list waiting_branches; /* have mail to post or wait for a loan */
     struct list waiting_relays;   /* have mail to post or wait for a lent object */

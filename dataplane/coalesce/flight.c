@@ -10,8 +10,7 @@ static void read_request(struct flight *flight, const struct flight_request *req
     struct bytes ignored;
     fields_find(&flight->request, FIELD_METHOD, &method);
     flight->is_head = bytes_equal_text(method, "HEAD");
-    flight->tunnel =
-        fields_find(&flight->request, FIELD_PROTOCOL, &ignored) ? TUNNEL_ASKED : TUNNEL_NOT;
+    flight->tunnel = flight_tunnel_asked(flight);
     flight->is_get = flight->is_head || bytes_equal_text(method, "GET");
     flight->has_authorization = fields_find(&flight->request, FIELD_AUTHORIZATION, &ignored);
     flight->idempotent = request->idempotent;
@@ -68,6 +67,7 @@ static void init_flight(struct flight *flight, struct coalesce *coalesce, uint64
     feed_init(&flight->feed, FEED_OF_FLIGHT, false, coalesce->config.segment_bytes);
     list_init(&flight->branches);
     list_init(&flight->thirsty_link);
+    list_init(&flight->fresh_link);
     attempt_init(&flight->attempt, coalesce->config.upstream, &flight_attempt_handler);
     flight_timer_init(flight);
 }

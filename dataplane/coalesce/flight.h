@@ -137,7 +137,8 @@ struct flight {
     /* The answer. */
     uint16_t status;
     bool length_declared;
-    bool head_held; /* the head waits for the first body byte, nobody has seen it */
+    bool head_held; /* the head is here, nobody has seen it: see flight_response.c */
+    struct list fresh_link; /* in coalesce->fresh_heads: it waits for the end of the turn */
     uint64_t declared_bytes;
     uint64_t credit_owed; /* bytes taken in whose window has not been given back */
     struct list thirsty_link;
@@ -165,6 +166,13 @@ static inline const struct body *flight_request_source(const struct flight *flig
 static inline struct flight *flight_of_feed(struct feed *feed)
 {
     return container_of(feed, struct flight, feed);
+}
+
+/* What its request asks for, while that is kept. */
+static inline enum flight_tunnel flight_tunnel_asked(const struct flight *flight)
+{
+    struct bytes ignored;
+    return fields_find(&flight->request, FIELD_PROTOCOL, &ignored) ? TUNNEL_ASKED : TUNNEL_NOT;
 }
 
 /* flight.c */
@@ -247,8 +255,9 @@ extern const struct attempt_handler flight_attempt_handler;
 /* Give it to a backend; breaks when there is none. */
 void flight_try(struct flight *flight, uint64_t now);
 
-/* No first byte in time: another backend, or the end. */
+/* No first byte in time; an answer of another length than it says: another backend, or the end. */
 void flight_attempt_late(struct flight *flight, uint64_t now);
+void flight_attempt_wrong(struct flight *flight, uint64_t now);
 
 /* The attempt no longer counts against the retry budget. */
 void flight_budget_release(struct flight *flight);
@@ -269,6 +278,8 @@ void flight_response_headers(struct attempt *attempt, const struct fields *field
 void flight_response_data(struct attempt *attempt, struct bytes bytes, bool end, uint64_t now);
 /* Let subscribers see a head that was held back; harmless when none is. They are not told yet. */
 void flight_release_head(struct flight *flight, uint64_t now);
+/* The same, and tell them. */
+void flight_show_head(struct flight *flight, uint64_t now);
 /* Drop a head that was held back: another attempt begins. Harmless when none is. */
 void flight_forget_head(struct flight *flight);
 

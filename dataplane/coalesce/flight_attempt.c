@@ -275,6 +275,18 @@ void flight_attempt_late(struct flight *flight, uint64_t now)
         flight_break(flight, FLIGHT_TIMEOUT, now);
 }
 
+void flight_attempt_wrong(struct flight *flight, uint64_t now)
+{
+    const struct loss_rule *rule = &loss_rules[LOSS_MALFORMED];
+    attempt_cancel(&flight->attempt, now);
+    flight_budget_release(flight);
+    flight->last_failure = FLIGHT_BAD_RESPONSE;
+    if (may_retry(flight, rule))
+        retry(flight, rule, now);
+    else
+        flight_break(flight, FLIGHT_BAD_RESPONSE, now);
+}
+
 /* Whether there is another backend to go to now, one that is heard of. */
 static bool has_elsewhere(struct flight *flight)
 {

@@ -3,6 +3,10 @@
  *
  * Truthfulness (C11): the feed ends well only if the backend ended the stream and a declared length
  * is met; anything else breaks the flight.
+ *
+ * A head is held back, `head_held`, until the first byte of the body, the time that its route gives
+ * that (hold_first_byte), or at least the end of the worker's turn: of an answer that is already
+ * known to be wrong, or lost, nobody hears, and the flight may be tried again (C14).
  */
 #include "dataplane/coalesce/branch.h"
 #include "dataplane/coalesce/flight.h"
@@ -11,6 +15,33 @@
 static struct flight *flight_of(struct attempt *attempt)
 {
     return container_of(attempt, struct flight, attempt);
+}
+
+/* --- length --- */
+
+/* RFC 9110 8.6: responses whose content-length says nothing about their body. */
+static bool has_no_body(const struct flight *flight)
+{
+    return flight->is_head || flight->status == 204 || flight->status == 304;
+}
+
+/* With MORE bytes the body is all of the declared one. */
+static bool length_is_met(const struct flight *flight, size_t more)
+{
+    return !flight->length_declared || has_no_body(flight) ||
+           flight->feed.body.written_bytes + more == flight->declared_bytes;
+}
+
+static bool length_is_exceeded(const struct flight *flight, size_t more)
+{
+    return flight->length_declared && !has_no_body(flight) &&
+           more > flight->declared_bytes - flight->feed.body.written_bytes;
+}
+
+static void wrong_length(struct flight *flight, uint64_t now)
+{
+    COALESCE_COUNT(flight->coalesce, length_mismatch);
+    flight_attempt_wrong(flight, now);
 }
 
 /* --- head --- */
@@ -94,12 +125,6 @@ static bool digits_value(struct bytes digits, uint64_t *out)
     return true;
 }
 
-/* RFC 9110 8.6: responses whose content-length says nothing about their body. */
-static bool has_no_body(const struct flight *flight)
-{
-    return flight->is_head || flight->status == 204 || flight->status == 304;
-}
-
 /* Status and declared length. False: they make no sense. */
 static bool read_head(struct flight *flight, const struct fields *head)
 {
@@ -162,8 +187,6 @@ static void end_answer(struct flight *flight, uint64_t now);
 static uint64_t hold_time(const struct flight *flight, const struct fields *head)
 {
     struct bytes type = BYTES_NONE;
-    if (flight->tunnel == TUNNEL_OPEN) /* its client waits for the head before it says anything */
-        return 0;
     if (has_no_body(flight) || !fields_find(head, FIELD_CONTENT_TYPE, &type))
         return flight->hold_first_byte_ns;
     bool stream = bytes_start_with(type, bytes_text("text/event-stream")) ||
@@ -176,6 +199,7 @@ void flight_release_head(struct flight *flight, uint64_t now)
     if (!flight->head_held)
         return;
     flight->head_held = false;
+    list_remove(&flight->fresh_link);
     flight_clear_time(flight, TIME_HOLD);
     flight_become(flight, FLIGHT_ANSWERING, CAUSE_HEAD_ARRIVED);
     flight_budget_release(flight);
@@ -190,6 +214,14 @@ void flight_release_head(struct flight *flight, uint64_t now)
     flight_expect_more(flight, now);
 }
 
+void flight_show_head(struct flight *flight, uint64_t now)
+{
+    flight_hold(flight);
+    flight_release_head(flight, now);
+    flight_announce(flight, now);
+    flight_settle(flight, now);
+}
+
 void flight_forget_head(struct flight *flight)
 {
     if (!flight->head_held)
@@ -199,8 +231,22 @@ void flight_forget_head(struct flight *flight)
     flight->length_declared = false;
     flight->declared_bytes = 0;
     flight->status = 0;
+    flight->tunnel = flight_tunnel_asked(flight);
+    list_remove(&flight->fresh_link);
     flight_clear_time(flight, TIME_HOLD);
     section_give(&flight->coalesce->sections, &flight->feed.head);
+}
+
+static void hold_head(struct flight *flight, const struct fields *head, uint64_t now)
+{
+    struct coalesce *coalesce = flight->coalesce;
+    uint64_t hold_ns = hold_time(flight, head);
+    if (flight->tunnel == TUNNEL_OPEN)
+        flight_show_head(flight, now);
+    else if (hold_ns > 0)
+        flight_set_time(flight, TIME_HOLD, now + hold_ns);
+    else
+        list_push_back(&coalesce->fresh_heads, &flight->fresh_link);
 }
 
 static void response_head(struct flight *flight, const struct fields *head, bool end, uint64_t now)
@@ -214,51 +260,29 @@ static void response_head(struct flight *flight, const struct fields *head, bool
         flight_break(flight, FLIGHT_NO_MEMORY, now);
         return;
     }
+    flight->head_held = true;
+    if (end && !length_is_met(flight, 0)) {
+        wrong_length(flight, now);
+        return;
+    }
     flight->answered_at_ns = now;
     histogram_add(&coalesce->histograms.upstream, (now - flight->tried_at_ns) / CLOCK_US);
     judge_head(flight, head, now);
     if (flight->status >= 500) /* C10 */
         flight_leave_table(flight, &coalesce->counters.removed_server_error, now);
-    flight->head_held = true;
-    uint64_t hold_ns = end ? 0 : hold_time(flight, head);
-    if (hold_ns > 0) {
-        flight_set_time(flight, TIME_HOLD, now + hold_ns);
-        return;
-    }
-    flight_release_head(flight, now);
     if (end)
         end_answer(flight, now);
     else
-        flight_announce(flight, now);
+        hold_head(flight, head, now);
 }
 
 /* --- end --- */
 
-static bool length_is_met(const struct flight *flight)
-{
-    return !flight->length_declared || has_no_body(flight) ||
-           flight->feed.body.written_bytes == flight->declared_bytes;
-}
-
-static bool length_is_exceeded(const struct flight *flight, size_t more)
-{
-    return flight->length_declared && !has_no_body(flight) &&
-           more > flight->declared_bytes - flight->feed.body.written_bytes;
-}
-
-static void wrong_length(struct flight *flight, uint64_t now)
-{
-    COALESCE_COUNT(flight->coalesce, length_mismatch);
-    flight_break(flight, FLIGHT_BAD_RESPONSE, now);
-}
-
+/* Its length is as declared. */
 static void end_answer(struct flight *flight, uint64_t now)
 {
     struct coalesce *coalesce = flight->coalesce;
-    if (!length_is_met(flight)) {
-        wrong_length(flight, now);
-        return;
-    }
+    flight_release_head(flight, now);
     flight_become(flight, FLIGHT_COMPLETE, CAUSE_ANSWER_ENDED);
     COALESCE_COUNT(coalesce, completed);
     counter_add(&coalesce->counters.saved,
@@ -273,12 +297,15 @@ static void end_answer(struct flight *flight, uint64_t now)
 
 static void response_trailers(struct flight *flight, const struct fields *trailers, uint64_t now)
 {
+    if (!length_is_met(flight, 0)) {
+        wrong_length(flight, now);
+        return;
+    }
     flight_forget_request(flight); /* the answer is complete: there is no other attempt */
     if (!keep_section(flight, trailers, H2_SECTION_TRAILERS, &flight->feed.trailers)) {
         flight_break(flight, FLIGHT_NO_MEMORY, now);
         return;
     }
-    flight_release_head(flight, now);
     flight->feed.has_trailers = true;
     end_answer(flight, now);
 }
@@ -350,22 +377,28 @@ static void go_on(struct flight *flight, bool end, uint64_t now)
     flight_announce(flight, now);
 }
 
+static void take_in(struct flight *flight, struct bytes bytes, bool end, uint64_t now)
+{
+    struct coalesce *coalesce = flight->coalesce;
+    flight_release_head(flight, now);
+    if (body_append(&flight->feed.body, &coalesce->payload, bytes) < bytes.length) {
+        flight_break(flight, FLIGHT_NO_MEMORY, now);
+        return;
+    }
+    counter_add(&coalesce->counters.body_bytes, bytes.length);
+    flight->credit_owed += bytes.length;
+    limit_prefix(flight, now);
+    go_on(flight, end, now);
+}
+
 void flight_response_data(struct attempt *attempt, struct bytes bytes, bool end, uint64_t now)
 {
     struct flight *flight = flight_of(attempt);
-    struct coalesce *coalesce = flight->coalesce;
     flight_hold(flight);
     flight->progress_at_ns = now;
-    flight_release_head(flight, now);
-    if (length_is_exceeded(flight, bytes.length)) {
+    if (length_is_exceeded(flight, bytes.length) || (end && !length_is_met(flight, bytes.length)))
         wrong_length(flight, now);
-    } else if (body_append(&flight->feed.body, &coalesce->payload, bytes) < bytes.length) {
-        flight_break(flight, FLIGHT_NO_MEMORY, now);
-    } else {
-        counter_add(&coalesce->counters.body_bytes, bytes.length);
-        flight->credit_owed += bytes.length;
-        limit_prefix(flight, now);
-        go_on(flight, end, now);
-    }
+    else
+        take_in(flight, bytes, end, now);
     flight_settle(flight, now);
 }

@@ -75,6 +75,7 @@ void flight_break(struct flight *flight, enum flight_failure failure, uint64_t n
     attempt_cancel(&flight->attempt, now);
     flight_budget_release(flight);
     flight_clear_times(flight);
+    list_remove(&flight->fresh_link);
     flight_window_end(flight);
     flight_request_clear(flight);
     if (flight->keyed && feed->state == FEED_WAITING && failure != FLIGHT_CANCELLED)

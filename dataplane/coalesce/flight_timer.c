@@ -65,8 +65,7 @@ static void patience_over(struct flight *flight, uint64_t now)
 /* The first body byte does not come soon: the head goes on without it. */
 static void held_enough(struct flight *flight, uint64_t now)
 {
-    flight_release_head(flight, now);
-    flight_announce(flight, now);
+    flight_show_head(flight, now);
 }
 
 /* C12 */

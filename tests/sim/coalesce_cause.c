@@ -27,10 +27,20 @@ uint64_t cause_broke_at(const struct round *round, const struct backend_seen *se
     return round->calm || seen->over_at_ns == 0 ? CLOCK_NEVER : seen->over_at_ns;
 }
 
-/* Weir passes a head on when it comes; that of an event stream waits for a byte behind it. */
+/* Its end came with its head, in one packet, and said that it is wrong. */
+static bool breaks_with_its_head(const struct round *round, const struct backend_seen *seen)
+{
+    bool in_one_packet = round->act == BACKEND_SENDS_LESS || round->act == BACKEND_RESETS;
+    return round->calm && in_one_packet && seen->hurt_at_ns == seen->head_at_ns;
+}
+
+/* Weir passes a head on when the packet that it came in has been read, unless it is known to be of
+ * no use then; that of an event stream waits for a byte behind it. */
 static bool may_be_told(const struct round *round, const struct backend_seen *seen)
 {
-    return seen->head_sent && (seen->sent_bytes > 0 || !round->is_event_stream);
+    if (!seen->head_sent || seen->sent_bytes > 0)
+        return seen->head_sent;
+    return !round->is_event_stream && !breaks_with_its_head(round, seen);
 }
 
 /* Attempts of the flight of SEEN that broke before UNTIL_NS. There is none behind one that somebody

@@ -255,7 +255,7 @@ static struct h2_supply interim(struct backend_exchange *exchange)
     return (struct h2_supply){.kind = H2_SUPPLY_INTERIM, .fields = fields};
 }
 
-static struct h2_supply head(struct backend_exchange *exchange)
+static struct h2_supply head(struct backend_exchange *exchange, uint64_t now)
 {
     const struct backend_plan *plan = &exchange->plan;
     struct fields *fields = section();
@@ -270,6 +270,7 @@ static struct h2_supply head(struct backend_exchange *exchange)
         backend_tls_update_keys(exchange->conn);
     check(!fields->overflow);
     exchange->head_sent = exchange->seen->head_sent = true;
+    exchange->seen->head_at_ns = now;
     bool empty = exchange->is_head || exchange->source.total == 0;
     exchange->ended = empty && (exchange->is_head || !plan->trailers) && !plan->act_late;
     exchange->seen->answered = exchange->ended;
@@ -358,7 +359,7 @@ struct h2_supply backend_exchange_supply(struct backend_exchange *exchange, uint
         exchange->conn->act = BACKEND_SHUTS_DOWN;
     if (exchange->plan.interim && !exchange->interim_sent)
         return interim(exchange);
-    return exchange->head_sent ? body(exchange, max) : head(exchange);
+    return exchange->head_sent ? body(exchange, max) : head(exchange, now);
 }
 
 static struct h2_supply on_supply(struct h2_stream *stream, uint32_t max, uint64_t now)

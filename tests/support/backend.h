@@ -66,6 +66,7 @@ struct backend_seen {
     bool corrupt; /* other bytes than the client's */
     /* The answer. */
     bool head_sent;
+    uint64_t head_at_ns;
     bool answered;       /* it was ended as it should be, by END_STREAM */
     uint64_t sent_bytes; /* of its body */
     uint64_t over_at_ns; /* nothing of the exchange is left here; 0: it goes on */

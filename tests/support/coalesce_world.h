@@ -322,7 +322,7 @@ static inline uint64_t answer_number(const struct world_worker *worker, const st
     return (uint64_t)(worker - worker->world->workers) * 1000000 + try->id;
 }
 
-/* A head with the answer's number and up to three more fields. */
+/* A head with the answer's number and up to three more fields, and the end of the turn. */
 static inline void answer_head(struct world_worker *worker, struct fake_try *try,
                                const char *status, const char *name, const char *value, bool end)
 {
@@ -331,6 +331,7 @@ static inline void answer_head(struct world_worker *worker, struct fake_try *try
     const char *fields[] = {":status", status, "x-answer", number, name, value, NULL};
     fake_pull(try, worker->world->now);
     fake_section(try, H2_SECTION_HEADERS, fields, end, worker->world->now);
+    coalesce_tick(worker->coalesce, worker->world->now);
 }
 
 static inline void answer_data(struct world_worker *worker, struct fake_try *try, size_t length,

@@ -27,10 +27,12 @@ static void c11_a_declared_length_must_be_met(void **state)
         print_message("%s %s %s %zu\n", cases[i].method, cases[i].status, cases[i].declared,
                       cases[i].sent);
         client_ask(&client, worker, ROUTE_OFF, cases[i].method, "/");
-        answer_head(worker, last_try(), cases[i].status, "content-length", cases[i].declared,
-                    cases[i].sent == 0);
-        if (cases[i].sent > 0 && fake_last(worker->upstream) != NULL)
-            data(cases[i].sent, true);
+        for (int attempt = 0; attempt < 2 && fake_last(worker->upstream) != NULL; attempt++) {
+            answer_head(worker, last_try(), cases[i].status, "content-length", cases[i].declared,
+                        cases[i].sent == 0);
+            if (cases[i].sent > 0 && fake_last(worker->upstream) != NULL)
+                data(cases[i].sent, true);
+        }
         client_drink(&client);
         assert_int_equal(client.ended, cases[i].good);
         assert_int_equal(client.failed, !cases[i].good);
