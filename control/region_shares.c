@@ -22,31 +22,14 @@ static uint64_t flights_of(const struct region_demand *demands, uint32_t count)
     return flights;
 }
 
-static uint64_t room_of(const struct region_demand *demand, uint64_t flights)
-{
-    if (demand->capacity == 0 || flights == 0)
-        return MILLION;
-    return demand->capacity * MILLION / flights;
-}
-
-/*
- * What each region should have, were there no limit to growth: first what it is wanted for, then
- * what would be left over, in full: rather too much for one that recovers than an answer of 503.
- */
-static void want(const struct region_demand *demands, uint32_t count, uint64_t flights,
+/* What each region should have, were there no limit to growth. */
+static void want(const struct region_demand *demands, uint32_t count,
                  uint64_t out[SNAPSHOT_REGIONS_MAX])
 {
     uint64_t rest = MILLION;
     for (uint32_t i = 0; i < count; i++) {
-        uint64_t part = demands[i].serves ? rest * demands[i].share_permille / 1000 : 0;
-        out[i] = lesser(part, room_of(&demands[i], flights));
+        out[i] = demands[i].serves ? rest * demands[i].share_permille / 1000 : 0;
         rest -= out[i];
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t room = room_of(&demands[i], flights);
-        uint64_t more = demands[i].serves && room > out[i] ? lesser(rest, room - out[i]) : 0;
-        out[i] += more;
-        rest -= more;
     }
 }
 
@@ -121,7 +104,7 @@ void region_shares_update(struct region_shares *shares, const struct region_dema
 {
     uint64_t wanted[SNAPSHOT_REGIONS_MAX] = {0};
     uint64_t flights = flights_of(demands, count);
-    want(demands, count, flights, wanted);
+    want(demands, count, wanted);
     if (now >= shares->base_at_ns + limits->grow_interval_ns || !shares->began)
         open_interval(shares, demands, count, limits, now);
     if (shares->began && flights > 0 && !was_lost(shares, demands, count)) {

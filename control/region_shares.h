@@ -1,12 +1,16 @@
 /*
  * region_shares: which part of this node's new flights each region is given, in order of
- * preference, so that no region gets more than it can carry, and none grows too fast.
+ * preference, so that none grows too fast.
  *
- * A plan is parts of the node's flights, by region. What a region is wanted for by its state is
- * clipped at its capacity; the rest goes on to the next one. Voluntary moves (spill, ramp, undrain)
- * give a region at most `grow_percent` more in each `grow_interval`, counted from what it has or
- * half of its capacity; what it may not have yet stays where it was. When a region was lost nothing
- * is held back. Regions whose capacity is not known are not limited.
+ * A plan is parts of the node's new flights, by region: what each is wanted for by its state.
+ * Voluntary moves (spill, ramp, undrain) give a region at most `grow_percent` more in each
+ * `grow_interval`, counted from what it has or half of its capacity; what it may not have yet stays
+ * where it was. When a region was lost nothing is held back. Regions whose capacity is not known
+ * are not limited.
+ *
+ * That no region gets more than it can carry is seen to for each request, by what is in flight
+ * there (region/pick.c), and by no plan: of flights in flight a slow region has more than of new
+ * ones, so a plan made from them would be wrong and, made anew each second, swing.
  *
  * Pure functions of plain values; control thread. Cost: some tens of operations a region.
  */
@@ -19,7 +23,7 @@ struct region_demand {
     bool serves;             /* active, and it has a usable backend */
     uint32_t share_permille; /* wanted, of what reaches it */
     uint64_t in_flight;      /* of this node */
-    uint64_t capacity;       /* this node's part of what may be used of it; 0: no limit */
+    uint64_t capacity;       /* this node's part of what may be used of it; 0: not known */
 };
 
 struct region_shares {
