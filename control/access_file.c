@@ -50,6 +50,7 @@ struct access_file {
     int fd;                /* the writer's; -1: none */
     size_t chunk;          /* the writer's: what a ready `fd` takes without waiting */
     int error;             /* the writer's: what was told last */
+    bool torn;             /* the writer's: the last line has no end */
     char path[PATH_BYTES]; /* the writer's, of `fd` */
     /* Guarded by the mutex. */
     struct buffer buffers[2];
@@ -76,10 +77,11 @@ static void note_failure(struct access_file *file, int error)
     file->error = error;
 }
 
-static void count_lost(struct access_file *file, uint64_t lines)
+static void count_lost(struct access_file *file, uint64_t lines, bool torn)
 {
     pthread_mutex_lock(&file->mutex);
     file->counts.lost += lines;
+    file->counts.torn += torn;
     pthread_mutex_unlock(&file->mutex);
 }
 
@@ -106,30 +108,49 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Returns an errno. */
-static int write_all(struct access_file *file, const char *text, size_t length)
+/* Returns an errno, and how many bytes of TEXT were written. */
+static int write_all(struct access_file *file, const char *text, size_t length, size_t *out_written)
 {
-    while (length > 0) {
+    *out_written = 0;
+    while (*out_written < length) {
         if (!wait_until_ready(file))
             return ETIMEDOUT;
-        ssize_t count = write(file->fd, text, smaller(length, file->chunk));
+        ssize_t count =
+            write(file->fd, text + *out_written, smaller(length - *out_written, file->chunk));
         if (count < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (count < 0)
             return errno;
-        text += count;
-        length -= (size_t)count;
+        *out_written += (size_t)count;
     }
     return 0;
+}
+
+/* What was written of a line when the rest could not be stays one line of its own. An errno. */
+static int end_torn_line(struct access_file *file)
+{
+    struct stat about;
+    size_t written;
+    bool is_empty = fstat(file->fd, &about) == 0 && S_ISREG(about.st_mode) && about.st_size == 0;
+    int error = file->torn && !is_empty ? write_all(file, "\n", 1, &written) : 0;
+    file->torn &= error != 0;
+    return error;
 }
 
 static void write_lines(struct access_file *file, const char *text, size_t length)
 {
     if (length == 0)
         return;
-    int error = file->fd < 0 ? 0 : write_all(file, text, length);
-    if (file->fd < 0 || error != 0)
-        count_lost(file, count_lines(text, length));
+    size_t written = 0;
+    int error = 0;
+    if (file->fd >= 0 && file->torn)
+        error = end_torn_line(file);
+    if (file->fd >= 0 && error == 0)
+        error = write_all(file, text, length, &written);
+    bool torn = written > 0 && written < length && text[written - 1] != '\n';
+    file->torn |= torn;
+    if (written < length)
+        count_lost(file, count_lines(text + written, length - written), torn);
     if (error != 0)
         note_failure(file, error);
     else if (file->fd >= 0)
@@ -167,6 +188,7 @@ static size_t chunk_of(int fd)
 static void open_file(struct access_file *file, const char *path)
 {
     close_file(file);
+    file->torn &= strcmp(file->path, path) == 0;
     memcpy(file->path, path, PATH_BYTES);
     if (path[0] == '\0')
         return;

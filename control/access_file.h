@@ -15,6 +15,7 @@ struct access_file;
 struct access_file_counts {
     uint64_t lines;
     uint64_t lost;   /* the buffer was full, the file is not open or did not take them */
+    uint64_t torn;   /* of them: the beginning was written, and then an end of line */
     uint64_t failed; /* times that the file could not be opened or written */
 };
 

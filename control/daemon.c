@@ -35,10 +35,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FACTS_BUSY_NS    (1 * CLOCK_MS)
-#define FACTS_IDLE_NS    (10 * CLOCK_MS)
-#define FACTS_A_TURN     512
-#define RECORDS_A_TURN   512
+#define FACTS_BUSY_NS (1 * CLOCK_MS)
+#define FACTS_IDLE_NS (10 * CLOCK_MS)
+/* Of all workers together, in equal parts: no turn takes longer for there being many. */
+#define FACTS_A_TURN     1024
+#define RECORDS_A_TURN   4096
 #define KEY_LINES_A_TURN 4096
 #define OBSERVE_NS       (100 * CLOCK_MS)
 #define COOKIES_NS       (5 * CLOCK_S)
@@ -369,21 +370,24 @@ static void take_fact(struct daemon *daemon, const struct fact *fact)
     }
 }
 
+static uint32_t take_facts_of(struct daemon *daemon, uint16_t index)
+{
+    struct worker *worker = daemon->shared.members[index];
+    uint32_t workers = daemon->shared.workers;
+    uint32_t taken = 0;
+    struct fact fact;
+    for (; taken < FACTS_A_TURN / workers && worker_fact(worker, &fact); taken++)
+        take_fact(daemon, &fact);
+    taken += access_take(daemon->access, index, worker, RECORDS_A_TURN / workers);
+    return taken + key_log_take(daemon->key_log, worker, KEY_LINES_A_TURN / workers);
+}
+
 static void take_facts(void *context, uint64_t now_ns)
 {
     struct daemon *daemon = context;
     uint32_t taken = 0;
-    for (uint32_t i = 0; i < daemon->shared.workers; i++) {
-        struct fact fact;
-        for (uint32_t n = 0; n < FACTS_A_TURN && worker_fact(daemon->shared.members[i], &fact);
-             n++) {
-            take_fact(daemon, &fact);
-            taken++;
-        }
-        taken +=
-            access_take(daemon->access, (uint16_t)i, daemon->shared.members[i], RECORDS_A_TURN);
-        taken += key_log_take(daemon->key_log, daemon->shared.members[i], KEY_LINES_A_TURN);
-    }
+    for (uint32_t i = 0; i < daemon->shared.workers; i++)
+        taken += take_facts_of(daemon, (uint16_t)i);
     publisher_reclaim(daemon->publisher);
     loop_timer_at(daemon->facts_timer, now_ns + (taken > 0 ? FACTS_BUSY_NS : FACTS_IDLE_NS));
 }

@@ -226,6 +226,7 @@ void failover_apply(struct failover *failover, const struct config *config)
     keep_verdicts(failover, config, now);
     failover->config = config;
     failover->shares = (struct region_shares){0};
+    memset(failover->expiry_held, 0, sizeof(failover->expiry_held));
     region_rules_init(&failover->rules, config);
     failover_agree_apply(failover, config);
     health_apply(failover->health, config, now);

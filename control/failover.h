@@ -81,9 +81,9 @@ struct failover_region_view {
     uint64_t hold_down_left_ms;
     uint32_t votes_fresh;
     uint32_t votes_agreeing;
-    uint32_t votes_blind;    /* of the fresh ones */
-    uint32_t votes_stale;    /* seen, and too old to count */
-    const char *on_failure;  /* who decides: auto, review, manual */
+    uint32_t votes_blind;   /* of the fresh ones */
+    uint32_t votes_stale;   /* seen, and too old to count */
+    const char *on_failure; /* who decides: auto, review, manual */
     const char *on_recovery;
     uint32_t capacity;    /* attempts of this node there at most; 0: no limit */
     const char *proposed; /* what waits for review: the state it should go to; NULL: nothing */
@@ -106,6 +106,7 @@ struct failover_view {
     bool dry_run;
     uint64_t admit;                   /* flights of all nodes at most (rule S4); 0: no limit */
     uint32_t node_flights;            /* ... of this node */
+    uint64_t expiries_held;           /* overrides that had expired and stayed (rule S1), ever */
     struct failover_local_view local; /* automation off */
 };
 

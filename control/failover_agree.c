@@ -151,12 +151,13 @@ static bool ask_init(struct failover *failover, uint64_t now)
     return true;
 }
 
-/* Whether the rules, as known here, would do it: what is refused again and again is not asked. */
-static bool would_do(const struct failover *failover, const struct region_request *request)
+/* What the rules, as known here, would say: what is refused again and again is not asked. */
+static enum region_answer answer_to(const struct failover *failover,
+                                    const struct region_request *request)
 {
     struct region_state scratch = failover->stored;
     return region_rules_decide(&failover->rules, &scratch, &failover->votes,
-                               failover_store_ms(failover), request) == REGION_DONE;
+                               failover_store_ms(failover), request);
 }
 
 /* The store holds something older than a node has applied. Whoever has the newest brings it. */
@@ -164,7 +165,7 @@ static bool ask_reassert(struct failover *failover)
 {
     struct region_request request = request_for(failover, REGION_REASSERT, 0);
     request.content = &failover->agreed;
-    if (!would_do(failover, &request))
+    if (answer_to(failover, &request) != REGION_DONE)
         return false;
     failover_say(failover,
                  "the store holds epoch %" PRIu64 ", this node applied %" PRIu64 ": reasserting",
@@ -173,16 +174,31 @@ static bool ask_reassert(struct failover *failover)
     return true;
 }
 
+/* An override that stays beyond its time is news for an operator, once. */
+static void note_expiry(struct failover *failover, uint32_t region, enum region_answer answer)
+{
+    bool held = answer == REGION_REFUSED_S1;
+    bool is_news = held && !failover->expiry_held[region];
+    failover->expiry_held[region] = held;
+    if (!is_news)
+        return;
+    failover->expiries_held++;
+    failover_say(failover, "ALARM: region %s: its override has expired and stays, for %s",
+                 failover->agreed.regions[region].name, region_answer_text(answer));
+}
+
 static bool ask_expiry(struct failover *failover)
 {
+    bool asked = false;
     for (uint32_t i = 0; i < failover->agreed.count; i++) {
         struct region_request request = request_for(failover, REGION_EXPIRE, i);
-        if (!would_do(failover, &request))
-            continue;
-        ask(failover, &request);
-        return true;
+        enum region_answer answer = answer_to(failover, &request);
+        note_expiry(failover, i, answer);
+        if (answer == REGION_DONE && !asked)
+            ask(failover, &request);
+        asked |= answer == REGION_DONE;
     }
-    return false;
+    return asked;
 }
 
 /* The regions that an operator could bring back: out by order, and healthy. */

@@ -88,6 +88,8 @@ struct failover {
     struct region_local local;  /* orders of this node alone */
     struct region_state routed; /* what this node routes by: agreed, and local over it */
     struct region_proposal proposals[SNAPSHOT_REGIONS_MAX];
+    bool expiry_held[SNAPSHOT_REGIONS_MAX]; /* an override has expired, and S1 forbids its end */
+    uint64_t expiries_held;
     bool changing;         /* a request is with the store */
     bool changing_command; /* ... and it is commands[0] */
     uint32_t command_count;

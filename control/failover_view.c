@@ -22,6 +22,9 @@ static void explain(const struct failover *failover, uint32_t region, char *out,
     if (proposal->due && proposal->answer != REGION_DONE)
         snprintf(out, size, "should be %s (%s), but %s", region_automatic_name(proposal->to),
                  proposal->reason, region_answer_text(proposal->answer));
+    else if (failover->expiry_held[region])
+        snprintf(out, size, "its override has expired and stays, for %s",
+                 region_answer_text(REGION_REFUSED_S1));
     else
         snprintf(out, size, "%s", failover->agreed.regions[region].reason);
 }
@@ -165,6 +168,7 @@ void failover_view(const struct failover *failover, struct failover_view *out)
         .dry_run = failover->rules.dry_run,
         .admit = failover->agreed.admit,
         .node_flights = failover->node_flights,
+        .expiries_held = failover->expiries_held,
     };
     explain_frozen(failover, out);
     view_local(failover, REGION_LOCAL_ALL, &out->local);

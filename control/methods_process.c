@@ -53,6 +53,7 @@ static void set_access(json_t *control, struct access_file_counts counts)
 {
     set_number(control, "access_lines", counts.lines);
     set_number(control, "access_lost", counts.lost);
+    set_number(control, "access_torn", counts.torn);
     set_number(control, "access_failed", counts.failed);
 }
 

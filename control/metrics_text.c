@@ -344,6 +344,11 @@ static void print_process(FILE *out, struct daemon *daemon, uint64_t pages)
                  counts.lines);
     print_number(out, "weir_access_lost_total", "counter", "lines of the access log that were lost",
                  counts.lost);
+    print_number(out, "weir_access_torn_total", "counter",
+                 "lines of the access log that were lost but for their beginning", counts.torn);
+    print_number(out, "weir_failover_expiries_held_total", "counter",
+                 "overrides that expired and stay, because rule S1 forbids their end",
+                 view.expiries_held);
 }
 
 char *metrics_text(struct daemon *daemon, uint64_t pages, size_t *out_length)

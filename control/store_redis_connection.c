@@ -41,6 +41,7 @@ struct redis_connection {
     enum phase phase;
     uint32_t life; /* counts closings: a callback may have closed and opened it anew */
     int error;     /* why the connect could not begin; 0: it could */
+    bool failing;  /* it fails at the next turn, whatever is answered until then */
     int fd;
     struct loop_watch *watch;
     struct loop_timer *deadline; /* of the connect, or of the oldest command */
@@ -132,6 +133,7 @@ void redis_connection_fail(struct redis_connection *connection, const char *form
 /* At the next turn: the caller's caller may still hold on to the connection. */
 static void fail_soon(struct redis_connection *connection)
 {
+    connection->failing = true;
     loop_timer_at(connection->deadline, loop_now_ns(connection->loop));
 }
 
@@ -153,6 +155,8 @@ static void out_of_time(void *context, uint64_t now_ns)
 
 static void set_deadline(struct redis_connection *connection)
 {
+    if (connection->failing)
+        return;
     if (connection->sent_count == 0)
         loop_timer_stop(connection->deadline);
     else
@@ -432,6 +436,7 @@ void redis_connection_open(struct redis_connection *connection, const struct red
     check(connection->phase == PHASE_CLOSED);
     connection->target = *target;
     connection->phase = PHASE_CONNECTING;
+    connection->failing = false;
     connection->answer_bytes = 0;
     connection->error = renew_reader(connection) ? begin(connection) : ENOMEM;
     loop_timer_at(connection->deadline,

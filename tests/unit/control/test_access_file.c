@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -138,6 +139,53 @@ static void a_file_that_takes_nothing_costs_lines_and_no_time(void **state)
     assert_int_equal(close(reader), 0);
 }
 
+static void wait_for_lost(struct access_file *file, uint64_t lines)
+{
+    while (access_file_counts(file).lost < lines)
+        (void)usleep(1000);
+}
+
+/* The disk is full in mid-line, and then has room again. */
+static void what_was_begun_of_a_line_stays_a_line_of_its_own(void **state)
+{
+    struct rlimit before, low;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    (void)signal(SIGXFSZ, SIG_IGN);
+    struct access_file *file = access_file_create("log.access.path", 0640);
+    access_file_set(file, path_of("a"));
+    low = (struct rlimit){.rlim_cur = 6, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &low), 0);
+    add(file, "one\ntwo\nthree\n");
+    wait_for_lost(file, 2);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(access_file_counts(file).lost, 2);
+    assert_int_equal(access_file_counts(file).torn, 1);
+    add(file, "four\n");
+    access_file_destroy(file);
+    assert_content("a", "one\ntw\nfour\n");
+}
+
+/* The rest of a torn line has no place in a file that begins anew. */
+static void a_new_file_begins_with_a_whole_line(void **state)
+{
+    struct rlimit before, low;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    (void)signal(SIGXFSZ, SIG_IGN);
+    struct access_file *file = access_file_create("log.access.path", 0640);
+    access_file_set(file, path_of("a"));
+    low = (struct rlimit){.rlim_cur = 2, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &low), 0);
+    add(file, "one\n");
+    wait_for_lost(file, 1);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(rename(path_of("a"), path_of("a.1")), 0);
+    access_file_reopen(file);
+    add(file, "two\n");
+    access_file_destroy(file);
+    assert_content("a.1", "on");
+    assert_content("a", "two\n");
+}
+
 static void what_is_for_its_owner_alone_is_made_so(void **state)
 {
     struct stat about;
@@ -158,6 +206,8 @@ int main(void)
         cmocka_unit_test(a_new_path_is_for_new_lines),
         cmocka_unit_test(a_renamed_file_keeps_what_it_got),
         cmocka_unit_test(without_a_path_lines_are_lost_and_counted),
+        cmocka_unit_test(what_was_begun_of_a_line_stays_a_line_of_its_own),
+        cmocka_unit_test(a_new_file_begins_with_a_whole_line),
         cmocka_unit_test(a_pipe_without_a_reader_is_told_and_left),
         cmocka_unit_test(a_file_that_takes_nothing_costs_lines_and_no_time),
         cmocka_unit_test(what_is_for_its_owner_alone_is_made_so),

@@ -164,12 +164,14 @@ static void dry_run_changes_nothing_and_says_what_it_would_do(void **state)
     assert_true(told_order(node, &drain));
 }
 
-/* Its end would leave no region active: that must not keep another one from coming back. */
+/* Its end would leave no region active: that is said, and must not keep another one from coming
+ * back. */
 static void a_force_that_cannot_end_holds_nothing_up(void **state)
 {
     struct told_node *node = *state;
     const struct failover_order drain = {.command = FAILOVER_DRAIN, .region = 2};
-    const struct failover_order force = {.command = FAILOVER_FORCE_UP, .region = 0, .ttl_ms = 1000};
+    const struct failover_order force = {
+        .command = FAILOVER_FORCE_UP, .region = 0, .ttl_ms = 300 * 1000};
     told_start(node);
     assert_true(told_order(node, &drain));
     told_kill(node, 1, 4);
@@ -177,9 +179,16 @@ static void a_force_that_cannot_end_holds_nothing_up(void **state)
     assert_true(is(node, 1, "down"));
     assert_true(told_order(node, &force)); /* beneath it r0 fails, too */
     told_kill(node, 0, 4);
+    told_run(node, 400 * CLOCK_S);
+    assert_true(
+        told_said(node, "ALARM: region r0: its override has expired and stays, for rule S1"));
+    assert_non_null(strstr(told_region(node, 0).reason, "its override has expired and stays"));
+    assert_int_equal(told_view(node).expiries_held, 1);
     told_kill(node, 1, 0);
     told_run(node, 600 * CLOCK_S);
     assert_true(is(node, 1, "up"));
+    assert_int_equal(told_view(node).expiries_held, 1);
+    assert_null(strstr(told_region(node, 0).reason, "its override has expired and stays"));
     assert_string_equal(told_region(node, 0).override, "none");
     assert_true(is(node, 0, "down"));
 }

@@ -1,4 +1,6 @@
 /* store_redis: answers that no sound Redis gives, and refusals that are hard to come by. */
+#include "control/store_redis_connection.h"
+
 #include "dataplane/base/check.h"
 #include "dataplane/base/clock.h"
 #include "tests/support/cmocka.h"
@@ -169,6 +171,62 @@ static void a_connection_that_is_cut_is_made_again(void **state)
     fake_redis_destroy(fake);
 }
 
+/* Too much to send, all at once. */
+
+struct flood {
+    struct redis_connection *connection;
+    uint32_t answers;
+    char down[REDIS_TEXT_MAX];
+};
+
+static void send_role(struct flood *flood, redis_connection_reply *reply)
+{
+    redis_connection_send(flood->connection, reply, flood, 1, (const char *[]){"ROLE"}, NULL);
+}
+
+/* More than can be under way, while the next answer is there already. */
+static void send_too_many(void *context, const redisReply *reply)
+{
+    struct flood *flood = context;
+    for (uint32_t i = 0; flood->answers == 0 && i < REDIS_COMMANDS_MAX; i++)
+        send_role(flood, NULL);
+    flood->answers++;
+}
+
+static void flood_up(void *context)
+{
+    struct flood *flood = context;
+    for (int i = 0; i < 2; i++)
+        send_role(flood, send_too_many);
+}
+
+static void flood_down(void *context, const char *text)
+{
+    struct flood *flood = context;
+    snprintf(flood->down, sizeof(flood->down), "%s", text);
+}
+
+static bool flood_is_down(void *context)
+{
+    return ((const struct flood *)context)->down[0] != '\0';
+}
+
+static void who_sends_too_much_fails_whatever_is_answered_meanwhile(void **state)
+{
+    struct flood flood = {0};
+    const struct redis_connection_events events = {flood_up, flood_down, &flood};
+    struct fake_redis *fake = fake_redis_create(loop, answer_usually, NULL);
+    struct redis_target target = {.connect_timeout_ns = 20 * CLOCK_S,
+                                  .command_timeout_ns = 20 * CLOCK_S};
+    assert_true(redis_address_parse(fake_redis_address(fake), &target.address));
+    flood.connection = redis_connection_create(loop, &events);
+    redis_connection_open(flood.connection, &target);
+    lab_run_until(loop, flood_is_down, &flood, "the end");
+    assert_in_range(flood.answers, 1, 2);
+    redis_connection_destroy(flood.connection);
+    fake_redis_destroy(fake);
+}
+
 /* Secrets. */
 
 static void answer_without_auth(void *context, struct fake_redis *fake, const redisReply *command)
@@ -253,6 +311,7 @@ int main(void)
         CASE(what_cannot_be_used_is_told_and_not_asked_for_again_at_once),
         CASE(an_answer_that_nobody_asked_for_ends_the_connection),
         CASE(a_connection_that_is_cut_is_made_again),
+        CASE(who_sends_too_much_fails_whatever_is_answered_meanwhile),
         CASE(a_password_that_a_server_repeats_is_not_told),
         CASE(a_beat_has_its_time_whatever_trickles_in),
 #undef CASE
