@@ -148,6 +148,10 @@ rule("5.1.1", "a stream of an even number", Disconnected(PROTOCOL), request(stre
 rule("5.1.1", "a stream smaller than one before", Disconnected(PROTOCOL, CLOSED),
      steps(request(stream=5), request(stream=3)))
 rule("5.1.1", "the largest stream", Served(0x7FFFFFFF), request(stream=0x7FFFFFFF))
+rule("5.1.1", "streams that are left out", Served(1, 9),
+     steps(request(), request(stream=9)))
+rule("5.1.1", "a stream that was left out and is closed so", Disconnected(PROTOCOL, CLOSED),
+     steps(request(stream=9), frames(frame(DATA, END_STREAM, 3, b"x"))))
 rule("5.1.2", "more streams than allowed", Reset(PROTOCOL, REFUSED, stream=401),
      lambda p: [p.head(stream=s, fields=[*ROOT[:3], (":path", "/slow?ms=3000")]) for s in range(1,
      403, 2)])
@@ -206,6 +210,12 @@ rule("6.5.2", "ENABLE_PUSH of 2", Disconnected(PROTOCOL), settings(2, 2))
 rule("6.5.2", "INITIAL_WINDOW_SIZE above its maximum", Disconnected(FLOW), settings(4, 0x80000000))
 rule("6.5.2", "MAX_FRAME_SIZE below 2^14", Disconnected(PROTOCOL), settings(5, 16383))
 rule("6.5.2", "MAX_FRAME_SIZE above 2^24-1", Disconnected(PROTOCOL), settings(5, 1 << 24))
+rule("6.5.2", "INITIAL_WINDOW_SIZE and MAX_FRAME_SIZE at their maximum", Served(),
+     steps(settings(4, 0x7FFFFFFF), settings(5, (1 << 24) - 1), request()))
+rule("6.5.2", "HEADER_TABLE_SIZE of 0", Served(1, 3),
+     steps(settings(1, 0), request(), request(stream=3)))
+rule("6.5.2", "MAX_CONCURRENT_STREAMS of 0 is the server's to heed", Served(),
+     steps(settings(3, 0), request()))
 rule("6.5.2", "an unknown setting", Served(), steps(settings(0xFF, 1), request()))
 rule("6.5.2", "ENABLE_CONNECT_PROTOCOL of 2 (RFC 8441 3)", Disconnected(PROTOCOL), settings(8, 2))
 rule("6.5.2", "NO_RFC7540_PRIORITIES of 2 (RFC 9218 2.1)", Disconnected(PROTOCOL), settings(9, 2))
@@ -232,6 +242,8 @@ rule("6.8", "GOAWAY with an unknown code", Served(last=True),
 rule("6.9", "an increment of 0 on the connection", Disconnected(PROTOCOL), frames(window(0, 0)))
 rule("6.9", "an increment of 0 on a stream", Reset(PROTOCOL),
      steps(half_closed, frames(window(1, 0))))
+rule("6.9", "the reserved bit of an increment is ignored", Served(),
+     steps(frames(window(0, 0x80000001)), request()))
 rule("6.9", "WINDOW_UPDATE of 3 bytes", Disconnected(SIZE),
      frames(frame(WINDOW_UPDATE, 0, 0, b"\0\0\1")))
 rule("6.9.1", "no more DATA than the window", Pieces(1), steps(settings(4, 1), request()))
@@ -241,6 +253,8 @@ rule("6.9.1", "a stream's window beyond its maximum", Reset(FLOW),
      steps(half_closed, frames(window(1, 0x7FFFFFFF) * 2)))
 rule("6.9.2", "a window that grows by SETTINGS", Pieces(2),
      steps(settings(4, 0), request(), settings(4, 2)))
+rule("6.9.2", "SETTINGS leave the connection's window alone", Served(),
+     steps(settings(4, 0x7FFFFFFF), frames(window(0, 0x7FFFFFFF - 65535)), request()))
 rule("6.9.2", "a window that becomes negative", Pieces(4),
      steps(settings(4, 3), request(), lambda p: p.wait(lambda: sum(p.data.get(1, [])) == 3),
      frames(frame(SETTINGS, 0, 0, setting(4, 1)), window(1, 2)), lambda p: p.lives(b"negative"),
@@ -298,6 +312,16 @@ rule("8.1", "HEAD", Served(), request([(":method", "HEAD"), *ROOT[1:]]))
 rule("8.1", "POST with a body", Served(), steps(opened, frames(last_data(b"test"))))
 rule("8.1", "POST with trailers", Served(),
      steps(opened, frames(frame(DATA, 0, 1, b"test")), request([("x-trailer", "1")])))
+rule("8.1", "POST with trailers that are empty", Served(),
+     steps(opened, frames(frame(DATA, 0, 1, b"test"), frame(HEADERS, 5, 1))))
+rule("8.1", "POST with empty trailers in two frames", Served(),
+     steps(opened, frames(frame(DATA, 0, 1, b"test"), frame(HEADERS, END_STREAM, 1),
+     frame(CONTINUATION, END_HEADERS, 1))))
+rule("8.1", "trailers without a body", Served(), steps(opened, request([("x-trailer", "1")])))
+rule("8.1", "a request's head that is empty", MALFORMED, frames(frame(HEADERS, 5, 1)))
+rule("8.1", "HEADERS behind trailers", Reset(CLOSED, PROTOCOL),
+     steps(lambda p: p.head(fields=[*POST[:3], (":path", "/slow?ms=300")], flags=END_HEADERS),
+     request([("x-trailer", "1")]), request([("x-trailer", "1")])))
 rule("8.1", "HEADERS in the middle without END_STREAM", MALFORMED,
      steps(opened, frames(frame(DATA, 0, 1, b"test")),
      request([("x-trailer", "1")], flags=END_HEADERS), frames(last_data(b"test"))))
@@ -357,6 +381,24 @@ for field in ROOT:
 malformed("8.3.1", "host that is not :authority", *ROOT, ("host", "other.example"))
 malformed("8.3.1", "userinfo in :authority", METHOD, SCHEME, (":authority", "me@rules.example"),
      PATH)
+malformed("8.3.1", "a :path of * that is not for OPTIONS", METHOD, SCHEME, AUTHORITY,
+     (":path", "*"))
+rule("8.3.1", "OPTIONS *", Served(), request([(":method", "OPTIONS"), SCHEME, AUTHORITY,
+     (":path", "*"), ("max-forwards", "0")]))
+rule("8.3.1", "host in the place of :authority", Served(),
+     request([METHOD, SCHEME, PATH, ("host", "rules.example")]))
+rule("8.3.1", "host that is :authority", Served(), request([*ROOT, ("host", "rules.example")]))
+malformed("8.3.1", "a :method that is no token", (":method", "GE T"), SCHEME, AUTHORITY, PATH)
+malformed("8.3.1", "an empty :method", (":method", ""), SCHEME, AUTHORITY, PATH)
+malformed("8.3.1", "a :path with a space", METHOD, SCHEME, AUTHORITY, (":path", "/a b"))
+rule("8.3", "a pseudo field of a request in trailers", MALFORMED,
+     steps(opened, frames(frame(DATA, 0, 1, b"test")), request([(":path", "/")])))
+rule("8.2.1", "a field name in upper case in trailers", MALFORMED,
+     steps(opened, frames(frame(DATA, 0, 1, b"test"),
+     frame(HEADERS, 5, 1, literal(b"X-Upper", b"v")))))
+rule("8.2.2", "connection in trailers", MALFORMED,
+     steps(opened, frames(frame(DATA, 0, 1, b"test")), request([("connection", "close")])))
+malformed("8.5", "CONNECT without :authority", (":method", "CONNECT"))
 malformed("8.5", "CONNECT with a path", (":method", "CONNECT"), SCHEME, AUTHORITY, PATH)
 # RFC 7541.
 
