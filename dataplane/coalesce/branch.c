@@ -172,6 +172,9 @@ static bool publish_state(struct branch *branch)
     if (state == BRANCH_INTERIM)
         branch->interim = feed->interim;
     branch->head = feed->head;
+    if (feed->streams_since_ns != 0)
+        branch->streams_since_ns =
+            coalesce_shared_ns(branch->flight->coalesce, feed->streams_since_ns);
     branch->trailers = feed->trailers;
     branch->has_trailers = feed->has_trailers;
     branch->failure = feed->failure;
@@ -284,6 +287,7 @@ static struct branch *branch_open(struct flight *flight, uint16_t worker, handle
             coalesce_shared_ns(flight->coalesce, flight->started_at_ns + FLIGHT_TIME_MAX_NS),
         .deadline_ns = coalesce_shared_ns(flight->coalesce, deadline_ns),
         .interim_missed = flight->feed.has_interim,
+        .replay_bytes = flight->feed.replay_bytes,
     };
     list_init(&branch->waiting_link);
     list_push_back(&flight->branches, &branch->link);

@@ -15,15 +15,11 @@
  *   member           written by  order     read by   order    why it suffices
  *   lent_bytes       owner       release   relay     acquire  bytes, loans and their `next` up to
  *                                                             there were written before
- *   state            owner       release   relay     acquire  head, trailers, failure, story were written
- *                                                             before; lent_bytes is final before
- *                                                             BRANCH_ENDED, and the relay reads
- *                                                             state first
- *   joinable         owner       release   relay     acquire  cleared before or after a local join,
- *                                                             nothing else hangs on it
- *   cut              owner       release   relay     acquire  a number by itself
- *   released_count   relay       release   owner     acquire  the relay's last reads of the memory
- *                                                             came before
+ *   state            owner       release   relay     acquire  head, trailers, failure, story were
+ * written before; lent_bytes is final before BRANCH_ENDED, and the relay reads state first joinable
+ * owner       release   relay     acquire  cleared before or after a local join, nothing else hangs
+ * on it cut              owner       release   relay     acquire  a number by itself released_count
+ * relay       release   owner     acquire  the relay's last reads of the memory came before
  *   position         relay       release   owner     acquire  a number by itself
  *   deserted         relay       release   owner     acquire  set once, a bool by itself
  *   paused           relay       release   owner     acquire  a bool by itself; when it turns false
@@ -78,7 +74,9 @@ struct branch {
     bool before_head;
     enum flight_failure failure;
     struct flight_story story; /* from BRANCH_HEAD or BRANCH_FAILED on */
-    uint64_t cap_at_ns; /* no deadline beyond this (C13), process's time; constant */
+    uint64_t cap_at_ns;        /* no deadline beyond this (C13), process's time; constant */
+    uint64_t streams_since_ns; /* as in the feed, process's time; from BRANCH_HEAD on */
+    uint32_t replay_bytes;     /* as in the feed; constant */
 
     /* Written by the relay. */
     alignas(64) _Atomic uint64_t released_count;

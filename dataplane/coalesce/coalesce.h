@@ -112,6 +112,8 @@ struct feed {
     bool keeps_prefix;
     uint32_t behind_count;
     uint64_t behind_until;
+    uint64_t streams_since_ns; /* the answer is a stream, and began then; 0: it is none (C17) */
+    uint32_t replay_bytes;     /* who is further behind than so is not kept waiting */
 };
 
 /* What a client keeps of its share of this worker while a flight goes on without it. */
@@ -178,7 +180,8 @@ struct subscriber {
     struct feed *feed;
     struct body_cursor cursor; /* the exchange advances it as it sends */
     enum subscriber_role role;
-    uint64_t joined_at_bytes;  /* body position of the flight when it joined */
+    uint64_t joined_at_bytes;  /* body position of the flight when it joined ... */
+    uint64_t joined_at_ns;     /* ... and when that was */
     struct flight_name flight; /* the one it was put on last */
     struct held_body *held;    /* its request's body, see coalesce_body_take(); NULL: none */
     bool interim_due; /* C21: feed->interim came while it was here; the exchange clears it */
@@ -352,6 +355,16 @@ bool coalesce_head(const struct subscriber *subscriber, struct fields *into);
 
 /* The same of the feed's interim response (C21). */
 bool coalesce_interim(const struct subscriber *subscriber, struct fields *into);
+
+/* A stream of events or messages, by the head's content-type. */
+bool coalesce_is_stream(const struct fields *head);
+
+/*
+ * C17: up to where in the body the subscriber may be given at AT_NS what was streamed before it
+ * came. UINT64_MAX: all there is, from then on. Pure. O(1).
+ */
+uint64_t coalesce_replay_until(const struct coalesce *coalesce, const struct subscriber *subscriber,
+                               uint64_t at_ns);
 
 /* The subscriber has sent bytes and moved its cursor: memory and windows may move on. */
 void coalesce_advanced(struct subscriber *subscriber, uint64_t now);

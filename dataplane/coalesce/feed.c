@@ -16,7 +16,7 @@ void feed_init(struct feed *feed, enum feed_host host, bool keeps_prefix, uint32
 }
 
 void feed_add(struct feed *feed, struct subscriber *subscriber, enum subscriber_role role,
-              uint64_t deadline_ns)
+              uint64_t deadline_ns, uint64_t now)
 {
     check(feed->body.kept_from == 0);
     list_init(&subscriber->link);
@@ -26,6 +26,7 @@ void feed_add(struct feed *feed, struct subscriber *subscriber, enum subscriber_
     subscriber->home = feed;
     subscriber->role = role;
     subscriber->joined_at_bytes = feed->body.written_bytes;
+    subscriber->joined_at_ns = now;
     subscriber->told_position = 0;
     subscriber->interim_due = false;
     subscriber->deadline_ns = deadline_ns;

@@ -16,7 +16,7 @@ void feed_init(struct feed *feed, enum feed_host host, bool keeps_prefix, uint32
 
 /* Put the subscriber at the beginning of the feed. Its prefix is kept. */
 void feed_add(struct feed *feed, struct subscriber *subscriber, enum subscriber_role role,
-              uint64_t deadline_ns);
+              uint64_t deadline_ns, uint64_t now);
 
 /* Take it out; it is on no feed then. True: it was the last one behind, feed_trim() has work. */
 bool feed_remove(struct feed *feed, struct subscriber *subscriber);

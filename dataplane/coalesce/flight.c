@@ -47,6 +47,7 @@ static void read_route(struct flight *flight, const struct flight_request *reque
     flight->hold_stream_ns = route->hold_stream_ns;
     flight->linger_ns = route->coalesce.linger_ns;
     flight->flight_bytes = route->coalesce.flight_bytes;
+    flight->feed.replay_bytes = flight->flight_bytes / 2;
     flight->ignore_no_store = route->coalesce.ignore_no_store;
     flight->ignore_set_cookie = route->coalesce.ignore_set_cookie;
     check(service.length <= SERVICE_NAME_MAX);
@@ -163,7 +164,7 @@ void flight_lead(struct flight *flight, struct subscriber *subscriber, uint64_t 
         flight_set_time(flight, TIME_START, flight->start_at_ns);
     else
         flight_try(flight, now);
-    feed_add(&flight->feed, subscriber, SUBSCRIBER_LED, deadline_ns);
+    feed_add(&flight->feed, subscriber, SUBSCRIBER_LED, deadline_ns, now);
     flight_settle(flight, now);
 }
 
@@ -359,7 +360,7 @@ void flight_join(struct flight *flight, struct subscriber *subscriber, uint64_t 
                  uint64_t now)
 {
     flight_welcome(flight, deadline_ns);
-    feed_add(&flight->feed, subscriber, SUBSCRIBER_JOINED, deadline_ns);
+    feed_add(&flight->feed, subscriber, SUBSCRIBER_JOINED, deadline_ns, now);
     held_body_swap(&subscriber->held, flight->feed.held);
     flight_grant(flight, now);
     flight->joined_count++;

@@ -182,18 +182,6 @@ static void judge_head(struct flight *flight, const struct fields *head, uint64_
 
 static void end_answer(struct flight *flight, uint64_t now);
 
-/* How long the head waits for the first body byte, so that a backend that fails in between can be
- * replaced unseen (coalescing.md, hold_first_byte). */
-static uint64_t hold_time(const struct flight *flight, const struct fields *head)
-{
-    struct bytes type = BYTES_NONE;
-    if (has_no_body(flight) || !fields_find(head, FIELD_CONTENT_TYPE, &type))
-        return flight->hold_first_byte_ns;
-    bool stream = bytes_start_with(type, bytes_text("text/event-stream")) ||
-                  bytes_start_with(type, bytes_text("application/grpc"));
-    return stream ? flight->hold_stream_ns : flight->hold_first_byte_ns;
-}
-
 void flight_release_head(struct flight *flight, uint64_t now)
 {
     if (!flight->head_held)
@@ -237,10 +225,14 @@ void flight_forget_head(struct flight *flight)
     section_give(&flight->coalesce->sections, &flight->feed.head);
 }
 
+/* A body follows. Until its first byte a backend that fails can be replaced unseen (coalescing.md,
+ * hold_first_byte); the client of a tunnel waits for the head before it says anything. */
 static void hold_head(struct flight *flight, const struct fields *head, uint64_t now)
 {
     struct coalesce *coalesce = flight->coalesce;
-    uint64_t hold_ns = hold_time(flight, head);
+    bool stream = !has_no_body(flight) && coalesce_is_stream(head);
+    uint64_t hold_ns = stream ? flight->hold_stream_ns : flight->hold_first_byte_ns;
+    flight->feed.streams_since_ns = stream ? now : 0;
     if (flight->tunnel == TUNNEL_OPEN)
         flight_show_head(flight, now);
     else if (hold_ns > 0)

@@ -53,7 +53,8 @@ static struct pacer *open_pacer(struct coalesce *coalesce, uint64_t now)
 }
 
 /* All but EXCEPT. */
-static void move_all(struct feed *feed, struct pacer *pacer, const struct subscriber *except)
+static void move_all(struct feed *feed, struct pacer *pacer, const struct subscriber *except,
+                     uint64_t now)
 {
     list_for_each (link, next, &feed->subscribers) {
         struct subscriber *subscriber = list_entry(link, struct subscriber, link);
@@ -61,7 +62,7 @@ static void move_all(struct feed *feed, struct pacer *pacer, const struct subscr
             continue;
         uint64_t deadline_ns = subscriber->deadline_ns;
         feed_remove(feed, subscriber);
-        feed_add(&pacer->feed, subscriber, SUBSCRIBER_PENDING, deadline_ns);
+        feed_add(&pacer->feed, subscriber, SUBSCRIBER_PENDING, deadline_ns, now);
     }
 }
 
@@ -84,7 +85,7 @@ uint32_t pacer_refuse(struct coalesce *coalesce, struct feed *feed, const struct
     if (pacer == NULL)
         return feed_refuse(feed, except, now);
     counter_add(&coalesce->counters.paced, count - starts_of(coalesce));
-    move_all(feed, pacer, except);
+    move_all(feed, pacer, except, now);
     next_starts(&pacer->timer, pacer, now);
     return count;
 }

@@ -256,11 +256,11 @@ bool relay_join(struct coalesce *coalesce, const struct relay_target *target,
     share_body(relay, subscriber);
     subscriber->flight = (struct flight_name){target->flight, target->owner};
     if (relay->state == RELAY_ASKING) {
-        feed_add(&relay->feed, subscriber, SUBSCRIBER_PENDING, deadline_ns);
+        feed_add(&relay->feed, subscriber, SUBSCRIBER_PENDING, deadline_ns, now);
         return true;
     }
     extend_deadline(relay, deadline_ns);
-    feed_add(&relay->feed, subscriber, SUBSCRIBER_JOINED, deadline_ns);
+    feed_add(&relay->feed, subscriber, SUBSCRIBER_JOINED, deadline_ns, now);
     relay_tell_paused(relay);
     relay->joined_count++;
     joins_count(coalesce, subscriber, relay->feed.state != FEED_WAITING);
@@ -331,6 +331,9 @@ static bool show_head(struct relay *relay, uint64_t now)
     if (feed->state != FEED_WAITING)
         return false;
     feed->head = relay->branch->head;
+    if (relay->branch->streams_since_ns != 0)
+        feed->streams_since_ns = coalesce_own_ns(relay->coalesce, relay->branch->streams_since_ns);
+    feed->replay_bytes = relay->branch->replay_bytes;
     learn_overload(relay->coalesce, relay->key_hash, &feed->head, now);
     feed->state = FEED_HEAD;
     coalesce_body_drop(&feed->held);
@@ -462,11 +465,12 @@ static void look(struct relay *relay, uint64_t now)
 /* --- mail --- */
 
 /* It sees the flight as it was when its owner took it. */
-static void note_joined(struct relay *relay, struct subscriber *subscriber)
+static void note_joined(struct relay *relay, struct subscriber *subscriber, uint64_t now)
 {
     struct branch *branch = relay->branch;
     bool answered = atomic_load_explicit(&branch->state, memory_order_acquire) >= BRANCH_HEAD;
     subscriber->joined_at_bytes = atomic_load_explicit(&branch->lent_bytes, memory_order_acquire);
+    subscriber->joined_at_ns = now;
     relay->joined_count++;
     joins_count(relay->coalesce, subscriber, answered);
     COALESCE_COUNT(relay->coalesce, joined_remote);
@@ -493,7 +497,7 @@ static void admit_pending(struct relay *relay, uint64_t now)
         subscriber->role = SUBSCRIBER_JOINED;
         subscriber->feed = feed;
         extend_deadline(relay, subscriber->deadline_ns);
-        note_joined(relay, subscriber);
+        note_joined(relay, subscriber, now);
     }
 }
 

@@ -175,6 +175,7 @@ static struct h2_supply feed_head(struct exchange *exchange, const struct feed *
     bool bare = feed->state == FEED_ENDED && feed->body.written_bytes == 0 && !feed->has_trailers;
     cut_begin(&exchange->cut, head, exchange->is_head);
     keepalive_begin(exchange, now);
+    replay_begin(exchange, now);
     coalesce_body_drop(&exchange->subscriber.held); /* nobody is sent elsewhere any more */
     return (struct h2_supply){.kind = H2_SUPPLY_HEADERS, .fields = head, .end = bare};
 }
@@ -201,7 +202,7 @@ static struct h2_supply feed_body(struct exchange *exchange, const struct feed *
                                   uint64_t now)
 {
     struct body_cursor *cursor = &exchange->subscriber.cursor;
-    struct chunk chunk = body_peek(&feed->body, cursor, max);
+    struct chunk chunk = body_peek(&feed->body, cursor, replay_room(exchange, max));
     if (chunk.length > 0)
         return feed_data(exchange, feed, chunk, now);
     if (feed->state == FEED_HEAD && keepalive_take(exchange, max, &chunk, now))

@@ -230,6 +230,7 @@ static struct exchange *take(struct client *client, struct h2_stream *stream, bo
     timer_init(&exchange->deadline, deadline_passed, exchange);
     exchange_hold_init(exchange);
     keepalive_init(exchange);
+    replay_init(exchange);
     account_open(client, exchange);
     h2_stream_set_owner(stream, exchange);
     counter_add(&engine->counters.exchanges, 1);
@@ -479,6 +480,7 @@ void exchange_end(struct exchange *exchange, const struct access_ending *ending,
     coalesce_leave(&exchange->subscriber, now);
     account_close(exchange, now);
     keepalive_end(exchange);
+    replay_end(exchange);
     exchange_hold_end(exchange);
     exchange_shadow_end(exchange);
     if (exchange->last_words != NULL)

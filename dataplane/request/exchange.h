@@ -17,6 +17,7 @@
 #include "dataplane/request/keepalive.h"
 #include "dataplane/request/panic_gate.h"
 #include "dataplane/request/plan.h"
+#include "dataplane/request/replay.h"
 #include "dataplane/request/request.h"
 
 #define CLIENT_ADDRESS_TEXT 48
@@ -78,6 +79,7 @@ struct exchange {
     bool refused;               /* ... or its refusal does */
     struct cut cut;             /* where its answer may be cut honestly (C11) */
     struct keepalive keepalive; /* comments in an event stream */
+    struct replay replay;       /* the pace of what was streamed before it came */
     struct segment *last_words; /* given, and then a reset; NULL: none */
     bool has_body;
     bool is_head; /* method HEAD */

@@ -175,6 +175,49 @@ static void c17_who_joins_late_gets_the_beginning_at_once(void **state)
     join_amid_an_answer(&(struct world_config){.seed = 71, .workers = 2});
 }
 
+static bool has_ended(struct world *world, void *context)
+{
+    return ((const struct client_request *)context)->outcome != CLIENT_OPEN;
+}
+
+/*
+ * A stream of 4000 bytes in 40 s. Who joins when it is 12 s old has 4 s until it has caught up, and
+ * has on its way no more than four times what came in that time, and what a step brings.
+ */
+static void replay_a_stream(const struct world_config *config)
+{
+    struct world *world = world_open(config);
+    uint16_t workers = world->config.workers;
+    world_plan(world, &(struct backend_plan){.chunk_bytes = 100,
+                                             .chunk_every_ns = CLOCK_S,
+                                             .name = "content-type",
+                                             .value = "text/event-stream"});
+    struct client_script script = {.path = "/share?size=4000"};
+    struct client_request *first = world_send(world, world_connect_to(world, 0, false), &script);
+    world_run_for(world, 12 * CLOCK_S);
+    uint64_t there = first->received;
+    struct client_conn *conn = world_connect_to(world, (uint16_t)(workers - 1), false);
+    struct client_request *late = world_send(world, conn, &script);
+    for (uint32_t tenth = 1; tenth <= 60; tenth++) {
+        world_run_for(world, CLOCK_S / 10);
+        assert_true(late->received <= (uint64_t)tenth * 40 + 60);
+        assert_true(tenth < 10 || late->received >= (uint64_t)(tenth - 5) * 30 ||
+                    late->received >= there);
+    }
+    assert_true(late->received >= there + 400 && late->received == first->received);
+    assert_true(world_run_until(world, has_ended, late, 60 * CLOCK_S));
+    assert_true(client_is_whole(first, 200, 4000) && client_is_whole(late, 200, 4000));
+    assert_int_equal(world->log.count, 1);
+    assert_int_equal(world_counter(world, "request", "replays_paced"), 1);
+    assert_true(check_and_close(world));
+}
+
+static void c17_a_stream_is_replayed_at_four_times_its_rate(void **state)
+{
+    replay_a_stream(&(struct world_config){.seed = 72});
+    replay_a_stream(&(struct world_config){.seed = 73, .workers = 2});
+}
+
 /* The region dies with the request in it: one second attempt, with the same body, for everybody. */
 static void c14_the_body_goes_to_another_region(void **state)
 {
@@ -252,6 +295,7 @@ int main(void)
         cmocka_unit_test(c25_trailers_of_a_request_are_in_no_key),
         cmocka_unit_test(c1_a_body_is_held_for_two_seconds),
         cmocka_unit_test(c17_who_joins_late_gets_the_beginning_at_once),
+        cmocka_unit_test(c17_a_stream_is_replayed_at_four_times_its_rate),
         cmocka_unit_test(c14_the_body_goes_to_another_region),
         cmocka_unit_test(posts_in_shadow_are_counted_and_not_shared),
         cmocka_unit_test(c12_a_post_without_takers_is_cancelled_at_once),
