@@ -36,7 +36,7 @@ static bool breaks_with_its_head(const struct round *round, const struct backend
 
 /* Weir passes a head on when the packet that it came in has been read, unless it is known to be of
  * no use then; that of an event stream waits for a byte behind it. */
-static bool may_be_told(const struct round *round, const struct backend_seen *seen)
+bool cause_may_be_told(const struct round *round, const struct backend_seen *seen)
 {
     if (!seen->head_sent || seen->sent_bytes > 0)
         return seen->head_sent;
@@ -53,7 +53,7 @@ static uint32_t broken_attempts(const struct round *round, const struct backend_
         const struct backend_seen *attempt = round_seen(round, i);
         if (!cause_same_flight(attempt, seen) || cause_broke_at(round, attempt) > until_ns)
             continue;
-        broken += may_be_told(round, attempt) ? FLIGHT_ATTEMPTS : 1;
+        broken += cause_may_be_told(round, attempt) ? FLIGHT_ATTEMPTS : 1;
     }
     return broken;
 }

@@ -14,6 +14,9 @@
 
 #define FLIGHT_ATTEMPTS 2
 
+/* Whether somebody may have been told of the answer: there is no other attempt then (C14). */
+bool cause_may_be_told(const struct round *round, const struct backend_seen *seen);
+
 /* Since when the attempt was bound to break; CLOCK_NEVER: no reason is known. */
 uint64_t cause_broke_at(const struct round *round, const struct backend_seen *seen);
 

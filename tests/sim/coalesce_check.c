@@ -8,7 +8,8 @@
 /* A cancelled attempt is heard of later than the one after it begins, by so much. */
 #define OVERLAP_CALM_NS (50 * CLOCK_MS)
 #define OVERLAP_NS      (20 * CLOCK_S)
-#define WINDOW_BYTES    (64 * 1024) /* of a backend's stream, at first */
+#define MOVES_ON_NS     (2 * CLOCK_S) /* from a region that fell silent */
+#define WINDOW_BYTES    (64 * 1024)   /* of a backend's stream, at first */
 
 /* ---- attempts ---- */
 
@@ -31,6 +32,32 @@ static void check_overlap(const struct round *round, const struct backend_seen *
         sim_fail(round->sim, "%s: two attempts at a time: %llu until %llu, and %llu", first->path,
                  (unsigned long long)first->serial, (unsigned long long)over_at_ns,
                  (unsigned long long)second->serial);
+}
+
+static bool is_tried_elsewhere(const struct round *round, const struct backend_seen *seen,
+                               uint64_t until_ns)
+{
+    for (uint32_t i = 0; i < round_seen_count(round); i++) {
+        const struct backend_seen *other = round_seen(round, i);
+        if (other != seen && cause_same_flight(other, seen) && other->at_ns <= until_ns)
+            return true;
+    }
+    return false;
+}
+
+/* Suspicion (failover.md): a region that falls silent is noticed by that, and not by a time-out of
+ * minutes: flights of which nobody was told move on. */
+static void check_moves_on(const struct round *round, const struct backend_seen *seen)
+{
+    uint64_t lost_at_ns = round->happened_at_ns;
+    bool was_there =
+        seen->at_ns <= lost_at_ns && (seen->over_at_ns == 0 || seen->over_at_ns >= lost_at_ns);
+    if (!round->calm || !round->dies || lost_at_ns == 0 || !was_there ||
+        round_region_of(round, seen) != round->region || cause_may_be_told(round, seen))
+        return;
+    if (!is_tried_elsewhere(round, seen, lost_at_ns + MOVES_ON_NS))
+        sim_fail(round->sim, "%s: region %u fell silent, and the flight of %s waits for it",
+                 seen->path, round->region, seen->referer);
 }
 
 static void check_attempts_of(const struct round *round, uint32_t index)
@@ -144,6 +171,7 @@ void coalesce_check_round(const struct round *round)
     for (uint32_t i = 0; i < round_seen_count(round); i++) {
         round_leader_of(round, round_seen(round, i));
         check_attempts_of(round, i);
+        check_moves_on(round, round_seen(round, i));
         check_flight(round, i);
     }
 }

@@ -4,6 +4,7 @@
  *
  *   - a flight makes at most two attempts, one at a time, the second because the first broke; no
  *     flight without a request that leads it
+ *   - a flight that nobody was told of leaves a region that falls silent within two seconds
  *   - there is one flight at a time for identical requests of one principal
  *   - who was told a good end had an answer that its backend ended well, all of it
  *   - whoever got an answer without leading its flight was told so (cache-status), and only they

@@ -97,6 +97,11 @@ uint32_t round_leader_of(const struct round *round, const struct backend_seen *s
     sim_fail(round->sim, "%s: a request of nobody: '%s'", seen->path, seen->referer);
 }
 
+uint16_t round_region_of(const struct round *round, const struct backend_seen *seen)
+{
+    return (uint16_t)(seen->backend - round->world->backends) * WORLD_REGIONS / WORLD_BACKENDS_MAX;
+}
+
 bool round_is_too_slow(const struct round *round, uint32_t asker)
 {
     const struct asker *who = &round->askers[asker];

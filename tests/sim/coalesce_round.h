@@ -94,6 +94,9 @@ const struct backend_seen *round_seen(const struct round *round, uint32_t index)
 /* The answer that ASKER was given the head of; NULL: none. */
 const struct backend_seen *round_answer_of(const struct round *round, uint32_t asker);
 
+/* The region whose backend has seen it. */
+uint16_t round_region_of(const struct round *round, const struct backend_seen *seen);
+
 /* Whether ASKER reads nothing for longer than flights wait for anybody (C15). */
 bool round_is_too_slow(const struct round *round, uint32_t asker);
 

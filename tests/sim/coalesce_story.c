@@ -42,8 +42,7 @@ static void region_begin(struct round *round)
 
 static struct backend_plan region_answer(struct round *round, const struct backend_seen *seen)
 {
-    uint16_t region =
-        (uint16_t)(seen->backend - round->world->backends) * WORLD_REGIONS / WORLD_BACKENDS_MAX;
+    uint16_t region = round_region_of(round, seen);
     if (round_seen_count(round) == 1)
         round->region = region;
     bool lost = region == round->region && round->happened_at_ns == 0;
