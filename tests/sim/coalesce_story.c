@@ -90,8 +90,24 @@ const struct story story_region = {
 static const enum backend_act failures[] = {BACKEND_RESETS, BACKEND_REFUSES, BACKEND_ABORTS,
                                             BACKEND_CLOSES, BACKEND_HANGS,   BACKEND_CUTS};
 
+/* Each act at GET and POST, once and twice; and a region that falls silent, at GET and POST. */
+#define SECOND_ACTS (array_count(failures) * 2 * 2)
+#define SECOND_WAYS (SECOND_ACTS + 4)
+
+static void second_silent(struct round *round)
+{
+    round->posts = round->step % 2 == 1;
+    round->dies = true;
+    round->offset = -1;
+    round->patience_ns = sim_draw(round->sim, 0, 1) * 50 * CLOCK_MS;
+}
+
 static void second_begin(struct round *round)
 {
+    if (round->step >= SECOND_ACTS) {
+        second_silent(round);
+        return;
+    }
     round->act = failures[round->step % array_count(failures)];
     round->posts = round->step / array_count(failures) % 2 == 1;
     round->failures = 1 + round->step / array_count(failures) / 2;
@@ -109,15 +125,24 @@ static uint32_t attempts_of(const struct round *round, const struct backend_seen
 
 static struct backend_plan second_answer(struct round *round, const struct backend_seen *seen)
 {
+    if (round->dies)
+        return region_answer(round, seen);
     bool fails = attempts_of(round, seen) <= round->failures;
     return fails ? broken(round, round->act) : round->answer;
 }
 
+static void second_turn(struct round *round)
+{
+    if (round->dies)
+        region_turn(round);
+}
+
 const struct story story_second = {
     .name = "second",
-    .steps = array_count(failures) * 2 * 2,
+    .steps = SECOND_WAYS,
     .begin = second_begin,
     .answer = second_answer,
+    .turn = second_turn,
 };
 
 /* ---- the answer is cut ---- */

@@ -381,12 +381,12 @@ static void judge_automation(const struct judging *judging)
 {
     const struct nodes_decision *decision = judging->decision;
     const struct region_request *request = decision->request;
-    const struct region_state *before = decision->before;
-    require(judging, is_same_text(request->epoch, request->change_id, before),
+    const struct nodes_past *past = &judging->past;
+    require(judging, is_same_text(request->epoch, request->change_id, decision->before),
             "it was found for another state");
     require(judging,
-            before->stopped == 0 ||
-                (before->stopped_until_ms != 0 && decision->now_ms >= before->stopped_until_ms),
+            !past->stopped ||
+                (past->stopped_until_ms != 0 && decision->now_ms >= past->stopped_until_ms),
             "automation is switched off");
     require(judging, decision->now_ms >= judging->past.frozen_until_ms, "rule S3, frozen");
     require(judging,
@@ -486,19 +486,39 @@ static void judge_init(struct judging *judging)
     require(judging, judging->decision->before->epoch == 0, "it was not empty");
 }
 
-static void judge_thaw(struct judging *judging)
+/* Automation is switched, and nothing else is done. */
+static void judge_switch(struct judging *judging)
 {
-    judging->past.frozen_until_ms = 0;
+    const struct nodes_decision *decision = judging->decision;
+    const struct region_request *request = decision->request;
+    const struct region_state *after = decision->after;
+    struct nodes_past *past = &judging->past;
+    bool off = request->kind == REGION_FREEZE;
+    past->stopped = off;
+    past->stopped_until_ms = off && request->ttl_ms != 0 ? decision->now_ms + request->ttl_ms : 0;
+    past->frozen_until_ms = off ? past->frozen_until_ms : 0;
+    require(judging, after->stopped_until_ms == past->stopped_until_ms,
+            "automation is switched for another time");
+    require(judging, off || after->frozen_until_ms == 0, "still frozen, by rule S3");
+    require(judging, memcmp(decision->before->regions, after->regions, sizeof(after->regions)) == 0,
+            "a switch of automation changed a region");
+}
+
+/* Nobody but an operator switches automation off, or on. */
+static void judge_stopped(struct judging *judging)
+{
+    require(judging, (judging->decision->after->stopped != 0) == judging->past.stopped,
+            "automation was switched, and by no order");
 }
 
 /* Requests without a judge have nothing but an epoch to keep. */
 static void (*const judges[REGION_REQUESTS])(struct judging *judging) = {
     [REGION_INIT] = judge_init,         [REGION_MOVE] = judge_move,
-    [REGION_APPROVE] = judge_move,      [REGION_THAW] = judge_thaw,
+    [REGION_APPROVE] = judge_move,      [REGION_THAW] = judge_switch,
     [REGION_DRAIN] = judge_order,       [REGION_UNDRAIN] = judge_order,
     [REGION_FORCE_UP] = judge_order,    [REGION_FORCE_DOWN] = judge_order,
     [REGION_UNFORCE] = judge_order,     [REGION_EXPIRE] = judge_order,
-    [REGION_REASSERT] = judge_reassert,
+    [REGION_REASSERT] = judge_reassert, [REGION_FREEZE] = judge_switch,
 };
 
 void nodes_law_judge(struct nodes_law *law, const struct nodes_decision *decision)
@@ -523,6 +543,7 @@ void nodes_law_judge(struct nodes_law *law, const struct nodes_decision *decisio
     judge_epoch(&judging);
     if (judges[decision->request->kind] != NULL)
         judges[decision->request->kind](&judging);
+    judge_stopped(&judging);
     judge_text(&judging, nodes_review_wrong(&judging.ballot, decision));
     if (decision->answer == REGION_DONE && region_request_is_of_region(decision->request->kind))
         judge_text(&judging, nodes_shed_wrong(&judging.ballot, decision));

@@ -27,6 +27,8 @@ struct nodes_past {
     uint64_t content; /* hash of the state */
     uint64_t last_down_ms;
     uint64_t frozen_until_ms;
+    bool stopped;              /* an operator has switched automation off ... */
+    uint64_t stopped_until_ms; /* ... until then; 0: for ever */
     uint64_t down_at_ms[NODES_REGIONS_MAX]; /* by the regions' numbers; 0: never */
     uint64_t hold_down_ms[NODES_REGIONS_MAX];
 };
