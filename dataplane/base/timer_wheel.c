@@ -73,6 +73,13 @@ void timer_wheel_init(struct timer_wheel *wheel, uint64_t now)
     list_init(&wheel->due);
 }
 
+static inline void note_work(struct timer_wheel *wheel, uint64_t tick)
+{
+    uint64_t at_ns = tick << TIMER_WHEEL_TICK_SHIFT;
+    if (at_ns < wheel->quiet_until_ns)
+        wheel->quiet_until_ns = at_ns;
+}
+
 /* Link an unlinked timer where its due time belongs. */
 static void wheel_place(struct timer_wheel *wheel, struct timer *timer)
 {
@@ -80,6 +87,7 @@ static void wheel_place(struct timer_wheel *wheel, struct timer *timer)
     uint64_t tick = tick_of(timer->due_at_ns);
     if (tick < current) {
         list_push_back(&wheel->due, &timer->link);
+        wheel->quiet_until_ns = 0;
         return;
     }
     if ((tick ^ current) >= TICKS_IN_WHEEL)
@@ -88,6 +96,7 @@ static void wheel_place(struct timer_wheel *wheel, struct timer *timer)
     unsigned slot = slot_of(tick, level);
     list_push_back(&wheel->slots[level][slot], &timer->link);
     set_occupied(wheel, level, slot);
+    note_work(wheel, tick >> (SLOT_BITS * level) << (SLOT_BITS * level));
 }
 
 /* Unlink; a link alone in its list has the list's head on both sides, which tells the slot. */
@@ -220,6 +229,8 @@ static bool wheel_step(struct timer_wheel *wheel, struct advance *advance, uint6
 
 uint32_t timer_wheel_advance(struct timer_wheel *wheel, uint64_t now, uint32_t max)
 {
+    if (now < wheel->quiet_until_ns)
+        return 0;
     struct advance advance = {
         .now = now, .fires_left = max, .moves_left = (uint64_t)max * MOVES_PER_FIRE};
     uint64_t last_tick = now >> TIMER_WHEEL_TICK_SHIFT;
@@ -230,6 +241,7 @@ uint32_t timer_wheel_advance(struct timer_wheel *wheel, uint64_t now, uint32_t m
     } while (advance.fires_left > 0 && advance.moves_left > 0 &&
              wheel_step(wheel, &advance, last_tick));
     list_prepend_all(&wheel->due, &advance.expired);
+    wheel->quiet_until_ns = timer_wheel_next_ns(wheel);
     return max - advance.fires_left;
 }
 

@@ -31,8 +31,9 @@ struct timer {
 struct timer_wheel {
     struct list slots[TIMER_WHEEL_LEVELS][TIMER_WHEEL_SLOTS];
     uint64_t occupied[TIMER_WHEEL_LEVELS][TIMER_WHEEL_SLOTS / 64]; /* a bit for each slot in use */
-    struct list due;       /* expired, not fired yet because of the cap */
-    uint64_t current_tick; /* all earlier ticks are done */
+    struct list due;         /* expired, not fired yet because of the cap */
+    uint64_t current_tick;   /* all earlier ticks are done */
+    uint64_t quiet_until_ns; /* there is no work before that */
     uint32_t armed_count;
 };
 
@@ -69,7 +70,8 @@ static inline void timer_cancel(struct timer_wheel *wheel, struct timer *timer)
  * receiving. Returns how many fired. There is more to do at once when timer_wheel_next_ns() is not
  * after NOW: MAX have fired, or 16 * MAX were moved to finer slots. What a firing function arms for
  * the past waits for the next advance. NOW may lie any distance after the last one; O(timers fired
- * and moved). Programmer's error from within a firing function.
+ * and moved), one comparison when there is nothing to do. Programmer's error from within a firing
+ * function.
  */
 uint32_t timer_wheel_advance(struct timer_wheel *wheel, uint64_t now, uint32_t max);
 
