@@ -325,12 +325,20 @@ static bool adopt(struct relay *relay, uint64_t lent_bytes)
     return body->written_bytes > before;
 }
 
+/* A section where its owner has it. Its name is one of that worker's: here another may have it. */
+static struct fields lent_section(const struct fields *owners)
+{
+    struct fields section = *owners;
+    section.name = 0;
+    return section;
+}
+
 static bool show_head(struct relay *relay, uint64_t now)
 {
     struct feed *feed = &relay->feed;
     if (feed->state != FEED_WAITING)
         return false;
-    feed->head = relay->branch->head;
+    feed->head = lent_section(&relay->branch->head);
     if (relay->branch->streams_since_ns != 0)
         feed->streams_since_ns = coalesce_own_ns(relay->coalesce, relay->branch->streams_since_ns);
     feed->replay_bytes = relay->branch->replay_bytes;
@@ -345,7 +353,7 @@ static bool show_interim(struct relay *relay)
     struct feed *feed = &relay->feed;
     if (feed->state != FEED_WAITING || feed->has_interim)
         return false;
-    feed->interim = relay->branch->interim;
+    feed->interim = lent_section(&relay->branch->interim);
     feed_show_interim(feed);
     return true;
 }
@@ -356,7 +364,7 @@ static bool show_end(struct relay *relay, uint64_t now)
     show_head(relay, now);
     if (relay->starved || feed->state == FEED_ENDED)
         return false;
-    feed->trailers = relay->branch->trailers;
+    feed->trailers = lent_section(&relay->branch->trailers);
     feed->has_trailers = relay->branch->has_trailers;
     body_end(&feed->body);
     feed->state = FEED_ENDED;

@@ -161,10 +161,11 @@ static inline void fake_done_if_over(struct fake_try *try, uint64_t now)
     attempt->handler->done(attempt, now);
 }
 
-/* NAMES: pairs of name and value, ended by NULL. */
+/* NAMES: pairs of name and value, ended by NULL. The section has a name that no other one has. */
 static inline void fake_section(struct fake_try *try, enum h2_section section,
                                 const char *const *names, bool end, uint64_t now)
 {
+    static uint64_t sections;
     uint8_t room[4096];
     struct fields fields;
     struct attempt *attempt = try->attempt;
@@ -173,6 +174,7 @@ static inline void fake_section(struct fake_try *try, enum h2_section section,
         fields_add(&fields, (struct field){.token = field_token_of(bytes_text(names[0])),
                                            .name = bytes_text(names[0]),
                                            .value = bytes_text(names[1])});
+    fields_name(&fields, ++sections);
     fake_open(try);
     attempt->answered |= section == H2_SECTION_HEADERS;
     try->head_sent |= section == H2_SECTION_HEADERS;

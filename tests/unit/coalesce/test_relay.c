@@ -51,6 +51,31 @@ static void a_bare_answer_and_trailers_reach_everybody(void **state)
     client_leave(&b);
 }
 
+/* Each worker gives names for itself: by one of another's its own section would be sent. */
+static void names_of_sections_stay_with_their_worker(void **state)
+{
+    static const char *const hints[] = {":status", "103", "link", "</a.css>", NULL};
+    static const char *const trailers[] = {"grpc-status", "0", NULL};
+    struct client a, b;
+    share(&a, &b);
+    fake_pull(first_try(), world->now);
+    fake_section(first_try(), H2_SECTION_INTERIM, hints, false, world->now);
+    world_settle(world);
+    assert_int_not_equal(a.subscriber.feed->interim.name, 0);
+    assert_int_equal(b.subscriber.feed->interim.count, 2);
+    assert_int_equal(b.subscriber.feed->interim.name, 0);
+    head(NULL, NULL);
+    fake_section(first_try(), H2_SECTION_TRAILERS, trailers, true, world->now);
+    world_settle(world);
+    assert_int_not_equal(a.subscriber.feed->head.name, 0);
+    assert_int_not_equal(a.subscriber.feed->trailers.name, 0);
+    assert_whole(&b, 0);
+    assert_int_equal(b.subscriber.feed->head.name, 0);
+    assert_int_equal(b.subscriber.feed->trailers.name, 0);
+    client_leave(&a);
+    client_leave(&b);
+}
+
 static void a_join_that_comes_too_late_gets_a_flight_of_its_own(void **state)
 {
     struct client a, b;
@@ -300,6 +325,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         CASE(all_workers_share_one_request),
         CASE(a_bare_answer_and_trailers_reach_everybody),
+        CASE(names_of_sections_stay_with_their_worker),
         CASE(a_join_that_comes_too_late_gets_a_flight_of_its_own),
         CASE(c13_c17_c18_the_owner_refuses_as_it_would_its_own),
         CASE(c13_c18_a_relay_refuses_as_its_owner_would),
