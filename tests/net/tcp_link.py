@@ -10,7 +10,6 @@ import concurrent.futures
 import os
 import struct
 import sys
-import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from netlab import CLIENT4, CLIENT6                                        # noqa: E402

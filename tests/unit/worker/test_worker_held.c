@@ -150,7 +150,8 @@ static void what_a_paused_client_asks_for_costs_first_windows(void **state)
     struct client_conn *conn = world_connect_to(world, 0, false);
     ask(world, conn, "/own/%u?size=400000", first, STREAMS / 2);
     uint64_t before = world_counter(world, "request", "held_for_client_max");
-    assert_int_equal(world_counter(world, "request", "clients_paused"), 1);
+    assert_true(world_counter(world, "request", "held_for_clients") > BOUND);
+    assert_true(world_counter(world, "request", "clients_paused") > 0);
     ask(world, conn, "/own/more/%u?size=400000", more, STREAMS / 2);
     uint64_t after = world_counter(world, "request", "held_for_client_max");
     assert_in_range(after - before, 0, STREAMS / 2 * (FIRST_WINDOW + SEGMENT));
