@@ -20,9 +20,9 @@ from results import Result, median_of
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(1, os.path.join(os.path.dirname(HERE), "net"))
-from edge_site import (PYTHON, SUPPORT, URL4, Backend, Site, parse_h2load,  # noqa: E402
+from edge_site import (URL4, Backend, Site, parse_h2load,                  # noqa: E402
                        tls_directory)
-from netlab import BACK4, BACK6, BACKENDS, REGIONS, VIP4, VIP6, LabError, wait_until  # noqa: E402
+from netlab import BACK4, BACK6, BACKENDS, REGIONS, VIP4, VIP6, wait_until  # noqa: E402
 from weir import Weir                                                      # noqa: E402
 
 PROXY_CPU, OTHERS_CPU = 1, 0
