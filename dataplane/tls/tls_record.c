@@ -123,7 +123,9 @@ static void flush_gathered(struct tls *tls)
     if (session == NULL || length == 0 || session->state == TLS_BROKEN)
         return;
     count_sent(session, length);
-    (void)encrypt(session, tls->gathered, length);
+    /* Whom the gathered bytes left no room is told of some: TCP may be short of it only now. */
+    if (encrypt(session, tls->gathered, length))
+        (void)tcp_copy_room(session->tcp);
 }
 
 void tls_flush(struct tls *tls)

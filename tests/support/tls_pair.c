@@ -86,7 +86,8 @@ static void send_pieces(struct tls_end *end)
         if (piece > end->to_send - end->sent)
             piece = (uint32_t)(end->to_send - end->sent);
         uint32_t room = end->transport.ops->room(end->transport.stream);
-        if (room < piece)
+        end->waits = room < piece;
+        if (end->waits)
             return;
         fill(end->segment->data, end->sent, piece);
         end->segment->length = piece;
@@ -107,7 +108,8 @@ static void pump(struct tls_end *end)
     if (!end->open || end->over)
         return;
     read_views(end);
-    send_pieces(end);
+    if (!end->waits)
+        send_pieces(end);
     if (end->sent == end->to_send && (end->eof || end->close_when_sent))
         let_go(end, false);
 }
@@ -117,6 +119,7 @@ static void end_event(void *app, struct tls_session *session, uint32_t events, u
     struct tls_end *end = app;
     end->open |= (events & TCP_OPENED) != 0;
     end->eof |= (events & TCP_EOF) != 0;
+    end->waits &= (events & TCP_WRITABLE) == 0;
     if (events & TCP_FAILED)
         let_go(end, true);
 }

@@ -27,6 +27,7 @@ struct tls_end {
     uint32_t read_max;  /* of one view; the rest is left in it */
     uint32_t views_max; /* a turn */
     bool close_when_sent;
+    bool waits; /* there was too little room: until it is told that there is more */
 };
 
 struct tls_pair {

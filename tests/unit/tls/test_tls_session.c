@@ -141,6 +141,19 @@ static void who_reads_nothing_leaves_blocks_to_others(void **state)
     tls_pair_close(&pair);
 }
 
+/* What is gathered fills the room, and is a record only when the turn has ended. */
+static void who_was_left_without_room_by_its_own_record_is_told_when_there_is_some(void **state)
+{
+    tls_pair_prepare(&pair, 7);
+    pair.tcp.b.config.blocks_max = 64; /* so that a session's share is the least: 16 */
+    tls_pair_open(&pair);
+    struct tls_end *end = connect_pair(0, 0);
+    end->to_send = BODY_BYTES;
+    assert_true(tls_pair_run_until(&pair, client_has_all, 20 * CLOCK_S));
+    assert_false(end->corrupt || pair.client_corrupt);
+    tls_pair_close(&pair);
+}
+
 static void what_is_not_taken_is_kept_for_a_few_only(void **state)
 {
     open_pair(6);
@@ -393,6 +406,7 @@ int main(void)
         cmocka_unit_test(a_client_that_reads_nothing_stops_us_until_it_does),
         cmocka_unit_test(records_wait_when_tcp_has_no_memory),
         cmocka_unit_test(who_reads_nothing_leaves_blocks_to_others),
+        cmocka_unit_test(who_was_left_without_room_by_its_own_record_is_told_when_there_is_some),
         cmocka_unit_test(what_is_not_taken_is_kept_for_a_few_only),
         cmocka_unit_test(an_end_is_told_as_it_came),
         cmocka_unit_test(a_handshake_that_does_not_end_is_ended),
