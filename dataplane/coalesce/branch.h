@@ -16,10 +16,14 @@
  *   lent_bytes       owner       release   relay     acquire  bytes, loans and their `next` up to
  *                                                             there were written before
  *   state            owner       release   relay     acquire  head, trailers, failure, story were
- * written before; lent_bytes is final before BRANCH_ENDED, and the relay reads state first joinable
- * owner       release   relay     acquire  cleared before or after a local join, nothing else hangs
- * on it cut              owner       release   relay     acquire  a number by itself released_count
- * relay       release   owner     acquire  the relay's last reads of the memory came before
+ *                                                             written before; lent_bytes is final
+ *                                                             before BRANCH_ENDED, and the relay
+ *                                                             reads state first
+ *   joinable         owner       release   relay     acquire  cleared before or after a local join,
+ *                                                             nothing else hangs on it
+ *   cut              owner       release   relay     acquire  a number by itself
+ *   released_count   relay       release   owner     acquire  the relay's last reads of the memory
+ *                                                             came before
  *   position         relay       release   owner     acquire  a number by itself
  *   deserted         relay       release   owner     acquire  set once, a bool by itself
  *   paused           relay       release   owner     acquire  a bool by itself; when it turns false
