@@ -177,6 +177,10 @@ SSL *tls_target_ssl(const struct tls_target *target);
 /* A handshake has succeeded. A full one ends what came before: the backend gives anew. */
 void tls_target_opened(const struct tls_target *target, const SSL *ssl);
 
+/* A handshake has ended without success. What it came back with may be why: the next one is full.
+ */
+void tls_target_failed(const struct tls_target *target);
+
 /* Whether that was offered, or may be assumed. */
 bool tls_target_takes(const struct tls_target *target, enum tls_protocol protocol);
 

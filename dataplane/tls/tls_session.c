@@ -66,9 +66,16 @@ void tls_session_info(const struct tls_session *session, uint64_t now, struct tc
     tcp_info(session->tcp, now, out);
 }
 
+static void note_failure(struct tls_session *session)
+{
+    if (session->state == TLS_HANDSHAKE && session->target != NULL)
+        tls_target_failed(session->target);
+}
+
 void tls_session_free(struct tls_session *session)
 {
     struct tls *tls = session->tls;
+    note_failure(session);
     if (tls->gathering == session) {
         tls->gathering = NULL;
         tls->gathered_bytes = 0;
@@ -101,6 +108,7 @@ void tls_session_fail(struct tls_session *session)
 {
     if (session->state == TLS_BROKEN)
         return;
+    note_failure(session);
     session->state = TLS_BROKEN;
     tls_session_tell(session, TCP_FAILED);
 }

@@ -31,6 +31,12 @@ static void forget_oldest(struct tls_target *target)
             target->resumable_count * sizeof(target->resumable[0]));
 }
 
+static void forget_all(struct tls_target *target)
+{
+    while (target->resumable_count > 0)
+        forget_oldest(target);
+}
+
 /*
  * OpenSSL's callback (SSL_CTX_sess_set_new_cb(3)): the backend gave a session to come back with.
  * The last few are kept; none when memory is short.
@@ -148,8 +154,7 @@ void tls_target_drop(const struct tls_target *target)
     struct tls_target *held = (struct tls_target *)target;
     if (held == NULL || atomic_fetch_sub_explicit(&held->holders, 1, memory_order_acq_rel) > 1)
         return;
-    while (held->resumable_count > 0)
-        forget_oldest(held);
+    forget_all(held);
     SSL_CTX_free(held->context);
     OPENSSL_free(held);
 }
@@ -201,11 +206,14 @@ SSL *tls_target_ssl(const struct tls_target *target)
 
 void tls_target_opened(const struct tls_target *target, const SSL *ssl)
 {
-    struct tls_target *held = (struct tls_target *)target;
     if (SSL_session_reused(ssl) == 1 || SSL_version(ssl) != TLS1_3_VERSION)
         return;
-    while (held->resumable_count > 0)
-        forget_oldest(held);
+    forget_all((struct tls_target *)target);
+}
+
+void tls_target_failed(const struct tls_target *target)
+{
+    forget_all((struct tls_target *)target);
 }
 
 bool tls_target_takes(const struct tls_target *target, enum tls_protocol protocol)

@@ -292,6 +292,33 @@ static void a_session_is_resumed_until_the_files_are_read_again(void **state)
     close_lab();
 }
 
+/*
+ * OpenSSL's server that may ask for certificates and has not said whose sessions are its own: it
+ * gives tickets, and breaks off with everybody who comes with one.
+ */
+static void break_on_tickets(void)
+{
+    SSL_CTX *server = tls_contexts_profile(lab.contexts, 0, 0)->contexts[0].context;
+    SSL_CTX_set_verify(server, SSL_VERIFY_PEER, NULL);
+    assert_int_equal(SSL_CTX_set_session_id_context(server, (const unsigned char *)"", 0), 1);
+}
+
+static void who_breaks_off_with_a_ticket_is_asked_without(void **state)
+{
+    open_lab("DNS:" NAME, 0, 3600);
+    make_contexts();
+    break_on_tickets();
+    for (uint32_t i = 0; i < 4; i++) {
+        shake_hands();
+        assert_int_equal(lab.here.opened, i % 2 == 0);
+        assert_int_equal(lab.here.failed, i % 2 != 0);
+        hang_up();
+    }
+    assert_int_equal(tls_counters(lab.client)->backend_refused_by_peer, 2);
+    assert_int_equal(tls_counters(lab.client)->backend_resumed, 0);
+    close_lab();
+}
+
 static uint64_t *distrust(const char *why)
 {
     struct tls_counters *counters = tls_counters(lab.client);
@@ -504,6 +531,7 @@ int main(void)
         cmocka_unit_test(bytes_go_both_ways),
         cmocka_unit_test(only_what_was_offered_is_spoken),
         cmocka_unit_test(a_session_is_resumed_until_the_files_are_read_again),
+        cmocka_unit_test(who_breaks_off_with_a_ticket_is_asked_without),
         cmocka_unit_test(who_cannot_prove_its_name_is_refused),
         cmocka_unit_test(an_address_is_a_name_too),
         cmocka_unit_test(a_backend_without_tls_is_refused),
