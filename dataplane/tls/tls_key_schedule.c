@@ -118,7 +118,7 @@ static void hmac(const struct digest *digest, struct bytes key, struct bytes fir
 
 /* --- the key schedule --- */
 
-/* What a derivation is asked with (EVP_KDF-TLS13_KDF(7)); data is NULL where nothing was said. */
+/* What a derivation is asked with (EVP_KDF-TLS13_KDF(7)); BYTES_NONE: nothing was said. */
 struct derivation {
     int mode;
     const struct digest *digest;
@@ -245,7 +245,7 @@ static bool read_parameter(const OSSL_PARAM *parameter, struct derivation *into)
 static int kdf_derive(void *context, unsigned char *out, size_t length,
                       const OSSL_PARAM parameters[])
 {
-    struct derivation what = {.mode = -1};
+    struct derivation what = {.mode = -1, .data = bytes_text("")};
     for (const OSSL_PARAM *next = parameters; next != NULL && next->key != NULL; next++)
         if (!read_parameter(next, &what))
             return 0;
