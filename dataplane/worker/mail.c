@@ -83,7 +83,7 @@ static uint32_t take_mails(struct worker *worker, struct worker_lane *lane, uint
     return taken;
 }
 
-static uint32_t take_packets(struct worker *worker, struct worker_lane *lane, uint64_t now)
+static uint16_t take_burst(struct worker *worker, struct worker_lane *lane, uint64_t now)
 {
     struct rte_mbuf *packets[NET_BURST];
     uint16_t count = 0;
@@ -91,9 +91,21 @@ static uint32_t take_packets(struct worker *worker, struct worker_lane *lane, ui
         count++;
     if (count > 0)
         tcp_in(worker->tcp, packets, count, now);
-    worker->more_packets |= count == NET_BURST;
-    counter_add(&worker->counters.loop.taken_over_packets, count);
     return count;
+}
+
+/* As many as a queue of a card gives in a turn, or what others receive would not fit any more. */
+static uint32_t take_packets(struct worker *worker, struct worker_lane *lane, uint64_t now)
+{
+    uint32_t taken = 0;
+    uint16_t count = NET_BURST;
+    for (uint32_t i = 0; i < WORKER_BURSTS_A_TURN && count == NET_BURST; i++) {
+        count = take_burst(worker, lane, now);
+        taken += count;
+    }
+    worker->more_packets |= count == NET_BURST;
+    counter_add(&worker->counters.loop.taken_over_packets, taken);
+    return taken;
 }
 
 bool mail_take(struct worker *worker, uint64_t now)

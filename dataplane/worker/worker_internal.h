@@ -6,7 +6,7 @@
 
 #include <stdatomic.h>
 
-#define WORKER_BURSTS_A_TURN  4   /* of NET_BURST packets, from each queue */
+#define WORKER_BURSTS_A_TURN  4   /* of NET_BURST packets, from each queue and each other worker */
 #define WORKER_MAILS_A_TURN   256 /* from each other worker */
 #define WORKER_ORDERS_A_TURN  16
 #define WORKER_TIMERS_A_TURN  1024

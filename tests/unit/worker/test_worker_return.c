@@ -240,6 +240,28 @@ static void what_a_full_ring_does_not_take_is_counted_and_freed(void **state)
     assert_true(check_and_close(world));
 }
 
+/* Whoever takes less in a turn than others hand over in one falls behind until its ring is full. */
+static void what_a_turn_hands_over_a_turn_takes(void **state)
+{
+    enum { TURN = WORKER_BURSTS_A_TURN * NET_BURST, MORE = 1 };
+    struct world *world =
+        world_open(&(struct world_config){.seed = 21, .workers = 2, .mbufs = 2048});
+    struct worker *from = world->shared.members[0], *to = world->shared.members[1];
+    struct rte_mempool *pool = wire_queue(world->front, 0, 0)->mempool;
+    for (uint32_t i = 0; i < TURN + MORE; i++) {
+        struct net_arrivals arrivals = {.foreign_count = 1, .foreign_owner = {to->index}};
+        arrivals.foreign[0] = rte_pktmbuf_alloc(pool); /* nothing in it: it is dropped */
+        assert_non_null(arrivals.foreign[0]);
+        mail_hand_over(from, &arrivals);
+    }
+    uint64_t taken = world_counter(world, "worker", "taken_over_packets");
+    worker_turn(to, world->now);
+    assert_int_equal(world_counter(world, "worker", "taken_over_packets"), taken + TURN);
+    worker_turn(to, world->now);
+    assert_int_equal(world_counter(world, "worker", "taken_over_packets"), taken + TURN + MORE);
+    assert_true(check_and_close(world));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,6 +271,7 @@ int main(void)
         cmocka_unit_test(lying_cards_are_found_out_and_work),
         cmocka_unit_test(a_card_that_begins_to_lie_hurts_no_connection),
         cmocka_unit_test(what_a_full_ring_does_not_take_is_counted_and_freed),
+        cmocka_unit_test(what_a_turn_hands_over_a_turn_takes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
