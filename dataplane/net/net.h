@@ -31,7 +31,7 @@ struct rte_mbuf;
 #define COUNTERS_DEF    "dataplane/net/net_counters.def"
 #include "dataplane/base/counter_struct.h"
 
-#define NET_BURST          32 /* packets received from one queue in one turn, at most */
+#define NET_BURST          32 /* packets that net_in() takes at once, at most */
 #define NET_INTERFACES_MAX 16
 #define NET_ADDRESSES_MAX  8
 #define NET_VIPS_MAX       256
