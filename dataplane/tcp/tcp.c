@@ -12,6 +12,7 @@
 
 #define COPY_SHARE        8u  /* of free blocks, for one connection */
 #define COPY_LEAST        16u /* blocks: a record of TLS, and the one before it */
+#define COPY_ROOM         9u  /* blocks: a record of TLS, which may be wanted in one piece */
 #define ROOM_SHARE        4u  /* TCP_WRITABLE: a quarter of the send queue is free again */
 #define WAKE_PER_TURN     32u /* connections that starved, told to try again */
 #define SENT_LIMIT_BYTES  512u
@@ -343,7 +344,10 @@ static uint32_t whole_room(const struct tcp_conn *conn)
 static bool is_short_of_room(const struct tcp_conn *conn)
 {
     uint32_t whole = whole_room(conn);
-    return room_within(conn, whole) < whole / ROOM_SHARE;
+    uint32_t enough = whole / ROOM_SHARE;
+    if ((conn->flags & TCP_CONN_COPIES) != 0 && enough < COPY_ROOM * TCP_BLOCK_BYTES)
+        enough = whole < COPY_ROOM * TCP_BLOCK_BYTES ? whole : COPY_ROOM * TCP_BLOCK_BYTES;
+    return room_within(conn, whole) < enough;
 }
 
 void tcp_conn_check_room(struct tcp_conn *conn)

@@ -150,6 +150,26 @@ static void room_that_was_short_is_announced(void **state)
     tcp_pair_close(&pair);
 }
 
+/* Who copies waits for room for a record; with few blocks that is more than a quarter. */
+static void room_that_is_short_of_a_record_is_announced(void **state)
+{
+    static const uint8_t bytes[22000];
+    tcp_pair_prepare(&pair, 1);
+    pair.a.config.blocks_max = 64;
+    tcp_pair_open(&pair);
+    tcp_pair_connect(&pair, "10.0.0.2");
+    pair.servers[0].read_max = 0;
+    assert_int_equal(tcp_copy_room(pair.client.conn), 16 * TCP_BLOCK_BYTES);
+    assert_true(tcp_send_copy(pair.client.conn, bytes_of(bytes, sizeof(bytes))));
+    assert_int_equal(tcp_copy_room(pair.client.conn), 16 * TCP_BLOCK_BYTES - sizeof(bytes));
+    tcp_pair_run_for(&pair, 100 * CLOCK_MS);
+    assert_int_equal(pair.client.writable_events, 1);
+    assert_int_equal(tcp_copy_room(pair.client.conn), 16 * TCP_BLOCK_BYTES);
+    tcp_abort(pair.client.conn);
+    pair.client.conn = NULL;
+    tcp_pair_close(&pair);
+}
+
 static void connection_objects_run_out_cleanly(void **state)
 {
     struct tcp_stream clients[6];
@@ -279,6 +299,7 @@ int main(void)
         cmocka_unit_test(few_mbufs_delay_and_do_not_hurt),
         cmocka_unit_test(who_starves_is_woken),
         cmocka_unit_test(room_that_was_short_is_announced),
+        cmocka_unit_test(room_that_is_short_of_a_record_is_announced),
         cmocka_unit_test(connection_objects_run_out_cleanly),
         cmocka_unit_test(half_open_connections_are_bounded),
         cmocka_unit_test(listeners_are_bounded),
