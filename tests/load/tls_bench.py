@@ -10,9 +10,10 @@ import os
 import statistics
 import subprocess
 
-from peers import (FILES, PROXIES, PROXY_CPU, PYTHON, VIP4, PeerSite, bulk_figures,
-                   cost_figures, cycles_per_second, generator_share, note_strangers,
-                   raise_file_limit, tls_directory)
+from peers import (FILES, PROXIES, PROXY_CPU, PeerSite, bulk_figures, cost_figures,
+                   cycles_per_second, generator_share, note_strangers, raise_file_limit)
+from edge_site import PYTHON, tls_directory        # found by the path that peers sets
+from netlab import VIP4
 from results import Result, median_of
 
 HERE = os.path.dirname(os.path.abspath(__file__))
