@@ -48,12 +48,13 @@ class Backend:
         self.process = self.lab.spawn(self.name, argv, self.name)
 
     def wait_ready(self):
+        """It listens, and whatever a case has told it is undone."""
         wait_until(self.listening, 10, f"{self.name} to listen")
 
     def listening(self):
         if not self.process.alive():
             raise LabError(f"{self.name} ended: {self.process.log_tail()}")
-        return self.ask("/healthz", check=False).returncode == 0
+        return self.ask("/set?health=200&delay_ms=0&connect=1", check=False).returncode == 0
 
     def ask(self, target, check=True):
         """A request from the backend's own host, past the proxy and its counters."""
