@@ -26,7 +26,8 @@ def records(site, count, **members):
 @case(needs=NEEDS)
 def a_record_says_who_asked_what_and_what_was_answered(site):
     fresh_log(site)
-    site.curl(URL4 + "/bytes?n=12345&secret=1", "-H", "authorization: Bearer secret")
+    # Not by curl, which leaves when it has as many bytes as announced, before END_STREAM.
+    all_ok(site.client(URL4 + "/bytes?n=12345&secret=1", header="authorization:Bearer secret"), 1)
     record = records(site, 1, path="/bytes")[0]
     for member, value in {"method": "GET", "authority": "10.0.0.80", "route": "rest",
                           "status": 200, "end": "finished", "listener": "web4", "role": "own",
@@ -38,7 +39,7 @@ def a_record_says_who_asked_what_and_what_was_answered(site):
            f"times: {record}")
     with open(site.proxy.access_log(), encoding="utf-8") as file:
         expect("secret" not in file.read(), "a secret stands in the log")
-    site.curl(URL6 + "/bytes?n=1")
+    all_ok(site.client(URL6 + "/bytes?n=1"), 1)
     record = records(site, 1, listener="web6")[0]
     equal(record["principal_kind"], "address", "of a client without credentials")
     expect(":" in record["client"], f"an IPv6 client: {record}")
