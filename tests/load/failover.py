@@ -16,6 +16,8 @@ import time
 import peers
 from memif_site import BUILD, SiteError
 from peers import BenchWeir, Haproxy, Nginx, Origin, PeerSite, raise_file_limit
+from edge_site import PYTHON, SUPPORT, URL4         # found by the path that peers sets
+from netlab import BACKENDS, REGIONS, wait_until
 from results import Result
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -53,8 +55,8 @@ class RegionsWeir(BenchWeir):
             service["health"].update({"interval_up": "500ms", "interval_doubt": "200ms",
                                       "interval_down": "500ms", "rise": 2})
             service["regions"]["us"] = {"backends": [
-                {"name": name, "address": peers.BACKENDS[name][0], "port": peers.H2_PORT}
-                for name in peers.REGIONS["us"]]}
+                {"name": name, "address": BACKENDS[name][0], "port": peers.H2_PORT}
+                for name in REGIONS["us"]]}
 
 
 class RegionsHaproxy(Haproxy):
@@ -71,19 +73,19 @@ PROXIES = {"weir": RegionsWeir, "haproxy": RegionsHaproxy, "nginx": RegionsNginx
 class RegionSite(PeerSite):
     def __init__(self, proxy_class):
         super().__init__(proxy_class)
-        self.backends = {name: Origin(self.lab, name) for name in peers.BACKENDS}
+        self.backends = {name: Origin(self.lab, name) for name in BACKENDS}
 
     def steady_load(self):
         """Small requests only: the origins cannot stream."""
-        argv = [peers.PYTHON, os.path.join(peers.SUPPORT, "steady_client.py"), "--target", peers.URL4,
+        argv = [PYTHON, os.path.join(SUPPORT, "steady_client.py"), "--target", URL4,
                 "--rate", RATE, "--connections", 4, "--stream-every", 10**9]
         load = self.lab.spawn("clients", argv, "steady")
-        peers.wait_until(lambda: "ready" in load.log() or not load.alive(), 30, "the load to begin")
+        wait_until(lambda: "ready" in load.log() or not load.alive(), 30, "the load to begin")
         return load
 
     def carrier(self):
         """The region that has the requests: the first one, with all of these proxies."""
-        return peers.REGIONS["eu"]
+        return REGIONS["eu"]
 
 
 def kill(site, names):
@@ -101,7 +103,7 @@ def felt(load, event_s):
     """The steady client's report of all requests from the event on."""
     load.signal(signal.SIGTERM)
     load.wait(60)
-    target = json.loads(load.log().splitlines()[-1])["targets"][peers.URL4]
+    target = json.loads(load.log().splitlines()[-1])["targets"][URL4]
     waits = sorted(took for sent, took in target["done"] if sent >= event_s)
     return {"requests": target["total"], "failed": target["failed"] + target["refused"],
             "cut": target["begun"], "p50 ms": waits[len(waits) // 2],
