@@ -151,7 +151,8 @@ static void what_a_paused_client_asks_for_costs_first_windows(void **state)
     ask(world, conn, "/own/%u?size=400000", first, STREAMS / 2);
     uint64_t before = world_counter(world, "request", "held_for_client_max");
     assert_true(world_counter(world, "request", "held_for_clients") > BOUND);
-    assert_true(world_counter(world, "request", "clients_paused") > 0);
+    /* What comes in one turn is held until its end: first windows may pause it before it is. */
+    assert_in_range(world_counter(world, "request", "clients_paused"), 1, 3);
     ask(world, conn, "/own/more/%u?size=400000", more, STREAMS / 2);
     uint64_t after = world_counter(world, "request", "held_for_client_max");
     assert_in_range(after - before, 0, STREAMS / 2 * (FIRST_WINDOW + SEGMENT));
