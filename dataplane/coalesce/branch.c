@@ -119,17 +119,18 @@ static bool lend(struct branch *branch, struct segment *segment)
     return true;
 }
 
-/* Show the relay all bytes that are there. True: there was something new. */
+/* Show the relay all bytes that are there for others. True: there was something new. */
 static bool lend_body(struct branch *branch)
 {
-    const struct body *body = &branch->flight->feed.body;
-    uint64_t segment_bytes = branch->flight->coalesce->config.segment_bytes;
+    const struct flight *flight = branch->flight;
+    uint64_t shown = flight->head_held ? 0 : flight->feed.body.written_bytes;
+    uint64_t segment_bytes = flight->coalesce->config.segment_bytes;
     uint64_t before = atomic_load_explicit(&branch->lent_bytes, memory_order_relaxed);
     branch->starved = false;
-    while (branch->lent_count * segment_bytes < body->written_bytes && !branch->starved)
+    while (branch->lent_count * segment_bytes < shown && !branch->starved)
         branch->starved = !lend(branch, next_to_lend(branch));
     uint64_t lent = branch->lent_count * segment_bytes;
-    lent = lent < body->written_bytes ? lent : body->written_bytes;
+    lent = lent < shown ? lent : shown;
     atomic_store_explicit(&branch->lent_bytes, lent, memory_order_release);
     if (branch->starved)
         wait_for_tick(branch);
@@ -162,6 +163,17 @@ static enum branch_state state_to_show(const struct branch *branch)
     check(!"a feed state");
 }
 
+/* What the relay may read from its head on is not written again. */
+static void show_beginning(struct branch *branch)
+{
+    const struct feed *feed = &branch->flight->feed;
+    branch->head = feed->head;
+    branch->story = flight_story(branch->flight);
+    if (feed->streams_since_ns != 0)
+        branch->streams_since_ns =
+            coalesce_shared_ns(branch->flight->coalesce, feed->streams_since_ns);
+}
+
 static bool publish_state(struct branch *branch)
 {
     const struct feed *feed = &branch->flight->feed;
@@ -171,16 +183,12 @@ static bool publish_state(struct branch *branch)
         return false;
     if (state == BRANCH_INTERIM)
         branch->interim = feed->interim;
-    branch->head = feed->head;
-    if (feed->streams_since_ns != 0)
-        branch->streams_since_ns =
-            coalesce_shared_ns(branch->flight->coalesce, feed->streams_since_ns);
+    if (shown < BRANCH_HEAD)
+        show_beginning(branch);
     branch->trailers = feed->trailers;
     branch->has_trailers = feed->has_trailers;
     branch->failure = feed->failure;
     branch->before_head = feed->before_head;
-    if (shown < BRANCH_HEAD)
-        branch->story = flight_story(branch->flight);
     atomic_store_explicit(&branch->state, state, memory_order_release);
     return true;
 }

@@ -25,7 +25,7 @@ void feed_add(struct feed *feed, struct subscriber *subscriber, enum subscriber_
     subscriber->feed = role == SUBSCRIBER_PENDING ? NULL : feed;
     subscriber->home = feed;
     subscriber->role = role;
-    subscriber->joined_at_bytes = feed->body.written_bytes;
+    subscriber->joined_at_bytes = feed->state == FEED_WAITING ? 0 : feed->body.written_bytes;
     subscriber->joined_at_ns = now;
     subscriber->told_position = 0;
     subscriber->interim_due = false;

@@ -281,7 +281,10 @@ void flight_unpublish(struct flight *flight, uint64_t *counter, uint64_t now)
 {
     struct coalesce *coalesce = flight->coalesce;
     table_remove(coalesce->config.table, flight->entry);
-    entries_retire(&coalesce->entries, flight->entry);
+    if (flight->feed.state == FEED_WAITING)
+        flight->sample = flight->entry; /* the answer of a second attempt is judged by it (C6) */
+    else
+        entries_retire(&coalesce->entries, flight->entry);
     flight->entry = NULL;
     flight->principal->keys--;
     flight->feed.keeps_prefix = false;

@@ -83,7 +83,7 @@ struct flight {
     bool coalesced;           /* was in the table once */
     bool keyed;               /* it has a key, key_hash; not in shadow */
     uint64_t key_hash;        /* how markers know it */
-    struct key_entry *sample; /* its key, never published: it is marked (C8) */
+    struct key_entry *sample; /* its key, of which nobody else knows any more, or ever did (C8) */
     uint64_t start_at_ns;     /* C9: not sooner; 0: at once */
     struct list branches;
     uint32_t branch_count;
@@ -137,7 +137,7 @@ struct flight {
     /* The answer. */
     uint16_t status;
     bool length_declared;
-    bool head_held; /* the head is here, nobody has seen it: see flight_response.c */
+    bool head_held;         /* the head is here, nobody has seen it: see flight_response.c */
     struct list fresh_link; /* in coalesce->fresh_heads: it waits for the end of the turn */
     uint64_t declared_bytes;
     uint64_t credit_owed; /* bytes taken in whose window has not been given back */
@@ -211,7 +211,7 @@ static inline void flight_leave_table(struct flight *flight, uint64_t *counter, 
         flight_unpublish(flight, counter, now);
 }
 
-/* What a marked flight knew its key by. Harmless without. */
+/* What it knew its key by once nobody else did. Harmless without. */
 void flight_forget_sample(struct flight *flight);
 
 static inline void flight_hold(struct flight *flight)

@@ -4,9 +4,10 @@
  * Truthfulness (C11): the feed ends well only if the backend ended the stream and a declared length
  * is met; anything else breaks the flight.
  *
- * A head is held back, `head_held`, until the first byte of the body, the time that its route gives
- * that (hold_first_byte), or at least the end of the worker's turn: of an answer that is already
- * known to be wrong, or lost, nobody hears, and the flight may be tried again (C14).
+ * A head is held back, `head_held`, until the end of the worker's turn in which the first byte of
+ * the body comes, or the time that its route gives that (hold_first_byte) is over. What has come of
+ * the body by then is held back with it: of an answer that is already known to be wrong, or lost,
+ * nobody hears, and the flight may be tried again (C14).
  */
 #include "dataplane/coalesce/branch.h"
 #include "dataplane/coalesce/flight.h"
@@ -192,6 +193,7 @@ void flight_release_head(struct flight *flight, uint64_t now)
     flight_become(flight, FLIGHT_ANSWERING, CAUSE_HEAD_ARRIVED);
     flight_budget_release(flight);
     flight->feed.state = FEED_HEAD;
+    flight_forget_sample(flight);
     flight_request_unneeded(flight);
     flight_forget_request(flight);
     if (flight->tunnel == TUNNEL_OPEN) {
@@ -206,8 +208,17 @@ void flight_show_head(struct flight *flight, uint64_t now)
 {
     flight_hold(flight);
     flight_release_head(flight, now);
+    flight_readers_changed(flight, now);
     flight_announce(flight, now);
     flight_settle(flight, now);
+}
+
+/* What has come of the body: as if nothing had. */
+static void forget_body(struct flight *flight)
+{
+    flight_window_end(flight);
+    body_clear(&flight->feed.body);
+    flight->credit_owed = 0;
 }
 
 void flight_forget_head(struct flight *flight)
@@ -223,13 +234,21 @@ void flight_forget_head(struct flight *flight)
     list_remove(&flight->fresh_link);
     flight_clear_time(flight, TIME_HOLD);
     section_give(&flight->coalesce->sections, &flight->feed.head);
+    forget_body(flight);
+}
+
+/* There is nothing more to wait for but the end of the turn. */
+static void show_soon(struct flight *flight)
+{
+    flight_clear_time(flight, TIME_HOLD);
+    if (!list_is_linked(&flight->fresh_link))
+        list_push_back(&flight->coalesce->fresh_heads, &flight->fresh_link);
 }
 
 /* A body follows. Until its first byte a backend that fails can be replaced unseen (coalescing.md,
  * hold_first_byte); the client of a tunnel waits for the head before it says anything. */
 static void hold_head(struct flight *flight, const struct fields *head, uint64_t now)
 {
-    struct coalesce *coalesce = flight->coalesce;
     bool stream = !has_no_body(flight) && coalesce_is_stream(head);
     uint64_t hold_ns = stream ? flight->hold_stream_ns : flight->hold_first_byte_ns;
     flight->feed.streams_since_ns = stream ? now : 0;
@@ -238,7 +257,7 @@ static void hold_head(struct flight *flight, const struct fields *head, uint64_t
     else if (hold_ns > 0)
         flight_set_time(flight, TIME_HOLD, now + hold_ns);
     else
-        list_push_back(&coalesce->fresh_heads, &flight->fresh_link);
+        show_soon(flight);
 }
 
 static void response_head(struct flight *flight, const struct fields *head, bool end, uint64_t now)
@@ -363,16 +382,17 @@ static void go_on(struct flight *flight, bool end, uint64_t now)
 {
     if (end) {
         end_answer(flight, now);
-        return;
+    } else if (flight->head_held) {
+        show_soon(flight);
+    } else {
+        flight_readers_changed(flight, now);
+        flight_announce(flight, now);
     }
-    flight_readers_changed(flight, now);
-    flight_announce(flight, now);
 }
 
 static void take_in(struct flight *flight, struct bytes bytes, bool end, uint64_t now)
 {
     struct coalesce *coalesce = flight->coalesce;
-    flight_release_head(flight, now);
     if (body_append(&flight->feed.body, &coalesce->payload, bytes) < bytes.length) {
         flight_break(flight, FLIGHT_NO_MEMORY, now);
         return;

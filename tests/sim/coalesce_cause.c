@@ -27,7 +27,8 @@ uint64_t cause_broke_at(const struct round *round, const struct backend_seen *se
     return round->calm || seen->over_at_ns == 0 ? CLOCK_NEVER : seen->over_at_ns;
 }
 
-/* Its end came with its head, in one packet, and said that it is wrong. */
+/* Its end came with its head, in one packet, whatever of its body lay between them, and said that
+ * it is wrong. */
 static bool breaks_with_its_head(const struct round *round, const struct backend_seen *seen)
 {
     bool in_one_packet = round->act == BACKEND_SENDS_LESS || round->act == BACKEND_RESETS;
@@ -38,9 +39,9 @@ static bool breaks_with_its_head(const struct round *round, const struct backend
  * no use then; that of an event stream waits for a byte behind it. */
 bool cause_may_be_told(const struct round *round, const struct backend_seen *seen)
 {
-    if (!seen->head_sent || seen->sent_bytes > 0)
-        return seen->head_sent;
-    return !round->is_event_stream && !breaks_with_its_head(round, seen);
+    if (!seen->head_sent || breaks_with_its_head(round, seen))
+        return false;
+    return seen->sent_bytes > 0 || !round->is_event_stream;
 }
 
 /* Attempts of the flight of SEEN that broke before UNTIL_NS. There is none behind one that somebody

@@ -164,6 +164,8 @@ static void truncation_begin(struct round *round)
     uint32_t way;
     draw_offset(round, array_count(cuts), &way);
     round->act = cut_by(round->sim, cuts[way]);
+    if (sim_one_in(round->sim, 2)) /* head, body and end in one packet */
+        round->answer.chunk_bytes = 0;
     if (round->act == BACKEND_SENDS_LESS) {
         round->answer.no_length = false; /* else it would be a good answer */
         round->answer.trailers = false;
