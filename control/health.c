@@ -378,7 +378,8 @@ static bool may_eject(const struct health *health, const struct health_backend *
             continue;
         members++;
         out += ejection_is_out(&backend->ejection, now);
-        others_usable += backend != candidate && is_usable_now(backend, now);
+        others_usable += backend != candidate && config->service == candidate->config->service &&
+                         is_usable_now(backend, now);
     }
     uint32_t percent = settings(health, candidate)->eject_region_percent;
     uint32_t allowed = members * percent / 100;

@@ -4,7 +4,7 @@
  *
  * A backend that probes or failed connects have found down is out without limit. One that only
  * traffic speaks against is ejected for a while, at most 30 % of a region's backends at a time (but
- * one may always be), and never the last usable one of its region.
+ * one may always be), and never the last usable one that its service has in the region.
  *
  * Backends are known by (slot, generation). Control thread; each call costs at most one walk over
  * the configured backends, some microseconds.

@@ -439,6 +439,21 @@ static void the_last_usable_backend_is_never_ejected(void **state)
     assert_true(usable(world, 0));
 }
 
+/* Another service's backends do not answer for it. */
+static void the_last_usable_backend_of_a_service_is_never_ejected(void **state)
+{
+    struct world *world = world_make(1, 4);
+    struct config *config = &world->lab.config;
+    config->services[1] = config->services[0];
+    config->service_count = 2;
+    config->backends[3].service = 1;
+    all_up(world);
+    traffic(world, 3, BACKEND_BAD_STATUS, 500);
+    assert_true(usable(world, 3));
+    traffic(world, 0, BACKEND_BAD_STATUS, 500);
+    assert_false(usable(world, 0));
+}
+
 static void probes_take_out_without_limit(void **state)
 {
     struct world *world = world_make(1, 4);
@@ -558,6 +573,7 @@ int main(void)
         cmocka_unit_test(ejection_grows_to_its_bound),
         cmocka_unit_test(at_most_thirty_percent_of_a_region_are_ejected),
         cmocka_unit_test(the_last_usable_backend_is_never_ejected),
+        cmocka_unit_test(the_last_usable_backend_of_a_service_is_never_ejected),
         cmocka_unit_test(probes_take_out_without_limit),
         cmocka_unit_test(sums_of_another_generation_are_ignored),
         cmocka_unit_test(backends_that_stay_keep_their_health),
