@@ -67,8 +67,8 @@ static void on_signal(int signal)
     errno = before;
 }
 
-/* Of a thread: the set that counts. False: it has gone. */
-static bool effective_of(const char *thread, uint64_t *out)
+/* Of a thread: what it may do, or may take up again. False: it has gone. */
+static bool permitted_of(const char *thread, uint64_t *out)
 {
     char path[64];
     char line[LINE_SIZE];
@@ -76,7 +76,7 @@ static bool effective_of(const char *thread, uint64_t *out)
     snprintf(path, sizeof(path), "/proc/self/task/%.16s/status", thread);
     FILE *file = fopen(path, "re");
     while (file != NULL && !found && fgets(line, sizeof(line), file) != NULL) {
-        found = strncmp(line, "CapEff:", 7) == 0;
+        found = strncmp(line, "CapPrm:", 7) == 0;
         *out = found ? strtoull(line + 7, NULL, 16) : 0;
     }
     if (file != NULL)
@@ -88,13 +88,13 @@ static bool effective_of(const char *thread, uint64_t *out)
 static int count_those_with_more(bool tell)
 {
     int count = 0;
-    uint64_t effective;
+    uint64_t permitted;
     DIR *tasks = opendir("/proc/self/task");
     if (tasks == NULL)
         return -1;
     for (struct dirent *entry; (entry = readdir(tasks)) != NULL;) {
-        if (entry->d_name[0] == '.' || !effective_of(entry->d_name, &effective) ||
-            (effective & ~privileges_kept()) == 0)
+        if (entry->d_name[0] == '.' || !permitted_of(entry->d_name, &permitted) ||
+            (permitted & ~privileges_kept()) == 0)
             continue;
         count++;
         if (tell)
