@@ -2,6 +2,7 @@
 
 #include "dataplane/base/clock.h"
 #include "tests/sim/coalesce_cause.h"
+#include "tests/sim/coalesce_pace.h"
 
 #include <string.h>
 
@@ -214,6 +215,7 @@ void coalesce_check_turn(const struct round *round)
 {
     uint64_t client_window = round->world->clients[0].host.config.stream_window_bytes;
     check_memory(round);
+    coalesce_check_pace(round);
     for (uint32_t i = 0; i < round_seen_count(round); i++) {
         const struct backend_seen *seen = round_seen(round, i);
         if (seen->over_at_ns == 0 &&

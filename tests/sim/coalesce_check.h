@@ -9,6 +9,7 @@
  *   - who was told a good end had an answer that its backend ended well, all of it
  *   - whoever got an answer without leading its flight was told so (cache-status), and only they
  *   - what a backend could send beyond what its fastest reader has is bounded
+ *   - whoever joined an event stream late gets its beginning at its pace (coalesce_pace.h)
  *   - everybody got the whole answer, or coalesce_cause.h knows why not
  *
  * Bytes, principals and balances are those of tests/support/checks.h, at the end of the world.

@@ -23,6 +23,7 @@ struct story {
     uint32_t steps;        /* it is told once for each; seeds enumerate them */
     uint32_t flight_bytes; /* of the routes; 0: a MiB */
     bool bounded;          /* there is too little of something: who asks may be refused */
+    bool is_steady;        /* answers go on as drawn: whoever lags behind is held back by Weir */
     /* Sizes of a world for this story; NULL: as drawn. */
     void (*configure)(struct sim *sim, struct world_config *config);
     /* The round's drawing is done: what is different in this story. */

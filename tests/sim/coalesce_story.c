@@ -278,6 +278,45 @@ const struct story story_slow = {
     .apart = is_unshareable,
 };
 
+/* ---- late joiners of a stream ---- */
+
+#define LATE_CHUNK_BYTES 40u
+#define LATE_CHUNK_NS    (10 * CLOCK_MS)
+
+/* Room enough: nobody is spared the pace for lack of memory (C17). */
+static void late_configure(struct sim *sim, struct world_config *config)
+{
+    config->limits.segment_bytes = 1024;
+    config->limits.segments = 2048;
+}
+
+/* It goes on when the last of them has caught up. */
+static void late_begin(struct round *round)
+{
+    round->late = sim_draw(round->sim, 1, round->count - 1);
+    round->is_event_stream = true;
+    round->answer.name = "content-type", round->answer.value = "text/event-stream";
+    round->answer.chunk_bytes = sim_draw_log(round->sim, LATE_CHUNK_BYTES, 100 * LATE_CHUNK_BYTES);
+    round->answer.chunk_every_ns = sim_draw(round->sim, 1, 3) * LATE_CHUNK_NS;
+    round->size = round->answer.chunk_bytes * sim_draw(round->sim, 120, 200);
+}
+
+static void late_asker(struct round *round, struct asker *asker)
+{
+    if (asker->is_late)
+        asker->asks_at_ns += sim_draw(round->sim, 0, 600) * CLOCK_MS;
+}
+
+const struct story story_late = {
+    .name = "late",
+    .steps = 1,
+    .flight_bytes = 2 << 20,
+    .is_steady = true,
+    .configure = late_configure,
+    .begin = late_begin,
+    .asker = late_asker,
+};
+
 /* ---- no room ---- */
 
 static bool always(const struct round *round)

@@ -13,3 +13,4 @@ extern const struct story story_slow;       /* some stop to read for a while or 
 extern const struct story story_full;       /* table and pools are far too small */
 extern const struct story story_stall;      /* workers stand still now and then */
 extern const struct story story_principals; /* two principals ask the same */
+extern const struct story story_late; /* many join an event stream that has gone on for long */
