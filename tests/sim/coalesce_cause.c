@@ -28,18 +28,19 @@ uint64_t cause_broke_at(const struct round *round, const struct backend_seen *se
 }
 
 /* Its end came with its head, in one packet, whatever of its body lay between them, and said that
- * it is wrong. */
-static bool breaks_with_its_head(const struct round *round, const struct backend_seen *seen)
+ * it is wrong. That of HTTP/1.1 is an end of its connection, in a packet of its own. */
+bool cause_breaks_with_its_head(const struct round *round, const struct backend_seen *seen)
 {
-    bool in_one_packet = round->act == BACKEND_SENDS_LESS || round->act == BACKEND_RESETS;
-    return round->calm && in_one_packet && seen->hurt_at_ns == seen->head_at_ns;
+    bool in_one_packet = !seen->backend->speaks_http1 &&
+                         (round->act == BACKEND_SENDS_LESS || round->act == BACKEND_RESETS);
+    return round->calm && in_one_packet && seen->hurt_at_ns == seen->head_at_ns && !seen->answered;
 }
 
 /* Weir passes a head on when the packet that it came in has been read, unless it is known to be of
  * no use then; that of an event stream waits for a byte behind it. */
 bool cause_may_be_told(const struct round *round, const struct backend_seen *seen)
 {
-    if (!seen->head_sent || breaks_with_its_head(round, seen))
+    if (!seen->head_sent || cause_breaks_with_its_head(round, seen))
         return false;
     return seen->sent_bytes > 0 || !round->is_event_stream;
 }

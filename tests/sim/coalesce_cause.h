@@ -17,6 +17,9 @@
 /* Whether somebody may have been told of the answer: there is no other attempt then (C14). */
 bool cause_may_be_told(const struct round *round, const struct backend_seen *seen);
 
+/* Whether what came with its head, in one packet, said that it is wrong. Nobody is told of it. */
+bool cause_breaks_with_its_head(const struct round *round, const struct backend_seen *seen);
+
 /* Since when the attempt was bound to break; CLOCK_NEVER: no reason is known. */
 uint64_t cause_broke_at(const struct round *round, const struct backend_seen *seen);
 

@@ -112,6 +112,8 @@ static const char *lie_to(const struct round *round, uint32_t index)
         return request->complete ? "END_STREAM without an answer" : NULL;
     if (foreign != NULL)
         return foreign;
+    if (cause_breaks_with_its_head(round, seen))
+        return "the beginning of an answer that was wrong already";
     if (request->complete && !seen->answered)
         return "END_STREAM though the backend did not end its answer";
     if (collapsed == (round_leader_of(round, seen) == index))

@@ -6,6 +6,7 @@
  *     flight without a request that leads it
  *   - a flight that nobody was told of leaves a region that falls silent within two seconds
  *   - there is one flight at a time for identical requests of one principal
+ *   - nobody was told of an answer that was wrong by what came with its head
  *   - who was told a good end had an answer that its backend ended well, all of it
  *   - whoever got an answer without leading its flight was told so (cache-status), and only they
  *   - what a backend could send beyond what its fastest reader has is bounded

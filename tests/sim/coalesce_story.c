@@ -290,7 +290,7 @@ static void late_configure(struct sim *sim, struct world_config *config)
     config->limits.segments = 2048;
 }
 
-/* It goes on when the last of them has caught up. */
+/* It goes on when the last of them has caught up, or ends before. */
 static void late_begin(struct round *round)
 {
     round->late = sim_draw(round->sim, 1, round->count - 1);
@@ -298,7 +298,7 @@ static void late_begin(struct round *round)
     round->answer.name = "content-type", round->answer.value = "text/event-stream";
     round->answer.chunk_bytes = sim_draw_log(round->sim, LATE_CHUNK_BYTES, 100 * LATE_CHUNK_BYTES);
     round->answer.chunk_every_ns = sim_draw(round->sim, 1, 3) * LATE_CHUNK_NS;
-    round->size = round->answer.chunk_bytes * sim_draw(round->sim, 120, 200);
+    round->size = round->answer.chunk_bytes * sim_draw(round->sim, 40, 200);
 }
 
 static void late_asker(struct round *round, struct asker *asker)

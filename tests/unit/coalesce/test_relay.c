@@ -276,6 +276,30 @@ static void a_retry_serves_those_on_other_workers_too(void **state)
     client_leave(&b);
 }
 
+/* What nobody has been told of is lent to nobody: a join comes in between, and then it is replaced.
+ */
+static void a_beginning_that_is_held_back_is_not_lent(void **state)
+{
+    struct client owner, other;
+    static const char *const fields[] = {":status", "200", "x-answer", "0", NULL};
+    client_get(&owner, at(0), "/");
+    client_get(&other, at(1), "/");
+    fake_pull(first_try(), world->now);
+    fake_section(first_try(), H2_SECTION_HEADERS, fields, false, world->now);
+    answer_data(at(0), first_try(), 700, false);
+    assert_true(world_mail_one(world, 0, 1));
+    assert_true(world_mail_one(world, 1, 0));
+    assert_int_equal(other.subscriber.role, SUBSCRIBER_JOINED);
+    assert_int_equal(other.subscriber.feed->body.written_bytes, 0);
+    fake_fail(first_try(), ATTEMPT_CONNECTION_LOST, world->now);
+    answer_whole(at(0), 2000);
+    world_settle(world);
+    assert_whole(&owner, 2000);
+    assert_whole(&other, 2000);
+    client_leave(&owner);
+    client_leave(&other);
+}
+
 static void c12_the_flight_goes_on_for_other_workers(void **state)
 {
     struct client a, b;
@@ -335,6 +359,7 @@ int main(void)
         CASE(c11_a_broken_answer_is_broken_for_everybody),
         CASE(a_failure_before_headers_is_the_same_for_everybody),
         CASE(a_retry_serves_those_on_other_workers_too),
+        CASE(a_beginning_that_is_held_back_is_not_lent),
         CASE(c12_the_flight_goes_on_for_other_workers),
         CASE(leaving_before_the_answer_to_the_join),
         CASE(c16_a_worker_has_its_part_of_a_bound),
