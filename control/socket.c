@@ -4,7 +4,8 @@
  * A client is pumped when its socket is ready, and by its timer when there is work left that no
  * event will announce: lines beyond those of one turn, and answers that came later. It is freed
  * only by pump(), never from inside a call. A client that asks faster than it reads its answers is
- * not read until it has caught up.
+ * not read until it has caught up. When there are CLIENTS_MAX, one more takes the place of that
+ * which has been silent for the longest time and waits for nothing.
  */
 #include "control/socket.h"
 
@@ -63,7 +64,7 @@ struct socket_server {
     struct methods *methods;
     int fd;
     struct loop_watch *watch;
-    struct list clients;
+    struct list clients; /* heard from the longest ago first */
     uint32_t client_count;
     char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
@@ -196,9 +197,11 @@ static void read_input(struct client *client)
         return;
     }
     ssize_t count = recv(client->fd, client->input + client->input_end, READ_BYTES, MSG_DONTWAIT);
-    if (count > 0)
+    if (count > 0) {
         client->input_end += (size_t)count;
-    else if (count == 0)
+        list_remove(&client->link);
+        list_push_back(&client->server->clients, &client->link);
+    } else if (count == 0)
         client->ended = true; /* it may still read its answers */
     else if (errno != EAGAIN && errno != EINTR)
         client->broken = true;
@@ -298,13 +301,14 @@ static void set_who(struct client *client)
              peer.pid, user);
 }
 
-static void open_client(struct socket_server *server, int fd)
+/* A new client; NULL when there is no memory for it. */
+static struct client *open_client(struct socket_server *server, int fd)
 {
     struct loop *loop = daemon_loop(server->daemon);
     struct client *client = calloc(1, sizeof(*client));
     if (client == NULL) {
         close(fd);
-        return;
+        return NULL;
     }
     *client = (struct client){.server = server, .fd = fd, .interest = EPOLLIN};
     client->session.send = session_send;
@@ -316,8 +320,41 @@ static void open_client(struct socket_server *server, int fd)
     set_who(client);
     client->timer = loop_timer(loop, client_timer, client);
     client->watch = loop_watch(loop, fd, EPOLLIN, client_ready, client);
-    if (client->timer == NULL || client->watch == NULL)
-        close_client(client);
+    if (client->timer != NULL && client->watch != NULL)
+        return client;
+    close_client(client);
+    return NULL;
+}
+
+static bool waits_for_nothing(const struct client *client)
+{
+    return client->session.call_count == 0 && list_is_empty(&client->outputs);
+}
+
+/* Whose place NEWCOMER may take, or NULL. */
+static struct client *find_silent(struct socket_server *server, const struct client *newcomer)
+{
+    list_for_each (link, next, &server->clients) {
+        struct client *client = list_entry(link, struct client, link);
+        if (client != newcomer && waits_for_nothing(client))
+            return client;
+    }
+    return NULL;
+}
+
+/* There are too many now that NEWCOMER is here: the most silent one goes, or else NEWCOMER. */
+static void make_place(struct socket_server *server, struct client *newcomer)
+{
+    struct client *silent = find_silent(server, newcomer);
+    log_line(LOG_LEVEL_WARNING, "control socket: more than %d clients: %s has to go", CLIENTS_MAX,
+             silent != NULL ? silent->session.who : newcomer->session.who);
+    if (silent != NULL) {
+        close_client(silent);
+        return;
+    }
+    rpc_complain(&newcomer->session, RPC_REFUSED,
+                 "there are too many clients, and all of them wait for answers");
+    newcomer->ended = true;
 }
 
 static void server_ready(void *context, uint32_t events)
@@ -326,12 +363,9 @@ static void server_ready(void *context, uint32_t events)
     int fd = accept4(server->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0)
         return;
-    if (server->client_count < CLIENTS_MAX) {
-        open_client(server, fd);
-        return;
-    }
-    log_line(LOG_LEVEL_WARNING, "control socket: more than %d clients", CLIENTS_MAX);
-    close(fd);
+    struct client *client = open_client(server, fd);
+    if (client != NULL && server->client_count > CLIENTS_MAX)
+        make_place(server, client);
 }
 
 /* Listening. */

@@ -329,25 +329,65 @@ static void a_client_that_does_not_read_is_not_read_until_it_does(void **state)
     }
 }
 
-static void a_client_too_many_is_hung_up_on(void **state)
+#define CLIENTS_MAX 32
+
+/* As many as there may be, with the fixture's own. */
+static void open_peers(struct fixture *fixture, struct control_peer *peers)
 {
-    struct fixture *fixture = *state;
-    struct control_peer peers[33];
-    for (size_t i = 0; i < 31; i++) {
+    for (size_t i = 0; i < CLIENTS_MAX - 1; i++) {
         control_peer_open(&peers[i], fixture->daemon);
         json_decref(control_peer_call(&peers[i], "status", NULL));
     }
-    json_decref(control_peer_call(&fixture->peer, "status", NULL));
-    control_peer_open(&peers[31], fixture->daemon);
-    control_peer_expect_end(&peers[31]);
-    control_peer_close(&peers[31]);
-    control_peer_close(&peers[0]);
-    int turns = 0;
-    fake_daemon_run_until(fixture->daemon, once, &turns);
-    control_peer_open(&peers[0], fixture->daemon);
-    json_decref(control_peer_call(&peers[0], "status", NULL));
-    for (size_t i = 0; i < 31; i++)
+}
+
+static void close_peers(struct control_peer *peers)
+{
+    for (size_t i = 0; i < CLIENTS_MAX; i++)
         control_peer_close(&peers[i]);
+}
+
+static void a_client_too_many_takes_the_place_of_the_most_silent(void **state)
+{
+    struct fixture *fixture = *state;
+    struct control_peer peers[CLIENTS_MAX];
+    control_peer_send(&fixture->peer, "{'jsonrpc':'2.0','id':1,'method':'flight.list'}");
+    open_peers(fixture, peers);
+    json_decref(control_peer_call(&peers[0], "status", NULL));
+    control_peer_open(&peers[CLIENTS_MAX - 1], fixture->daemon);
+    json_decref(control_peer_call(&peers[CLIENTS_MAX - 1], "status", NULL));
+    control_peer_expect_end(&peers[1]);
+    fake_flights_end(fixture->daemon, true);
+    json_decref(control_peer_read(&fixture->peer));
+    for (size_t i = 0; i < CLIENTS_MAX; i++)
+        if (i != 1)
+            json_decref(control_peer_call(&peers[i], "status", NULL));
+    close_peers(peers);
+}
+
+/* Ask until nothing more is read of it. */
+static void let_answers_pile_up(struct fixture *fixture, const struct control_peer *peer)
+{
+    struct flood flood = {.fd = peer->fd,
+                          .most = 1000000,
+                          .line = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"stats\"}\n"};
+    fake_daemon_run_until(fixture->daemon, flooded, &flood);
+}
+
+static void a_client_too_many_is_refused_while_all_wait(void **state)
+{
+    struct fixture *fixture = *state;
+    struct control_peer peers[CLIENTS_MAX];
+    open_peers(fixture, peers);
+    let_answers_pile_up(fixture, &fixture->peer);
+    for (size_t i = 0; i < CLIENTS_MAX - 1; i++)
+        let_answers_pile_up(fixture, &peers[i]);
+    control_peer_open(&peers[CLIENTS_MAX - 1], fixture->daemon);
+    json_t *answer = control_peer_read(&peers[CLIENTS_MAX - 1]);
+    assert_int_equal(code_of(answer), -32000);
+    json_decref(answer);
+    control_peer_expect_end(&peers[CLIENTS_MAX - 1]);
+    json_decref(control_peer_read(&peers[0]));
+    close_peers(peers);
 }
 
 static void the_socket_has_the_configured_mode_and_goes_with_the_daemon(void **state)
@@ -424,7 +464,8 @@ int main(void)
         CASE(a_line_of_almost_four_mebibytes_is_read),
         CASE(pipelined_requests_are_answered_in_order),
         CASE(a_client_that_does_not_read_is_not_read_until_it_does),
-        CASE(a_client_too_many_is_hung_up_on),
+        CASE(a_client_too_many_takes_the_place_of_the_most_silent),
+        CASE(a_client_too_many_is_refused_while_all_wait),
         CASE(the_socket_has_the_configured_mode_and_goes_with_the_daemon),
         CASE(a_second_process_on_the_same_path_is_refused),
         CASE(a_socket_left_by_a_killed_process_is_replaced),
