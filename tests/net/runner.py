@@ -71,7 +71,7 @@ class Runner:
             text += self.evidence()
         if verdict == "FAIL" and not died and self.report.may_run_again():
             self.recover()
-            verdict = self.second_run(case, title, text)
+            verdict, text = self.second_run(case, title, text)
         self.report.case(verdict, title, time.monotonic() - started, text)
         if verdict == "FAIL":
             self.recover()
@@ -79,11 +79,12 @@ class Runner:
     def second_run(self, case, title, first):
         """On a busy machine a case may miss its moment. It is told, counted and bounded."""
         self.report.lines(f"FAIL {title}, once more:", first)
-        verdict, _ = self.attempt(case)
-        if verdict != "ok" or self.site.proxy.complaints():
-            return "FAIL"
+        verdict, text = self.attempt(case)
+        complaints = self.site.proxy.complaints()
+        if verdict != "ok" or complaints:
+            return "FAIL", (complaints or text) + self.evidence()
         self.report.unsteady(title)
-        return "ok"
+        return "ok", ""
 
     def attempt(self, case):
         """One case with the site whole before it; a proxy that died during it fails it."""

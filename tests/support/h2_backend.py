@@ -197,22 +197,24 @@ class Connection(Endpoint):
             self.transport.close()
 
     # what pages use
-    def begin(self, request, status=200, fields=(), end=False):
+    def begin(self, request, status=200, fields=(), end=False, alone=True):
+        """The head of an answer; not ALONE: it leaves in one write with what is sent next."""
         extra = [tuple(item.split(":", 1)) for item in request.query.get("h", [])]
         self.h2.send_headers(request.stream_id, [
             (":status", str(request.number("status", status))),
             ("x-backend", self.backend.name), *fields, *extra], end_stream=end)
-        self.flush()
+        if alone:
+            self.flush()
 
     async def finish(self, request, body, content_type="text/plain", fields=()):
         if request.number("status", 200) in (204, 304):
             self.begin(request, fields=fields, end=True)
             return
-        head = request.method == "HEAD"
+        empty = request.method == "HEAD" or not body
         self.begin(request, fields=(("content-type", content_type),
                                     ("content-length", str(len(body))), *fields),
-                   end=head or not body)
-        if body and not head:
+                   end=empty, alone=empty)
+        if not empty:
             await self.send_piece(request.stream_id, body, end=True)
 
     async def read_body(self, request):

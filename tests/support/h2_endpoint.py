@@ -137,6 +137,7 @@ class Endpoint(asyncio.Protocol):
             await self.may_write.wait()
             room = self._room(stream_id)
             if room == 0 and len(view):
+                self.flush()
                 await self._window(stream_id)
                 continue
             size = min(room, len(view))
