@@ -58,7 +58,6 @@ struct h2 *h2_create(const struct h2_config *config)
     list_init(&h2->block_holders);
     list_init(&h2->resting);
     list_init(&h2->dead_conns);
-    list_init(&h2->dead_streams);
     if (!create_pools(h2) || !create_slots(h2) || !create_scratch(h2))
         return NULL;
     h2->hpack_own_tables.states = UINT64_MAX / 2; /* so that no two tables' states have one name */
@@ -78,9 +77,10 @@ void h2_enter(struct h2 *h2, uint64_t now)
 
 void h2_bury_dead_streams(struct h2 *h2)
 {
-    struct list *link;
-    while ((link = list_pop_front(&h2->dead_streams)) != NULL)
-        pool_give(&h2->streams, list_entry(link, struct h2_stream, link));
+    for (struct h2_stream *stream; (stream = h2->dead_streams) != NULL;) {
+        h2->dead_streams = stream->next_in_slot;
+        pool_give(&h2->streams, stream);
+    }
 }
 
 /* What parts of HTTP/2 have counted for themselves. */

@@ -131,6 +131,7 @@ static void conn_init(struct h2_conn *conn, struct h2 *h2, enum h2_role role, ui
         .receive_window = H2_DEFAULT_WINDOW_BYTES,
         /* what is granted at the start is no sign of speed */
         .window = {h2_flow_connection_window(h2), (uint32_t)((now - CLOCK_S) / CLOCK_US)},
+        .first_window_bytes = h2_flow_first_window(h2, role),
         .ping_cookie = random_u64(h2->config.random),
     };
     list_init(&conn->active);

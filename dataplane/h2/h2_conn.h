@@ -80,12 +80,12 @@ enum h2_in_phase {
 
 struct h2_in {
     struct h2_frame frame;
-    uint32_t left;          /* payload bytes to come, without padding */
-    uint32_t padding;       /* bytes behind them */
-    struct h2_stream *data; /* H2_IN_DATA: whose; NULL once it ended */
-    uint8_t phase;          /* enum h2_in_phase */
-    uint8_t have;           /* bytes gathered, or of the preface */
-    uint8_t want;           /* H2_IN_PREFIX, H2_IN_UNIT: bytes together */
+    uint32_t left;            /* payload bytes to come, without padding */
+    uint32_t padding;         /* bytes behind them */
+    struct h2_stream *stream; /* whose frame is under way, if known; NULL once it ended */
+    uint8_t phase;            /* enum h2_in_phase */
+    uint8_t have;             /* bytes gathered, or of the preface */
+    uint8_t want;             /* H2_IN_PREFIX, H2_IN_UNIT: bytes together */
     uint8_t bytes[H2_UNIT_BYTES];
     /* The header block under way; block_id 0: none. */
     uint32_t block_id;
@@ -156,8 +156,9 @@ struct h2_conn {
     int32_t send_window;
     uint32_t receive_window;
     uint32_t credit;
-    uint32_t credit_debt; /* by which the peer's window is to become smaller again */
-    uint32_t grown_bytes; /* by which its streams' windows have grown */
+    uint32_t credit_debt;        /* by which the peer's window is to become smaller again */
+    uint32_t grown_bytes;        /* by which its streams' windows have grown */
+    uint32_t first_window_bytes; /* of its streams, see h2_flow_first_window() */
     struct h2_window window;
     uint32_t recent_resets[H2_LIMIT_RECENT_RESETS]; /* stream ids, 0: none */
     struct h2_refusal refusals[H2_LIMIT_REFUSALS];
@@ -253,7 +254,11 @@ bool h2_out_run(struct h2_conn *conn, uint64_t now);
 /* All or nothing. */
 bool h2_out_send(struct h2_conn *conn, struct bytes bytes);
 /* Whether the transport has taken every frame begun to its end. */
-bool h2_out_is_whole(const struct h2_conn *conn);
+static inline bool h2_out_is_whole(const struct h2_conn *conn)
+{
+    return conn->out_block.block == NULL && conn->out_data.chunk.segment == NULL &&
+           !conn->out_data.header_due;
+}
 void h2_out_release(struct h2_conn *conn);
 
 /* h2_out_control.c: false when something is left. */

@@ -2,7 +2,6 @@
 
 #include "dataplane/base/clock.h"
 #include "dataplane/base/counter.h"
-#include "dataplane/h2/h2_conn.h"
 
 uint32_t h2_flow_connection_window(const struct h2 *h2)
 {
@@ -10,17 +9,12 @@ uint32_t h2_flow_connection_window(const struct h2 *h2)
     return wanted > H2_DEFAULT_WINDOW_BYTES ? wanted : H2_DEFAULT_WINDOW_BYTES;
 }
 
-uint32_t h2_flow_first_window(const struct h2_conn *conn)
+uint32_t h2_flow_first_window(const struct h2 *h2, enum h2_role role)
 {
-    const struct h2_config *config = &conn->h2->config;
-    bool less = conn->role == H2_CLIENT && config->first_window_bytes > 0 &&
+    const struct h2_config *config = &h2->config;
+    bool less = role == H2_CLIENT && config->first_window_bytes > 0 &&
                 config->first_window_bytes < config->stream_window_bytes;
     return less ? config->first_window_bytes : config->stream_window_bytes;
-}
-
-bool h2_flow_credit_is_due(const struct h2_conn *conn)
-{
-    return conn->credit >= conn->window.bytes / 2 && conn->credit > 0;
 }
 
 /* --- growing: twice the window is right when half of it is used up within a round trip --- */
@@ -153,7 +147,7 @@ static void note_answer(const struct h2_stream *stream)
 void h2_flow_stream_ended(struct h2_stream *stream)
 {
     struct h2_conn *conn = stream->conn;
-    uint32_t by = stream->window.bytes - h2_flow_first_window(conn);
+    uint32_t by = stream->window.bytes - conn->first_window_bytes;
     note_answer(stream);
     if (by == 0)
         return;
@@ -189,7 +183,7 @@ void h2_flow_request_opened(struct h2_stream *stream)
 void h2_flow_answer_began(struct h2_stream *stream, uint64_t length)
 {
     struct h2_conn *conn = stream->conn;
-    if (length <= h2_flow_first_window(conn))
+    if (length <= conn->first_window_bytes)
         return;
     if (length != H2_LENGTH_UNKNOWN)
         conn->small_answers = 0;
@@ -202,7 +196,7 @@ static void note_received(struct h2_stream *stream)
 {
     struct h2_conn *conn = stream->conn;
     uint32_t received = stream->window.bytes - stream->receive_window;
-    if (conn->small_answers > 0 && received > h2_flow_first_window(conn))
+    if (conn->small_answers > 0 && received > conn->first_window_bytes)
         conn->small_answers = 0;
 }
 
@@ -245,7 +239,8 @@ enum h2_violation h2_flow_received(struct h2_conn *conn, struct h2_stream *strea
         return H2_VIOLATION_window_exceeded;
     conn->receive_window -= length;
     conn->credit += length;
-    pay_debt(conn);
+    if (conn->credit_debt > 0)
+        pay_debt(conn);
     if (h2_flow_credit_is_due(conn))
         h2_conn_wake_control(conn);
     if (stream == NULL)

@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "dataplane/h2/h2_stream.h"
+#include "dataplane/h2/h2_conn.h"
 
 /*
  * A DATA frame of LENGTH payload bytes begins. The connection gets its credit back at once: whoever
@@ -40,7 +40,7 @@ void h2_flow_park(struct h2_stream *stream);
 uint32_t h2_flow_connection_window(const struct h2 *h2);
 
 /* The size a stream's window begins with: what SETTINGS announce. */
-uint32_t h2_flow_first_window(const struct h2_conn *conn);
+uint32_t h2_flow_first_window(const struct h2 *h2, enum h2_role role);
 
 /*
  * Client role: the request has its identifier. Its window is made larger right behind it, unless
@@ -52,7 +52,10 @@ void h2_flow_request_opened(struct h2_stream *stream);
 void h2_flow_answer_began(struct h2_stream *stream, uint64_t length);
 
 /* Whether the connection has credit that is worth a WINDOW_UPDATE now. */
-bool h2_flow_credit_is_due(const struct h2_conn *conn);
+static inline bool h2_flow_credit_is_due(const struct h2_conn *conn)
+{
+    return conn->credit >= conn->window.bytes / 2 && conn->credit > 0;
+}
 
 /*
  * What the WINDOW_UPDATE that is about to be sent shall say: the credit, and growth. When it has

@@ -343,7 +343,9 @@ static void section_in(struct section *section)
         new_request(section);
         return;
     }
-    struct h2_stream *stream = h2_stream_find(conn, section->stream_id);
+    struct h2_stream *stream = conn->in.stream;
+    if (stream == NULL)
+        stream = h2_stream_find(conn, section->stream_id);
     if (stream == NULL)
         return;
     if (section->self_dependent)

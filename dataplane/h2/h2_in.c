@@ -1,5 +1,6 @@
 /*
- * h2_in: the parser, over whatever pieces the transport delivers.
+ * h2_in: the parser, over whatever pieces the transport delivers. Frames that are whole and usual
+ * do not come here (h2_in_whole.c).
  *
  * It remembers how far it is in struct h2_in and goes on from there. Payload is never gathered but
  * for header blocks and units of up to 9 bytes: DATA goes to its owner as views.
@@ -27,14 +28,14 @@ const uint8_t *h2_in_gather_pieces(struct h2_in *in, struct reader *r, size_t wa
 void h2_in_next_frame(struct h2_in *in)
 {
     in->phase = H2_IN_HEADER;
-    in->data = NULL;
+    in->stream = NULL;
 }
 
 void h2_in_skip_rest(struct h2_in *in)
 {
     in->left += in->padding;
     in->padding = 0;
-    in->data = NULL;
+    in->stream = NULL;
     in->phase = in->left > 0 ? H2_IN_SKIP : H2_IN_HEADER;
 }
 
@@ -43,30 +44,12 @@ void h2_in_violate(struct h2_conn *conn, enum h2_violation violation)
     h2_violate(conn, conn->in.frame.stream_id, violation);
 }
 
-/* Of the frames behind this one in the view: slots are fetched two frames ahead, streams one. */
-static void prefetch_behind(const struct h2_conn *conn, struct reader behind)
-{
-    size_t length = conn->in.frame.length;
-    for (uint32_t ahead = 1; ahead <= 2; ahead++) {
-        if (reader_left(&behind) < length + H2_FRAME_HEADER_BYTES)
-            return;
-        reader_skip(&behind, length);
-        struct h2_frame frame = h2_frame_read(reader_bytes(&behind, H2_FRAME_HEADER_BYTES).data);
-        if (ahead == 1)
-            h2_stream_prefetch(conn, frame.stream_id);
-        else
-            h2_stream_prefetch_slot(conn, frame.stream_id);
-        length = frame.length;
-    }
-}
-
 static bool in_header(struct h2_conn *conn, struct reader *r, uint64_t now)
 {
     const uint8_t *bytes = h2_in_gather(&conn->in, r, H2_FRAME_HEADER_BYTES);
     if (bytes == NULL)
         return false;
     conn->in.frame = h2_frame_read(bytes);
-    prefetch_behind(conn, *r);
     h2_in_begin_frame(conn, now);
     return true;
 }
@@ -88,7 +71,7 @@ static bool in_prefix(struct h2_conn *conn, struct reader *r, uint64_t now)
         return true;
     }
     in->left -= in->padding;
-    if (in->frame.type == H2_FRAME_DATA && in->data == NULL)
+    if (in->frame.type == H2_FRAME_DATA && in->stream == NULL)
         h2_in_skip_rest(in);
     else
         h2_in_begin_payload(conn, now);
@@ -105,7 +88,7 @@ static struct bytes take_left(struct h2_in *in, struct reader *r)
 static bool in_data(struct h2_conn *conn, struct reader *r, uint64_t now)
 {
     struct h2_in *in = &conn->in;
-    struct h2_stream *stream = in->data;
+    struct h2_stream *stream = in->stream;
     if (in->left > 0 && reader_left(r) == 0)
         return false;
     if (stream == NULL) { /* ended between two reads */
@@ -119,7 +102,7 @@ static bool in_data(struct h2_conn *conn, struct reader *r, uint64_t now)
         conn->handler->data(stream, bytes, end, now);
     if (h2_conn_is_closed(conn))
         return true;
-    bool alive = in->data == stream;
+    bool alive = in->stream == stream;
     if (in->left == 0 || !alive)
         h2_in_skip_rest(in);
     if (end && alive)
@@ -226,11 +209,19 @@ static bool may_go_on(struct h2_conn *conn)
     return false;
 }
 
+/* Frames that are whole, and a step of what comes then. False: there is nothing more to be done. */
+static bool go_on(struct h2_conn *conn, struct reader *r, uint64_t now)
+{
+    if (conn->in.phase == H2_IN_HEADER)
+        reader_skip(r, h2_in_whole(conn, bytes_of(r->at, reader_left(r)), now));
+    return !h2_conn_is_closed(conn) && may_go_on(conn) && step(conn, r, now);
+}
+
 /* How many bytes of the view were used. The connection may be closed afterwards. */
 static size_t in_view(struct h2_conn *conn, struct bytes view, uint64_t now)
 {
     struct reader r = reader_over(view);
-    while (may_go_on(conn) && step(conn, &r, now) && !h2_conn_is_closed(conn))
+    while (go_on(conn, &r, now) && !h2_conn_is_closed(conn))
         h2_bury_streams(conn->h2);
     return view.length - reader_left(&r);
 }

@@ -28,6 +28,12 @@ void h2_in_skip_rest(struct h2_in *in);
 /* By the frame under way; see h2_violate(). */
 void h2_in_violate(struct h2_conn *conn, enum h2_violation violation);
 
+/*
+ * Frames at the front of VIEW, where one begins, that lie in it whole and are as usual. How many
+ * bytes they were; the connection may be closed afterwards.
+ */
+size_t h2_in_whole(struct h2_conn *conn, struct bytes view, uint64_t now);
+
 /* in->frame has been read: check it and set the phase. */
 void h2_in_begin_frame(struct h2_conn *conn, uint64_t now);
 

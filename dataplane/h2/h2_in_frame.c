@@ -110,7 +110,7 @@ static enum h2_violation discard(struct h2_conn *conn, uint64_t now)
 static void begin_data_bytes(struct h2_conn *conn, uint64_t now)
 {
     struct h2_in *in = &conn->in;
-    struct h2_stream *stream = in->data;
+    struct h2_stream *stream = in->stream;
     bool end = (in->frame.flags & H2_FLAG_END_STREAM) != 0;
     if (in->left == 0 && !end) { /* nothing, or nothing but padding */
         h2_in_violate(conn, h2_budget_charge(&conn->budgets, H2_BUDGET_empty_data, now));
@@ -165,7 +165,7 @@ static void begin_data(struct h2_conn *conn, struct h2_stream *stream, uint64_t 
         h2_in_skip_rest(in);
         return;
     }
-    in->data = stream;
+    in->stream = stream;
     begin_prefix(conn, now);
 }
 

@@ -56,12 +56,6 @@ bool h2_out_send(struct h2_conn *conn, struct bytes bytes)
     return false;
 }
 
-bool h2_out_is_whole(const struct h2_conn *conn)
-{
-    return conn->out_block.block == NULL && conn->out_data.chunk.segment == NULL &&
-           !conn->out_data.header_due;
-}
-
 void h2_out_release(struct h2_conn *conn)
 {
     if (conn->out_data.chunk.segment != NULL)
@@ -70,21 +64,31 @@ void h2_out_release(struct h2_conn *conn)
     h2_header_block_give(conn, &conn->out_block.block);
 }
 
-/* A short DATA frame in one piece: a reference would cost more than the copy. False: no memory. */
-static bool send_short_data(struct h2_conn *conn, struct h2_frame frame, struct chunk chunk)
+/* A whole DATA frame. */
+static void write_data(uint8_t *at, struct h2_frame frame, struct chunk chunk)
 {
-    uint8_t bytes[H2_FRAME_HEADER_BYTES + SHORT_DATA_BYTES];
-    size_t length = H2_FRAME_HEADER_BYTES + (size_t)chunk.length;
-    uint8_t *place = h2_place_room(conn, length);
-    uint8_t *at = place != NULL ? place : bytes;
     h2_frame_write(at, frame);
     if (chunk.length > 0)
         copy_short(at + H2_FRAME_HEADER_BYTES, chunk.segment->data + chunk.offset, chunk.length);
-    if (place != NULL)
-        h2_place_written(conn, length);
-    else if (!conn->transport.ops->send_copy(conn->transport.stream, bytes_of(bytes, length)))
-        return false;
-    conn->wrote = true;
+}
+
+static bool copy_data(struct h2_conn *conn, struct h2_frame frame, struct chunk chunk)
+{
+    uint8_t bytes[H2_FRAME_HEADER_BYTES + SHORT_DATA_BYTES];
+    write_data(bytes, frame, chunk);
+    return conn->transport.ops->send_copy(conn->transport.stream,
+                                          bytes_of(bytes, H2_FRAME_HEADER_BYTES + chunk.length));
+}
+
+/* A short DATA frame in one piece: a reference would cost more than the copy. False: no memory. */
+static bool send_short_data(struct h2_conn *conn, struct h2_frame frame, struct chunk chunk)
+{
+    size_t length = H2_FRAME_HEADER_BYTES + (size_t)chunk.length;
+    uint8_t *at = h2_place_room(&conn->h2->place, conn, length);
+    if (at == NULL)
+        return copy_data(conn, frame, chunk);
+    write_data(at, frame, chunk);
+    h2_place_written(&conn->h2->place, length);
     return true;
 }
 
@@ -117,8 +121,10 @@ static bool send_data(struct h2_conn *conn)
 static void send_piece(struct h2_conn *conn, struct h2_frame frame, struct chunk chunk)
 {
     struct h2_out_data *out = &conn->out_data;
-    if (chunk.length <= SHORT_DATA_BYTES && send_short_data(conn, frame, chunk))
+    if (chunk.length <= SHORT_DATA_BYTES && send_short_data(conn, frame, chunk)) {
+        conn->wrote = true;
         return;
+    }
     *out = (struct h2_out_data){.header_due = true};
     h2_frame_write(out->header, frame);
     if (chunk.length > 0) {
@@ -285,7 +291,7 @@ static void place_section(struct h2_conn *conn, const struct fields *fields, uin
                               .flags = H2_FLAG_END_HEADERS | end,
                               .stream_id = out->stream_id,
                           });
-    h2_place_written(conn, H2_FRAME_HEADER_BYTES + length);
+    h2_place_written(&conn->h2->place, H2_FRAME_HEADER_BYTES + length);
     conn->wrote = true;
     counter_add(&conn->h2->counters.frames_out, 1);
 }
@@ -311,7 +317,7 @@ static void section(struct h2_stream *stream, const struct h2_supply *piece)
     size_t bound = block_bound(piece->fields);
     uint8_t *place = NULL;
     if (bound <= H2_FRAME_PAYLOAD_BYTES)
-        place = h2_place_room(conn, H2_FRAME_HEADER_BYTES + bound);
+        place = h2_place_room(&conn->h2->place, conn, H2_FRAME_HEADER_BYTES + bound);
     enum h2_violation violation = place != NULL ? H2_VIOLATION_none : check_section(conn, bound);
     if (violation != H2_VIOLATION_none) {
         h2_violate_stream(stream, violation);
@@ -378,7 +384,7 @@ static uint32_t data_max(const struct h2_stream *stream, uint32_t room)
 
 enum turn {
     TURN_WROTE,   /* or there is one stream less */
-    TURN_NOTHING, /* its owner had nothing */
+    TURN_NOTHING, /* its owner had nothing, or nobody was ready */
     TURN_NO_ROOM, /* the transport has too little */
 };
 
@@ -419,6 +425,8 @@ static enum turn stream_turn(struct h2_conn *conn, uint64_t now)
     if (room < TURN_ROOM)
         return TURN_NO_ROOM;
     struct h2_stream *stream = h2_ready_take(conn);
+    if (stream == NULL)
+        return TURN_NOTHING;
     if (stream->id == 0 && !h2_stream_has_slot(conn)) {
         stream->parked = H2_PARKED_SLOT;
         return TURN_NOTHING;
@@ -440,9 +448,11 @@ static enum turn stream_turn(struct h2_conn *conn, uint64_t now)
 static bool out_streams(struct h2_conn *conn, uint64_t now)
 {
     uint32_t nothings = 0;
-    while (!h2_ready_is_empty(conn) && nothings <= conn->stream_count) {
+    while (conn->ready.set != 0 && nothings <= conn->stream_count) {
         enum turn turn = stream_turn(conn, now);
-        if (turn == TURN_NO_ROOM || h2_conn_is_closed(conn) || !h2_out_is_whole(conn))
+        if (turn == TURN_NO_ROOM)
+            return h2_ready_is_empty(conn);
+        if (h2_conn_is_closed(conn) || !h2_out_is_whole(conn))
             return false;
         nothings = turn == TURN_NOTHING ? nothings + 1 : 0;
         h2_bury_streams(conn->h2);

@@ -11,8 +11,7 @@ static void hand_over(struct h2_place *place)
         transport->ops->placed(transport->stream, count);
 }
 
-/* A new one. */
-static uint8_t *open_place(struct h2_conn *conn, size_t count)
+uint8_t *h2_place_open(struct h2_conn *conn, size_t count)
 {
     struct h2_place *place = &conn->h2->place;
     const struct transport *transport = &conn->transport;
@@ -26,21 +25,6 @@ static uint8_t *open_place(struct h2_conn *conn, size_t count)
     if (start != NULL)
         *place = (struct h2_place){conn, start, start, start + bytes, room};
     return start;
-}
-
-uint8_t *h2_place_room(struct h2_conn *conn, size_t count)
-{
-    const struct h2_place *place = &conn->h2->place;
-    bool fits = place->conn == conn && (size_t)(place->end - place->at) >= count;
-    return fits ? place->at : open_place(conn, count);
-}
-
-void h2_place_written(struct h2_conn *conn, size_t count)
-{
-    struct h2_place *place = &conn->h2->place;
-    check(place->conn == conn && count <= (size_t)(place->end - place->at));
-    place->at += count;
-    place->room -= (uint32_t)count;
 }
 
 void h2_place_close(struct h2_conn *conn)

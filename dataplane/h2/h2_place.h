@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "dataplane/base/check.h"
 #include "dataplane/tls/transport.h"
 
 struct h2_conn;
@@ -21,9 +22,23 @@ struct h2_place {
     uint32_t room; /* of the transport, behind that */
 };
 
+/* A new one, for COUNT bytes at least; the one that is open is handed over. NULL: there is none. */
+uint8_t *h2_place_open(struct h2_conn *conn, size_t count);
+
 /* COUNT bytes (some) in one piece to be written at once, then *_written(). NULL: send a copy. */
-uint8_t *h2_place_room(struct h2_conn *conn, size_t count);
-void h2_place_written(struct h2_conn *conn, size_t count);
+static inline uint8_t *h2_place_room(const struct h2_place *place, struct h2_conn *conn,
+                                     size_t count)
+{
+    bool fits = place->conn == conn && (size_t)(place->end - place->at) >= count;
+    return fits ? place->at : h2_place_open(conn, count);
+}
+
+static inline void h2_place_written(struct h2_place *place, size_t count)
+{
+    check(count <= (size_t)(place->end - place->at));
+    place->at += count;
+    place->room -= (uint32_t)count;
+}
 
 /* The transport gets what was written. Harmless when the connection has no place. */
 void h2_place_close(struct h2_conn *conn);

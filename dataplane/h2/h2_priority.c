@@ -94,6 +94,11 @@ bool h2_ready_is_empty(struct h2_conn *conn)
     return conn->ready.set == 0;
 }
 
+static bool has_several(uint8_t set)
+{
+    return (set & (set - 1)) != 0;
+}
+
 /* LIST is not empty: somebody waits behind the first. */
 static bool has_second(const struct list *list)
 {
@@ -122,8 +127,15 @@ static struct list *take_fair(struct h2_ready *ready, uint32_t urgencies, uint32
 struct h2_stream *h2_ready_take(struct h2_conn *conn)
 {
     struct h2_ready *ready = &conn->ready;
-    check(ready->set != 0);
+    if (has_several(ready->set))
+        tidy(ready);
+    if (ready->set == 0)
+        return NULL;
     uint32_t first = (uint32_t)__builtin_ctz(ready->set);
+    if (list_is_empty(&ready->lists[first])) { /* the only one */
+        ready->set = 0;
+        return NULL;
+    }
     uint32_t urgencies = waiting(ready, first);
     ready->is_fair = urgencies != 0 && ++ready->turns >= H2_LIMIT_FAIR_TURNS;
     if (ready->is_fair)

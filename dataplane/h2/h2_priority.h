@@ -33,7 +33,7 @@ struct h2_priority_early {
 
 struct h2_ready {
     struct list lists[H2_URGENCIES];
-    uint8_t set;     /* urgencies that may have streams */
+    uint8_t set;     /* urgencies that may have streams; no others have */
     uint8_t turns;   /* since the last one that went to those who wait */
     uint8_t fair_at; /* the urgency that had it */
     bool is_fair;    /* the turn under way is such a one */
@@ -62,7 +62,7 @@ void h2_ready_add(struct h2_stream *stream);
  */
 void h2_ready_again(struct h2_stream *stream);
 
-/* Whose turn it is, taken out of its list: h2_ready_is_empty() has just said that there is one. */
+/* Whose turn it is, taken out of its list; NULL: nobody's. */
 struct h2_stream *h2_ready_take(struct h2_conn *conn);
 
 bool h2_ready_is_empty(struct h2_conn *conn);

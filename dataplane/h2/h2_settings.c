@@ -146,7 +146,7 @@ void h2_settings_write(const struct h2_conn *conn, struct writer *out)
         write_setting(out, H2_SETTING_NO_RFC7540_PRIORITIES, 1); /* RFC 9218 2.1 */
     if (conn->role == H2_SERVER && conn->connect_protocol)
         write_setting(out, H2_SETTING_ENABLE_CONNECT_PROTOCOL, 1);
-    write_setting(out, H2_SETTING_INITIAL_WINDOW_SIZE, h2_flow_first_window(conn));
+    write_setting(out, H2_SETTING_INITIAL_WINDOW_SIZE, conn->first_window_bytes);
     write_setting(out, H2_SETTING_MAX_HEADER_LIST_SIZE, config->header_list_bytes);
     h2_frame_write(header, (struct h2_frame){.length = (uint32_t)(out->at - payload),
                                              .type = H2_FRAME_SETTINGS});

@@ -4,6 +4,7 @@
 #include "dataplane/base/counter.h"
 #include "dataplane/h2/h2_conn.h"
 #include "dataplane/h2/h2_flow.h"
+#include "dataplane/h2/h2_stream_table.h"
 
 #define ILLEGAL H2_STREAM_ILLEGAL
 
@@ -31,54 +32,16 @@ const uint8_t h2_stream_transitions[H2_STATES][H2_CAUSES] = {
                          [H2_CAUSE_RESET] = ILLEGAL},
 };
 
-/*
- * Multiply-shift with a random odd factor: a client that chooses identifiers cannot aim.
- * Connections lie whole cache lines apart, so the lowest bits of their places are free for the
- * identifier.
- */
-static struct h2_stream **slot_of(const struct h2_conn *conn, uint32_t id)
-{
-    const struct h2 *h2 = conn->h2;
-    uint64_t place = (uint64_t)((const uint8_t *)conn - h2->conns.objects);
-    uint64_t key = place << 26 | id;
-    return &h2->slots[key * h2->slot_factor >> h2->slot_shift];
-}
-
 struct h2_stream *h2_stream_find(const struct h2_conn *conn, uint32_t id)
 {
-    struct h2_stream *stream = *slot_of(conn, id);
-    while (stream != NULL && (stream->id != id || stream->conn != conn))
-        stream = stream->next_in_slot;
-    return stream;
-}
-
-void h2_stream_prefetch_slot(const struct h2_conn *conn, uint32_t id)
-{
-    __builtin_prefetch(slot_of(conn, id));
-}
-
-void h2_stream_prefetch(const struct h2_conn *conn, uint32_t id)
-{
-    const struct h2_stream *stream = *slot_of(conn, id);
-    if (stream == NULL)
-        return;
-    __builtin_prefetch(stream);
-    __builtin_prefetch((const char *)stream + sizeof(*stream) / 2);
-}
-
-static void table_remove(struct h2_stream *stream)
-{
-    struct h2_stream **at = slot_of(stream->conn, stream->id);
-    while (*at != stream)
-        at = &(*at)->next_in_slot;
-    *at = stream->next_in_slot;
+    return h2_stream_look_up(conn, id);
 }
 
 struct h2_stream *h2_stream_take(struct h2_conn *conn)
 {
     struct h2 *h2 = conn->h2;
     struct h2_stream *stream = pool_take(&h2->streams);
-    uint32_t window = h2_flow_first_window(conn);
+    uint32_t window = conn->first_window_bytes;
     if (stream == NULL)
         return NULL;
     *stream = (struct h2_stream){
@@ -104,9 +67,7 @@ void h2_stream_number(struct h2_stream *stream, uint32_t id)
     struct h2_conn *conn = stream->conn;
     stream->id = id;
     stream->send_window = (int32_t)conn->peer.initial_window_bytes;
-    struct h2_stream **slot = slot_of(conn, id);
-    stream->next_in_slot = *slot;
-    *slot = stream;
+    h2_stream_enter(stream);
     list_remove(&stream->link);
     list_push_back(&conn->streams, &stream->link);
     h2_stream_move(stream, H2_CAUSE_HEADERS);
@@ -147,14 +108,14 @@ static void detach(struct h2_stream *stream)
     struct h2_conn *conn = stream->conn;
     struct h2 *h2 = conn->h2;
     if (stream->id != 0)
-        table_remove(stream);
+        h2_stream_leave(stream);
     else if (list_is_linked(&stream->link))
         conn->unsent_count--;
     list_remove(&stream->link);
     list_remove(&stream->turn);
     list_remove(&stream->credit_link);
-    if (conn->in.data == stream)
-        conn->in.data = NULL;
+    if (conn->in.stream == stream)
+        conn->in.stream = NULL;
     conn->stream_count--;
     h2->stream_count--;
     conn->header_bytes -= stream->header_bytes;
@@ -168,7 +129,9 @@ static void detach(struct h2_stream *stream)
 
 static void bury(struct h2_stream *stream)
 {
-    list_push_back(&stream->conn->h2->dead_streams, &stream->link);
+    struct h2 *h2 = stream->conn->h2;
+    stream->next_in_slot = h2->dead_streams;
+    h2->dead_streams = stream;
 }
 
 void h2_stream_abandon(struct h2_stream *stream, enum h2_error code)

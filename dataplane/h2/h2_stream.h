@@ -53,15 +53,15 @@ struct h2_stall {
 struct h2_stream {
     struct h2_conn *conn;
     void *owner;
-    struct h2_stream *next_in_slot;
-    struct list link;        /* conn->streams, unsent or resets; or the dead */
-    struct list turn;        /* conn->ready or parked */
-    struct list credit_link; /* conn->credits */
-    uint64_t body_left;      /* DATA bytes still to come by content-length */
-    uint32_t id;             /* 0: IDLE */
-    int32_t send_window;     /* negative after SETTINGS_INITIAL_WINDOW_SIZE shrank */
-    uint32_t receive_window; /* what the peer may still send */
-    uint32_t credit;         /* consumed, not yet returned by WINDOW_UPDATE */
+    struct h2_stream *next_in_slot; /* of the table; or of the dead */
+    struct list link;               /* conn->streams, unsent or resets */
+    struct list turn;               /* conn->ready or parked */
+    struct list credit_link;        /* conn->credits */
+    uint64_t body_left;             /* DATA bytes still to come by content-length */
+    uint32_t id;                    /* 0: IDLE */
+    int32_t send_window;            /* negative after SETTINGS_INITIAL_WINDOW_SIZE shrank */
+    uint32_t receive_window;        /* what the peer may still send */
+    uint32_t credit;                /* consumed, not yet returned by WINDOW_UPDATE */
     struct h2_window window;
     uint32_t reset_code;   /* in conn->resets: to be sent */
     uint32_t header_bytes; /* server role: what its request's section counts for */
@@ -85,10 +85,6 @@ void h2_stream_number(struct h2_stream *stream, uint32_t id);
 
 /* NULL: there is no such stream (any more). O(1). */
 struct h2_stream *h2_stream_find(const struct h2_conn *conn, uint32_t id);
-
-/* Fetch into the cache where stream ID would be found; itself, when that has been fetched. */
-void h2_stream_prefetch_slot(const struct h2_conn *conn, uint32_t id);
-void h2_stream_prefetch(const struct h2_conn *conn, uint32_t id);
 
 #define H2_STREAM_ILLEGAL H2_STATES
 

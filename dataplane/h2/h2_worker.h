@@ -37,7 +37,7 @@ struct h2 {
     struct list block_holders; /* connections that hold header blocks, the longest first */
     struct list resting;       /* clients with a decoder's table and no stream, the longest first */
     struct list dead_conns;
-    struct list dead_streams;
+    struct h2_stream *dead_streams;
     bool connect_protocol; /* h2_announce_connect() */
     uint32_t announced_to; /* the first connection's slot that was not told yet */
     uint64_t now;          /* the latest that was handed in */
@@ -71,6 +71,6 @@ void h2_bury_dead_streams(struct h2 *h2);
 /* Give dead streams back now, if only the outermost entry is running. */
 static inline void h2_bury_streams(struct h2 *h2)
 {
-    if (!list_is_empty(&h2->dead_streams) && h2->depth == 1)
+    if (h2->dead_streams != NULL && h2->depth == 1)
         h2_bury_dead_streams(h2);
 }
