@@ -90,15 +90,17 @@ static void enqueue(struct entries *entries, const struct key_entry *entry)
     entries->retired_count++;
 }
 
-static uint64_t grace_token(const struct entries *entries)
+/* Without a scheme nobody else looks. */
+static void know_at_once(struct entries *entries)
 {
-    return entries->quiescence == NULL ? 0 : rte_rcu_qsbr_start(entries->quiescence);
+    if (entries->quiescence == NULL)
+        entries->asked_count = entries->retired_count;
 }
 
 void entries_retire(struct entries *entries, struct key_entry *entry)
 {
-    entry->token = grace_token(entries);
     enqueue(entries, entry);
+    know_at_once(entries);
 }
 
 /* It takes its turn in the queue. Nobody can look at it, but waiting does no harm. */
@@ -107,26 +109,45 @@ void entries_give(struct entries *entries, struct key_entry *entry)
     entries_retire(entries, entry);
 }
 
-static bool has_passed(const struct entries *entries, const struct key_entry *entry)
+/*
+ * Asking writes what all workers read: one question is for all that have been retired since the one
+ * before.
+ */
+static void ask(struct entries *entries)
 {
-    return entries->quiescence == NULL ||
-           rte_rcu_qsbr_check(entries->quiescence, entry->token, false) == 1;
+    if (entries->asked_count > 0 || entries->retired_count == 0)
+        return;
+    entries->asked_count = entries->retired_count;
+    entries->token = rte_rcu_qsbr_start(entries->quiescence);
+}
+
+static bool have_passed(const struct entries *entries)
+{
+    return entries->asked_count > 0 &&
+           (entries->quiescence == NULL ||
+            rte_rcu_qsbr_check(entries->quiescence, entries->token, false) == 1);
+}
+
+static void free_oldest(struct entries *entries)
+{
+    uint32_t index = entries->retired[entries->retired_head];
+    struct key_entry *entry = table_entry(entries->table, index);
+    if (entry->key != entry->room)
+        pool_give(&entries->large_keys, (void *)(uintptr_t)entry->key);
+    entries->retired_head = retired_place(entries, 1);
+    entries->retired_count--;
+    entries->asked_count--;
+    entries->free[entries->free_count++] = index;
 }
 
 uint32_t entries_tick(struct entries *entries, uint32_t max)
 {
     uint32_t freed = 0;
-    while (freed < max && entries->retired_count > 0) {
-        uint32_t index = entries->retired[entries->retired_head];
-        struct key_entry *entry = table_entry(entries->table, index);
-        if (!has_passed(entries, entry))
-            break;
-        if (entry->key != entry->room)
-            pool_give(&entries->large_keys, (void *)(uintptr_t)entry->key);
-        entries->retired_head = retired_place(entries, 1);
-        entries->retired_count--;
-        entries->free[entries->free_count++] = index;
-        freed++;
-    }
+    if (entries->retired_count == 0)
+        return 0;
+    if (have_passed(entries))
+        for (; freed < max && entries->asked_count > 0; freed++)
+            free_oldest(entries);
+    ask(entries);
     return freed;
 }

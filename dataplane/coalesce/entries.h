@@ -2,10 +2,11 @@
  * entries: one worker's part of the table's entries, the memory of their keys, and those that wait
  * until no other worker can be looking at them any more. One worker.
  *
- * Life of an entry: taken, filled, published (table_put), removed (table_remove), retired here with
- * the token of a grace period, and free again when every worker has been quiescent since. The
- * retired are a first-in first-out queue, so only its head is asked. Of the free ones the last is
- * used first: it is still in the cache, and the grace period has passed whatever the order.
+ * Life of an entry: taken, filled, published (table_put), removed (table_remove), retired here, and
+ * free again when every worker has been quiescent since. The retired are a first-in first-out
+ * queue: one grace period at a time is waited for, by all that were retired before it began. Of the
+ * free ones the last is used first: it is still in the cache, and the grace period has passed
+ * whatever the order.
  */
 #pragma once
 
@@ -24,6 +25,8 @@ struct entries {
     uint32_t free_count;
     uint32_t retired_head;
     uint32_t retired_count;
+    uint32_t asked_count;   /* of the retired, the oldest: they wait for `token` */
+    uint64_t token;         /* of the grace period */
     struct pool large_keys; /* POOL_RESTING */
 };
 

@@ -36,7 +36,7 @@
 #include "dataplane/base/siphash.h"
 
 /* Keys up to here are in their entries. */
-#define TABLE_KEY_BYTES 536
+#define TABLE_KEY_BYTES 544
 
 struct coalesce_table;
 
@@ -49,7 +49,6 @@ struct key_entry {
     uint64_t hash;
     const uint8_t *key; /* `room`, or where a longer one is */
     handle flight;
-    uint64_t token; /* entries.c: the grace period that has to pass */
     uint32_t key_length;
     uint32_t owner;
     uint8_t room[TABLE_KEY_BYTES];

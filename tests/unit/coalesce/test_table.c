@@ -226,6 +226,29 @@ static void an_entry_rests_until_all_workers_have_passed(void **state)
     free(quiescence);
 }
 
+static void one_grace_period_is_for_all_retired_before_it(void **state)
+{
+    struct rte_rcu_qsbr *quiescence = quiescence_create(2);
+    struct entries entries;
+    assert_true(entries_init(&entries, table, 0, 1, quiescence, -1));
+    uint64_t token = quiescence->token;
+    for (uint32_t i = 0; i < 3; i++)
+        entries_give(&entries, take(&entries, i, i));
+    assert_int_equal(entries_tick(&entries, 10), 0);
+    assert_int_equal(quiescence->token, token + 1);
+    entries_give(&entries, take(&entries, 3, 3));
+    rte_rcu_qsbr_quiescent(quiescence, 0);
+    rte_rcu_qsbr_quiescent(quiescence, 1);
+    assert_int_equal(entries_tick(&entries, 2), 2);
+    assert_int_equal(entries_tick(&entries, 2),
+                     1); /* the fourth came later: it is asked about now */
+    assert_int_equal(entries_tick(&entries, 2), 0);
+    rte_rcu_qsbr_quiescent(quiescence, 0);
+    rte_rcu_qsbr_quiescent(quiescence, 1);
+    assert_int_equal(entries_tick(&entries, 2), 1);
+    free(quiescence);
+}
+
 static void random_changes_match_a_model(void **state)
 {
     enum { KEYS = 40 };
@@ -569,6 +592,7 @@ int main(void)
         CASE(entries_are_bounded_and_shared_out),
         CASE(long_keys_come_from_a_pool_of_their_own),
         CASE(an_entry_rests_until_all_workers_have_passed),
+        CASE(one_grace_period_is_for_all_retired_before_it),
         CASE(random_changes_match_a_model),
         CASE(in_every_interleaving_a_key_is_served_at_most_once),
         CASE(threads_agree_on_one_leader_and_read_whole_entries),
