@@ -20,6 +20,7 @@ BENCHES = {
     "coalesce": ("coalesce", "coalesce"),
     "fanout": ("fanout", "fanout"),
     "micro": ("micro", "micro"),
+    "two": ("micro", "two"),
     "failover": ("failover", "failover"),
     "peers": ("peers", "peers"),
     "tls": ("tls_bench", "tls"),

@@ -12,6 +12,7 @@ PARTS = {"hpack": (), "relay": (), "tcp": (2000,), "net": (), "cookie": (), "par
 CYCLES = re.compile(r"^(?P<name>.*?):?\s+(?P<median>[\d.]+) cycles.*\(best\D*(?P<best>[\d.]+)\)")
 TABLE = re.compile(r"^(?P<name>\S.*?)\s{2,}(?P<threads>\d+)\s+(?P<figures>[\d.]+(\s+[\d.]+)+)$")
 OPERATIONS = ("lead", "join", "leave")
+HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 
 
 def output(program, *arguments, **environment):
@@ -70,9 +71,24 @@ def cycles(options):
 
 def table(options):
     result = Result("table", "The table of coalescing beside rte_hash and liburcu's, ns each")
-    text = output("bench_table", *([options.keys] if options.keys else []),
-                  GLIBC_TUNABLES="glibc.malloc.hugetlb=1")
+    text = output("bench_table", *([options.keys] if options.keys else []), **HUGE_PAGES)
     return filled(result, table_rows(text), "bench_table")
+
+
+def two_rows(text):
+    """[(kind of requests, {mode: cycles, and their ratios})] of bench_two's lines."""
+    loads = {}
+    for name, figures in cycle_rows(text):
+        load, mode = name.split(": ")
+        loads.setdefault(load, {})[mode] = figures["cycles"]
+    return [(load, cycles | {"two planes / one alone": cycles["two planes"] / cycles["one alone"],
+                             "one plane / two planes": cycles["one plane"] / cycles["two planes"]})
+            for load, cycles in loads.items()]
+
+
+def two(options):
+    result = Result("two", "Two workers at work at the same time, cycles a request")
+    return filled(result, two_rows(output("bench_two", **HUGE_PAGES)), "bench_two")
 
 
 def micro(options):

@@ -132,6 +132,16 @@ class Output(unittest.TestCase):
         self.assertEqual(micro.table_rows(text), [("weir, batches of 8, 2 threads", {
             "lead ns": 70.2, "join ns": 70.7, "leave ns": 59.8, "failed": 12.0})])
 
+    def test_lines_of_two_workers(self):
+        text = ("-- not coalesced\n"
+                "one alone         5000.0 cycles a request (best   4000.0)\n"
+                "two planes        6000.0 cycles a request (best   4000.0)\n"
+                "one plane         6300.0 cycles a request (best   4000.0)\n")
+        (load, figures), = micro.two_rows(text)
+        self.assertEqual((load, figures["one plane"]), ("not coalesced", 6300.0))
+        self.assertAlmostEqual(figures["two planes / one alone"], 1.2)
+        self.assertAlmostEqual(figures["one plane / two planes"], 1.05)
+
 
 SPEED = """+H:16384
 +F4:3:256:28092.156863:9525.806452

@@ -241,8 +241,8 @@ static void add_number(struct fields *fields, const char *name, uint64_t value)
 
 static struct fields *section(void)
 {
-    static uint8_t room[8192];
-    static struct fields fields;
+    static _Thread_local uint8_t room[8192];
+    static _Thread_local struct fields fields;
     fields_init(&fields, room, sizeof(room));
     return &fields;
 }

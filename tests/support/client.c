@@ -146,8 +146,8 @@ static void add(struct fields *fields, const char *name, const char *value)
 
 static const struct fields *head_of(const struct client_request *request)
 {
-    static uint8_t room[64 * 1024];
-    static struct fields fields;
+    static _Thread_local uint8_t room[64 * 1024];
+    static _Thread_local struct fields fields;
     const struct client_script *script = &request->script;
     fields_init(&fields, room, sizeof(room));
     add(&fields, ":method", script->method != NULL ? script->method : "GET");
@@ -163,8 +163,8 @@ static const struct fields *head_of(const struct client_request *request)
 
 static const struct fields *trailers_of(const struct client_request *request)
 {
-    static uint8_t room[32768];
-    static struct fields fields;
+    static _Thread_local uint8_t room[32768];
+    static _Thread_local struct fields fields;
     const char *value = request->script.trailer;
     fields_init(&fields, room, sizeof(room));
     add(&fields, "x-request-check", value != NULL ? value : "whole");

@@ -24,6 +24,8 @@
 #define CONNECT_TRIES  64
 #define TLS_BYTES      (1024 * 1024) /* OpenSSL asks the C library all the same */
 
+static uint32_t open_worlds; /* memory is everybody's */
+
 /* ---- building ---- */
 
 const struct worker_limits world_limits = {
@@ -166,11 +168,16 @@ static void interface_init(struct net_interface *interface, uint8_t port, const 
     check(ip_prefix_parse(v6, &interface->addresses[1]));
 }
 
+static struct worker *member(const struct world *world, uint16_t index)
+{
+    return world->plane->members[world->first + index];
+}
+
 static void create_worker(struct world *world, uint16_t index)
 {
     struct worker_config config = {
-        .index = index,
-        .shared = &world->shared,
+        .index = (uint16_t)(world->first + index),
+        .shared = world->plane,
         .queue_count = 2,
         .queues = {wire_queue(world->front, 0, index), wire_queue(world->back, 0, index)},
         .interface_count = 2,
@@ -181,32 +188,53 @@ static void create_worker(struct world *world, uint16_t index)
     };
     interface_init(&config.interfaces[0], 0, "10.0.0.1/24", "fd00::1/64");
     interface_init(&config.interfaces[1], 1, "10.1.0.1/24", "fd01::1/64");
-    world->shared.members[index] = worker_create(&config);
-    check(world->shared.members[index] != NULL);
+    world->plane->members[config.index] = worker_create(&config);
+    check(member(world, index) != NULL);
 }
 
-static void create_quiescence(struct world *world)
+static void create_quiescence(struct worker_shared *plane)
 {
-    size_t bytes = rte_rcu_qsbr_get_memsize(world->config.workers);
-    world->shared.quiescence = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
-    check(world->shared.quiescence != NULL);
-    check(rte_rcu_qsbr_init(world->shared.quiescence, world->config.workers) == 0);
-    for (uint16_t i = 0; i < world->config.workers; i++) {
-        rte_rcu_qsbr_thread_register(world->shared.quiescence, i);
-        rte_rcu_qsbr_thread_online(world->shared.quiescence, i);
+    size_t bytes = rte_rcu_qsbr_get_memsize(plane->workers);
+    plane->quiescence = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
+    check(plane->quiescence != NULL);
+    check(rte_rcu_qsbr_init(plane->quiescence, plane->workers) == 0);
+    for (uint16_t i = 0; i < plane->workers; i++) {
+        rte_rcu_qsbr_thread_register(plane->quiescence, i);
+        rte_rcu_qsbr_thread_online(plane->quiescence, i);
     }
 }
 
-static void create_workers(struct world *world)
+static void create_plane(struct world *world)
 {
-    world->shared.workers = world->config.workers;
-    create_quiescence(world);
+    uint16_t more = world->config.plane_workers;
+    world->shared.workers = more != 0 ? more : world->config.workers;
+    create_quiescence(&world->shared);
     world->shared.table = coalesce_table_create(
         world->config.table_keys, random_u64(&world->random), random_u64(&world->random), -1);
     check(world->shared.table != NULL);
+    world->plane = &world->shared;
+}
+
+/* Its workers follow those of the world beside. */
+static void join_plane(struct world *world)
+{
+    const struct world *beside = world->config.beside;
+    world->plane = beside->plane;
+    world->first = (uint16_t)(beside->first + beside->config.workers);
+    check(world->first + world->config.workers <= world->plane->workers);
+}
+
+/* The last of them joins them all. */
+static void create_workers(struct world *world)
+{
+    if (world->config.beside != NULL)
+        join_plane(world);
+    else
+        create_plane(world);
     for (uint16_t i = 0; i < world->config.workers; i++)
         create_worker(world, i);
-    check(worker_connect(&world->shared, -1));
+    if (world->first + world->config.workers == world->plane->workers)
+        check(worker_connect(world->plane, -1));
 }
 
 /* Addresses are announced; what is armed then is armed for ever. */
@@ -214,13 +242,11 @@ static void rest(struct world *world)
 {
     world_run_for(world, REST_NS);
     for (uint16_t i = 0; i < world->config.workers; i++)
-        world->timers_at_rest[i] = world->shared.members[i]->wheel.armed_count;
+        world->timers_at_rest[i] = member(world, i)->wheel.armed_count;
 }
 
-struct world *world_open(const struct world_config *config)
+static void take_config(struct world *world, const struct world_config *config)
 {
-    struct world *world = calloc(1, sizeof(*world));
-    check(world != NULL);
     world->config = *config;
     if (world->config.workers == 0)
         world->config.workers = 1;
@@ -235,6 +261,14 @@ struct world *world_open(const struct world_config *config)
     check(world->config.workers <= WORLD_WORKERS_MAX);
     if (world->config.lag_permille == 0)
         world->config.lag_permille = LAG_PERMILLE;
+}
+
+struct world *world_prepare(const struct world_config *config)
+{
+    struct world *world = calloc(1, sizeof(*world));
+    check(world != NULL);
+    open_worlds++;
+    take_config(world, config);
     random_seed(&world->random, config->seed);
     world->now = CLOCK_S;
     world->front = create_wire(world, WORLD_CLIENTS, 1);
@@ -246,9 +280,36 @@ struct world *world_open(const struct world_config *config)
     create_backends(world);
     world_set_faults(world, &world->config.front, &world->config.back);
     create_workers(world);
-    world_publish(world);
-    rest(world);
+    if (world->config.beside == NULL)
+        world_publish(world);
     return world;
+}
+
+void world_start(struct world *world)
+{
+    rest(world);
+}
+
+struct world *world_open(const struct world_config *config)
+{
+    struct world *world = world_prepare(config);
+    world_start(world);
+    return world;
+}
+
+void world_agree(struct world *world, world_agreement *agreement, void *context)
+{
+    world->agreement = agreement;
+    world->agreement_context = context;
+}
+
+/* The snapshots, and what workers share. */
+static void destroy_plane(struct world *world)
+{
+    if (world->retired != NULL)
+        world_snapshot_free(world->retired);
+    world_snapshot_free(world->published);
+    free(world->shared.quiescence);
 }
 
 void world_close(struct world *world)
@@ -260,13 +321,12 @@ void world_close(struct world *world)
     for (uint32_t i = 0; i < WORLD_BACKENDS_MAX; i++)
         backend_destroy(&world->backends[i]);
     backend_log_close(&world->log);
-    if (world->retired != NULL)
-        world_snapshot_free(world->retired);
-    world_snapshot_free(world->published);
+    if (world->config.beside == NULL)
+        destroy_plane(world);
     destroy_tls(world);
-    free(world->shared.quiescence);
     free(world);
-    memory_reset();
+    if (--open_worlds == 0)
+        memory_reset();
 }
 
 /* ---- snapshots ---- */
@@ -274,7 +334,7 @@ void world_close(struct world *world)
 static bool all_have_taken(const struct world *world)
 {
     for (uint16_t i = 0; i < world->config.workers; i++)
-        if (world->shared.members[i]->snapshot != world->published)
+        if (member(world, i)->snapshot != world->published)
             return false;
     return true;
 }
@@ -314,12 +374,19 @@ static uint64_t next_event(const struct world *world)
 {
     uint64_t next = smaller(wire_next_ns(world->front), wire_next_ns(world->back));
     for (uint16_t i = 0; i < world->config.workers; i++)
-        next = smaller(next, next_timer(world->shared.members[i]));
+        next = smaller(next, next_timer(member(world, i)));
     for (uint32_t i = 0; i < WORLD_CLIENTS; i++)
         next = smaller(next, h2_host_next_ns(&world->clients[i].host));
     for (uint32_t i = 0; i < WORLD_BACKENDS_MAX; i++)
         next = smaller(next, h2_host_next_ns(&world->backends[i].host));
     return next;
+}
+
+static uint64_t agreed(const struct world *world, uint64_t next)
+{
+    if (world->agreement == NULL)
+        return next;
+    return world->agreement(world->agreement_context, next);
 }
 
 static void advance(struct world *world)
@@ -329,7 +396,7 @@ static void advance(struct world *world)
     next = smaller(next, world->waiting_until_ns);
     if (next > world->now + ahead)
         ahead = next - world->now;
-    world->now += ahead;
+    world->now = agreed(world, world->now + ahead);
     wire_advance(world->front, world->now);
     wire_advance(world->back, world->now);
     world->turns++;
@@ -361,8 +428,8 @@ static uint32_t draw_order(struct world *world, uint8_t *order)
 static void count_facts(struct world *world, uint16_t index)
 {
     struct fact fact;
-    while (worker_fact(world->shared.members[index], &fact)) {
-        check(fact.kind <= FACT_STOPPED && fact.worker == index);
+    while (worker_fact(member(world, index), &fact)) {
+        check(fact.kind <= FACT_STOPPED && fact.worker == world->first + index);
         world->facts[index][fact.kind]++;
     }
 }
@@ -373,7 +440,7 @@ static bool step_worker(struct world *world, uint16_t index)
     bool never = world->config.lag_permille >= 1000;
     if (!never && random_below(&world->random, 1000) < world->config.lag_permille)
         return true;
-    bool busy = worker_turn(world->shared.members[index], world->now);
+    bool busy = worker_turn(member(world, index), world->now);
     count_facts(world, index);
     return busy;
 }
@@ -472,6 +539,27 @@ struct client_conn *world_connect_to(struct world *world, uint16_t worker, bool 
     check(!"a connection to each worker is found soon");
 }
 
+/* Weir's side of it is the remote one. */
+static bool is_here(const struct world *world, const struct client_conn *conn)
+{
+    struct tcp_info info;
+    tcp_info(conn->tcp, world->now, &info);
+    struct flow_tuple tuple = {info.tuple.remote, info.tuple.local, info.tuple.remote_port,
+                               info.tuple.local_port};
+    return flow_spread(&tuple) % world->plane->workers == world->first;
+}
+
+struct client_conn *world_connect_here(struct world *world, uint32_t client, bool v6)
+{
+    for (uint32_t i = 0; i < CONNECT_TRIES; i++) {
+        struct client_conn *conn = world_connect(world, client, v6);
+        if (is_here(world, conn))
+            return conn;
+        client_conn_abort(conn, world->now);
+    }
+    check(!"a connection to each worker is found soon");
+}
+
 struct client_request *world_send(struct world *world, struct client_conn *conn,
                                   const struct client_script *script)
 {
@@ -545,7 +633,7 @@ uint64_t world_counter(const struct world *world, const char *layer, const char 
             continue;
         uint64_t sum = 0;
         for (uint16_t w = 0; w < world->config.workers; w++)
-            sum += worker_counter(worker_counters(world->shared.members[w]), i);
+            sum += worker_counter(worker_counters(member(world, w)), i);
         return sum;
     }
     check(!"a counter of that name");

@@ -33,21 +33,30 @@ struct world_config {
     uint32_t tls_backends;       /* bit N: backend N is spoken to over TLS */
     uint32_t tls12;              /* bit N: host N, backends behind clients, has TLS 1.2 only */
     uint32_t lag_permille;       /* how often a worker misses its turn; 0: 100, 1000: never */
+    uint16_t plane_workers;      /* of the data plane; 0: as many as are here */
+    struct world *beside;        /* whose data plane it is, and gets our workers; NULL: our own */
 };
 
 /* Fit for tests with some hundred requests at a time. */
 extern const struct worker_limits world_limits;
+
+/* May be asked when time goes on to NEXT: returns when it goes on to, no earlier than it is. */
+typedef uint64_t world_agreement(void *context, uint64_t next);
 
 struct world {
     struct world_config config;
     struct random random; /* the order of things */
     uint64_t now;
     uint64_t turns;
-    uint32_t quiet_turns;      /* in a row */
-    uint64_t waiting_until_ns; /* the clock jumps no further */
-    struct wire *front;        /* end 0 is Weir, then the clients */
-    struct wire *back;         /* end 0 is Weir, then the backends */
-    struct worker_shared shared;
+    uint32_t quiet_turns;        /* in a row */
+    uint64_t waiting_until_ns;   /* the clock jumps no further */
+    struct wire *front;          /* end 0 is Weir, then the clients */
+    struct wire *back;           /* end 0 is Weir, then the backends */
+    struct worker_shared shared; /* when the data plane is our own */
+    struct worker_shared *plane; /* ours, or that of the world beside */
+    uint16_t first;              /* of the plane's workers that is here */
+    world_agreement *agreement;  /* NULL: nobody is asked */
+    void *agreement_context;
     struct client clients[WORLD_CLIENTS];
     struct backend backends[WORLD_BACKENDS_MAX];
     struct backend_log log;
@@ -64,7 +73,16 @@ struct world {
 /* Everything up, the first snapshot published and neighbours not known yet. */
 struct world *world_open(const struct world_config *config);
 
-/* Let go of everything. Checks nothing: see checks.h. */
+/*
+ * The same in two steps, for worlds beside one another that share a data plane: wires, hosts and
+ * clock are each one's own, and so may be a thread. All are prepared, in one thread, before the
+ * first of them starts; where mails cross, their clocks have to agree (world_agree()).
+ */
+struct world *world_prepare(const struct world_config *config);
+void world_start(struct world *world);
+void world_agree(struct world *world, world_agreement *agreement, void *context);
+
+/* Let go of everything. Checks nothing: see checks.h. Whose plane it is goes last. */
 void world_close(struct world *world);
 
 /* Make the draft the snapshot. One that is retired has to be let go first: turns pass. */
@@ -92,6 +110,10 @@ struct client_conn *world_connect(struct world *world, uint32_t client, bool v6)
 
 /* A connection, open, that belongs to WORKER: as many are tried as it takes. */
 struct client_conn *world_connect_to(struct world *world, uint16_t worker, bool v6);
+
+/* The same, not open yet, to the world's first worker: an end that another would own is not used.
+ */
+struct client_conn *world_connect_here(struct world *world, uint32_t client, bool v6);
 
 struct client_request *world_get(struct world *world, struct client_conn *conn, const char *path);
 struct client_request *world_send(struct world *world, struct client_conn *conn,
