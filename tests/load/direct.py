@@ -1,16 +1,19 @@
-"""weir-load's client against its own origin, over one memif pair, without Weir between.
+"""weir-load's client against its own origin, without Weir between.
 
-What comes out is what the generator itself can do: its headroom, and the latency that is there
-without Weir. Client and origin are two processes here, one on each core; as one process on one core
-they need the time of both.
+Over one memif pair (Direct): what the generator itself can do, its headroom. Client and origin are
+two processes here, one on each core; as one process on one core they need the time of both.
+
+Through a wire (Wire): the latency that is there without Weir. Client and origin are one process on
+one core, as they are with Weir; on Weir's core a process passes packets from one memif to the other.
 """
 import os
 import signal
 import subprocess
 import tempfile
 
-from memif_site import LOAD, SiteError, read_result, wait_until
+from memif_site import BUILD, LOAD, SOURCES4, TARGET4, SiteError, read_result, wait_until
 
+PASS = os.path.join(BUILD, "tests", "load", "pass")
 SIZE = "rsize=11"
 
 
@@ -64,6 +67,60 @@ class Direct:
         return (read_result(client, self.path("client")), read_result(origin, self.path("origin")))
 
 
+class Wire:
+    """with Wire() as wire: result = wire.load("--connections", 8, ...)"""
+
+    def __enter__(self):
+        self.room = tempfile.TemporaryDirectory(prefix="weir-wire-")
+        with open(self.path("pass.log"), "wb") as log:
+            self.passing = subprocess.Popen(
+                [PASS, self.device("front", "server"), self.device("back", "server"), "1"],
+                stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        try:
+            wait_until(self.is_up, 30, "the wire")
+        except SiteError:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exc):
+        self.passing.terminate()
+        self.passing.wait(30)
+        self.room.cleanup()
+
+    def path(self, name):
+        return os.path.join(self.room.name, name)
+
+    def device(self, port, role):
+        return (f"net_memif_{port},role={role},id=0,socket-abstract=no,"
+                f"socket={self.path(port)},{SIZE}")
+
+    def is_up(self):
+        if self.passing.poll() is not None:
+            with open(self.path("pass.log"), encoding="utf-8", errors="replace") as log:
+                raise SiteError(f"the wire ended with {self.passing.returncode}:\n{log.read()}")
+        return os.path.exists(self.path("front")) and os.path.exists(self.path("back"))
+
+    def load(self, *options, timeout_s=120):
+        """What a target is in front, 10.8.0.81 is behind."""
+        argv = [LOAD, "--role", "both", "--front", self.device("front", "client"),
+                "--front-address", "10.9.0.1/16", "--target", TARGET4, "--sources", SOURCES4,
+                "--back", self.device("back", "client"), "--back-address", "10.8.0.81/16",
+                "--listen", "80", "--cpu", "0", "--poll", "--json", self.path("both.json"), "--quiet",
+                *map(str, options)]
+        with open(self.path("both.log"), "wb") as log:
+            both = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        try:
+            both.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise SiteError("weir-load through a wire does not end") from None
+        finally:
+            if both.poll() is None:
+                both.kill()
+                both.wait()
+        return read_result(both, self.path("both"))
+
+
 def busy_ns(result):
     """Time spent in turns that found something, of all phases: their share of the cycles, of the CPU
     time that there was."""
@@ -84,6 +141,5 @@ def capacity(*options, origin_options=None):
 
 def latency(*options):
     """{"p50": ns, ...}"""
-    with Direct() as direct:
-        client, _ = direct.load(*options)
-    return client["phases"]["run"]["latency_ns"]
+    with Wire() as wire:
+        return wire.load(*options)["phases"]["run"]["latency_ns"]

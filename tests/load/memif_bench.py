@@ -183,7 +183,7 @@ def flood_figures(result, spent, basis):
 
 def latency(options):
     """At half of what Weir does (or the generator can): latency from when a request was due, with Weir
-    and without; and of a lone request."""
+    and with a wire in its place; and of a lone request."""
     result = Result("latency", "What Weir adds: 64-byte answers over memif, in us from when they were due")
     capacity = direct.capacity(*SMALL, "--duration", options.seconds)
     rows = {}
@@ -199,10 +199,10 @@ def latency(options):
         without = median_of([latency_figures(direct.latency(*shape, "--duration", options.seconds))
                              for _ in range(options.runs)])
         result.add(f"{name}, through Weir", through)
-        result.add(f"{name}, straight to the origin", without)
+        result.add(f"{name}, through a wire", without)
         result.add(f"{name}, added", {key: through[key] - without[key] for key in through})
         note_doubts(result, runs)
     result.note(f"Half load: {half:,} requests a second. One alone: the next when it is answered.")
-    result.note("Straight: client and origin each have a core; through Weir they share one.")
+    result.note("Wire: a process on Weir's core hands packets from one memif to the other, and no more.")
     result.note("Added: the difference of the two percentiles; no single request was seen to take it.")
     return result
