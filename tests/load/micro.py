@@ -13,6 +13,8 @@ CYCLES = re.compile(r"^(?P<name>.*?):?\s+(?P<median>[\d.]+) cycles.*\(best\D*(?P
 TABLE = re.compile(r"^(?P<name>\S.*?)\s{2,}(?P<threads>\d+)\s+(?P<figures>[\d.]+(\s+[\d.]+)+)$")
 OPERATIONS = ("lead", "join", "leave")
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+# A worker's pools are touched for the first time all through its rounds: a page fault is no cost of it.
+ON_HUGE_PAGES = ("request",)
 
 
 def output(program, *arguments, **environment):
@@ -63,7 +65,7 @@ def filled(result, rows, source):
 def cycles(options):
     result = Result("cycles", "Parts of the data plane, cycles each (median, and the best)")
     for part, arguments in PARTS.items():
-        text = output(f"bench_{part}", *arguments)
+        text = output(f"bench_{part}", *arguments, **(HUGE_PAGES if part in ON_HUGE_PAGES else {}))
         rows = [(f"{part}: {name}", figures) for name, figures in cycle_rows(text)]
         filled(result, rows, f"bench_{part}")
     return result
