@@ -126,7 +126,8 @@ struct flight {
     uint8_t attempts;                 /* 0..2 */
     uint8_t picks;                    /* of this attempt */
     bool budgeted;                    /* this attempt counts in coalesce->retries_budgeted */
-    bool may_return;                  /* the second attempt may go where the first one was lost */
+    bool may_return;                  /* the second attempt may go to lost_slot, too */
+    uint32_t lost_slot;               /* where the first one was lost */
     uint16_t service;                 /* where service_name was found last ... */
     uint64_t service_generation;      /* ... in the snapshot of this generation */
     enum flight_failure last_failure; /* what to say when no backend is left */

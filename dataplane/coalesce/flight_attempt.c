@@ -111,6 +111,8 @@ static const struct snapshot_backend *pick_with(struct flight *flight,
     return none == PICK_OK ? &snapshot->backends[index] : NULL;
 }
 
+_Static_assert(PICK_TRIED_MAX >= 2 * PICKS_MAX, "none of either attempt is forgotten");
+
 /* The next backend, or NULL. */
 static const struct snapshot_backend *pick(struct flight *flight)
 {
@@ -121,7 +123,7 @@ static const struct snapshot_backend *pick(struct flight *flight)
     const struct snapshot_backend *backend = pick_with(flight, request);
     if (backend == NULL && flight->may_return) {
         flight->may_return = false;
-        forget_tried(request, flight->attempt.slot);
+        forget_tried(request, flight->lost_slot);
         backend = pick_with(flight, request);
     }
     if (backend == NULL)
@@ -218,6 +220,7 @@ static void retry(struct flight *flight, const struct loss_rule *rule, uint64_t 
     flight->retried = rule->name;
     flight->picks = 0;
     flight->may_return = rule->may_return;
+    flight->lost_slot = flight->attempt.slot;
     flight->pick.avoid_region = rule->leaves_region ? region_of(flight) : -1;
     flight_forget_head(flight);
     flight_request_rewind(flight);

@@ -13,7 +13,7 @@
 #include "dataplane/base/random.h"
 #include "dataplane/region/backend_load.h"
 
-#define PICK_TRIED_MAX 4
+#define PICK_TRIED_MAX 6 /* of two attempts, three each (C14a) */
 
 struct pick_request {
     uint16_t service;

@@ -151,6 +151,39 @@ static void c14a_the_only_backend_may_be_tried_again_when_it_lost_the_connection
     client_leave(&client);
 }
 
+/* Where it lost the connection, and not where no connect went through. */
+static void c14a_it_returns_to_the_backend_that_it_lost(void **state)
+{
+    struct client client;
+    for (int i = 2; i < WORLD_BACKENDS; i++)
+        world->backends[i].usable = false;
+    client_get(&client, worker, "/");
+    uint32_t lost_slot = last_try()->attempt->slot;
+    fail_begun(ATTEMPT_CONNECTION_LOST);
+    assert_int_not_equal(last_try()->attempt->slot, lost_slot);
+    lose(ATTEMPT_CONNECT_REFUSED);
+    assert_int_equal(last_try()->attempt->slot, lost_slot);
+    answer_whole(worker, 1);
+    assert_whole(&client, 1);
+    client_leave(&client);
+}
+
+/* What the first attempt was refused by does not use up the picks of the second. */
+static void c14a_each_attempt_has_its_picks(void **state)
+{
+    struct client client;
+    client_get(&client, worker, "/");
+    lose(ATTEMPT_CONNECT_REFUSED);
+    lose(ATTEMPT_CONNECT_REFUSED);
+    uint32_t lost_slot = last_try()->attempt->slot;
+    fail_begun(ATTEMPT_CONNECTION_LOST);
+    lose(ATTEMPT_CONNECT_REFUSED); /* all four have been tried */
+    assert_int_equal(last_try()->attempt->slot, lost_slot);
+    answer_whole(worker, 1);
+    assert_whole(&client, 1);
+    client_leave(&client);
+}
+
 static void without_backends_the_flight_fails_at_once_and_quietly(void **state)
 {
     struct client client;
@@ -356,6 +389,8 @@ int main(void)
         CASE(c14a_a_failed_connect_moves_on_at_most_three_times_and_costs_nothing),
         CASE(c14a_the_retry_leaves_the_region),
         CASE(c14a_the_only_backend_may_be_tried_again_when_it_lost_the_connection),
+        CASE(c14a_it_returns_to_the_backend_that_it_lost),
+        CASE(c14a_each_attempt_has_its_picks),
         CASE(without_backends_the_flight_fails_at_once_and_quietly),
         CASE(a_backend_without_room_is_passed_over),
         CASE(c14b_resets_are_retried_within_the_budget_and_losses_always),
