@@ -7,8 +7,11 @@
 #include "tests/sim/nodes_shed.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define PENALTY_ROUNDED 10 /* by whole numbers, all DOWNs together */
 
 void nodes_law_begin(struct nodes_law *law, struct sim *sim, const struct nodes_truth *truth)
 {
@@ -303,6 +306,36 @@ static void judge_reach(const struct judging *judging)
     }
 }
 
+/* Half of it goes in a half-life. The program's falls evenly in between: it is never less. */
+static double penalty_now(const struct judging *judging, uint32_t number)
+{
+    const struct nodes_past *past = &judging->past;
+    uint64_t now_ms = judging->decision->now_ms;
+    uint64_t since_ms = past->down_at_ms[number];
+    uint64_t elapsed_ms = now_ms > since_ms ? now_ms - since_ms : 0; /* a clock may be set back */
+    double half_life_ms = (double)judging->limits->penalty_half_life_ns / (double)CLOCK_MS;
+    return past->penalty[number] * exp2(-(double)elapsed_ms / half_life_ms);
+}
+
+/* Too many DOWNs keep a region out until most of its penalty has gone. */
+static void judge_penalty(struct judging *judging, uint32_t number, enum region_automatic from,
+                          enum region_automatic to)
+{
+    struct nodes_past *past = &judging->past;
+    if (from == REGION_DOWN) {
+        require(judging,
+                !past->is_kept_out[number] ||
+                    penalty_now(judging, number) < judging->limits->penalty_back + PENALTY_ROUNDED,
+                "its penalty keeps it out");
+        past->is_kept_out[number] = false;
+    }
+    if (to != REGION_DOWN)
+        return;
+    past->penalty[number] = penalty_now(judging, number) + judging->limits->penalty;
+    past->is_kept_out[number] =
+        past->penalty[number] > judging->limits->penalty_out + PENALTY_ROUNDED;
+}
+
 static void judge_hold_down(struct judging *judging, uint32_t number, enum region_automatic from,
                             enum region_automatic to)
 {
@@ -424,6 +457,7 @@ static void judge_move(struct judging *judging)
     if (decision->request->kind == REGION_APPROVE)
         judging->past.frozen_until_ms = 0; /* the operator believes the observers */
     judge_step(judging, from, to);
+    judge_penalty(judging, number_of(from), from->automatic, to->automatic);
     judge_hold_down(judging, number_of(from), from->automatic, to->automatic);
     if (to->automatic != REGION_DOWN)
         return;

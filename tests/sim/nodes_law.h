@@ -1,8 +1,9 @@
 /*
  * nodes_law: the safety rules of docs/failover.md, written a second time from the text and without
  * a line of control/region_*: each decision of a server is held against them. What follows from
- * earlier decisions (hold-downs, freezes, the last DOWN) is remembered here for every state by its
- * (epoch, change_id), so that a store that lost writes is measured by what it still knows.
+ * earlier decisions (hold-downs, penalties, freezes, the last DOWN) is remembered here for every
+ * state by its (epoch, change_id), so that a store that lost writes is measured by what it still
+ * knows.
  */
 #pragma once
 
@@ -27,10 +28,12 @@ struct nodes_past {
     uint64_t content; /* hash of the state */
     uint64_t last_down_ms;
     uint64_t frozen_until_ms;
-    bool stopped;              /* an operator has switched automation off ... */
-    uint64_t stopped_until_ms; /* ... until then; 0: for ever */
+    bool stopped;                           /* an operator has switched automation off ... */
+    uint64_t stopped_until_ms;              /* ... until then; 0: for ever */
     uint64_t down_at_ms[NODES_REGIONS_MAX]; /* by the regions' numbers; 0: never */
     uint64_t hold_down_ms[NODES_REGIONS_MAX];
+    double penalty[NODES_REGIONS_MAX];   /* as of down_at_ms ... */
+    bool is_kept_out[NODES_REGIONS_MAX]; /* ... by which it stays out */
 };
 
 struct nodes_law {

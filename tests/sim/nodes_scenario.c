@@ -39,6 +39,7 @@ static void draw_lengths(struct sim *sim, struct config_failover *failover)
     failover->up_dwell_ns = seconds(sim, 5, 30);
     failover->quiet_ns = seconds(sim, 60, 1800);
     failover->penalty_half_life_ns = seconds(sim, 20, 300);
+    failover->penalty_out = sim_draw(sim, 9, 25) * 100;
     failover->down_interval_ns = seconds(sim, 10, 60);
     failover->freeze_ns = seconds(sim, 10, 60);
     failover->correlated_ns = seconds(sim, 2, 10);

@@ -38,8 +38,7 @@ static int64_t fits(const struct nodes_ballot *ballot, const struct region_state
             return UNKNOWN;
         sum += capacity;
     }
-    int64_t part = sum * ballot->by->config->failover.capacity_percent / 100;
-    return part > 0 ? part : 1; /* none would be no limit */
+    return sum * ballot->by->config->failover.capacity_percent / 100;
 }
 
 static int64_t flights(const struct nodes_ballot *ballot, uint32_t regions)
@@ -78,5 +77,6 @@ const char *nodes_shed_wrong(const struct nodes_ballot *ballot,
         return limit != 0 ? "a limit, and the capacity is not known" : NULL;
     if (before->admit == 0 && room >= flights(ballot, after->count))
         return limit != 0 ? "a limit, and the load fits" : NULL;
-    return limit == room ? NULL : "rule S4: not the limit that fits";
+    int64_t least = room > 0 ? room : 1; /* none would be no limit */
+    return limit == least ? NULL : "rule S4: not the limit that fits";
 }
