@@ -8,6 +8,8 @@
 
 #include "dataplane/base/bytes.h"
 
+#include <endian.h>
+
 struct reader {
     const uint8_t *at;
     const uint8_t *end;
@@ -52,12 +54,17 @@ static inline uint64_t reader_number(struct reader *r, size_t count)
 
 static inline uint8_t reader_u8(struct reader *r)
 {
-    return (uint8_t)reader_number(r, 1);
+    struct bytes raw = reader_bytes(r, 1);
+    return raw.length > 0 ? raw.data[0] : 0;
 }
 
 static inline uint16_t reader_u16(struct reader *r)
 {
-    return (uint16_t)reader_number(r, 2);
+    uint16_t value = 0;
+    struct bytes raw = reader_bytes(r, sizeof(value));
+    if (raw.length > 0)
+        memcpy(&value, raw.data, sizeof(value));
+    return be16toh(value);
 }
 
 static inline uint32_t reader_u24(struct reader *r)
@@ -67,7 +74,11 @@ static inline uint32_t reader_u24(struct reader *r)
 
 static inline uint32_t reader_u32(struct reader *r)
 {
-    return (uint32_t)reader_number(r, 4);
+    uint32_t value = 0;
+    struct bytes raw = reader_bytes(r, sizeof(value));
+    if (raw.length > 0)
+        memcpy(&value, raw.data, sizeof(value));
+    return be32toh(value);
 }
 
 static inline uint64_t reader_u64(struct reader *r)

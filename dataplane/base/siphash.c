@@ -50,19 +50,38 @@ static inline uint64_t last_word(struct bytes bytes)
     return word;
 }
 
-uint64_t siphash(const struct siphash_key *key, struct bytes bytes)
+static inline struct siphash_state sip_begin(const struct siphash_key *key)
 {
-    struct siphash_state s = {
+    return (struct siphash_state){
         .v0 = key->k0 ^ 0x736f6d6570736575u,
         .v1 = key->k1 ^ 0x646f72616e646f6du,
         .v2 = key->k0 ^ 0x6c7967656e657261u,
         .v3 = key->k1 ^ 0x7465646279746573u,
     };
+}
+
+static inline uint64_t sip_end(struct siphash_state *s, uint64_t last)
+{
+    sip_compress(s, last);
+    s->v2 ^= 0xff;
+    for (int i = 0; i < 4; i++)
+        sip_round(s);
+    return s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
+}
+
+uint64_t siphash(const struct siphash_key *key, struct bytes bytes)
+{
+    struct siphash_state s = sip_begin(key);
     for (size_t at = 0; at + 8 <= bytes.length; at += 8)
         sip_compress(&s, word_at(bytes.data + at));
-    sip_compress(&s, last_word(bytes));
-    s.v2 ^= 0xff;
-    for (int i = 0; i < 4; i++)
-        sip_round(&s);
-    return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+    return sip_end(&s, last_word(bytes));
+}
+
+uint64_t siphash_words(const struct siphash_key *key, const uint64_t *words, uint32_t count,
+                       uint32_t rest)
+{
+    struct siphash_state s = sip_begin(key);
+    for (uint32_t i = 0; i < count; i++)
+        sip_compress(&s, words[i]);
+    return sip_end(&s, (uint64_t)(8 * count + sizeof(rest)) << 56 | rest);
 }

@@ -12,3 +12,8 @@ struct siphash_key {
 };
 
 uint64_t siphash(const struct siphash_key *key, struct bytes bytes);
+
+/* The same of COUNT words (fewer than 31) and half a one behind them, each in little-endian order.
+ */
+uint64_t siphash_words(const struct siphash_key *key, const uint64_t *words, uint32_t count,
+                       uint32_t rest);

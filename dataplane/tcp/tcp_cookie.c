@@ -108,13 +108,11 @@ struct vouched {
 static uint32_t cookie_of(struct tcp *tcp, uint32_t secret, uint64_t slot,
                           const struct vouched *vouched)
 {
-    const struct siphash_key *key = slot_key(tcp, secret, slot);
-    uint8_t packed[TCP_TUPLE_BYTES + 8];
-    size_t length = tcp_tuple_pack(vouched->tuple, packed);
-    memcpy(packed + length, &vouched->peer_iss, sizeof(vouched->peer_iss));
-    memcpy(packed + length + 4, &vouched->mss_index, sizeof(vouched->mss_index));
-    memcpy(packed + length + 6, &vouched->options, sizeof(vouched->options));
-    uint64_t hash = siphash(key, bytes_of(packed, length + 8));
+    uint64_t words[TCP_TUPLE_WORDS + 1];
+    uint32_t count = tcp_tuple_words(vouched->tuple, words);
+    words[count++] = (uint64_t)vouched->peer_iss << 32 | tcp_tuple_ports(vouched->tuple);
+    uint32_t options = (uint32_t)vouched->options << 16 | vouched->mss_index;
+    uint64_t hash = siphash_words(slot_key(tcp, secret, slot), words, count, options);
     return (uint32_t)(slot & 1) << 31 | (uint32_t)vouched->mss_index << HASH_BITS |
            ((uint32_t)hash & HASH_MASK);
 }

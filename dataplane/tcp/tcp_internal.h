@@ -311,6 +311,17 @@ static inline uint64_t tcp_since_ns(uint32_t at_ms, uint64_t now)
     return (uint64_t)(tcp_ms(now) - at_ms) * CLOCK_MS;
 }
 
+/* A deadline (tcp_timers.h) counts no more; whether it does. */
+static inline void tcp_timer_clear(struct tcp_conn *conn, enum tcp_deadline which)
+{
+    conn->deadlines_set &= (uint8_t) ~(1u << which);
+}
+
+static inline bool tcp_timer_is_set(const struct tcp_conn *conn, enum tcp_deadline which)
+{
+    return (conn->deadlines_set & 1u << which) != 0;
+}
+
 /* The number by which lists name a connection: its place in the pool plus one. */
 static inline uint32_t tcp_conn_number(const struct tcp_conn *conn)
 {
@@ -395,13 +406,19 @@ bool tcp_limiter_take(struct tcp_limiter *limiter, uint32_t rate, uint64_t now);
 
 /* tcp_isn.c */
 
-#define TCP_TUPLE_BYTES sizeof(struct flow_tuple)
+#define TCP_TUPLE_WORDS 4
 
 /*
- * Addresses and ports without the 12 bytes that all IPv4 addresses share: a third as much to hash.
- * Returns how many bytes, which differ by family.
+ * For siphash_words(): addresses, without the 12 bytes that all IPv4 addresses share, and ports.
+ * Returns how many words; they differ by family.
  */
-size_t tcp_tuple_pack(const struct flow_tuple *tuple, uint8_t out[TCP_TUPLE_BYTES]);
+uint32_t tcp_tuple_words(const struct flow_tuple *tuple, uint64_t out[TCP_TUPLE_WORDS]);
+
+static inline uint32_t tcp_tuple_ports(const struct flow_tuple *tuple)
+{
+    return (uint32_t)tuple->remote_port << 16 | tuple->local_port;
+}
+
 uint32_t tcp_isn(const struct tcp *tcp, const struct flow_tuple *tuple, uint64_t now);
 uint32_t tcp_timestamp_offset(const struct tcp *tcp, const struct flow_tuple *tuple);
 void tcp_isn_init(struct tcp *tcp, const struct siphash_key *secret);

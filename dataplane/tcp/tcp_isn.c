@@ -11,21 +11,22 @@ void tcp_isn_init(struct tcp *tcp, const struct siphash_key *secret)
     tcp->isn_key.k1 = siphash(secret, bytes_text("initial sequence 1"));
 }
 
-size_t tcp_tuple_pack(const struct flow_tuple *tuple, uint8_t out[TCP_TUPLE_BYTES])
+uint32_t tcp_tuple_words(const struct flow_tuple *tuple, uint64_t out[TCP_TUPLE_WORDS])
 {
-    size_t from = ip_address_is_v4(&tuple->remote) ? IP_ADDRESS_V4_BITS / 8 : 0;
-    size_t bytes = sizeof(tuple->local) - from;
-    memcpy(out, tuple->local.bytes + from, bytes);
-    memcpy(out + bytes, tuple->remote.bytes + from, bytes);
-    memcpy(out + 2 * bytes, &tuple->local_port, sizeof(tuple->local_port));
-    memcpy(out + 2 * bytes + 2, &tuple->remote_port, sizeof(tuple->remote_port));
-    return 2 * bytes + 4;
+    if (ip_address_is_v4(&tuple->remote)) {
+        out[0] = (uint64_t)ip_address_v4(&tuple->remote) << 32 | ip_address_v4(&tuple->local);
+        return 1;
+    }
+    memcpy(out, tuple->local.bytes, sizeof(tuple->local));
+    memcpy(out + 2, tuple->remote.bytes, sizeof(tuple->remote));
+    return 4;
 }
 
 static uint64_t tuple_hash(const struct tcp *tcp, const struct flow_tuple *tuple)
 {
-    uint8_t packed[TCP_TUPLE_BYTES];
-    return siphash(&tcp->isn_key, bytes_of(packed, tcp_tuple_pack(tuple, packed)));
+    uint64_t words[TCP_TUPLE_WORDS];
+    uint32_t count = tcp_tuple_words(tuple, words);
+    return siphash_words(&tcp->isn_key, words, count, tcp_tuple_ports(tuple));
 }
 
 uint32_t tcp_isn(const struct tcp *tcp, const struct flow_tuple *tuple, uint64_t now)

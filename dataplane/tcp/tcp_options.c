@@ -18,31 +18,36 @@ enum {
 /* NOP, NOP, timestamp, 10: how everybody sends it. */
 #define TIMESTAMP_ALONE 0x0101080au
 
-static bool sack_read(struct reader *body, struct tcp_options *out)
+/* How a SYN of Linux has its options; see syn_of_linux(). */
+#define MSS_BEGIN                0x0204u
+#define SACK_PERMITTED_TIMESTAMP 0x0402080au
+#define SCALE_BEGIN              0x010303u
+#define TCP_SYN_OPTIONS_BYTES    20
+
+static bool sack_read(struct reader body, struct tcp_options *out)
 {
-    size_t length = reader_left(body);
+    size_t length = reader_left(&body);
     if (length == 0 || length % 8 != 0 || length > 8 * TCP_SACK_BLOCKS_MAX)
         return false;
-    out->sack_count = 0;
-    while (reader_left(body) > 0) {
-        out->sack[out->sack_count].start = reader_u32(body);
-        out->sack[out->sack_count].end = reader_u32(body);
-        out->sack_count++;
+    out->sack_count = (uint32_t)(length / 8);
+    for (uint32_t i = 0; i < out->sack_count; i++) {
+        out->sack[i].start = reader_u32(&body);
+        out->sack[i].end = reader_u32(&body);
     }
     out->present |= TCP_OPTION_SACK;
     return true;
 }
 
 /* One option's body; a length that its kind cannot have fails. */
-static bool option_read(uint8_t kind, struct reader *body, struct tcp_options *out)
+static bool option_read(uint8_t kind, struct reader body, struct tcp_options *out)
 {
     switch (kind) {
     case KIND_MSS:
-        out->mss = reader_u16(body);
+        out->mss = reader_u16(&body);
         out->present |= TCP_OPTION_MSS;
         break;
     case KIND_WINDOW_SCALE:
-        out->window_scale = reader_u8(body);
+        out->window_scale = reader_u8(&body);
         out->present |= TCP_OPTION_WINDOW_SCALE;
         break;
     case KIND_SACK_PERMITTED:
@@ -51,14 +56,14 @@ static bool option_read(uint8_t kind, struct reader *body, struct tcp_options *o
     case KIND_SACK:
         return sack_read(body, out);
     case KIND_TIMESTAMP:
-        out->ts_value = reader_u32(body);
-        out->ts_echo = reader_u32(body);
+        out->ts_value = reader_u32(&body);
+        out->ts_echo = reader_u32(&body);
         out->present |= TCP_OPTION_TIMESTAMP;
         break;
     default:
         return true;
     }
-    return !body->failed && reader_left(body) == 0;
+    return !body.failed && reader_left(&body) == 0;
 }
 
 static bool timestamp_alone(struct bytes raw, struct tcp_options *out)
@@ -72,28 +77,53 @@ static bool timestamp_alone(struct bytes raw, struct tcp_options *out)
     return true;
 }
 
+/* MSS, SACK permitted, timestamp, NOP, window scale: the SYN of Linux. */
+static bool syn_of_linux(struct bytes raw, struct tcp_options *out)
+{
+    struct reader r = reader_over(raw);
+    uint32_t mss = reader_u32(&r);
+    uint32_t kinds = reader_u32(&r);
+    out->ts_value = reader_u32(&r);
+    out->ts_echo = reader_u32(&r);
+    uint32_t scale = reader_u32(&r);
+    if (mss >> 16 != MSS_BEGIN || kinds != SACK_PERMITTED_TIMESTAMP || scale >> 8 != SCALE_BEGIN)
+        return false;
+    out->mss = (uint16_t)mss;
+    out->window_scale = (uint8_t)scale;
+    out->present =
+        TCP_OPTION_MSS | TCP_OPTION_SACK_PERMITTED | TCP_OPTION_TIMESTAMP | TCP_OPTION_WINDOW_SCALE;
+    return true;
+}
+
+static bool any_read(struct bytes raw, struct tcp_options *out)
+{
+    while (raw.length > 0) {
+        uint8_t kind = raw.data[0];
+        if (kind == KIND_END)
+            return true;
+        if (kind == KIND_NOP) {
+            raw = bytes_after(raw, 1);
+            continue;
+        }
+        if (raw.length < 2 || raw.data[1] < 2 || raw.data[1] > raw.length)
+            return false;
+        struct bytes option = bytes_first(raw, raw.data[1]);
+        if (!option_read(kind, reader_over(bytes_after(option, 2)), out))
+            return false;
+        raw = bytes_after(raw, option.length);
+    }
+    return true;
+}
+
 bool tcp_options_read(struct bytes raw, struct tcp_options *out)
 {
     out->present = 0;
     out->sack_count = 0;
     if (timestamp_alone(raw, out))
         return true;
-
-    struct reader r = reader_over(raw);
-    while (reader_left(&r) > 0) {
-        uint8_t kind = reader_u8(&r);
-        if (kind == KIND_END)
-            return true;
-        if (kind == KIND_NOP)
-            continue;
-        uint8_t length = reader_u8(&r);
-        if (r.failed || length < 2)
-            return false;
-        struct reader body = reader_over(reader_bytes(&r, length - 2u));
-        if (r.failed || !option_read(kind, &body, out))
-            return false;
-    }
-    return true;
+    if (raw.length == TCP_SYN_OPTIONS_BYTES && syn_of_linux(raw, out))
+        return true;
+    return any_read(raw, out);
 }
 
 /* In one go what nearly every segment carries. */
@@ -103,39 +133,38 @@ static void write_timestamp(struct writer *w, const struct tcp_options *options)
     writer_bytes(w, bytes_of((const uint8_t *)words, sizeof(words)));
 }
 
-static void write_pair(struct writer *w, uint8_t first, uint8_t second)
+static void write_word(struct writer *w, uint32_t word)
 {
-    writer_u8(w, first);
-    writer_u8(w, second);
+    uint32_t on_wire = htonl(word);
+    writer_bytes(w, bytes_of((const uint8_t *)&on_wire, sizeof(on_wire)));
+}
+
+/* Those of the SYN are a word each, with NOPs in front. */
+static void write_options_of_syn(struct writer *w, const struct tcp_options *options)
+{
+    if (options->present & TCP_OPTION_MSS)
+        write_word(w, KIND_MSS << 24 | 4 << 16 | options->mss);
+    if (options->present & TCP_OPTION_SACK_PERMITTED)
+        write_word(w, KIND_NOP << 24 | KIND_NOP << 16 | KIND_SACK_PERMITTED << 8 | 2);
+    if (options->present & TCP_OPTION_WINDOW_SCALE)
+        write_word(w, KIND_NOP << 24 | KIND_WINDOW_SCALE << 16 | 3 << 8 | options->window_scale);
+}
+
+static void write_sack(struct writer *w, const struct tcp_options *options)
+{
+    write_word(w, KIND_NOP << 24 | KIND_NOP << 16 | KIND_SACK << 8 | (2 + 8 * options->sack_count));
+    for (uint32_t i = 0; i < options->sack_count; i++) {
+        write_word(w, options->sack[i].start);
+        write_word(w, options->sack[i].end);
+    }
 }
 
 void tcp_options_write(struct writer *w, const struct tcp_options *options)
 {
-    if (options->present == TCP_OPTION_TIMESTAMP) {
-        write_timestamp(w, options);
-        return;
-    }
-    if (options->present & TCP_OPTION_MSS) {
-        write_pair(w, KIND_MSS, 4);
-        writer_u16(w, options->mss);
-    }
-    if (options->present & TCP_OPTION_SACK_PERMITTED) {
-        write_pair(w, KIND_NOP, KIND_NOP);
-        write_pair(w, KIND_SACK_PERMITTED, 2);
-    }
+    if (options->present & ~(TCP_OPTION_TIMESTAMP | TCP_OPTION_SACK))
+        write_options_of_syn(w, options);
     if (options->present & TCP_OPTION_TIMESTAMP)
         write_timestamp(w, options);
-    if (options->present & TCP_OPTION_WINDOW_SCALE) {
-        writer_u8(w, KIND_NOP);
-        write_pair(w, KIND_WINDOW_SCALE, 3);
-        writer_u8(w, options->window_scale);
-    }
-    if (options->present & TCP_OPTION_SACK) {
-        write_pair(w, KIND_NOP, KIND_NOP);
-        write_pair(w, KIND_SACK, (uint8_t)(2 + 8 * options->sack_count));
-        for (uint32_t i = 0; i < options->sack_count; i++) {
-            writer_u32(w, options->sack[i].start);
-            writer_u32(w, options->sack[i].end);
-        }
-    }
+    if (options->present & TCP_OPTION_SACK)
+        write_sack(w, options);
 }

@@ -194,16 +194,6 @@ void tcp_timer_set(struct tcp_conn *conn, enum tcp_deadline which, uint64_t at_n
         timer_arm(conn->tcp->config.wheel, &conn->timer, at_ns);
 }
 
-void tcp_timer_clear(struct tcp_conn *conn, enum tcp_deadline which)
-{
-    conn->deadlines_set &= (uint8_t) ~(1u << which);
-}
-
-bool tcp_timer_is_set(const struct tcp_conn *conn, enum tcp_deadline which)
-{
-    return (conn->deadlines_set & 1u << which) != 0;
-}
-
 uint64_t tcp_timer_left_ns(const struct tcp_conn *conn, enum tcp_deadline which, uint64_t now)
 {
     int32_t left = left_us(conn, which, now);

@@ -42,8 +42,6 @@ enum tcp_deadline {
 
 void tcp_timers_init(struct tcp_conn *conn);
 void tcp_timer_set(struct tcp_conn *conn, enum tcp_deadline which, uint64_t at_ns);
-void tcp_timer_clear(struct tcp_conn *conn, enum tcp_deadline which);
-bool tcp_timer_is_set(const struct tcp_conn *conn, enum tcp_deadline which);
 /* How long until then; 0: it has passed. For a deadline that is set. */
 uint64_t tcp_timer_left_ns(const struct tcp_conn *conn, enum tcp_deadline which, uint64_t now);
 

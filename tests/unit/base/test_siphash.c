@@ -37,6 +37,16 @@ static void reference_vectors_are_reproduced(void **state)
         assert_int_equal(siphash(&reference_key, bytes_of(input, length)), reference[length]);
 }
 
+static void words_are_hashed_like_their_bytes(void **state)
+{
+    uint64_t words[7];
+    for (size_t i = 0; i < sizeof(words); i++)
+        ((uint8_t *)words)[i] = (uint8_t)i;
+    for (uint32_t count = 0; count < array_count(words); count++)
+        assert_int_equal(siphash_words(&reference_key, words, count, (uint32_t)words[count]),
+                         reference[8 * count + 4]);
+}
+
 static void input_may_start_at_any_address(void **state)
 {
     uint8_t room[64 + 8];
@@ -61,6 +71,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reference_vectors_are_reproduced),
+        cmocka_unit_test(words_are_hashed_like_their_bytes),
         cmocka_unit_test(input_may_start_at_any_address),
         cmocka_unit_test(each_half_of_the_key_matters),
     };
