@@ -15,13 +15,13 @@
 
 struct rte_mbuf;
 
+/* Carries come round to the lowest bit (RFC 1071 2 A), from 64 bits to 32 and to 16. */
 static inline uint16_t checksum_fold(uint64_t sum)
 {
-    sum = (sum & 0xffffffff) + (sum >> 32);
-    sum = (sum & 0xffffffff) + (sum >> 32);
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    return (uint16_t)sum;
+    uint32_t high = (uint32_t)(sum >> 32);
+    uint32_t low = (uint32_t)sum + high;
+    low += low < high;
+    return (uint16_t)((low + (low << 16 | low >> 16)) >> 16);
 }
 
 /* Eight bytes as two 32-bit words, to be folded later. */

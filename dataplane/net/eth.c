@@ -67,9 +67,32 @@ static uint64_t *frame_refusal(struct net *net, uint8_t port, struct arrival *ar
     return NULL;
 }
 
-/* True: the arrival goes on to IP. */
-static bool frame_in(struct net *net, uint8_t port, struct arrival *arrival, uint64_t now)
+/*
+ * Frames of a burst often have one header: what was found out about the one before holds. A tag,
+ * in the frame or in the mbuf, is looked at each time.
+ */
+static bool is_like(const struct rte_mbuf *packet, const struct arrival *before)
 {
+    if (before == NULL || before->l3_offset != ETH_HEADER_BYTES || packet->nb_segs != 1 ||
+        packet->data_len < ETH_HEADER_BYTES)
+        return false;
+    bool tagged = (packet->ol_flags | before->packet->ol_flags) & RTE_MBUF_F_RX_VLAN_STRIPPED;
+    return !tagged &&
+           memcmp(rte_pktmbuf_mtod(packet, const uint8_t *),
+                  rte_pktmbuf_mtod(before->packet, const uint8_t *), ETH_HEADER_BYTES) == 0;
+}
+
+/* BEFORE: one that went on to IP, or NULL. True: the arrival goes on to IP. */
+static bool frame_in(struct net *net, uint8_t port, struct arrival *arrival,
+                     const struct arrival *before, uint64_t now)
+{
+    if (is_like(arrival->packet, before)) {
+        arrival->ethertype = before->ethertype;
+        arrival->l3_offset = before->l3_offset;
+        arrival->interface = before->interface;
+        arrival->frame_to_group = before->frame_to_group;
+        return true;
+    }
     uint64_t *refusal = frame_refusal(net, port, arrival);
     if (refusal != NULL) {
         net_drop(arrival->packet, refusal);
@@ -94,29 +117,36 @@ uint16_t eth_in(struct net *net, uint8_t queue, struct rte_mbuf **packets, uint1
             rte_prefetch0(rte_pktmbuf_mtod(packets[i + PREFETCH_AHEAD], void *));
         out[kept].packet = packets[i];
         bytes += packets[i]->pkt_len;
-        kept += frame_in(net, queue, &out[kept], now);
+        kept += frame_in(net, queue, &out[kept], kept > 0 ? &out[kept - 1] : NULL, now);
     }
     counter_add(&net->counters.in_packets, count);
     counter_add(&net->counters.in_bytes, bytes);
     return kept;
 }
 
+void eth_header_write(const struct net_interface *interface, const uint8_t *destination,
+                      uint16_t ethertype, uint8_t *at)
+{
+    struct eth_header *eth = (struct eth_header *)at;
+    memcpy(eth->destination, destination, ETH_ADDRESS_BYTES);
+    memcpy(eth->source, interface->mac, ETH_ADDRESS_BYTES);
+    eth->ethertype = htons(ethertype);
+    if (interface->vlan != 0) {
+        struct vlan_header *tag = (struct vlan_header *)(eth + 1);
+        eth->ethertype = htons(ETH_TYPE_VLAN);
+        tag->tag = htons(interface->vlan);
+        tag->ethertype = htons(ethertype);
+    }
+}
+
 void eth_out(struct net *net, uint8_t interface, const uint8_t *destination, uint16_t ethertype,
              struct rte_mbuf *packet)
 {
     const struct net_interface *on = &net->config.interfaces[interface];
-    uint16_t length = ETH_HEADER_BYTES + (on->vlan != 0 ? VLAN_HEADER_BYTES : 0);
-    struct eth_header *eth = (struct eth_header *)rte_pktmbuf_prepend(packet, length);
-    check(eth != NULL);
-    memcpy(eth->destination, destination, ETH_ADDRESS_BYTES);
-    memcpy(eth->source, on->mac, ETH_ADDRESS_BYTES);
-    eth->ethertype = htons(ethertype);
-    if (on->vlan != 0) {
-        struct vlan_header *tag = (struct vlan_header *)(eth + 1);
-        eth->ethertype = htons(ETH_TYPE_VLAN);
-        tag->tag = htons(on->vlan);
-        tag->ethertype = htons(ethertype);
-    }
+    uint16_t length = eth_header_bytes(on);
+    uint8_t *at = (uint8_t *)rte_pktmbuf_prepend(packet, length);
+    check(at != NULL);
+    eth_header_write(on, destination, ethertype, at);
     packet->l2_len = length;
     transmit_push(net, on->port, packet);
 }

@@ -209,13 +209,17 @@ static bool is_unicast_tcp(const struct arrival *arrival)
     return arrival->protocol == IPPROTO_TCP && !arrival->frame_to_group;
 }
 
+static bool is_to_same(const struct arrival *arrival, const struct arrival *before)
+{
+    return before != NULL && ip_address_equal(&arrival->destination, &before->destination);
+}
+
 /* Packets of a burst are often of few connections. Other protocols are judged by what they say. */
 static bool is_like(const struct arrival *arrival, const struct arrival *before)
 {
-    return before != NULL && before->local != NULL && is_unicast_tcp(before) &&
+    return is_to_same(arrival, before) && before->local != NULL && is_unicast_tcp(before) &&
            is_unicast_tcp(arrival) && arrival->hop_limit != 0 &&
-           ip_address_equal(&arrival->source, &before->source) &&
-           ip_address_equal(&arrival->destination, &before->destination);
+           ip_address_equal(&arrival->source, &before->source);
 }
 
 /* BEFORE: one that has passed in this burst, or NULL. */
@@ -230,7 +234,8 @@ static uint64_t *address_refusal(struct net *net, struct arrival *arrival,
         return &net->counters.in_denied;
     if (arrival->hop_limit == 0)
         return &net->counters.in_ip_ttl;
-    arrival->local = local_find(net, &arrival->destination);
+    arrival->local =
+        is_to_same(arrival, before) ? before->local : local_find(net, &arrival->destination);
     if (arrival->local == NULL && !is_our_group(net, arrival))
         return &net->counters.in_ip_not_ours;
     if (arrival->local != NULL && arrival->frame_to_group)

@@ -265,7 +265,8 @@ static void prepare(struct net *net, struct neighbour *entry, uint64_t now)
     }
 }
 
-void neighbour_send(struct net *net, struct neighbour *entry, struct rte_mbuf *packet, uint64_t now)
+/* The entry is about to be used. */
+static void use(struct net *net, struct neighbour *entry, uint64_t now)
 {
     if (!entry->used || now - entry->used_at_ns >= NEIGHBOUR_TOUCH_NS) {
         entry->used = true;
@@ -273,6 +274,11 @@ void neighbour_send(struct net *net, struct neighbour *entry, struct rte_mbuf *p
         touch(&net->neighbours, entry);
     }
     prepare(net, entry, now);
+}
+
+void neighbour_send(struct net *net, struct neighbour *entry, struct rte_mbuf *packet, uint64_t now)
+{
+    use(net, entry, now);
     if (is_proven(entry->state))
         send_to(net, entry, packet);
     else if (entry->state == NEIGHBOUR_INCOMPLETE)
@@ -406,6 +412,16 @@ bool net_is_reachable(const struct net *net, const struct net_path *path)
     check(index < net->neighbours.count);
     const struct neighbour *entry = &net->neighbours.entries[index];
     return entry->state != NEIGHBOUR_FAILED || entry->generation != path->neighbour >> INDEX_BITS;
+}
+
+const struct neighbour *neighbour_ready(struct net *net, const struct net_path *path,
+                                        const struct ip_address *remote, uint64_t now)
+{
+    struct neighbour *entry = next_hop(net, path, remote);
+    if (entry == NULL)
+        return NULL;
+    use(net, entry, now);
+    return is_proven(entry->state) ? entry : NULL;
 }
 
 void net_send(struct net *net, const struct net_send *how, struct rte_mbuf *packet, uint64_t now)

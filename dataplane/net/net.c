@@ -65,15 +65,21 @@ bool net_is_local(const struct net *net, const struct ip_address *address)
 
 /* ---- in ---- */
 
+static void own(const struct arrival *arrival, struct net_arrivals *out)
+{
+    arrival->packet->port = arrival->interface;
+    out->own[out->own_count++] = arrival->packet;
+}
+
 static void hand_out(struct net *net, const struct arrival *arrival, const struct flow_tuple *tuple,
                      struct net_arrivals *out)
 {
     uint16_t owner = return_path_owner(net, arrival, tuple);
-    arrival->packet->port = arrival->interface;
     if (owner == net->config.self) {
-        out->own[out->own_count++] = arrival->packet;
+        own(arrival, out);
         return;
     }
+    arrival->packet->port = arrival->interface;
     out->foreign_owner[out->foreign_count] = owner;
     out->foreign[out->foreign_count++] = arrival->packet;
     counter_add(&net->counters.in_foreign, 1);
@@ -110,14 +116,18 @@ static void tcp_arrived(struct net *net, const struct arrival *arrival, struct n
         net_drop(arrival->packet, &net->counters.in_tcp_checksum);
         return;
     }
+    arrival->packet->packet_type = RTE_PTYPE_L4_TCP;
+    counter_add(&net->counters.in_tcp_packets, 1);
+    if (net->config.workers == 1) {
+        own(arrival, out);
+        return;
+    }
     struct flow_tuple tuple = {
         .local = arrival->destination,
         .remote = arrival->source,
         .local_port = (uint16_t)(tcp[2] << 8 | tcp[3]),
         .remote_port = (uint16_t)(tcp[0] << 8 | tcp[1]),
     };
-    arrival->packet->packet_type = RTE_PTYPE_L4_TCP;
-    counter_add(&net->counters.in_tcp_packets, 1);
     hand_out(net, arrival, &tuple, out);
 }
 

@@ -162,6 +162,36 @@ struct net_send {
  */
 void net_send(struct net *net, const struct net_send *how, struct rte_mbuf *packet, uint64_t now);
 
+#define NET_HEADERS_MAX 64 /* bytes: Ethernet, VLAN and IP, rounded up */
+
+/*
+ * A train: packets in a row over one path between two addresses. What they have in common, headers
+ * and the next hop, is looked up and made once. Good until the caller returns to the worker's loop;
+ * what HOW points to has to stay as it is for as long.
+ */
+struct net_train {
+    struct net_send how;
+    uint64_t now;
+    bool is_open; /* the next hop is known; otherwise each packet goes through net_send() */
+    bool v4;
+    uint8_t port;
+    uint8_t ip_bytes;      /* of IP header */
+    uint16_t header_bytes; /* of Ethernet and IP headers */
+    uint16_t mtu;
+    const struct port_features *features;
+    uint64_t mbuf_flags;
+    uint64_t address_sum;            /* what checksums have of addresses */
+    uint8_t header[NET_HEADERS_MAX]; /* ends where the transport header begins */
+};
+
+void net_train_begin(struct net *net, const struct net_send *how, uint64_t now,
+                     struct net_train *out);
+
+/* As net_send(), but with this traffic class. The packet has its headroom from net_packet_take().
+ */
+void net_train_send(struct net *net, struct net_train *train, uint8_t traffic_class,
+                    struct rte_mbuf *packet);
+
 /* Bytes of IP packet that the interface takes which PACKET (as net_in() left it) came by. */
 uint16_t net_arrival_mtu(const struct net *net, const struct rte_mbuf *packet);
 

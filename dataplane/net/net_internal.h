@@ -23,7 +23,6 @@
 #define NET_TRANSMIT_MAX     256 /* packets queued for a port between two flushes */
 #define NET_TRANSMIT_RESERVE 32  /* of these, for answers and questions of net itself */
 #define NET_TRANSMIT_TRIES   4   /* calls of a port's transmit in one flush without progress */
-#define NET_HEADERS_MAX      64  /* bytes: Ethernet, VLAN and IP, rounded up */
 #define NET_HOP_LIMIT        64
 
 #define ETH_ADDRESS_BYTES 6
@@ -199,6 +198,13 @@ struct neighbour *neighbour_gateway(struct net *net, uint8_t interface, int fami
 void neighbour_send(struct net *net, struct neighbour *neighbour, struct rte_mbuf *packet,
                     uint64_t now);
 
+/*
+ * The next hop of a path that is about to be used: asks and ages as neighbour_send() does. NULL: it
+ * has no link layer address that may be used now.
+ */
+const struct neighbour *neighbour_ready(struct net *net, const struct net_path *path,
+                                        const struct ip_address *remote, uint64_t now);
+
 /* A packet on INTERFACE told us ADDRESS's link layer address (MAC may be NULL if CONFIRMED). */
 void neighbour_learn(struct net *net, uint8_t interface, const struct ip_address *address,
                      const uint8_t *mac, enum neighbour_news news, uint64_t now);
@@ -233,6 +239,16 @@ static inline void net_drop(struct rte_mbuf *packet, uint64_t *counter)
 /* Turn mbufs into arrivals; ARP is dealt with. Returns how many arrivals there are. */
 uint16_t eth_in(struct net *net, uint8_t queue, struct rte_mbuf **packets, uint16_t count,
                 uint64_t now, struct arrival *out);
+
+/* Bytes of Ethernet and VLAN headers on an interface. */
+static inline uint16_t eth_header_bytes(const struct net_interface *interface)
+{
+    return ETH_HEADER_BYTES + (interface->vlan != 0 ? VLAN_HEADER_BYTES : 0);
+}
+
+/* These headers, to AT. */
+void eth_header_write(const struct net_interface *interface, const uint8_t *destination,
+                      uint16_t ethertype, uint8_t *at);
 
 /* Put Ethernet and VLAN headers in front and queue the packet on the interface's port. */
 void eth_out(struct net *net, uint8_t interface, const uint8_t *destination, uint16_t ethertype,
@@ -291,9 +307,9 @@ bool icmp_in(struct net *net, struct arrival *arrival, uint64_t now, struct flow
 
 /* What an interface's arrivals have shown about the prediction of RSS. */
 struct return_path {
-    uint32_t row;       /* packets that arrived as predicted since the last that did not */
-    uint32_t needed;    /* that many in a row are proof ... */
-    uint64_t seen;      /* ... if they were of many connections: a set of their hashes' top bits */
+    uint32_t row;    /* packets that arrived as predicted since the last that did not */
+    uint32_t needed; /* that many in a row are proof ... */
+    uint64_t seen;   /* ... if they were of many connections: a set of their hashes' top bits */
     bool holds;
 };
 
@@ -342,4 +358,12 @@ static inline struct port_queue *net_queue_of(const struct net *net, uint8_t int
 }
 
 /* Queue a whole frame on a port; drops and counts when the queue is full. */
-void transmit_push(struct net *net, uint8_t port, struct rte_mbuf *packet);
+static inline void transmit_push(struct net *net, uint8_t port, struct rte_mbuf *packet)
+{
+    struct transmit *transmit = &net->transmits[port];
+    if (transmit->count == NET_TRANSMIT_MAX) {
+        net_drop(packet, &net->counters.out_queue_full);
+        return;
+    }
+    transmit->packets[transmit->count++] = packet;
+}

@@ -2,6 +2,7 @@
  * send_back: a TCP packet answered in its own mbuf, for answers that must cost nothing (SYN
  * cookies). The way back is the way it came: interface, VLAN and link address.
  */
+#include "dataplane/base/copy.h"
 #include "dataplane/net/net_internal.h"
 
 #include <netinet/in.h>
@@ -52,7 +53,8 @@ void net_send_back(struct net *net, const struct ip_address *local, const struct
     packet = blank(net, interface, packet, segment.length);
     if (packet == NULL)
         return;
-    memcpy(rte_pktmbuf_append(packet, (uint16_t)segment.length), segment.data, segment.length);
+    uint8_t *at = (uint8_t *)rte_pktmbuf_append(packet, (uint16_t)segment.length);
+    copy_short(at, segment.data, segment.length);
     struct net_path path = {.interface = interface};
     struct net_send how = {
         .path = &path, .local = local, .remote = remote, .protocol = IPPROTO_TCP};

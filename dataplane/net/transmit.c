@@ -18,16 +18,6 @@ uint32_t net_send_room(const struct net *net, const struct net_path *path)
     return queued < room ? room - queued : 0;
 }
 
-void transmit_push(struct net *net, uint8_t port, struct rte_mbuf *packet)
-{
-    struct transmit *transmit = &net->transmits[port];
-    if (transmit->count == NET_TRANSMIT_MAX) {
-        net_drop(packet, &net->counters.out_queue_full);
-        return;
-    }
-    transmit->packets[transmit->count++] = packet;
-}
-
 static uint64_t bytes_of_packets(struct rte_mbuf *const *packets, uint16_t count)
 {
     uint64_t bytes = 0;

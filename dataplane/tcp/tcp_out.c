@@ -6,6 +6,7 @@
  * The order in a turn: SYN, then what is lost, then new data and FIN, then an ACK if none of these
  * carried it.
  */
+#include "dataplane/base/copy.h"
 #include "dataplane/tcp/tcp_cc.h"
 #include "dataplane/tcp/tcp_ecn.h"
 #include "dataplane/tcp/tcp_internal.h"
@@ -16,9 +17,19 @@ struct departure {
     uint32_t seq;
     uint32_t length;
     uint8_t flags;
-    enum tcp_cursor cursor;
-    bool filler; /* the payload is what the peer has had: any bytes will do */
-    uint8_t ecn; /* of the IP header */
+    enum tcp_cursor cursor; /* of data in the queue */
+    uint8_t ecn;            /* of the IP header, with such data */
+};
+
+/* A connection's turn to send data, and what all segments of it have in common, made once. */
+struct turn {
+    uint64_t now;
+    uint32_t room;         /* packets that the port takes */
+    uint32_t limit;        /* bytes of payload that fit beside the options; 0: not chosen yet */
+    uint32_t header_bytes; /* 0: no header has been made yet */
+    struct tcp_options options;
+    uint8_t header[TCP_HEADER_MAX_BYTES];
+    struct net_train train;
 };
 
 /* Room in the reassembly budget is short: nothing is announced that is not due. */
@@ -163,7 +174,7 @@ static void extend(struct rte_mbuf *packet, uint32_t length)
     check(at != NULL); /* an mbuf holds a whole packet of the path's MTU */
 }
 
-/* False: no mbuf was left, nothing happened. */
+/* Without data of the queue. False: no mbuf was left, nothing happened. */
 static bool emit(struct tcp_conn *conn, const struct departure *departure,
                  const struct tcp_options *options, uint64_t now)
 {
@@ -176,14 +187,11 @@ static bool emit(struct tcp_conn *conn, const struct departure *departure,
     uint32_t header_bytes = write_header(at, &conn->tuple, departure, acks ? conn->rcv_nxt : 0,
                                          window_field(conn, departure->flags), options);
     extend(packet, header_bytes + departure->length);
-    if (departure->filler)
+    if (departure->length > 0) /* what the peer has had: any bytes will do */
         memset(at + header_bytes, 0, departure->length);
-    else if (departure->length > 0)
-        tcp_send_queue_read(&conn->queue, &tcp->spans, departure->cursor, departure->seq,
-                            at + header_bytes, departure->length);
     if (acks)
         ack_was_sent(conn);
-    to_net(tcp, &conn->tuple, &conn->path, departure->ecn, packet, now);
+    to_net(tcp, &conn->tuple, &conn->path, TCP_ECN_NOT_ECT, packet, now);
     return true;
 }
 
@@ -248,8 +256,7 @@ void tcp_out_probe(struct tcp_conn *conn, uint64_t now)
  */
 void tcp_out_ask(struct tcp_conn *conn, uint64_t now)
 {
-    struct departure departure = {
-        .seq = conn->snd_una - 1, .length = 1, .flags = TCP_ACK, .filler = true};
+    struct departure departure = {.seq = conn->snd_una - 1, .length = 1, .flags = TCP_ACK};
     struct tcp_options options;
     choose_options(conn, departure.flags, now, &options);
     (void)emit(conn, &departure, &options, now);
@@ -314,11 +321,58 @@ static void timer_for_flight(struct tcp_conn *conn, uint64_t now)
         tcp_timer_set(conn, TCP_DEADLINE_RETRANSMIT, now + tcp_rto_ns(conn));
 }
 
-/* What fits into a segment beside these options. */
-static uint32_t payload_limit(const struct tcp_conn *conn, const struct tcp_options *options)
+/* The options of the next segment, and what fits beside them. */
+static uint32_t payload_limit(struct tcp_conn *conn, struct turn *turn)
 {
-    uint32_t sack = options->present & TCP_OPTION_SACK ? TCP_SACK_BYTES(options->sack_count) : 0;
-    return conn->mss > sack ? conn->mss - sack : 1;
+    if (turn->limit > 0)
+        return turn->limit;
+    choose_options(conn, TCP_ACK, turn->now, &turn->options);
+    bool sacks = (turn->options.present & TCP_OPTION_SACK) != 0;
+    uint32_t sack_bytes = sacks ? TCP_SACK_BYTES(turn->options.sack_count) : 0;
+    turn->limit = conn->mss > sack_bytes ? conn->mss - sack_bytes : 1;
+    return turn->limit;
+}
+
+/* The header of the turn's segments: number and flags are each one's own. */
+static void make_header(struct tcp_conn *conn, struct turn *turn)
+{
+    struct departure departure = {0};
+    (void)payload_limit(conn, turn);
+    turn->header_bytes = write_header(turn->header, &conn->tuple, &departure, conn->rcv_nxt,
+                                      window_field(conn, TCP_ACK), &turn->options);
+    ack_was_sent(conn);
+    struct net_send how = {
+        .path = &conn->path,
+        .local = &conn->tuple.local,
+        .remote = &conn->tuple.remote,
+        .protocol = IPPROTO_TCP,
+    };
+    net_train_begin(conn->tcp->config.net, &how, turn->now, &turn->train);
+}
+
+/* A segment with data of the queue, or FIN. False: no mbuf was left, nothing happened. */
+static bool emit_data(struct tcp_conn *conn, const struct departure *departure, struct turn *turn)
+{
+    struct tcp *tcp = conn->tcp;
+    struct rte_mbuf *packet = packet_take(tcp, &conn->path);
+    if (packet == NULL)
+        return false;
+    if (turn->header_bytes == 0)
+        make_header(conn, turn);
+    uint8_t *at = rte_pktmbuf_mtod(packet, uint8_t *);
+    struct rte_tcp_hdr *header = (struct rte_tcp_hdr *)at;
+    copy_short(at, turn->header, turn->header_bytes);
+    header->sent_seq = htonl(departure->seq);
+    header->tcp_flags = departure->flags;
+    extend(packet, turn->header_bytes + departure->length);
+    if (departure->length > 0)
+        tcp_send_queue_read(&conn->queue, &tcp->spans, departure->cursor, departure->seq,
+                            at + turn->header_bytes, departure->length);
+    if (turn->options.present & TCP_OPTION_SACK)
+        turn->limit = turn->header_bytes = 0; /* a D-SACK is told once: choose again */
+    tcp_count(tcp, segments_out);
+    net_train_send(tcp->config.net, &turn->train, departure->ecn, packet);
+    return true;
 }
 
 static uint8_t data_flags(const struct tcp_conn *conn, uint32_t end, bool fin)
@@ -330,11 +384,9 @@ static uint8_t data_flags(const struct tcp_conn *conn, uint32_t end, bool fin)
 }
 
 /* Send one lost record again. False: mbufs or records are short. */
-static bool resend(struct tcp_conn *conn, struct tcp_sent *sent, uint64_t now)
+static bool resend(struct tcp_conn *conn, struct tcp_sent *sent, struct turn *turn)
 {
-    struct tcp_options options;
-    choose_options(conn, TCP_ACK, now, &options);
-    uint32_t limit = payload_limit(conn, &options);
+    uint32_t limit = payload_limit(conn, turn);
     if (sent->length > limit && !tcp_sent_split(conn, sent, limit))
         return false;
     bool fin = (sent->flags & TCP_SENT_FIN) != 0;
@@ -344,22 +396,22 @@ static bool resend(struct tcp_conn *conn, struct tcp_sent *sent, uint64_t now)
         .flags = data_flags(conn, sent->seq + sent->length, fin),
         .cursor = TCP_CURSOR_AGAIN,
     };
-    if (!emit(conn, &departure, &options, now))
+    if (!emit_data(conn, &departure, turn))
         return false;
     tcp_count(conn->tcp, segments_retransmitted);
-    tcp_recovery_resent(conn, sent, now);
-    conn->last_sent_at_ms = tcp_ms(now);
-    timer_for_flight(conn, now);
+    tcp_recovery_resent(conn, sent, turn->now);
+    conn->last_sent_at_ms = tcp_ms(turn->now);
+    timer_for_flight(conn, turn->now);
     return true;
 }
 
 /* The last segment once more; its end, if it is too large for today's. */
-static bool resend_last(struct tcp_conn *conn, uint64_t now)
+static bool resend_last(struct tcp_conn *conn, struct turn *turn)
 {
     struct tcp_sent *last = tcp_sent_at(conn, conn->sent_last);
     if (last->length > conn->mss && !tcp_sent_split(conn, last, conn->mss))
         return false;
-    return resend(conn, tcp_sent_at(conn, conn->sent_last), now);
+    return resend(conn, tcp_sent_at(conn, conn->sent_last), turn);
 }
 
 /* Whether LENGTH more bytes may be in the network. FORCE_ONE is used up by asking. */
@@ -373,19 +425,19 @@ static bool cwnd_allows(struct tcp_conn *conn, uint32_t length)
 }
 
 /* False: something is missing that only the next turn may bring. */
-static bool send_lost(struct tcp_conn *conn, uint32_t *room, uint64_t now)
+static bool send_lost(struct tcp_conn *conn, struct turn *turn)
 {
     struct tcp_sent *sent;
     while ((sent = tcp_sent_next_lost(conn)) != NULL) {
-        if (*room == 0)
+        if (turn->room == 0)
             return false;
         if (!cwnd_allows(conn, sent->length < conn->mss ? sent->length : conn->mss))
             return true;
-        if (!resend(conn, sent, now)) {
+        if (!resend(conn, sent, turn)) {
             conn->flags |= TCP_CONN_FORCE_ONE;
             return false;
         }
-        (*room)--;
+        turn->room--;
     }
     return true;
 }
@@ -425,9 +477,9 @@ static void mark_new_data(struct tcp_conn *conn, struct departure *departure)
 }
 
 /* One new segment, perhaps with FIN, perhaps only FIN. False: mbufs or records are short. */
-static bool send_one(struct tcp_conn *conn, uint32_t length, const struct tcp_options *options,
-                     uint64_t now)
+static bool send_one(struct tcp_conn *conn, uint32_t length, struct turn *turn)
 {
+    uint64_t now = turn->now;
     uint32_t end = conn->snd_nxt + length;
     bool fin = (conn->flags & TCP_CONN_SEND_SHUT) != 0 && end == tcp_send_queue_end(&conn->queue);
     struct tcp_sent *sent = tcp_sent_new(conn, length, fin, now);
@@ -441,7 +493,7 @@ static bool send_one(struct tcp_conn *conn, uint32_t length, const struct tcp_op
     };
     if (conn->flags & TCP_CONN_ECN)
         mark_new_data(conn, &departure);
-    if (!emit(conn, &departure, options, now)) {
+    if (!emit_data(conn, &departure, turn)) {
         tcp_sent_discard(conn, sent);
         return false;
     }
@@ -471,28 +523,26 @@ static void persist_if_stuck(struct tcp_conn *conn, uint64_t now)
 }
 
 /* False: something is missing that only the next turn may bring. */
-static bool send_new(struct tcp_conn *conn, uint32_t *room, uint64_t now)
+static bool send_new(struct tcp_conn *conn, struct turn *turn)
 {
     uint32_t end = tcp_send_queue_end(&conn->queue);
     while (seq_lt(conn->snd_nxt, end) || tcp_out_fin_due(conn)) {
-        if (*room == 0)
+        if (turn->room == 0)
             return false;
-        restart_if_idle(conn, now);
-        struct tcp_options options;
-        choose_options(conn, TCP_ACK, now, &options);
-        uint32_t length = sendable(conn, payload_limit(conn, &options));
+        restart_if_idle(conn, turn->now);
+        uint32_t length = sendable(conn, payload_limit(conn, turn));
         if (length == 0 && !tcp_out_fin_due(conn)) {
             conn->flags &= ~(uint32_t)(TCP_CONN_CWND_LIMITED | TCP_CONN_FORCE_ONE);
-            persist_if_stuck(conn, now);
+            persist_if_stuck(conn, turn->now);
             return true;
         }
         if (!cwnd_allows(conn, length)) {
             conn->flags |= TCP_CONN_CWND_LIMITED;
             return true;
         }
-        if (!send_one(conn, length, &options, now))
+        if (!send_one(conn, length, turn))
             return tcp_sent_is_full(conn); /* then an ACK brings us back */
-        (*room)--;
+        turn->room--;
     }
     conn->flags &= ~(uint32_t)(TCP_CONN_CWND_LIMITED | TCP_CONN_FORCE_ONE);
     return true;
@@ -540,43 +590,40 @@ static bool ack_is_due(struct tcp_conn *conn, uint64_t now)
 }
 
 /* RFC 8985 7.3: new data if there is some, else the last segment once more, whatever cwnd says. */
-static bool send_probe(struct tcp_conn *conn, uint32_t *room, uint64_t now)
+static bool send_probe(struct tcp_conn *conn, struct turn *turn)
 {
     if ((conn->flags & TCP_CONN_PROBE_DUE) == 0)
         return true;
-    if (*room == 0)
+    if (turn->room == 0)
         return false;
     conn->flags &= ~(uint32_t)TCP_CONN_PROBE_DUE;
     if (conn->sent_first == 0 || conn->sacked_count > 0)
         return true; /* an answer came meanwhile */
-    struct tcp_options options;
-    choose_options(conn, TCP_ACK, now, &options);
     bool unsent = seq_lt(conn->snd_nxt, tcp_send_queue_end(&conn->queue));
-    uint32_t length = unsent ? sendable(conn, payload_limit(conn, &options)) : 0;
+    uint32_t length = unsent ? sendable(conn, payload_limit(conn, turn)) : 0;
     bool again = length == 0 || tcp_sent_is_full(conn);
-    bool sent = again ? resend_last(conn, now) : send_one(conn, length, &options, now);
+    bool sent = again ? resend_last(conn, turn) : send_one(conn, length, turn);
     if (!sent) {
         conn->flags |= TCP_CONN_PROBE_DUE;
         return false;
     }
-    (*room)--;
-    tcp_tlp_sent(conn, again, now);
+    turn->room--;
+    tcp_tlp_sent(conn, again, turn->now);
     return true;
 }
 
 /* RFC 4821 7: whether larger segments arrive again. SACK blocks would need its room. */
-static bool send_mtu_probe(struct tcp_conn *conn, uint32_t *room, uint64_t now)
+static bool send_mtu_probe(struct tcp_conn *conn, struct turn *turn)
 {
-    restart_if_idle(conn, now);
-    uint32_t length = *room > 0 ? tcp_path_mtu_probe(conn, now) : 0;
-    struct tcp_options options;
-    choose_options(conn, TCP_ACK, now, &options);
-    if (length == 0 || options.present & TCP_OPTION_SACK)
+    restart_if_idle(conn, turn->now);
+    uint32_t length = turn->room > 0 ? tcp_path_mtu_probe(conn, turn->now) : 0;
+    (void)payload_limit(conn, turn);
+    if (length == 0 || turn->options.present & TCP_OPTION_SACK)
         return true;
-    if (!send_one(conn, length, &options, now))
+    if (!send_one(conn, length, turn))
         return false;
-    (*room)--;
-    tcp_path_mtu_probe_sent(conn, now);
+    turn->room--;
+    tcp_path_mtu_probe_sent(conn, turn->now);
     return true;
 }
 
@@ -584,32 +631,36 @@ static bool send_mtu_probe(struct tcp_conn *conn, uint32_t *room, uint64_t now)
  * What is lost, then new data and FIN, which wait as long as cwnd holds the former back. False:
  * look again in the next turn.
  */
-static bool send_data(struct tcp_conn *conn, uint32_t *room, uint64_t now)
+static bool send_data(struct tcp_conn *conn, struct turn *turn)
 {
     uint32_t before = conn->snd_nxt;
-    bool done = send_probe(conn, room, now) && send_lost(conn, room, now);
+    bool done = send_probe(conn, turn) && send_lost(conn, turn);
     if (done && conn->flags & TCP_CONN_MTU_LOWERED)
-        done = send_mtu_probe(conn, room, now);
+        done = send_mtu_probe(conn, turn);
     if (done && conn->lost_bytes > 0)
         conn->flags |= TCP_CONN_CWND_LIMITED;
     else
-        done = done && send_new(conn, room, now);
+        done = done && send_new(conn, turn);
     if (conn->snd_nxt != before)
-        tcp_tlp_schedule(conn, now);
+        tcp_tlp_schedule(conn, turn->now);
     return done;
 }
 
 /* Everything one connection may send now. False: look again in the next turn. */
 static bool conn_out(struct tcp_conn *conn, uint64_t now)
 {
-    uint32_t room = net_send_room(conn->tcp->config.net, &conn->path);
+    struct turn turn;
+    turn.now = now;
+    turn.room = net_send_room(conn->tcp->config.net, &conn->path);
+    turn.limit = 0;
+    turn.header_bytes = 0;
     if (conn->flags & TCP_CONN_SYN_DUE)
-        return room > 0 && send_syn(conn, now);
-    if (may_send_data(conn) && !send_data(conn, &room, now))
+        return turn.room > 0 && send_syn(conn, now);
+    if (may_send_data(conn) && !send_data(conn, &turn))
         return false;
     if (!ack_is_due(conn, now))
         return true;
-    return room > 0 && tcp_out_ack(conn, now);
+    return turn.room > 0 && tcp_out_ack(conn, now);
 }
 
 void tcp_out(struct tcp *tcp, uint64_t now)
