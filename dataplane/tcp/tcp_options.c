@@ -126,45 +126,64 @@ bool tcp_options_read(struct bytes raw, struct tcp_options *out)
     return any_read(raw, out);
 }
 
-/* In one go what nearly every segment carries. */
-static void write_timestamp(struct writer *w, const struct tcp_options *options)
-{
-    uint32_t words[] = {htonl(TIMESTAMP_ALONE), htonl(options->ts_value), htonl(options->ts_echo)};
-    writer_bytes(w, bytes_of((const uint8_t *)words, sizeof(words)));
-}
-
-static void write_word(struct writer *w, uint32_t word)
+static uint8_t *put_word(uint8_t *at, uint32_t word)
 {
     uint32_t on_wire = htonl(word);
-    writer_bytes(w, bytes_of((const uint8_t *)&on_wire, sizeof(on_wire)));
+    memcpy(at, &on_wire, sizeof(on_wire));
+    return at + sizeof(on_wire);
 }
 
 /* Those of the SYN are a word each, with NOPs in front. */
-static void write_options_of_syn(struct writer *w, const struct tcp_options *options)
+static uint8_t *put_options_of_syn(uint8_t *at, const struct tcp_options *options)
 {
     if (options->present & TCP_OPTION_MSS)
-        write_word(w, KIND_MSS << 24 | 4 << 16 | options->mss);
+        at = put_word(at, KIND_MSS << 24 | 4 << 16 | options->mss);
     if (options->present & TCP_OPTION_SACK_PERMITTED)
-        write_word(w, KIND_NOP << 24 | KIND_NOP << 16 | KIND_SACK_PERMITTED << 8 | 2);
+        at = put_word(at, KIND_NOP << 24 | KIND_NOP << 16 | KIND_SACK_PERMITTED << 8 | 2);
     if (options->present & TCP_OPTION_WINDOW_SCALE)
-        write_word(w, KIND_NOP << 24 | KIND_WINDOW_SCALE << 16 | 3 << 8 | options->window_scale);
+        at =
+            put_word(at, KIND_NOP << 24 | KIND_WINDOW_SCALE << 16 | 3 << 8 | options->window_scale);
+    return at;
 }
 
-static void write_sack(struct writer *w, const struct tcp_options *options)
+static uint8_t *put_timestamp(uint8_t *at, const struct tcp_options *options)
 {
-    write_word(w, KIND_NOP << 24 | KIND_NOP << 16 | KIND_SACK << 8 | (2 + 8 * options->sack_count));
+    at = put_word(at, TIMESTAMP_ALONE);
+    at = put_word(at, options->ts_value);
+    return put_word(at, options->ts_echo);
+}
+
+static uint8_t *put_sack(uint8_t *at, const struct tcp_options *options)
+{
+    at = put_word(at,
+                  KIND_NOP << 24 | KIND_NOP << 16 | KIND_SACK << 8 | (2 + 8 * options->sack_count));
     for (uint32_t i = 0; i < options->sack_count; i++) {
-        write_word(w, options->sack[i].start);
-        write_word(w, options->sack[i].end);
+        at = put_word(at, options->sack[i].start);
+        at = put_word(at, options->sack[i].end);
     }
+    return at;
+}
+
+/* Each is whole words, with NOPs. */
+static size_t bytes_of_options(const struct tcp_options *options)
+{
+    uint8_t present = options->present;
+    return 4u * ((present & TCP_OPTION_MSS) != 0) +
+           4u * ((present & TCP_OPTION_SACK_PERMITTED) != 0) +
+           4u * ((present & TCP_OPTION_WINDOW_SCALE) != 0) +
+           (present & TCP_OPTION_TIMESTAMP ? TCP_TIMESTAMP_BYTES : 0) +
+           (present & TCP_OPTION_SACK ? TCP_SACK_BYTES(options->sack_count) : 0);
 }
 
 void tcp_options_write(struct writer *w, const struct tcp_options *options)
 {
+    uint8_t *at = writer_take(w, bytes_of_options(options));
+    if (at == NULL)
+        return;
     if (options->present & ~(TCP_OPTION_TIMESTAMP | TCP_OPTION_SACK))
-        write_options_of_syn(w, options);
+        at = put_options_of_syn(at, options);
     if (options->present & TCP_OPTION_TIMESTAMP)
-        write_timestamp(w, options);
+        at = put_timestamp(at, options);
     if (options->present & TCP_OPTION_SACK)
-        write_sack(w, options);
+        (void)put_sack(at, options);
 }

@@ -100,6 +100,26 @@ static void other_orders_and_unknown_options_are_read(void **state)
     assert_int_equal(read.ts_echo, 8);
 }
 
+static void the_syn_of_linux_is_read_as_any_other(void **state)
+{
+    uint8_t raw[] = {2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 7, 0, 0, 0, 8, 1, 3, 3, 9};
+    struct tcp_options read;
+    assert_true(read_exact(raw, sizeof(raw), &read));
+    assert_int_equal(read.present, TCP_OPTION_MSS | TCP_OPTION_WINDOW_SCALE |
+                                       TCP_OPTION_SACK_PERMITTED | TCP_OPTION_TIMESTAMP);
+    assert_int_equal(read.mss, 1460);
+    assert_int_equal(read.window_scale, 9);
+    assert_int_equal(read.ts_value, 7);
+    assert_int_equal(read.ts_echo, 8);
+    raw[16] = 0; /* the end, before the window scale */
+    assert_true(read_exact(raw, sizeof(raw), &read));
+    assert_int_equal(read.present,
+                     TCP_OPTION_MSS | TCP_OPTION_SACK_PERMITTED | TCP_OPTION_TIMESTAMP);
+    raw[16] = 1;
+    raw[5] = 3;
+    assert_false(read_exact(raw, sizeof(raw), &read));
+}
+
 static void impossible_lengths_are_refused(void **state)
 {
     static const struct {
@@ -167,6 +187,7 @@ int main(void)
         cmocka_unit_test(what_is_written_is_read_again),
         cmocka_unit_test(what_a_header_can_hold_fits),
         cmocka_unit_test(other_orders_and_unknown_options_are_read),
+        cmocka_unit_test(the_syn_of_linux_is_read_as_any_other),
         cmocka_unit_test(impossible_lengths_are_refused),
         cmocka_unit_test(every_cut_and_every_flipped_bit_stays_in_bounds),
         cmocka_unit_test(noise_stays_in_bounds),
