@@ -7,6 +7,7 @@ import sys
 import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import hugepages                                                           # noqa: E402
 import results                                                             # noqa: E402
 
 # name -> (module, function of the options that gives a Result)
@@ -62,11 +63,8 @@ def measure(name, asked):
             result.write(results.STORED)
 
 
-def main():
-    options = arguments()
-    if os.cpu_count() < 2:
-        sys.exit("needs two cores: one for the proxy, one for everything else")
-    names = list(BENCHES) if "all" in options.bench else options.bench
+def measure_all(names, options):
+    """The names of those that could not be measured."""
     failed = []
     for name in names:
         try:
@@ -75,6 +73,16 @@ def main():
         except Exception:  # whatever goes wrong with one, the others are measured
             traceback.print_exc()
             failed.append(name)
+    return failed
+
+
+def main():
+    options = arguments()
+    if os.cpu_count() < 2:
+        sys.exit("needs two cores: one for the proxy, one for everything else")
+    names = list(BENCHES) if "all" in options.bench else options.bench
+    with hugepages.reserved():
+        failed = measure_all(names, options)
     if options.store or "page" in names:
         results.write_page()
     if failed:

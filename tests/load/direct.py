@@ -11,10 +11,15 @@ import signal
 import subprocess
 import tempfile
 
+import hugepages
 from memif_site import BUILD, LOAD, SOURCES4, TARGET4, SiteError, read_result, wait_until
 
 PASS = os.path.join(BUILD, "tests", "load", "pass")
 SIZE = "rsize=11"
+
+
+def pages():
+    return ("--huge",) if hugepages.are_there() else ()
 
 
 class Direct:
@@ -34,7 +39,7 @@ class Direct:
         device = (f"net_memif_{port},role={role_of_port},id=0,socket-abstract=no,"
                   f"socket={self.path('socket')},{SIZE}")
         argv = [LOAD, "--role", role, f"--{port}", device, f"--{port}-address", address, "--poll",
-                "--json", self.path(role + ".json"), "--quiet", *map(str, options)]
+                "--json", self.path(role + ".json"), "--quiet", *pages(), *map(str, options)]
         with open(self.path(role + ".log"), "wb") as log:
             return subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
@@ -107,7 +112,7 @@ class Wire:
                 "--front-address", "10.9.0.1/16", "--target", TARGET4, "--sources", SOURCES4,
                 "--back", self.device("back", "client"), "--back-address", "10.8.0.81/16",
                 "--listen", "80", "--cpu", "0", "--poll", "--json", self.path("both.json"), "--quiet",
-                *map(str, options)]
+                *pages(), *map(str, options)]
         with open(self.path("both.log"), "wb") as log:
             both = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         try:

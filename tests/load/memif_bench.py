@@ -9,6 +9,7 @@ import statistics
 import time
 
 import direct
+import hugepages
 from memif_site import MemifSite
 from results import HEADROOM, Result, median_of
 
@@ -42,7 +43,8 @@ class Reading:
 
 
 def new_site(**more):
-    return MemifSite(limits=LIMITS, idle="poll", mbufs=16384, cpu=1, **more)
+    return MemifSite(limits=LIMITS, idle="poll", mbufs=16384, cpu=1, huge=hugepages.are_there(),
+                     **more)
 
 
 def run(site, *options, check=True):

@@ -1,4 +1,5 @@
 """Weir with one worker and weir-load, where everybody asks the same: what fanout and coalesce share."""
+import hugepages
 from memif_site import MemifSite
 
 STREAMS = 50                    # of a connection
@@ -9,7 +10,7 @@ LIMITS = {"client_connections": 4096, "exchanges": 32768, "streams": 65536, "fli
 def site(spin=True):
     """Clients have 64 addresses, so that none of them lacks its share. SPIN: for costs and latencies."""
     return MemifSite(limits=LIMITS, idle="poll" if spin else "adaptive", mbufs=32768, cpu=1,
-                     extra={"coalesce": {"mode": "get"}})
+                     huge=hugepages.are_there(), extra={"coalesce": {"mode": "get"}})
 
 
 def ask(running, asked, path, body_bytes, connections=None, streams=STREAMS):
