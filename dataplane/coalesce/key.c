@@ -195,6 +195,11 @@ bool key_is_credential(const struct snapshot_coalesce *rules, const struct field
     return class_of(rules, field) == CLASS_PRINCIPAL;
 }
 
+bool key_ignores(const struct snapshot_coalesce *rules, const struct field *field)
+{
+    return class_of(rules, field) == CLASS_NEUTRAL;
+}
+
 /* The route's own names may be anything. */
 bool key_may_have_credential(const struct snapshot_coalesce *rules, const struct fields *fields)
 {
@@ -460,6 +465,15 @@ static bool is_extra_of_key(struct bytes key, struct bytes name)
         skip_values(&reader);
     }
     return false;
+}
+
+struct bytes key_path(struct bytes key)
+{
+    struct reader reader = reader_over(key);
+    (void)get_shape(&reader);
+    for (int before = 0; before < 3; before++) /* put_target() */
+        get_part(&reader);
+    return get_part(&reader);
 }
 
 struct bytes key_with_fields(struct bytes key, struct bytes names, const struct fields *fields,

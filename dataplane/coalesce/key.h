@@ -23,6 +23,12 @@ bool key_may_have_credential(const struct snapshot_coalesce *rules, const struct
 /* Whether the key tells principals apart (rule C4). */
 bool key_has_principal(struct bytes key);
 
+/* Whether no key, and no principal, has anything of the header. */
+bool key_ignores(const struct snapshot_coalesce *rules, const struct field *field);
+
+/* Where KEY has the value of :path, of which nothing else in it is made. O(parts before it) */
+struct bytes key_path(struct bytes key);
+
 /*
  * KEY with the fields NAMES (lower case, comma separated) of the request, into ROOM of
  * COALESCE_KEY_BYTES: what has been learned of `vary` (rule C8). Empty: does not fit. O(key).

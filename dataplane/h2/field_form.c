@@ -84,15 +84,20 @@ static inline bool may_leave_path(uint64_t eight)
     return ((below_first | is_del | is_mark) & EVERY_BYTE(0x80)) != 0;
 }
 
-/* CHAR_PATH is what is neither control, nor space, nor '#'. */
+static inline bool eight_in_path(const uint8_t *eight)
+{
+    return !may_leave_path(copy_load8(eight)) || all_in(bytes_of(eight, 8), CHAR_PATH);
+}
+
+/* CHAR_PATH is what is neither control, nor space, nor '#'. The last eight may be seen twice. */
 static bool all_in_path(struct bytes path)
 {
-    size_t i = 0;
-    for (; i + 8 <= path.length; i += 8)
-        if (may_leave_path(copy_load8(path.data + i)) &&
-            !all_in(bytes_of(path.data + i, 8), CHAR_PATH))
+    if (path.length < 8)
+        return all_in(path, CHAR_PATH);
+    for (size_t i = 0; i + 8 < path.length; i += 8)
+        if (!eight_in_path(path.data + i))
             return false;
-    return all_in(bytes_after(path, i), CHAR_PATH);
+    return eight_in_path(path.data + path.length - 8);
 }
 
 static bool has_control(const uint8_t *bytes, size_t count)

@@ -105,10 +105,62 @@ bool fields_copy(struct fields *into, const struct fields *from)
     memcpy(into->part_ends, from->part_ends, sizeof(into->part_ends));
     into->name = fits ? from->name : 0;
     into->named_bytes = from->named_bytes;
+    into->own_unnamed = from->own_unnamed;
     into->overflow = !fits || from->overflow;
     if (into->used > 0)
         memcpy(into->data, from->data, into->used);
     return fits;
+}
+
+bool fields_copy_shape(struct fields *into, const struct fields *from)
+{
+    uint32_t front = from->part_ends[PART_FRONT];
+    uint32_t own_end = from->part_ends[PART_OWN];
+    uint32_t rest = from->used - own_end;
+    check(!from->overflow && from->count > 0 && front < own_end && own_end <= from->used);
+    if (front + rest > into->capacity)
+        return false;
+    copy_short(into->data, from->data, front);
+    copy_short(into->data + front, from->data + own_end, rest);
+    into->used = front + rest;
+    into->count = (uint16_t)(from->count - 1);
+    memcpy(into->present, from->present, sizeof(into->present));
+    into->part_ends[PART_FRONT] = front;
+    into->part_ends[PART_OWN] = front;
+    into->part_ends[PART_FIELDS] = from->part_ends[PART_FIELDS];
+    if (from->part_ends[PART_FIELDS] > 0)
+        into->part_ends[PART_FIELDS] -= own_end - front;
+    return true;
+}
+
+bool fields_front_of(struct fields *into, const struct fields *shape)
+{
+    uint32_t front = shape->part_ends[PART_FRONT];
+    if (front > into->capacity)
+        return false;
+    copy_short(into->data, shape->data, front);
+    into->used = front;
+    into->part_ends[PART_FRONT] = front;
+    return true;
+}
+
+bool fields_rest_of(struct fields *into, const struct fields *shape)
+{
+    uint32_t front = shape->part_ends[PART_FRONT];
+    uint32_t rest = shape->used - front;
+    if (into->overflow || rest > fields_left(into))
+        return false;
+    copy_short(into->data + into->used, shape->data + front, rest);
+    into->part_ends[PART_OWN] = into->used;
+    into->part_ends[PART_FIELDS] = shape->part_ends[PART_FIELDS];
+    if (shape->part_ends[PART_FIELDS] > 0)
+        into->part_ends[PART_FIELDS] += into->used - front;
+    into->used += rest;
+    into->count = (uint16_t)(into->count + shape->count);
+    into->present[0] |= shape->present[0];
+    into->present[1] |= shape->present[1];
+    fields_name_around(into, shape->name);
+    return true;
 }
 
 static inline bool search(const struct fields *fields, enum field_token token, uint32_t *at,

@@ -33,6 +33,7 @@ struct fields {
     uint32_t used;       /* bytes */
     uint16_t count;      /* fields */
     bool overflow;       /* something did not fit; sticky */
+    bool own_unnamed;    /* the name is of all but what lies between PART_FRONT and PART_OWN */
     uint64_t present[2]; /* a bit for each token that was added: without it, there is none */
     /* Where they end, in bytes. All 0: nobody has said; most likely all comes again together. */
     uint32_t part_ends[FIELDS_PARTS];
@@ -143,10 +144,30 @@ static inline void fields_name(struct fields *fields, uint64_t name)
 {
     fields->name = name;
     fields->named_bytes = fields->used;
+    fields->own_unnamed = false;
+}
+
+/* The same, but for the field between the ends of PART_FRONT and PART_OWN, which may be another. */
+static inline void fields_name_around(struct fields *fields, uint64_t name)
+{
+    fields_name(fields, name);
+    fields->own_unnamed = true;
 }
 
 /* Copy all of FROM into INTO (initialised, any former contents dropped). False: does not fit. */
 bool fields_copy(struct fields *into, const struct fields *from);
+
+/*
+ * A shape: a section without the one field between the ends of PART_FRONT and PART_OWN.
+ *
+ * fields_copy_shape() makes it, of FROM (not overflown), into INTO (initialised); it gets no name.
+ * A section of that shape is made in INTO (initialised, empty) by fields_front_of(), the field of
+ * its own, whoever appends it, and fields_rest_of(), which gives it the shape's name. False: it
+ * does not fit. What is copied lies outside of INTO. O(bytes)
+ */
+bool fields_copy_shape(struct fields *into, const struct fields *from);
+bool fields_front_of(struct fields *into, const struct fields *shape);
+bool fields_rest_of(struct fields *into, const struct fields *shape);
 
 /* The token of a lower-case name, FIELD_OTHER when it is not listed. O(length). */
 enum field_token field_token_of(struct bytes name);
@@ -169,6 +190,19 @@ static inline void field_read(const uint8_t *at, struct field_head *head, struct
                                            : field_names[head->token],
         .value = bytes_of(text + head->name_bytes, head->value_bytes),
     };
+}
+
+/* The token of the field whose head is at AT; its value. */
+static inline enum field_token field_token_at(const uint8_t *at)
+{
+    return (enum field_token)at[offsetof(struct field_head, token)];
+}
+
+static inline struct bytes field_value(const uint8_t *at)
+{
+    struct field_head head;
+    memcpy(&head, at, sizeof(head));
+    return bytes_of(at + sizeof(head) + head.name_bytes, head.value_bytes);
 }
 
 /* Walk: `at` starts at 0; false after the last field. */

@@ -8,6 +8,7 @@
  */
 #include "dataplane/base/clock.h"
 #include "dataplane/base/counter.h"
+#include "dataplane/h2/field_form.h"
 #include "dataplane/h2/h2_conn.h"
 #include "dataplane/h2/h2_flow.h"
 #include "dataplane/h2/h2_message.h"
@@ -143,6 +144,36 @@ static enum h2_violation look_at(const struct section *section, enum h2_judged a
     return H2_VIOLATION_none;
 }
 
+/* The field that stands in a shape; NULL: the name is of the whole section. */
+static const uint8_t *own_field(const struct section *section)
+{
+    const struct fields *fields = &section->fields;
+    return fields->own_unnamed ? fields->data + fields->part_ends[PART_FRONT] : NULL;
+}
+
+/*
+ * Of a path all that matters beside its length is that it is one: `*` is judged with the method
+ * (RFC 9110 7.1).
+ */
+static bool own_is_good(enum field_token token, struct bytes value, struct h2_message *message)
+{
+    message->list_bytes += value.length;
+    if (token == FIELD_CONTENT_LENGTH)
+        return h2_message_length(value, &message->content_length);
+    return field_form_of(token, BYTES_NONE, value) == FORM_GOOD && value.data[0] == '/';
+}
+
+/* Whether it has been found out of the block, or of its shape, and what is its own is good. */
+static bool is_judged(const struct section *section, enum h2_judged as, struct h2_message *message)
+{
+    const struct h2_memo_in *kept = section->kept;
+    const uint8_t *own = own_field(section);
+    if (kept == NULL || kept->judged != as)
+        return false;
+    *message = kept->message;
+    return own == NULL || own_is_good(field_token_at(own), field_value(own), message);
+}
+
 /*
  * Whether it is well-formed, and what it says. Found out once for a block that comes again, but for
  * :protocol, which is judged by what was announced, too.
@@ -151,16 +182,16 @@ static enum h2_violation judge(struct section *section, enum h2_judged as,
                                struct h2_message *message)
 {
     struct h2_memo_in *kept = section->kept;
-    if (kept != NULL && kept->judged == as) {
-        *message = kept->message;
+    if (is_judged(section, as, message))
         return H2_VIOLATION_none;
-    }
     enum h2_violation violation = look_at(section, as, message);
     if (kept == NULL || violation != H2_VIOLATION_none ||
         fields_may_have(&section->fields, FIELD_PROTOCOL))
         return violation;
     kept->judged = as;
     kept->message = *message;
+    if (own_field(section) != NULL)
+        kept->message.list_bytes -= field_value(own_field(section)).length;
     return H2_VIOLATION_none;
 }
 

@@ -7,6 +7,11 @@
  * connection's table ever has, and found by their bytes: what is found is equal, not only likely
  * to be.
  *
+ * Of messages that differ in one field alone, :path or content-length, the rest is remembered, as a
+ * shape (fields.h): the block without that field, where it is a literal and changes no table. What
+ * stands before and behind it is compared as above, and it is decoded. The name is that of the
+ * shape.
+ *
  * The memory is two arrays of places of one size. What comes again lies at the place that its hash
  * says, or at the one beside it. It is kept when it was wanted twice running there, so that blocks
  * that never come again neither cost a copy nor drive out those that do; and of two at whose places
@@ -32,10 +37,12 @@ struct h2_memo_in {
     uint64_t state;       /* of the decoder; 0: nothing is here */
     uint32_t latest;      /* the hash of what was wanted here last and was not here */
     uint32_t block_bytes; /* at block */
+    uint32_t front_bytes; /* of them before the own field of a shape */
+    enum field_token own; /* which it is; FIELD_OTHER: this is no shape */
     bool found;           /* since something else was wanted here */
     struct fields fields; /* lies in `section` */
     enum h2_judged judged;
-    struct h2_message message; /* what the judge found out */
+    struct h2_message message; /* what the judge found out; of a shape, without its own value */
     uint8_t block[H2_MEMO_BLOCK_BYTES];
     uint8_t section[H2_MEMO_SECTION_BYTES];
 };
@@ -45,6 +52,7 @@ struct h2_memo_out {
     uint32_t latest; /* as in h2_memo_in */
     bool found;
     uint32_t block_bytes;   /* at block */
+    uint32_t front_bytes;   /* of them before the own field of a shape */
     uint32_t section_bytes; /* at section */
     uint64_t name;          /* of what stands before them; 0: nothing does */
     uint8_t block[H2_MEMO_BLOCK_BYTES];
@@ -64,6 +72,7 @@ struct h2_memo {
     uint32_t places;            /* of each, a power of two; 0: nothing is kept */
     uint64_t names;             /* given to sections so far */
     uint64_t found_in;          /* blocks that were not decoded again */
+    uint64_t found_alike;       /* blocks of which only one field was */
     uint64_t found_out;         /* parts of sections that were not encoded again */
 };
 
@@ -79,7 +88,8 @@ enum hpack_result h2_memo_decode(struct h2_memo *memo, struct hpack_decoder *dec
 
 /*
  * hpack_encode(): each of the section's parts (fields.h) may be found; where it begins with
- * something that has a name, both at once, by the name. False: OUT is too small.
+ * something that has a name, both at once, by the name. Around what is its own (own_unnamed) what
+ * has a name is found in one place. False: OUT is too small.
  */
 bool h2_memo_encode(struct h2_memo *memo, struct hpack_encoder *encoder,
                     const struct fields *fields, struct writer *out);

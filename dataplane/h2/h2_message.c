@@ -57,19 +57,25 @@ static enum h2_violation scan_pseudo(struct scan *scan, const struct field *fiel
     return H2_VIOLATION_none;
 }
 
-/* RFC 9110 8.6. Up to 18 digits, which is more than anybody has. */
-static enum h2_violation scan_length(struct scan *scan, struct bytes value)
+/* Up to 18 digits, which is more than anybody has. */
+bool h2_message_length(struct bytes value, uint64_t *out)
 {
-    if (scan->length_seen || value.length == 0 || value.length > 18)
-        return H2_VIOLATION_content_length_bad;
-    uint64_t length = 0;
+    if (value.length == 0 || value.length > 18)
+        return false;
+    *out = 0;
     for (size_t i = 0; i < value.length; i++) {
         if (value.data[i] < '0' || value.data[i] > '9')
-            return H2_VIOLATION_content_length_bad;
-        length = length * 10 + (value.data[i] - '0');
+            return false;
+        *out = *out * 10 + (value.data[i] - '0');
     }
+    return true;
+}
+
+static enum h2_violation scan_length(struct scan *scan, struct bytes value)
+{
+    if (scan->length_seen || !h2_message_length(value, &scan->out->content_length))
+        return H2_VIOLATION_content_length_bad;
     scan->length_seen = true;
-    scan->out->content_length = length;
     return H2_VIOLATION_none;
 }
 

@@ -11,6 +11,9 @@ struct h2_message {
     uint16_t status;         /* responses */
 };
 
+/* A content-length (RFC 9110 8.6). False: it is none. */
+bool h2_message_length(struct bytes value, uint64_t *out);
+
 /* CONNECT_PROTOCOL: we have announced SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441 3). */
 enum h2_violation h2_message_request(const struct fields *fields, bool connect_protocol,
                                      struct h2_message *out);

@@ -89,6 +89,30 @@ void hpack_decoder_limit(struct hpack_decoder *decoder, uint32_t limit_bytes);
 enum hpack_result hpack_decode(struct hpack_decoder *decoder, struct bytes block,
                                struct fields *out);
 
+struct hpack_string {
+    struct bytes coded;
+    bool huffman;
+};
+
+/*
+ * The field of a block that is the likeliest to be another next time, if all others come again: its
+ * content-length, or if it has none its :path; where that is a literal that is entered into no
+ * table (RFC 7541 6.2.2, 6.2.3), and so is every other.
+ */
+struct hpack_own {
+    uint32_t at, end;  /* in the block */
+    uint32_t position; /* fields before it */
+    enum field_token token;
+    bool never_index;
+    struct hpack_string value; /* in the block */
+};
+
+/* False: there is none, or the block is wrong. O(fields) */
+bool hpack_find_own(struct bytes block, struct hpack_own *out);
+
+/* Decode it, behind what OUT has. False: it is wrong, or does not fit, and OUT may be too. */
+bool hpack_append_own(const struct hpack_own *own, struct fields *out);
+
 /* `plain` may be set afterwards. */
 void hpack_encoder_init(struct hpack_encoder *encoder, struct hpack_tables *tables);
 void hpack_encoder_close(struct hpack_encoder *encoder);

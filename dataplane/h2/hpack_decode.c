@@ -39,14 +39,9 @@ void hpack_decoder_limit(struct hpack_decoder *decoder, uint32_t limit_bytes)
     changed(decoder);
 }
 
-/* RFC 7541 5.1, for a prefix that ends its octet. The octet with the prefix is there. */
-static enum hpack_result read_integer(struct reader *in, uint32_t prefix_bits, uint32_t *out)
+/* What follows a prefix that is VALUE, its largest. */
+static enum hpack_result read_long_integer(struct reader *in, uint64_t value, uint32_t *out)
 {
-    uint32_t prefix_max = (1U << prefix_bits) - 1;
-    uint64_t value = reader_u8(in) & prefix_max;
-    *out = (uint32_t)value;
-    if (value < prefix_max)
-        return HPACK_OK;
     for (uint32_t i = 0; i < INTEGER_OCTETS; i++) {
         if (reader_left(in) == 0)
             return HPACK_TRUNCATED;
@@ -61,23 +56,39 @@ static enum hpack_result read_integer(struct reader *in, uint32_t prefix_bits, u
     return HPACK_BAD_INTEGER;
 }
 
-/* RFC 7541 5.2. The text is made in ROOM, or ROOM fails. */
-static enum hpack_result read_string(struct reader *in, struct writer *room, struct bytes *text)
+/* RFC 7541 5.1, for a prefix that ends its octet. The octet with the prefix is there. */
+static inline enum hpack_result read_integer(struct reader *in, uint32_t prefix_bits, uint32_t *out)
+{
+    uint32_t prefix_max = (1U << prefix_bits) - 1;
+    *out = *in->at++ & prefix_max;
+    return *out < prefix_max ? HPACK_OK : read_long_integer(in, prefix_max, out);
+}
+
+/* RFC 7541 5.2 */
+static inline enum hpack_result read_coded(struct reader *in, struct hpack_string *string)
 {
     if (reader_left(in) == 0)
         return HPACK_TRUNCATED;
-    bool huffman = (*in->at & 0x80) != 0;
+    string->huffman = (*in->at & 0x80) != 0;
     uint32_t length;
     enum hpack_result result = read_integer(in, 7, &length);
     if (result != HPACK_OK)
         return result;
-    struct bytes coded = reader_bytes(in, length);
-    if (in->failed)
-        return HPACK_TRUNCATED;
+    string->coded = reader_bytes(in, length);
+    return in->failed ? HPACK_TRUNCATED : HPACK_OK;
+}
+
+/* The text is made in ROOM, or ROOM fails. */
+static enum hpack_result read_string(struct reader *in, struct writer *room, struct bytes *text)
+{
+    struct hpack_string string;
+    enum hpack_result result = read_coded(in, &string);
+    if (result != HPACK_OK)
+        return result;
     const uint8_t *start = room->at;
-    if (!huffman)
-        writer_bytes(room, coded);
-    else if (!hpack_huffman_decode(coded, room))
+    if (!string.huffman)
+        writer_bytes(room, string.coded);
+    else if (!hpack_huffman_decode(string.coded, room))
         return HPACK_BAD_HUFFMAN;
     *text = bytes_of(start, (size_t)(room->at - start));
     return HPACK_OK;
@@ -291,4 +302,76 @@ enum hpack_result hpack_decode(struct hpack_decoder *decoder, struct bytes block
     while (result == HPACK_OK && reader_left(&in) > 0)
         result = decode_field(decoder, &in, out);
     return result;
+}
+
+/* One that is entered into no table: the index of its name, 0: in full. False: it is wrong. */
+static bool read_passing(struct reader *in, uint32_t *name_index, struct hpack_string *value)
+{
+    if (read_integer(in, 4, name_index) != HPACK_OK)
+        return false;
+    if (*name_index == 0 && read_coded(in, value) != HPACK_OK)
+        return false;
+    return read_coded(in, value) == HPACK_OK;
+}
+
+static enum field_token static_token(uint32_t index)
+{
+    return index <= HPACK_STATIC_ENTRIES ? (enum field_token)hpack_static_table[index].head.token
+                                         : FIELD_OTHER;
+}
+
+/* The first of its kind, and content-length rather than :path. */
+static bool is_likelier(enum field_token token, enum field_token than)
+{
+    return token == FIELD_CONTENT_LENGTH ? than != FIELD_CONTENT_LENGTH
+                                         : token == FIELD_PATH && than == FIELD_OTHER;
+}
+
+bool hpack_find_own(struct bytes block, struct hpack_own *out)
+{
+    struct reader in = reader_over(block);
+    struct hpack_string value;
+    uint32_t index;
+    out->token = FIELD_OTHER;
+    for (uint32_t position = 0; reader_left(&in) > 0; position++) {
+        const uint8_t *at = in.at;
+        if (*at >= 0x80) {
+            if (read_integer(&in, 7, &index) != HPACK_OK)
+                return false;
+            continue;
+        }
+        if (*at >= 0x20 || !read_passing(&in, &index, &value))
+            return false;
+        if (is_likelier(static_token(index), out->token))
+            *out = (struct hpack_own){
+                .at = (uint32_t)(at - block.data),
+                .end = (uint32_t)(in.at - block.data),
+                .position = position,
+                .token = static_token(index),
+                .never_index = *at >= 0x10,
+                .value = value,
+            };
+    }
+    return out->token != FIELD_OTHER;
+}
+
+bool hpack_append_own(const struct hpack_own *own, struct fields *out)
+{
+    struct field_head head = {
+        .token = (uint8_t)own->token,
+        .never_index = own->never_index,
+        .value_bytes = (uint32_t)own->value.coded.length,
+    };
+    if (own->value.huffman) {
+        struct writer room = fields_room(out);
+        const uint8_t *start = room.at;
+        if (!hpack_huffman_decode(own->value.coded, &room) || room.failed)
+            return false;
+        head.value_bytes = (uint32_t)(room.at - start);
+        return fields_append(out, &head) != NULL; /* the text is there already */
+    }
+    uint8_t *place = fields_append(out, &head);
+    if (place != NULL)
+        copy_short(place, own->value.coded.data, head.value_bytes);
+    return place != NULL;
 }

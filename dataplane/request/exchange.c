@@ -6,6 +6,7 @@
 #include "dataplane/base/check.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/base/counter.h"
+#include "dataplane/coalesce/key.h"
 #include "dataplane/coalesce/principal.h"
 
 static struct exchange *exchange_of(struct subscriber *subscriber)
@@ -357,19 +358,57 @@ static enum local_answer carry_out(struct exchange *exchange, const struct clien
     return LOCAL_NONE;
 }
 
+/*
+ * What the plan is for. What a certificate says is in no header section: such requests are alike
+ * for nobody else. Nor are those whose own path leads nowhere, or is none.
+ */
+static struct plan_of plan_for(const struct exchange *exchange, const struct client *client,
+                               const struct fields *fields)
+{
+    const struct snapshot *snapshot = exchange->engine->snapshot;
+    struct plan_of of = {
+        .name = client->peer.certificate_asked ? 0 : fields->name,
+        .generation = snapshot->generation,
+        .has_body = exchange->has_body,
+    };
+    if (of.name == 0 || !fields->own_unnamed)
+        return of;
+    const struct snapshot_route *route = NULL;
+    of.own = fields->data + fields->part_ends[PART_FRONT];
+    if (field_token_at(of.own) != FIELD_PATH)
+        return of;
+    of.path = field_value(of.own);
+    if (of.path.data[0] == '/')
+        route = request_rules_route(snapshot, fields, of.path);
+    if (route == NULL)
+        return (struct plan_of){0};
+    of.route = (uint16_t)(route - snapshot->routes);
+    return of;
+}
+
+/* Whether what is the request's own, if it is not the path, has no part in the plan. */
+static bool plan_is_for_all(const struct request_engine *engine, const struct plan_of *of,
+                            const struct plan *plan)
+{
+    struct field_head head;
+    struct field own;
+    if (of->own == NULL || of->path.length > 0)
+        return true;
+    field_read(of->own, &head, &own);
+    return key_ignores(&engine->snapshot->routes[plan->route].coalesce, &own);
+}
+
 /* Make a plan, or find it, and carry it out. Anything but LOCAL_NONE is the answer. */
 static enum local_answer forward(struct exchange *exchange, const struct client *client,
                                  const struct fields *fields, uint64_t now)
 {
     struct request_engine *engine = exchange->engine;
     struct fields *forwarded = &engine->scratch;
-    /* What a certificate says is in no header section: such requests are alike for nobody else. */
-    uint64_t name = client->peer.certificate_asked ? 0 : fields->name;
-    struct plan_of of = {name, engine->snapshot->generation, exchange->has_body};
+    struct plan_of of = plan_for(exchange, client, fields);
     enum local_answer refusal = LOCAL_NONE;
     struct plan fresh;
     fields_init(forwarded, forwarded->data, forwarded->capacity);
-    const struct plan *plan = plans_find(&engine->plans, &of, forwarded);
+    const struct plan *plan = plans_find(&engine->plans, &of, forwarded, engine->key);
     if (plan == NULL)
         refusal = plan_route(engine, &client->peer, fields, &fresh);
     if (refusal != LOCAL_NONE)
@@ -381,7 +420,8 @@ static enum local_answer forward(struct exchange *exchange, const struct client 
         return refusal;
     if (plan == NULL) {
         plan_rest(engine, fields, exchange->has_body, &fresh);
-        plans_keep(&engine->plans, &of, &fresh, forwarded);
+        if (plan_is_for_all(engine, &of, &fresh))
+            plans_keep(&engine->plans, &of, &fresh, forwarded);
     }
     return carry_out(exchange, client, known, fields, now);
 }

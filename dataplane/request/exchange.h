@@ -221,6 +221,9 @@ struct request_way {
 enum local_answer request_rules(const struct snapshot *snapshot, const struct request_peer *peer,
                                 const struct fields *request, struct fields *out_forwarded,
                                 struct request_way *out);
+/* The route for PATH, of a request that is like one that went on. NULL: there is none. */
+const struct snapshot_route *request_rules_route(const struct snapshot *snapshot,
+                                                 const struct fields *request, struct bytes path);
 void request_rules_hop(const struct snapshot *snapshot, const struct snapshot_route *route,
                        const struct fields *request, struct fields *forwarded);
 /* The address it tells of a client: what can be known of that field is found out once. */

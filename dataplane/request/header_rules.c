@@ -284,6 +284,15 @@ static void forward_target(const struct snapshot_service *service, const struct 
     out->part_ends[PART_OWN] = out->used;
 }
 
+const struct snapshot_route *request_rules_route(const struct snapshot *snapshot,
+                                                 const struct fields *request, struct bytes path)
+{
+    struct bytes authority = BYTES_NONE;
+    if (!fields_find(request, FIELD_AUTHORITY, &authority))
+        (void)fields_find(request, FIELD_HOST, &authority);
+    return route_match(snapshot, authority, path);
+}
+
 enum local_answer request_rules(const struct snapshot *snapshot, const struct request_peer *peer,
                                 const struct fields *request, struct fields *out_forwarded,
                                 struct request_way *out)

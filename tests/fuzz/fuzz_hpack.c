@@ -8,7 +8,8 @@
  *
  * The input is a sequence of: one octet, and
  *   0x00..0xdf  two octets of length, and a block of so many; it comes so often as the octet's last
- *               two bits say, and once
+ *               two bits say, and once; with 0x04, each time with another
+ *               path, or content-length
  *   0xe0..0xef  two octets: SETTINGS_HEADER_TABLE_SIZE of the decoders
  *   0xf0..0xff  two octets: SETTINGS_HEADER_TABLE_SIZE towards the encoders
  * The first octet of all, times 8, is the room of the small decoder.
@@ -130,6 +131,30 @@ static void check_remembered(struct peers *peers, struct bytes block, const stru
     check(same.used == 0 || memcmp(same.data, fields->data, same.used) == 0);
 }
 
+static uint64_t hash_of(uint64_t hash, const uint8_t *data, uint32_t bytes)
+{
+    for (uint32_t i = 0; i < bytes; i++)
+        hash = (hash ^ data[i]) * 1099511628211ull;
+    return hash ^ hash >> 29;
+}
+
+/* The name of what stands around its path, if it has one. */
+static void name_around_path(struct fields *fields)
+{
+    struct field field;
+    for (uint32_t at = 0, end = 0; fields_next(fields, &end, &field); at = end) {
+        if (field.token != FIELD_PATH)
+            continue;
+        fields->part_ends[PART_FRONT] = at;
+        fields->part_ends[PART_OWN] = end;
+        fields->part_ends[PART_FIELDS] = fields->used;
+        uint64_t hash = hash_of(at + 1, fields->data, at);
+        hash = hash_of(hash, fields->data + end, fields->used - end);
+        fields_name_around(fields, hash | 1ULL << 63);
+        return;
+    }
+}
+
 /* And what would be encoded, also when its parts are. */
 static void check_same_block(struct peers *peers, const struct fields *fields, struct bytes block)
 {
@@ -141,6 +166,8 @@ static void check_same_block(struct peers *peers, const struct fields *fields, s
         (void)fields_next(fields, &at, &field);
         in_parts.part_ends[i] = at;
     }
+    if (fields->used % 2 == 0)
+        name_around_path(&in_parts);
     check(h2_memo_encode(&memo, &peers->same_encoder, &in_parts, &out));
     check(bytes_equal(writer_written(&out), block));
     check(fixture_tables_equal(peers->encoder.table, peers->same_encoder.table));
@@ -229,11 +256,19 @@ static bool decode_block(struct peers *peers, struct bytes block)
     return true;
 }
 
-static bool decode_blocks(struct peers *peers, struct bytes block, uint32_t more)
+static bool decode_blocks(struct peers *peers, struct bytes block, uint8_t what)
 {
-    for (uint32_t i = 0; i <= more; i++)
-        if (!decode_block(peers, block))
+    static uint8_t text[UINT16_MAX];
+    struct hpack_own own;
+    bool varies = (what & 4) != 0 && hpack_find_own(block, &own) && own.value.coded.length > 0;
+    if (block.length > 0)
+        memcpy(text, block.data, block.length);
+    for (uint32_t i = 0; i <= (what & 3); i++) {
+        if (!decode_block(peers, bytes_of(text, block.length)))
             return false;
+        if (varies)
+            text[own.end - 1]++;
+    }
     return true;
 }
 
@@ -249,7 +284,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (what < 0xe0)
             open = decode_blocks(
                 &peers, reader_bytes(&in, number < reader_left(&in) ? number : reader_left(&in)),
-                what & 3);
+                what);
         else if (what < 0xf0)
             limit_decoders(&peers, number % (HPACK_TABLE_BYTES + 1));
         else

@@ -34,7 +34,7 @@ static const struct plan *find(struct plan_of of)
 {
     struct fields found;
     fields_init(&found, found_room, sizeof(found_room));
-    return plans_find(&plans, &of, &found);
+    return plans_find(&plans, &of, &found, key_room);
 }
 
 /* A plan for it, whose route tells it from others. */
@@ -66,7 +66,7 @@ static void what_is_forwarded_and_the_key_are_copies(void **state)
     struct fields wanted = section(10);
     memset(key_room, 'x', sizeof(key_room));
     fields_init(&found, found_room, sizeof(found_room));
-    const struct plan *plan = plans_find(&plans, &of, &found);
+    const struct plan *plan = plans_find(&plans, &of, &found, key_room);
     assert_int_equal(plan->key.length, 40);
     assert_int_equal(plan->key.data[39], 'k');
     assert_int_equal(found.used, wanted.used);
@@ -75,7 +75,7 @@ static void what_is_forwarded_and_the_key_are_copies(void **state)
     assert_true(fields_may_have(&found, FIELD_ACCEPT));
     fields_add_token(&found, FIELD_ACCEPT, bytes_text("another")); /* does not change the plan */
     fields_init(&found, found_room, sizeof(found_room));
-    assert_non_null(plans_find(&plans, &of, &found));
+    assert_non_null(plans_find(&plans, &of, &found, key_room));
     assert_int_equal(found.count, wanted.count);
 }
 
