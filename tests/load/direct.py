@@ -19,6 +19,8 @@ SIZE = "rsize=11"
 
 
 def pages():
+    """Options of the programs of a site. Asked before its first one takes some of the pages: all of
+    them lie on the same kind."""
     return ("--huge",) if hugepages.are_there() else ()
 
 
@@ -27,6 +29,7 @@ class Direct:
 
     def __enter__(self):
         self.room = tempfile.TemporaryDirectory(prefix="weir-direct-")
+        self.pages = pages()
         return self
 
     def __exit__(self, *exc):
@@ -39,7 +42,7 @@ class Direct:
         device = (f"net_memif_{port},role={role_of_port},id=0,socket-abstract=no,"
                   f"socket={self.path('socket')},{SIZE}")
         argv = [LOAD, "--role", role, f"--{port}", device, f"--{port}-address", address, "--poll",
-                "--json", self.path(role + ".json"), "--quiet", *pages(), *map(str, options)]
+                "--json", self.path(role + ".json"), "--quiet", *self.pages, *map(str, options)]
         with open(self.path(role + ".log"), "wb") as log:
             return subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
@@ -77,9 +80,11 @@ class Wire:
 
     def __enter__(self):
         self.room = tempfile.TemporaryDirectory(prefix="weir-wire-")
+        self.pages = pages()
         with open(self.path("pass.log"), "wb") as log:
             self.passing = subprocess.Popen(
-                [PASS, self.device("front", "server"), self.device("back", "server"), "1"],
+                [PASS, self.device("front", "server"), self.device("back", "server"), "1",
+                 *self.pages],
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         try:
             wait_until(self.is_up, 30, "the wire")
@@ -112,7 +117,7 @@ class Wire:
                 "--front-address", "10.9.0.1/16", "--target", TARGET4, "--sources", SOURCES4,
                 "--back", self.device("back", "client"), "--back-address", "10.8.0.81/16",
                 "--listen", "80", "--cpu", "0", "--poll", "--json", self.path("both.json"), "--quiet",
-                *pages(), *map(str, options)]
+                *self.pages, *map(str, options)]
         with open(self.path("both.log"), "wb") as log:
             both = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         try:

@@ -5,7 +5,9 @@
  * behind, the second byte one less and the last one more, so that no checksum changes. It passes
  * IPv4 and ARP; what the other port has no room for is lost.
  *
- *     pass FRONT_DEVICE BACK_DEVICE CPU
+ *     pass FRONT_DEVICE BACK_DEVICE CPU [--huge]
+ *
+ * --huge: on huge pages, as Weir is where there are some.
  */
 #include "dataplane/net/net.h"
 #include "dataplane/net/port_setup.h"
@@ -93,22 +95,36 @@ static bool open_port(struct port *port, const char *name, const char *device)
     return false;
 }
 
+static int eal(const char *cpu, bool huge)
+{
+    char lcores[32];
+    snprintf(lcores, sizeof(lcores), "0@%s", cpu);
+    const char *arguments[16] = {"pass",     "--no-pci", "--no-telemetry",
+                                 "--lcores", lcores,     "--log-level=error"};
+    int used = 6;
+    if (huge) {
+        arguments[used++] = "--in-memory";
+    } else {
+        arguments[used++] = "--no-huge";
+        arguments[used++] = "--no-shconf";
+        arguments[used++] = "-m";
+        arguments[used++] = "256";
+    }
+    return rte_eal_init(used, (char **)(uintptr_t)arguments);
+}
+
 int main(int count, char **arguments)
 {
     static struct port front, back;
-    char lcores[32];
-    if (count != 4) {
-        fprintf(stderr, "usage: pass FRONT_DEVICE BACK_DEVICE CPU\n");
+    bool huge = count == 5 && strcmp(arguments[4], "--huge") == 0;
+    if (count != 4 && !huge) {
+        fprintf(stderr, "usage: pass FRONT_DEVICE BACK_DEVICE CPU [--huge]\n");
         return 2;
     }
-    snprintf(lcores, sizeof(lcores), "0@%s", arguments[3]);
-    const char *eal[] = {"pass", "--no-pci",         "--no-telemetry", "--lcores",
-                         lcores, "--no-huge",        "--no-shconf",    "-m",
-                         "256",  "--log-level=error"};
     signal(SIGTERM, end);
     signal(SIGINT, end);
-    if (rte_eal_init(sizeof(eal) / sizeof(eal[0]), (char **)(uintptr_t)eal) < 0 ||
-        !open_port(&front, "front", arguments[1]) || !open_port(&back, "back", arguments[2]))
+    if (eal(arguments[3], huge) < 0 || !open_port(&front, "front", arguments[1]) ||
+        !open_port(&back, "back", arguments[2]))
         return 1;
     while (!ended) {
         pass(&front.queues[0], &back.queues[0], 1);
