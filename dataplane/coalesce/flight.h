@@ -277,6 +277,7 @@ void flight_request_unneeded(struct flight *flight);
 void flight_response_headers(struct attempt *attempt, const struct fields *fields,
                              enum h2_section section, bool end, uint64_t now);
 void flight_response_data(struct attempt *attempt, struct bytes bytes, bool end, uint64_t now);
+void flight_response_part(struct attempt *attempt, struct bytes bytes, uint64_t now);
 /* Let subscribers see a head that was held back; harmless when none is. They are not told yet. */
 void flight_release_head(struct flight *flight, uint64_t now);
 /* The same, and tell them. */

@@ -337,6 +337,7 @@ const struct attempt_handler flight_attempt_handler = {
     .supply = flight_supply,
     .headers = flight_response_headers,
     .data = flight_response_data,
+    .part = flight_response_part,
     .done = attempt_done,
     .failed = attempt_failed,
     .window_room = flight_window_room,

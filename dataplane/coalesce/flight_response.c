@@ -390,15 +390,23 @@ static void go_on(struct flight *flight, bool end, uint64_t now)
     }
 }
 
-static void take_in(struct flight *flight, struct bytes bytes, bool end, uint64_t now)
+/* False: no memory for it. */
+static bool keep_bytes(struct flight *flight, struct bytes bytes)
 {
     struct coalesce *coalesce = flight->coalesce;
-    if (body_append(&flight->feed.body, &coalesce->payload, bytes) < bytes.length) {
+    if (body_append(&flight->feed.body, &coalesce->payload, bytes) < bytes.length)
+        return false;
+    counter_add(&coalesce->counters.body_bytes, bytes.length);
+    flight->credit_owed += bytes.length;
+    return true;
+}
+
+static void take_in(struct flight *flight, struct bytes bytes, bool end, uint64_t now)
+{
+    if (!keep_bytes(flight, bytes)) {
         flight_break(flight, FLIGHT_NO_MEMORY, now);
         return;
     }
-    counter_add(&coalesce->counters.body_bytes, bytes.length);
-    flight->credit_owed += bytes.length;
     limit_prefix(flight, now);
     go_on(flight, end, now);
 }
@@ -412,5 +420,20 @@ void flight_response_data(struct attempt *attempt, struct bytes bytes, bool end,
         wrong_length(flight, now);
     else
         take_in(flight, bytes, end, now);
+    flight_settle(flight, now);
+}
+
+/* Windows, readers and the head wait for flight_response_data(). */
+void flight_response_part(struct attempt *attempt, struct bytes bytes, uint64_t now)
+{
+    struct flight *flight = flight_of(attempt);
+    if (length_is_exceeded(flight, bytes.length)) {
+        flight_response_data(attempt, bytes, false, now);
+        return;
+    }
+    if (keep_bytes(flight, bytes))
+        return;
+    flight_hold(flight);
+    flight_break(flight, FLIGHT_NO_MEMORY, now);
     flight_settle(flight, now);
 }

@@ -99,8 +99,17 @@ struct h2_handler {
      */
     void (*headers)(void *owner, struct h2_stream *stream, const struct fields *fields,
                     enum h2_section section, bool end, uint64_t now);
-    /* Body bytes (0 only with END). The owner returns credit with h2_stream_consumed(). */
+    /*
+     * Body bytes (0 only with END, or behind part()). The owner returns credit with
+     * h2_stream_consumed().
+     */
     void (*data)(struct h2_stream *stream, struct bytes bytes, bool end, uint64_t now);
+    /*
+     * Body bytes of a frame that has come in parts, and more are to be looked for: data() follows
+     * before h2_in() returns, unless the stream ends, and nobody else is told anything before. What
+     * is to be done once for all of them waits for it. NULL: data() gets these, too.
+     */
+    void (*part)(struct h2_stream *stream, struct bytes bytes, uint64_t now);
     /* What comes next on this stream, DATA at most MAX bytes (0: only a section or a reset fits).
      */
     struct h2_supply (*supply)(struct h2_stream *stream, uint32_t max, uint64_t now);

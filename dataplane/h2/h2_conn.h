@@ -84,6 +84,7 @@ struct h2_in {
     uint32_t padding;         /* bytes behind them */
     struct h2_stream *stream; /* whose frame is under way, if known; NULL once it ended */
     uint8_t phase;            /* enum h2_in_phase */
+    bool untold;              /* bytes of `stream` were given to part(), data() is to follow */
     uint8_t have;             /* bytes gathered, or of the preface */
     uint8_t want;             /* H2_IN_PREFIX, H2_IN_UNIT: bytes together */
     uint8_t bytes[H2_UNIT_BYTES];

@@ -269,22 +269,6 @@ void h2_flow_credit_now(struct h2_stream *stream)
 
 /* --- sending --- */
 
-uint32_t h2_flow_sendable(const struct h2_stream *stream)
-{
-    int32_t window = stream->conn->send_window;
-    if (stream->send_window < window)
-        window = stream->send_window;
-    return window > 0 ? (uint32_t)window : 0;
-}
-
-void h2_flow_sent(struct h2_stream *stream, uint32_t length)
-{
-    check(length <= h2_flow_sendable(stream));
-    stream->send_window -= (int32_t)length;
-    stream->conn->send_window -= (int32_t)length;
-    h2_stall_sent(stream, length);
-}
-
 void h2_flow_park(struct h2_stream *stream)
 {
     bool own = stream->send_window <= 0;

@@ -29,9 +29,23 @@ enum h2_violation h2_flow_window_update(struct h2_conn *conn, struct h2_stream *
 enum h2_violation h2_flow_initial_window(struct h2_conn *conn, uint32_t bytes);
 
 /* How many bytes of DATA the windows allow; 0 when they are closed. */
-uint32_t h2_flow_sendable(const struct h2_stream *stream);
+static inline uint32_t h2_flow_sendable(const struct h2_stream *stream)
+{
+    int32_t window = stream->conn->send_window;
+    if (stream->send_window < window)
+        window = stream->send_window;
+    return window > 0 ? (uint32_t)window : 0;
+}
 
-void h2_flow_sent(struct h2_stream *stream, uint32_t length);
+static inline void h2_flow_sent(struct h2_stream *stream, uint32_t length)
+{
+    struct h2_conn *conn = stream->conn;
+    check(length <= h2_flow_sendable(stream));
+    stream->send_window -= (int32_t)length;
+    conn->send_window -= (int32_t)length;
+    if (stream->stall.since_ms != 0 || conn->stall.since_ms != 0)
+        h2_stall_sent(stream, length);
+}
 
 /* Windows closed: the stream waits until they open. */
 void h2_flow_park(struct h2_stream *stream);

@@ -85,6 +85,26 @@ static struct bytes take_left(struct h2_in *in, struct reader *r)
     return reader_bytes(r, part);
 }
 
+static void tell_data(struct h2_conn *conn, struct bytes bytes, bool end, uint64_t now)
+{
+    struct h2_in *in = &conn->in;
+    in->untold = false;
+    conn->handler->data(in->stream, bytes, end, now);
+}
+
+/* To the owner of the stream: bytes (some) before the frame's last are but a part. */
+static void hand_on(struct h2_conn *conn, struct bytes bytes, bool end, uint64_t now)
+{
+    struct h2_in *in = &conn->in;
+    if (in->left > 0 && conn->handler->part != NULL) {
+        in->untold = true;
+        conn->handler->part(in->stream, bytes, now);
+        return;
+    }
+    if (bytes.length > 0 || end || in->untold)
+        tell_data(conn, bytes, end, now);
+}
+
 static bool in_data(struct h2_conn *conn, struct reader *r, uint64_t now)
 {
     struct h2_in *in = &conn->in;
@@ -98,8 +118,7 @@ static bool in_data(struct h2_conn *conn, struct reader *r, uint64_t now)
     struct bytes bytes = take_left(in, r);
     bool end = in->left == 0 && (in->frame.flags & H2_FLAG_END_STREAM) != 0;
     counter_add(&conn->h2->counters.data_in, bytes.length);
-    if (bytes.length > 0 || end)
-        conn->handler->data(stream, bytes, end, now);
+    hand_on(conn, bytes, end, now);
     if (h2_conn_is_closed(conn))
         return true;
     bool alive = in->stream == stream;
@@ -226,6 +245,31 @@ static size_t in_view(struct h2_conn *conn, struct bytes view, uint64_t now)
     return view.length - reader_left(&r);
 }
 
+/* Whether it goes on where the one before ended: inside of a DATA frame, and not to its end. */
+static bool is_inside(const struct h2_conn *conn, struct bytes view)
+{
+    const struct h2_in *in = &conn->in;
+    return in->phase == H2_IN_DATA && view.length < in->left && in->stream != NULL &&
+           conn->handler->part != NULL;
+}
+
+/* As in_view(), for what is_inside(). */
+static size_t in_part(struct h2_conn *conn, struct bytes view, uint64_t now)
+{
+    conn->in.left -= (uint32_t)view.length;
+    counter_add(&conn->h2->counters.data_in, view.length);
+    hand_on(conn, view, false, now);
+    return view.length;
+}
+
+/* There is nothing more to read: the owner hears of the parts that it has. */
+static void tell_parts(struct h2_conn *conn, uint64_t now)
+{
+    if (conn->in.stream != NULL)
+        tell_data(conn, BYTES_NONE, false, now);
+    conn->in.untold = false;
+}
+
 void h2_in_run(struct h2_conn *conn, uint64_t now)
 {
     conn->read_due = true;
@@ -239,13 +283,15 @@ void h2_in_run(struct h2_conn *conn, uint64_t now)
         conn->read_due = view.length > 0;
         if (view.length == 0)
             break;
-        size_t used = in_view(conn, view, now);
+        size_t used = is_inside(conn, view) ? in_part(conn, view, now) : in_view(conn, view, now);
         if (h2_conn_is_closed(conn))
             break;
         conn->transport.ops->read_done(conn->transport.stream, (uint32_t)used);
         if (used < view.length)
             break;
     }
+    if (conn->in.untold)
+        tell_parts(conn, now);
     conn->reading = false;
 }
 

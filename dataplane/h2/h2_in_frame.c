@@ -166,6 +166,7 @@ static void begin_data(struct h2_conn *conn, struct h2_stream *stream, uint64_t 
         return;
     }
     in->stream = stream;
+    in->untold = false;
     begin_prefix(conn, now);
 }
 

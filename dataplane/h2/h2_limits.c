@@ -40,9 +40,3 @@ enum h2_violation h2_budget_charge(struct h2_budgets *budgets, enum h2_budget bu
     budgets->used[budget]++;
     return H2_VIOLATION_none;
 }
-
-void h2_budget_refund(struct h2_budgets *budgets, enum h2_budget budget, uint32_t count)
-{
-    uint16_t used = budgets->used[budget];
-    budgets->used[budget] = count < used ? (uint16_t)(used - count) : 0;
-}

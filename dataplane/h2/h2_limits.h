@@ -33,4 +33,9 @@ void h2_budgets_init(struct h2_budgets *budgets, uint64_t now);
 enum h2_violation h2_budget_charge(struct h2_budgets *budgets, enum h2_budget budget, uint64_t now);
 
 /* COUNT of them were explained by what we did. */
-void h2_budget_refund(struct h2_budgets *budgets, enum h2_budget budget, uint32_t count);
+static inline void h2_budget_refund(struct h2_budgets *budgets, enum h2_budget budget,
+                                    uint32_t count)
+{
+    uint16_t used = budgets->used[budget];
+    budgets->used[budget] = count < used ? (uint16_t)(used - count) : 0;
+}

@@ -258,7 +258,8 @@ static void open_request(struct h2_stream *stream, const struct fields *fields)
     bool has_priority = fields_find(fields, FIELD_PRIORITY, &value);
     conn->unsent_count--;
     h2_stream_number(stream, conn->next_id);
-    h2_priority_open(stream, has_priority, value);
+    if (has_priority || conn->has_early)
+        h2_priority_open(stream, has_priority, value);
     conn->next_id += 2;
     h2_flow_request_opened(stream);
     if (conn->next_id <= H2_STREAM_ID_MAX)
@@ -307,6 +308,13 @@ static void copy_section(struct h2_conn *conn, const struct fields *fields,
         keep_block(conn, out);
 }
 
+static void head_begins(struct h2_stream *stream)
+{
+    stream->headers_sent = true;
+    if (stream->conn->role == H2_SERVER)
+        stream->connect = stream->tunnel;
+}
+
 static void section(struct h2_stream *stream, const struct h2_supply *piece)
 {
     struct h2_conn *conn = stream->conn;
@@ -325,9 +333,8 @@ static void section(struct h2_stream *stream, const struct h2_supply *piece)
     }
     if (stream->id == 0)
         open_request(stream, piece->fields);
-    stream->headers_sent = stream->headers_sent || final;
-    if (final && conn->role == H2_SERVER)
-        stream->connect = stream->tunnel;
+    if (final)
+        head_begins(stream);
     struct h2_out_block out = {.stream_id = stream->id, .end_stream = end};
     if (place != NULL)
         place_section(conn, piece->fields, place, bound, &out);

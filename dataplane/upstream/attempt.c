@@ -326,6 +326,14 @@ void attempt_data(struct attempt *attempt, struct bytes bytes, bool end, uint64_
     attempt->handler->data(attempt, bytes, end, now);
 }
 
+void attempt_part(struct attempt *attempt, struct bytes bytes, uint64_t now)
+{
+    if (attempt->handler->part != NULL)
+        attempt->handler->part(attempt, bytes, now);
+    else
+        attempt_data(attempt, bytes, false, now);
+}
+
 /* The backend has said that it would not take it: another one may. */
 static struct h2_supply withdraw(struct attempt *attempt, enum attempt_failure why, uint64_t now)
 {

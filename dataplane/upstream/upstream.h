@@ -61,6 +61,8 @@ struct attempt_handler {
     void (*headers)(struct attempt *attempt, const struct fields *fields, enum h2_section section,
                     bool end, uint64_t now);
     void (*data)(struct attempt *attempt, struct bytes bytes, bool end, uint64_t now);
+    /* As h2_handler.part; may be NULL. */
+    void (*part)(struct attempt *attempt, struct bytes bytes, uint64_t now);
     /*
      * The response is complete, and the request too, or the backend ended the stream after its
      * complete response without wanting the rest (RFC 9113 8.1). The attempt is idle again.

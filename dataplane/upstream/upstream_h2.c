@@ -19,6 +19,11 @@ static void told_data(struct h2_stream *stream, struct bytes bytes, bool end, ui
     attempt_data(h2_stream_owner(stream), bytes, end, now);
 }
 
+static void told_part(struct h2_stream *stream, struct bytes bytes, uint64_t now)
+{
+    attempt_part(h2_stream_owner(stream), bytes, now);
+}
+
 static struct h2_supply asked_supply(struct h2_stream *stream, uint32_t max, uint64_t now)
 {
     return attempt_supply(h2_stream_owner(stream), max, now);
@@ -59,6 +64,7 @@ static void told_closed(void *owner, struct h2_conn *h2, uint64_t now)
 static const struct h2_handler handler = {
     .headers = told_headers,
     .data = told_data,
+    .part = told_part,
     .supply = asked_supply,
     .window_room = asked_window_room,
     .window_grew = told_window_grew,

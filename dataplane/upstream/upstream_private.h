@@ -261,6 +261,7 @@ void attempts_suspect(struct upstream_conn *conn, enum suspicion why, uint64_t n
 void attempt_headers(struct attempt *attempt, const struct fields *fields, enum h2_section section,
                      bool end, uint64_t now);
 void attempt_data(struct attempt *attempt, struct bytes bytes, bool end, uint64_t now);
+void attempt_part(struct attempt *attempt, struct bytes bytes, uint64_t now);
 struct h2_supply attempt_supply(struct attempt *attempt, uint32_t max, uint64_t now);
 uint64_t attempt_window_room(const struct attempt *attempt);
 void attempt_window_grew(struct attempt *attempt, uint32_t by, uint64_t now);

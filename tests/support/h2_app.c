@@ -252,7 +252,7 @@ static void app_headers(void *owner, struct h2_stream *stream, const struct fiel
     if (exchange == NULL)
         exchange = accept_request(app, stream, got);
     check(exchange->stream == stream && exchange->outcome == H2_OUTCOME_OPEN);
-    check(!exchange->end_received && !got->overflow);
+    check(!exchange->end_received && !exchange->parts_received && !got->overflow);
     switch (kind) {
     case H2_SECTION_INTERIM:
         check(exchange->is_client && !exchange->headers_received && !end);
@@ -275,23 +275,46 @@ static void app_headers(void *owner, struct h2_stream *stream, const struct fiel
     maybe_close(app, now);
 }
 
-static void app_data(struct h2_stream *stream, struct bytes bytes, bool end, uint64_t now)
+static void take_bytes(struct h2_exchange *exchange, struct bytes bytes)
 {
-    struct h2_exchange *exchange = h2_stream_owner(stream);
     check(exchange->outcome == H2_OUTCOME_OPEN && exchange->headers_received);
-    check(!exchange->end_received && (bytes.length > 0 || end));
+    check(!exchange->end_received);
     for (size_t i = 0; i < bytes.length; i++)
         check(bytes.data[i] == h2_plan_byte(&exchange->plan, !exchange->is_client,
                                             exchange->received_bytes + (uint32_t)i));
     exchange->received_bytes += (uint32_t)bytes.length;
     exchange->unconsumed_bytes += (uint32_t)bytes.length;
-    end_in(exchange, end);
+}
+
+/* Or a callback closes the connection. */
+static void maybe_reset(struct h2_exchange *exchange, uint64_t now)
+{
     struct h2_app *app = exchange->app;
     if (exchange->plan.client_resets && exchange->is_client && random_below(app->random, 8) == 0) {
+        struct h2_stream *stream = exchange->stream;
         abandoned(exchange);
         h2_stream_reset(stream, H2_CANCEL);
     }
     maybe_close(app, now);
+}
+
+static void app_data(struct h2_stream *stream, struct bytes bytes, bool end, uint64_t now)
+{
+    struct h2_exchange *exchange = h2_stream_owner(stream);
+    check(bytes.length > 0 || end || exchange->parts_received);
+    exchange->parts_received = false;
+    take_bytes(exchange, bytes);
+    end_in(exchange, end);
+    maybe_reset(exchange, now);
+}
+
+static void app_part(struct h2_stream *stream, struct bytes bytes, uint64_t now)
+{
+    struct h2_exchange *exchange = h2_stream_owner(stream);
+    check(bytes.length > 0);
+    take_bytes(exchange, bytes);
+    exchange->parts_received = true;
+    maybe_reset(exchange, now);
 }
 
 static void app_reset(struct h2_stream *stream, struct h2_reset reset, uint64_t now)
@@ -335,6 +358,7 @@ static void app_closed(void *owner, struct h2_conn *conn, uint64_t now)
 const struct h2_handler h2_app_handler = {
     .headers = app_headers,
     .data = app_data,
+    .part = app_part,
     .supply = app_supply,
     .reset = app_reset,
     .finished = app_finished,
@@ -361,6 +385,7 @@ void h2_app_consume(struct h2_app *app, uint32_t percent)
         uint32_t count = exchange->unconsumed_bytes;
         if (count == 0 || exchange->stream == NULL)
             continue;
+        check(!exchange->parts_received);
         if (percent < 100)
             count = (uint32_t)((uint64_t)count * percent / 100);
         exchange->unconsumed_bytes -= count;

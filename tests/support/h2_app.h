@@ -49,6 +49,7 @@ struct h2_exchange {
     bool headers_received;
     bool trailers_received;
     bool end_received;
+    bool parts_received; /* data() is still to come */
     uint16_t status;
     struct segment *segment; /* last supplied */
 };
