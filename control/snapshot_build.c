@@ -3,6 +3,7 @@
 #include "control/certificates.h"
 #include "control/deny_build.h"
 #include "dataplane/base/check.h"
+#include "dataplane/region/pick.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -197,7 +198,7 @@ static void add_backends(struct builder *builder, const struct config *config,
 static struct snapshot_group group_of(const struct config *config, uint32_t service,
                                       uint32_t region)
 {
-    struct snapshot_group group = {0, 0};
+    struct snapshot_group group = {0, 0, NULL};
     for (uint32_t i = 0; i < config->backend_count; i++) {
         if (config->backends[i].service != service || config->backends[i].region != region)
             continue;
@@ -208,20 +209,36 @@ static struct snapshot_group group_of(const struct config *config, uint32_t serv
     return group;
 }
 
+static const struct snapshot_group *groups_of(struct builder *builder, const struct config *config,
+                                              const struct snapshot *out, uint32_t service)
+{
+    struct snapshot_group *room = take(builder, config->region_count * sizeof(*room));
+    for (uint32_t r = 0; r < config->region_count; r++) {
+        struct snapshot_group group = group_of(config, service, r);
+        uint32_t *ends = take(builder, group.count * sizeof(*ends));
+        group.weight_ends = ends;
+        if (room == NULL)
+            continue;
+        pick_sum_weights(out->backends + group.first, group.count, ends);
+        room[r] = group;
+    }
+    return room;
+}
+
+/* The backends are there already. */
 static void add_services(struct builder *builder, const struct config *config, struct snapshot *out)
 {
     struct snapshot_service *room = take(builder, config->service_count * sizeof(*room));
     out->services = room;
     out->service_count = config->service_count;
     for (uint32_t s = 0; s < config->service_count; s++) {
-        struct snapshot_group *groups = take(builder, config->region_count * sizeof(*groups));
-        struct bytes name = text(builder, config->services[s].name);
-        struct bytes authority = text(builder, config->services[s].authority);
-        if (room == NULL)
-            continue;
-        for (uint32_t r = 0; r < config->region_count; r++)
-            groups[r] = group_of(config, s, r);
-        room[s] = (struct snapshot_service){name, authority, groups};
+        struct snapshot_service one = {
+            .name = text(builder, config->services[s].name),
+            .authority = text(builder, config->services[s].authority),
+            .groups = groups_of(builder, config, out, s),
+        };
+        if (room != NULL)
+            room[s] = one;
     }
 }
 
@@ -272,9 +289,9 @@ static void build(struct builder *builder, const struct config *config,
     snapshot.access = access_of(&config->log.access);
     add_listeners(builder, config, &snapshot);
     add_routes(builder, config, &snapshot);
-    add_services(builder, config, &snapshot);
     add_regions(builder, config, failover, &snapshot);
     add_backends(builder, config, failover, &snapshot);
+    add_services(builder, config, &snapshot);
     if (room != NULL)
         *room = snapshot;
 }

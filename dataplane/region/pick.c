@@ -20,9 +20,19 @@ struct candidates {
     const struct backend_loads *loads;
     const struct pick_request *request;
     struct snapshot_group group;
+    bool summed;     /* all that the snapshot finds fit, as its sums say: there is nobody to ask */
     bool heard_only; /* those whose path is silent are left out */
     uint32_t weight; /* of all that may be picked */
 };
+
+/* Whether what the snapshot says of weights is all there is to say. Most often it is. */
+static bool is_summed(const struct candidates *candidates)
+{
+    const struct pick_request *request = candidates->request;
+    return candidates->group.weight_ends != NULL && request->tried_count == 0 &&
+           candidates->loads->silent_count == 0 &&
+           (request->trusts_probes || !candidates->snapshot->panic);
+}
 
 static bool was_tried(const struct pick_request *request, uint32_t slot)
 {
@@ -76,6 +86,11 @@ static unsigned against_region(const struct snapshot_region *region, uint32_t in
 /* Silent ones only when there are no others. False: nobody is there to be picked. */
 static bool settle_for(struct candidates *candidates)
 {
+    candidates->summed = is_summed(candidates);
+    if (candidates->summed) {
+        candidates->weight = candidates->group.weight_ends[candidates->group.count - 1];
+        return candidates->weight > 0;
+    }
     candidates->heard_only = candidates->loads->silent_count > 0;
     candidates->weight = weight_sum(candidates);
     if (candidates->weight > 0 || !candidates->heard_only)
@@ -137,7 +152,7 @@ static enum pick_failure find_region(const struct snapshot *snapshot,
     unsigned best_against = AGAINST_MORE;
     enum pick_failure none = PICK_NO_SERVICE_BACKEND;
     for (uint32_t i = 0; i < snapshot->region_count && best_against > 0; i++) {
-        struct candidates here = {snapshot, loads, request, groups[i], false, 0};
+        struct candidates here = {snapshot, loads, request, groups[i], false, false, 0};
         if (!snapshot->regions[i].active || here.group.count == 0)
             continue;
         if (none == PICK_NO_SERVICE_BACKEND)
@@ -159,16 +174,42 @@ static enum pick_failure find_region(const struct snapshot *snapshot,
     return best_against < AGAINST_MORE ? PICK_OK : none;
 }
 
-/* The backend whose part of the sum of weights, without EXCEPT's, holds POINT. */
-static uint32_t backend_at(const struct candidates *candidates, uint32_t point, uint32_t except)
+/* A backend of the group, by where its part of the sum of weights begins. */
+struct drawn {
+    uint32_t index;
+    uint32_t begins_at;
+    uint32_t weight;
+};
+
+/* The first whose end is beyond POINT. O(log backends) */
+static struct drawn drawn_of_sums(const struct candidates *candidates, uint32_t point)
 {
-    uint32_t i = 0;
-    for (;; i++) {
+    const uint32_t *ends = candidates->group.weight_ends;
+    uint32_t below = 0;
+    uint32_t above = candidates->group.count - 1;
+    while (below < above) {
+        uint32_t middle = (below + above) / 2;
+        if (ends[middle] <= point)
+            below = middle + 1;
+        else
+            above = middle;
+    }
+    uint32_t begins_at = below > 0 ? ends[below - 1] : 0;
+    return (struct drawn){below, begins_at, ends[below] - begins_at};
+}
+
+/* The backend whose part of the sum of weights holds POINT. */
+static struct drawn drawn_at(const struct candidates *candidates, uint32_t point)
+{
+    uint32_t begins_at = 0;
+    if (candidates->summed)
+        return drawn_of_sums(candidates, point);
+    for (uint32_t i = 0;; i++) {
         check(i < candidates->group.count);
-        uint32_t weight = i == except ? 0 : weight_of(candidates, i);
-        if (point < weight)
-            return i;
-        point -= weight;
+        uint32_t weight = weight_of(candidates, i);
+        if (point - begins_at < weight)
+            return (struct drawn){i, begins_at, weight};
+        begins_at += weight;
     }
 }
 
@@ -181,21 +222,33 @@ static uint64_t in_flight(const struct snapshot_backend *backend, const struct b
     return counter_read(&load->in_flight);
 }
 
-/* Two different backends drawn by weight; the one with less in flight per weight, or the first. */
+/*
+ * Two different backends drawn by weight; the one with less in flight per weight, or the first. The
+ * second is drawn from the sum without the first one's part.
+ */
 static uint32_t pick_of_two(const struct candidates *candidates, struct random *random)
 {
     const struct backend_loads *loads = candidates->loads;
     const struct snapshot_backend *backends =
         candidates->snapshot->backends + candidates->group.first;
-    uint32_t a =
-        backend_at(candidates, random_below(random, candidates->weight), candidates->group.count);
-    uint32_t rest = candidates->weight - backends[a].weight;
+    struct drawn a = drawn_at(candidates, random_below(random, candidates->weight));
+    uint32_t rest = candidates->weight - a.weight;
     if (rest == 0)
-        return a;
-    uint32_t b = backend_at(candidates, random_below(random, rest), a);
-    uint64_t load_a = in_flight(&backends[a], loads) * backends[b].weight;
-    uint64_t load_b = in_flight(&backends[b], loads) * backends[a].weight;
-    return load_b < load_a ? b : a;
+        return a.index;
+    uint32_t point = random_below(random, rest);
+    struct drawn b = drawn_at(candidates, point < a.begins_at ? point : point + a.weight);
+    uint64_t load_a = in_flight(&backends[a.index], loads) * b.weight;
+    uint64_t load_b = in_flight(&backends[b.index], loads) * a.weight;
+    return load_b < load_a ? b.index : a.index;
+}
+
+void pick_sum_weights(const struct snapshot_backend *backends, uint32_t count, uint32_t *out_ends)
+{
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        sum += backends[i].usable && !backends[i].drained ? backends[i].weight : 0;
+        out_ends[i] = sum;
+    }
 }
 
 enum pick_failure pick_backend(const struct snapshot *snapshot, const struct backend_loads *loads,

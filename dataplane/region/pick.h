@@ -6,7 +6,8 @@
  * backend is detoured (failover.md, "Valves"). Backends whose path is silent for this worker, and
  * regions where all are, come last. A region at its capacity gets nothing more; what fits nowhere
  * is refused, the lowest priority first. In panic backends are picked whether they are found usable
- * or not, for those who do not trust probes. O(regions + backends of the service in the region).
+ * or not, for those who do not trust probes. O(regions), and where nothing speaks against any of
+ * the service's backends O(log backends), else O(backends).
  */
 #pragma once
 
@@ -30,6 +31,12 @@ enum pick_failure {
     PICK_NONE_USABLE,        /* all of them are down, drained, or were tried */
     PICK_FULL,               /* those that are left have no capacity for it */
 };
+
+/*
+ * For snapshot_group.weight_ends, of COUNT backends: the weight of those up to each that are usable
+ * and not drained. When a snapshot is made. O(backends)
+ */
+void pick_sum_weights(const struct snapshot_backend *backends, uint32_t count, uint32_t *out_ends);
 
 /* On PICK_OK the index into snapshot->backends is in *out_backend. */
 enum pick_failure pick_backend(const struct snapshot *snapshot, const struct backend_loads *loads,

@@ -145,6 +145,7 @@ struct snapshot_region {
 struct snapshot_group {
     uint16_t first;
     uint16_t count;
+    const uint32_t *weight_ends; /* as pick_sum_weights() says; NULL: not summed up */
 };
 
 struct snapshot_service {

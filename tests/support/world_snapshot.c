@@ -2,6 +2,7 @@
 
 #include "dataplane/base/check.h"
 #include "dataplane/base/clock.h"
+#include "dataplane/region/pick.h"
 #include "tests/support/world_tls.h"
 
 #include <stdlib.h>
@@ -15,6 +16,7 @@ struct built {
     struct snapshot_group groups[WORLD_SERVICES][WORLD_REGIONS];
     struct snapshot_region regions[WORLD_REGIONS];
     struct snapshot_backend backends[WORLD_BACKENDS_MAX];
+    uint32_t weight_ends[WORLD_BACKENDS_MAX];
 };
 
 static struct snapshot_route route(const char *prefix, enum world_service service)
@@ -98,6 +100,9 @@ static uint32_t build_backends(struct built *built, const struct world_draft *dr
             if (draft->backends[i].region == region && !draft->removed[i])
                 built->backends[count++] = draft->backends[i];
         group->count = (uint16_t)(count - group->first);
+        group->weight_ends = built->weight_ends + group->first;
+        pick_sum_weights(built->backends + group->first, group->count,
+                         built->weight_ends + group->first);
     }
     return count;
 }

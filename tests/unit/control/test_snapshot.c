@@ -98,10 +98,13 @@ static void groups_are_the_backends_of_a_service_in_a_region(void **state)
             uint32_t expected = 0;
             for (uint32_t b = 0; b < snapshot->backend_count; b++)
                 expected += snapshot->backends[b].service == s && snapshot->backends[b].region == r;
+            uint32_t weight = 0;
             assert_int_equal(group.count, expected);
             for (uint32_t b = group.first; b < group.first + group.count; b++) {
                 assert_int_equal(snapshot->backends[b].service, s);
                 assert_int_equal(snapshot->backends[b].region, r);
+                weight += snapshot->backends[b].usable ? snapshot->backends[b].weight : 0;
+                assert_int_equal(group.weight_ends[b - group.first], weight);
             }
         }
 }

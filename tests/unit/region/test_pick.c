@@ -309,6 +309,51 @@ static void every_small_case_picks_a_backend_that_may_serve(void **state)
     }
 }
 
+/* With the snapshot's sums nobody else is picked than without, for the same dice. */
+static void sums_change_nothing(void **state)
+{
+    for (uint32_t variant = 0; variant < 12; variant++) {
+        for (uint32_t bits = 0; bits < 1u << (2 * BACKENDS + REGIONS); bits += 7) {
+            struct world world;
+            uint32_t ends[BACKENDS];
+            uint32_t without, with;
+            world_of_case(&world, bits, variant);
+            for (uint32_t i = 0; i < BACKENDS; i++)
+                world.backends[i].weight = 1 + (bits >> i) % 5;
+            world.snapshot.panic = bits % 3 == 0;
+            backend_set_silent(&loads, 10, bits % 5 == 0);
+            struct random dice = world.random;
+            enum pick_failure failure = pick(&world, &without);
+            for (uint32_t i = 0; i < REGIONS; i++) {
+                world.groups[i].weight_ends = ends + i * EACH;
+                pick_sum_weights(world.backends + i * EACH, EACH, ends + i * EACH);
+            }
+            world.random = dice;
+            assert_int_equal(pick(&world, &with), failure);
+            assert_int_equal(with, without);
+        }
+    }
+}
+
+static void a_large_group_is_picked_by_weight_from_its_sums(void **state)
+{
+    struct world world;
+    uint32_t ends[BACKENDS];
+    uint32_t counts[BACKENDS];
+    world_init(&world);
+    for (uint32_t i = 0; i < BACKENDS; i++)
+        world.backends[i].weight = i + 1; /* 21 together */
+    world.backends[2].usable = false;
+    pick_sum_weights(world.backends, BACKENDS, ends);
+    assert_int_equal(ends[BACKENDS - 1], 18);
+    world.groups[0] = (struct snapshot_group){0, BACKENDS, ends};
+    picks(&world, 18000, counts);
+    assert_int_equal(counts[2], 0);
+    for (uint32_t i = 0; i < BACKENDS; i++)
+        if (i != 2)
+            assert_near(counts[i], 1000 * (i + 1), 200);
+}
+
 static void who_is_silent_comes_last(void **state)
 {
     static const struct {
@@ -494,6 +539,8 @@ int main(void)
         cmocka_unit_test(a_region_without_usable_backend_is_detoured),
         cmocka_unit_test(failures_say_what_is_missing),
         cmocka_unit_test(every_small_case_picks_a_backend_that_may_serve),
+        cmocka_unit_test(sums_change_nothing),
+        cmocka_unit_test(a_large_group_is_picked_by_weight_from_its_sums),
         cmocka_unit_test(who_is_silent_comes_last),
         cmocka_unit_test(a_full_region_pushes_on_to_the_next),
         cmocka_unit_test(a_node_takes_no_more_than_its_part),
