@@ -5,12 +5,10 @@
 #include "dataplane/base/sanitizer.h"
 
 #define LARGEST_OBJECT_BYTES (1u << 30)
-#define LINE_BYTES           64
-#define PREFETCH_BYTES       1536 /* a core has so many fetches under way, and a few more */
 
 static size_t rounded_up(size_t object_bytes)
 {
-    size_t unit = object_bytes >= 64 ? 64 : 16;
+    size_t unit = object_bytes >= POOL_LINE_BYTES ? POOL_LINE_BYTES : 16;
     return (object_bytes + unit - 1) / unit * unit;
 }
 
@@ -121,21 +119,6 @@ void *pool_take(struct pool *pool)
     void *object = pool_slot(pool, index);
     sanitizer_unpoison(object, pool->object_bytes);
     return object;
-}
-
-void pool_prefetch_next(const struct pool *pool)
-{
-    if (pool->free_count == 0)
-        return;
-    bool awake = pool->free_count > pool->resting_count;
-    uint32_t index = awake ? pool->free_slots[pool->free_count - 1 - pool->resting_count]
-                           : pool->resting[pool->resting_head];
-    uint32_t bytes = pool->object_bytes < PREFETCH_BYTES ? pool->object_bytes : PREFETCH_BYTES;
-    const uint8_t *line = pool_slot(pool, index);
-    const uint8_t *end = line + bytes;
-#pragma GCC unroll 4
-    for (; line < end; line += LINE_BYTES)
-        __builtin_prefetch(line, 1);
 }
 
 static inline void pool_free_slot(struct pool *pool, uint32_t index)

@@ -98,11 +98,10 @@ struct feed {
     bool has_trailers;
     bool before_head; /* FEED_FAILED: failed before final headers: answer with a status */
     enum flight_failure failure;
-    struct fields head; /* final response header section, hop-by-hop fields removed */
-    struct fields trailers;
-    struct fields interim; /* the 103 that came, if has_interim */
     bool has_interim;
+    struct fields head; /* final response header section, hop-by-hop fields removed */
     struct body body;
+    uint64_t streams_since_ns; /* its body is a stream (content_kind.h) since then; 0: it is none */
     struct list subscribers;
     uint32_t subscriber_count;
     uint32_t paused_count; /* of them, see coalesce_pause() */
@@ -112,8 +111,10 @@ struct feed {
     bool keeps_prefix;
     uint32_t behind_count;
     uint64_t behind_until;
-    uint64_t streams_since_ns; /* the answer is a stream, and began then; 0: it is none (C17) */
-    uint32_t replay_bytes;     /* who is further behind than so is not kept waiting */
+    uint32_t replay_bytes; /* who is further behind than so is not kept waiting */
+    /* Few have these. */
+    struct fields trailers; /* if has_trailers */
+    struct fields interim;  /* the 103 that came, if has_interim */
 };
 
 /* What a client keeps of its share of this worker while a flight goes on without it. */
@@ -217,7 +218,7 @@ enum key_verdict {
 /* What a flight needs to know. Copied; nothing is kept after the call but what FIELDS_STAY says. */
 struct flight_request {
     const struct fields *fields; /* the request header section as forwarded */
-    bool fields_stay; /* its memory is as it is until after the subscriber's coalesce_leave() */
+    bool fields_stay; /* they are as they are until after the subscriber's coalesce_leave() */
     const struct snapshot *snapshot;
     uint16_t route;           /* index into snapshot->routes */
     bool has_body;            /* body, or more of it, follows by coalesce_request_body() */
@@ -355,9 +356,6 @@ bool coalesce_head(const struct subscriber *subscriber, struct fields *into);
 
 /* The same of the feed's interim response (C21). */
 bool coalesce_interim(const struct subscriber *subscriber, struct fields *into);
-
-/* A stream of events or messages, by the head's content-type. */
-bool coalesce_is_stream(const struct fields *head);
 
 /*
  * C17: up to where in the body the subscriber may be given at AT_NS what was streamed before it

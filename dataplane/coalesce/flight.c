@@ -8,11 +8,11 @@ static void read_request(struct flight *flight, const struct flight_request *req
 {
     struct bytes method = BYTES_NONE;
     struct bytes ignored;
-    fields_find(&flight->request, FIELD_METHOD, &method);
+    fields_find(flight->request, FIELD_METHOD, &method);
     flight->is_head = bytes_equal_text(method, "HEAD");
     flight->tunnel = flight_tunnel_asked(flight);
     flight->is_get = flight->is_head || bytes_equal_text(method, "GET");
-    flight->has_authorization = fields_find(&flight->request, FIELD_AUTHORIZATION, &ignored);
+    flight->has_authorization = fields_find(flight->request, FIELD_AUTHORIZATION, &ignored);
     flight->idempotent = request->idempotent;
     flight->replayable = true;
     if (!request->has_body)
@@ -57,14 +57,16 @@ static void read_route(struct flight *flight, const struct flight_request *reque
 
 static void init_flight(struct flight *flight, struct coalesce *coalesce, uint64_t now)
 {
-    *flight = (struct flight){
-        .coalesce = coalesce,
-        .state = FLIGHT_NEW,
-        .started_at_ns = now,
-        .progress_at_ns = now,
-        .pick = {.avoid_region = -1},
-        .last_failure = FLIGHT_NO_BACKEND,
-    };
+    memset(flight, 0, offsetof(struct flight, FLIGHT_CLEARED));
+    flight->feed.trailers.data = NULL;
+    flight->feed.interim.data = NULL;
+    flight->request_trailers.data = NULL;
+    flight->coalesce = coalesce;
+    flight->state = FLIGHT_NEW;
+    flight->started_at_ns = now;
+    flight->progress_at_ns = now;
+    flight->pick.avoid_region = -1;
+    flight->last_failure = FLIGHT_NO_BACKEND;
     feed_init(&flight->feed, FEED_OF_FLIGHT, false, coalesce->config.segment_bytes);
     list_init(&flight->branches);
     list_init(&flight->thirsty_link);
@@ -108,11 +110,12 @@ static struct principal *principal_of(struct coalesce *coalesce,
 /* As long as its leader is there a flight may read its request where it lies. */
 static bool take_request(struct flight *flight, const struct flight_request *request)
 {
-    flight->request_is_leaders = request->fields_stay;
-    if (!request->fields_stay)
-        return section_copy(&flight->coalesce->sections, request->fields, &flight->request);
-    flight->request = *request->fields;
-    return true;
+    if (request->fields_stay) {
+        flight->request = request->fields;
+        return true;
+    }
+    flight->request = &flight->kept_request;
+    return section_copy(&flight->coalesce->sections, request->fields, &flight->kept_request);
 }
 
 struct flight *flight_take(struct coalesce *coalesce, const struct flight_request *request,
@@ -130,7 +133,7 @@ struct flight *flight_take(struct coalesce *coalesce, const struct flight_reques
     if (flight == NULL)
         return shed(coalesce, subscriber, LIMIT_FLIGHTS);
     init_flight(flight, coalesce, now);
-    pool_prefetch_next(&coalesce->flights);
+    pool_prefetch_next(&coalesce->flights, offsetof(struct flight, FLIGHT_CLEARED));
     if (!take_request(flight, request)) {
         pool_give(&coalesce->flights, flight);
         return shed(coalesce, subscriber, LIMIT_HEADERS);
@@ -270,13 +273,6 @@ void flight_deserted(struct flight *flight, uint64_t now)
 
 /* --- who shares it --- */
 
-void flight_forget_sample(struct flight *flight)
-{
-    if (flight->sample != NULL)
-        entries_give(&flight->coalesce->entries, flight->sample);
-    flight->sample = NULL;
-}
-
 void flight_unpublish(struct flight *flight, uint64_t *counter, uint64_t now)
 {
     struct coalesce *coalesce = flight->coalesce;
@@ -384,7 +380,7 @@ void flight_left(struct flight *flight, struct subscriber *subscriber, uint64_t 
     bool led = subscriber->role == SUBSCRIBER_LED;
     flight_hold(flight);
     bool was_last_behind = feed_remove(&flight->feed, subscriber);
-    if (led && flight->request_is_leaders)
+    if (led)
         flight_keep_request(flight, now);
     if (was_last_behind && is_of_use(flight))
         flight_trim(flight, now);

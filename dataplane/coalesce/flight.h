@@ -71,19 +71,22 @@ enum flight_time {
     FLIGHT_TIMES
 };
 
+/*
+ * What each flight uses comes first, and is all that is cleared when one begins. Behind it lies
+ * what few have: a section whose `data` is NULL, or that nothing points to, is not there.
+ */
 struct flight {
-    struct feed feed;
     struct coalesce *coalesce;
     struct principal *principal; /* who led it: its memory and attempts are on that account (C29) */
     enum flight_state state;
     enum flight_cause cause;
     uint32_t guards;          /* entries that have not settled */
-    struct key_entry *entry;  /* while it is in the table, else NULL */
     bool in_shadow;           /* in the table only to count who would have joined */
     bool coalesced;           /* was in the table once */
     bool keyed;               /* it has a key, key_hash; not in shadow */
-    uint64_t key_hash;        /* how markers know it */
+    struct key_entry *entry;  /* while it is in the table, else NULL */
     struct key_entry *sample; /* its key, of which nobody else knows any more, or ever did (C8) */
+    uint64_t key_hash;        /* how markers know it */
     uint64_t start_at_ns;     /* C9: not sooner; 0: at once */
     struct list branches;
     uint32_t branch_count;
@@ -91,45 +94,43 @@ struct flight {
     uint32_t deserted_count; /* branches without subscribers, whose lent memory is not back yet */
 
     /* The request. */
-    struct fields request;   /* until the answer's head has gone to subscribers */
-    bool request_is_leaders; /* it lies where the leader has it */
-    struct fields request_trailers;
-    struct body request_body; /* kept from its beginning while it may be sent again */
-    struct body_cursor request_cursor;
     enum request_piece piece;
+    const struct fields *request; /* until the answer's head has gone to subscribers: the leader's,
+                                     or kept_request */
+    struct body request_body;     /* kept from its beginning while it may be sent again */
+    struct body_cursor request_cursor;
     uint64_t request_told;    /* body bytes the leader has got credit for */
     uint64_t request_held_at; /* where the cursor was when the last piece was handed out */
+    enum flight_tunnel tunnel;
     bool idempotent;
     bool replay_safe;
     bool replayable; /* the body is kept from its beginning */
-    enum flight_tunnel tunnel;
     bool is_head;
     bool is_get; /* GET or HEAD: safe to let it linger, to join at any time */
     bool has_authorization;
 
     /* From the route; snapshots do not live as long. */
-    uint16_t route;
+    bool ignore_no_store;
+    bool ignore_set_cookie;
     uint8_t service_name_length;
-    char service_name[SERVICE_NAME_MAX];
+    uint16_t route;
+    uint16_t service;            /* where service_name was found last ... */
+    uint64_t service_generation; /* ... in the snapshot of this generation */
     uint64_t first_byte_timeout_ns;
     uint64_t idle_timeout_ns;
     uint64_t hold_first_byte_ns;
     uint64_t hold_stream_ns;
     uint64_t linger_ns;
     uint32_t flight_bytes;
-    bool ignore_no_store;
-    bool ignore_set_cookie;
 
     /* Attempts. */
+    uint8_t attempts;   /* 0..2 */
+    uint8_t picks;      /* of this attempt */
+    bool budgeted;      /* this attempt counts in coalesce->retries_budgeted */
+    bool may_return;    /* the second attempt may go to lost_slot, too */
+    uint32_t lost_slot; /* where the first one was lost */
     struct attempt attempt;
     struct pick_request pick;
-    uint8_t attempts;                 /* 0..2 */
-    uint8_t picks;                    /* of this attempt */
-    bool budgeted;                    /* this attempt counts in coalesce->retries_budgeted */
-    bool may_return;                  /* the second attempt may go to lost_slot, too */
-    uint32_t lost_slot;               /* where the first one was lost */
-    uint16_t service;                 /* where service_name was found last ... */
-    uint64_t service_generation;      /* ... in the snapshot of this generation */
     enum flight_failure last_failure; /* what to say when no backend is left */
     const char *retried;              /* why there is a second attempt, for the access record */
     uint64_t tried_at_ns;    /* when the last attempt was given to a backend; 0: none was */
@@ -139,12 +140,12 @@ struct flight {
     uint16_t status;
     bool length_declared;
     bool head_held;         /* the head is here, nobody has seen it: see flight_response.c */
+    bool paused;            /* the clients of all who read it keep the window shut */
+    bool pressed;           /* a subscriber that is slow keeps the window shut */
     struct list fresh_link; /* in coalesce->fresh_heads: it waits for the end of the turn */
     uint64_t declared_bytes;
     uint64_t credit_owed; /* bytes taken in whose window has not been given back */
     struct list thirsty_link;
-    bool paused;  /* the clients of all who read it keep the window shut */
-    bool pressed; /* a subscriber that is slow keeps the window shut */
     uint64_t pressed_at_ns;
     uint64_t pressed_for_ns; /* in all, before pressed_at_ns */
 
@@ -156,6 +157,12 @@ struct flight {
     uint64_t deadline_ns;
     uint64_t due_at_ns[FLIGHT_TIMES]; /* 0: none */
     struct timer timer;               /* due at the earliest of them or sooner */
+    struct feed feed;
+#define FLIGHT_CLEARED feed.trailers /* up to here */
+
+    struct fields request_trailers;
+    struct fields kept_request; /* where `request` may point to */
+    char service_name[SERVICE_NAME_MAX];
 };
 
 /* What is sent to the backend: the held body, or what the leader pushes. */
@@ -173,7 +180,8 @@ static inline struct flight *flight_of_feed(struct feed *feed)
 static inline enum flight_tunnel flight_tunnel_asked(const struct flight *flight)
 {
     struct bytes ignored;
-    return fields_find(&flight->request, FIELD_PROTOCOL, &ignored) ? TUNNEL_ASKED : TUNNEL_NOT;
+    bool asked = flight->request != NULL && fields_find(flight->request, FIELD_PROTOCOL, &ignored);
+    return asked ? TUNNEL_ASKED : TUNNEL_NOT;
 }
 
 /* flight.c */
@@ -213,7 +221,12 @@ static inline void flight_leave_table(struct flight *flight, uint64_t *counter, 
 }
 
 /* What it knew its key by once nobody else did. Harmless without. */
-void flight_forget_sample(struct flight *flight);
+static inline void flight_forget_sample(struct flight *flight)
+{
+    if (flight->sample != NULL)
+        entries_give(&flight->coalesce->entries, flight->sample);
+    flight->sample = NULL;
+}
 
 static inline void flight_hold(struct flight *flight)
 {
@@ -261,7 +274,12 @@ void flight_attempt_late(struct flight *flight, uint64_t now);
 void flight_attempt_wrong(struct flight *flight, uint64_t now);
 
 /* The attempt no longer counts against the retry budget. */
-void flight_budget_release(struct flight *flight);
+static inline void flight_budget_release(struct flight *flight)
+{
+    if (flight->budgeted)
+        principal_retry_ends(flight->principal);
+    flight->budgeted = false;
+}
 
 /* flight_request.c */
 struct h2_supply flight_supply(struct attempt *attempt, uint32_t max, uint64_t now);
@@ -289,12 +307,23 @@ void flight_forget_head(struct flight *flight);
 
 /* A copy of a section that the flight can do without; given back by drop. False: no room. */
 bool flight_keep_extra(struct flight *flight, const struct fields *from, struct fields *out);
-void flight_drop_extra(struct flight *flight, struct fields *section);
+void flight_give_extra(struct flight *flight, struct fields *section);
+
+static inline void flight_drop_extra(struct flight *flight, struct fields *section)
+{
+    if (section->data != NULL)
+        flight_give_extra(flight, section);
+}
 
 /* It is not sent again. */
-void flight_forget_request(struct flight *flight);
+static inline void flight_forget_request(struct flight *flight)
+{
+    if (flight->request == &flight->kept_request)
+        section_give(&flight->coalesce->sections, &flight->kept_request);
+    flight->request = NULL;
+}
 
-/* The leader has left, and its section goes: of a request that lies there. */
+/* The leader leaves, and its section goes: of a request that lies there. */
 void flight_keep_request(struct flight *flight, uint64_t now);
 
 /* flight_window.c */

@@ -175,13 +175,6 @@ static bool budget_take(struct flight *flight)
     return flight->budgeted;
 }
 
-void flight_budget_release(struct flight *flight)
-{
-    if (flight->budgeted)
-        principal_retry_ends(flight->principal);
-    flight->budgeted = false;
-}
-
 /* C14: whether a second attempt may be made; it has its budget then. What forbids it is counted. */
 static bool may_retry(struct flight *flight, const struct loss_rule *rule)
 {

@@ -54,7 +54,7 @@ static struct h2_supply supply_headers(struct flight *flight)
     bool bare = body->ended && body->written_bytes == 0 && !has_trailers(flight);
     flight->piece = bare ? PIECE_NONE : PIECE_BODY;
     flight->attempts++;
-    return (struct h2_supply){.kind = H2_SUPPLY_HEADERS, .fields = &flight->request, .end = bare};
+    return (struct h2_supply){.kind = H2_SUPPLY_HEADERS, .fields = flight->request, .end = bare};
 }
 
 static struct h2_supply supply_end(struct flight *flight)

@@ -129,15 +129,16 @@ static bool digits_value(struct bytes digits, uint64_t *out)
 /* Status and declared length. False: they make no sense. */
 static bool read_head(struct flight *flight, const struct fields *head)
 {
-    uint64_t status = 0;
+    uint16_t status = fields_status(head);
     struct bytes value = BYTES_NONE;
-    if (!fields_find(head, FIELD_STATUS, &value) || value.length != 3 ||
-        !digits_value(value, &status) || status < 200)
+    if (status < 200)
         return false;
-    flight->status = (uint16_t)status;
+    flight->status = status;
     if (flight->tunnel != TUNNEL_NOT)
         flight->tunnel = status < 300 ? TUNNEL_OPEN : TUNNEL_NOT;
     if (flight->tunnel == TUNNEL_OPEN) /* RFC 9110 9.3.6: no content-length */
+        return true;
+    if (!fields_may_have(head, FIELD_CONTENT_LENGTH))
         return true;
     for (uint32_t at = 0; fields_search_on(head, FIELD_CONTENT_LENGTH, &at, &value);) {
         uint64_t length;
@@ -247,9 +248,9 @@ static void show_soon(struct flight *flight)
 
 /* A body follows. Until its first byte a backend that fails can be replaced unseen (coalescing.md,
  * hold_first_byte); the client of a tunnel waits for the head before it says anything. */
-static void hold_head(struct flight *flight, const struct fields *head, uint64_t now)
+static void hold_head(struct flight *flight, uint64_t now)
 {
-    bool stream = !has_no_body(flight) && coalesce_is_stream(head);
+    bool stream = !has_no_body(flight) && flight->attempt.content != CONTENT_OTHER;
     uint64_t hold_ns = stream ? flight->hold_stream_ns : flight->hold_first_byte_ns;
     flight->feed.streams_since_ns = stream ? now : 0;
     if (flight->tunnel == TUNNEL_OPEN)
@@ -284,7 +285,7 @@ static void response_head(struct flight *flight, const struct fields *head, bool
     if (end)
         end_answer(flight, now);
     else
-        hold_head(flight, head, now);
+        hold_head(flight, now);
 }
 
 /* --- end --- */

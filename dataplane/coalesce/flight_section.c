@@ -21,33 +21,26 @@ bool flight_keep_extra(struct flight *flight, const struct fields *from, struct 
     return true;
 }
 
-void flight_drop_extra(struct flight *flight, struct fields *section)
+void flight_give_extra(struct flight *flight, struct fields *section)
 {
-    if (section->data == NULL)
-        return;
     section_give(&flight->coalesce->sections, section);
     flight->coalesce->extra_sections--;
-}
-
-void flight_forget_request(struct flight *flight)
-{
-    if (flight->request.data == NULL)
-        return;
-    if (!flight->request_is_leaders)
-        section_give(&flight->coalesce->sections, &flight->request);
-    flight->request = (struct fields){0};
-    flight->request_is_leaders = false;
 }
 
 /* Of a large section there may be no place: what is with a backend goes on, and is not repeated. */
 void flight_keep_request(struct flight *flight, uint64_t now)
 {
-    struct fields leaders = flight->request;
+    const struct fields *leaders = flight->request;
     bool goes_on = flight_interest(flight) > 0 || flight->entry != NULL;
-    flight_forget_request(flight);
-    if (!goes_on || !flight_is_running(flight) ||
-        section_copy(&flight->coalesce->sections, &leaders, &flight->request))
+    if (leaders == NULL || leaders == &flight->kept_request)
         return;
+    flight->request = NULL;
+    if (!goes_on || !flight_is_running(flight))
+        return;
+    if (section_copy(&flight->coalesce->sections, leaders, &flight->kept_request)) {
+        flight->request = &flight->kept_request;
+        return;
+    }
     flight->replayable = false;
     if (flight->piece == PIECE_HEADERS)
         flight_break(flight, FLIGHT_NO_MEMORY, now);

@@ -10,14 +10,6 @@
 
 #define REPLAY_TIMES 4
 
-bool coalesce_is_stream(const struct fields *head)
-{
-    struct bytes type = BYTES_NONE;
-    return fields_find(head, FIELD_CONTENT_TYPE, &type) &&
-           (bytes_start_with(type, bytes_text("text/event-stream")) ||
-            bytes_start_with(type, bytes_text("application/grpc")));
-}
-
 static bool is_paced(const struct coalesce *coalesce, const struct subscriber *subscriber)
 {
     const struct feed *feed = subscriber->feed;

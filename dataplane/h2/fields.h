@@ -238,6 +238,24 @@ static inline bool fields_find(const struct fields *fields, enum field_token tok
 }
 
 /*
+ * The status of a response's section, where it stands first; 0: it is none of three digits. O(1)
+ */
+static inline uint16_t fields_status(const struct fields *fields)
+{
+    struct field_head head;
+    if (fields->used < sizeof(head) + 3)
+        return 0;
+    memcpy(&head, fields->data, sizeof(head));
+    if (head.token != FIELD_STATUS || head.value_bytes != 3)
+        return 0;
+    const uint8_t *digits = fields->data + sizeof(head);
+    uint8_t a = (uint8_t)(digits[0] - '0');
+    uint8_t b = (uint8_t)(digits[1] - '0');
+    uint8_t c = (uint8_t)(digits[2] - '0');
+    return a > 9 || b > 9 || c > 9 ? 0 : (uint16_t)(a * 100 + b * 10 + c);
+}
+
+/*
  * Append the field whose head is at FROM, of other fields, with all that is known of it. It lies
  * outside of the block.
  */

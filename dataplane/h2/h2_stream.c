@@ -52,7 +52,7 @@ struct h2_stream *h2_stream_take(struct h2_conn *conn)
         .priority = h2_priority_default(),
         .state = H2_STATE_IDLE,
     };
-    pool_prefetch_next(&h2->streams);
+    pool_prefetch_next(&h2->streams, sizeof(struct h2_stream));
     list_init(&stream->link);
     list_init(&stream->turn);
     list_init(&stream->credit_link);

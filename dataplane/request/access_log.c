@@ -42,47 +42,47 @@ static enum access_role role_of(const struct subscriber *subscriber,
 
 void access_begin(struct exchange *exchange, const struct fields *fields, uint64_t now)
 {
-    struct access_draft *draft = &exchange->access;
+    struct access_notes *notes = &exchange->notes;
     struct bytes authority = BYTES_NONE;
-    draft->began_ns = now;
-    draft->story.retried = "";
-    draft->story.backend_slot = STORY_NO_BACKEND;
-    if (!exchange->engine->access.on)
+    exchange->access.began_ns = now;
+    exchange->access.noted = exchange->engine->access.on;
+    if (!exchange->access.noted)
         return;
+    *notes = (struct access_notes){.story = {.retried = "", .backend_slot = STORY_NO_BACKEND}};
     if (!fields_find(fields, FIELD_AUTHORITY, &authority))
         fields_find(fields, FIELD_HOST, &authority);
     struct bytes kept = bytes_first(authority, ACCESS_AUTHORITY_BYTES);
-    draft->authority_cut = kept.length < authority.length;
-    draft->authority_length = (uint8_t)kept.length;
+    notes->authority_cut = kept.length < authority.length;
+    notes->authority_length = (uint8_t)kept.length;
     if (kept.length > 0)
-        memcpy(draft->authority, kept.data, kept.length);
+        memcpy(notes->authority, kept.data, kept.length);
 }
 
 void access_keep_request(struct exchange *exchange, const struct fields *fields)
 {
     struct request_engine *engine = exchange->engine;
-    if (engine->access.on && exchange->forwarded.data == NULL)
+    if (exchange->access.noted && exchange->forwarded.data == NULL)
         (void)section_copy(&engine->sections, fields, &exchange->forwarded);
 }
 
 void access_note(struct exchange *exchange)
 {
     const struct subscriber *subscriber = &exchange->subscriber;
-    struct access_draft *draft = &exchange->access;
-    if (!exchange->engine->access.on || subscriber->role == SUBSCRIBER_NONE)
+    struct access_notes *notes = &exchange->notes;
+    if (subscriber->role == SUBSCRIBER_NONE)
         return;
     uint64_t read_bytes = subscriber->cursor.position;
     uint64_t joined_at = subscriber->joined_at_bytes;
-    draft->joined_at_bytes = joined_at;
-    draft->replayed_bytes = read_bytes < joined_at ? read_bytes : joined_at;
-    (void)coalesce_story(subscriber, &draft->story);
-    draft->role = role_of(subscriber, &draft->story);
+    notes->joined_at_bytes = joined_at;
+    notes->replayed_bytes = read_bytes < joined_at ? read_bytes : joined_at;
+    (void)coalesce_story(subscriber, &notes->story);
+    notes->role = role_of(subscriber, &notes->story);
 }
 
 void access_sent_away(struct exchange *exchange)
 {
-    if (was_sent_away(&exchange->subscriber))
-        exchange->access.detached = exchange->subscriber.flight;
+    if (exchange->access.noted && was_sent_away(&exchange->subscriber))
+        exchange->notes.detached = exchange->subscriber.flight;
 }
 
 /* --- writing --- */
@@ -112,7 +112,7 @@ static struct bytes without_query(struct bytes path)
 
 static void write_texts(struct access_record *record, const struct exchange *exchange)
 {
-    const struct access_draft *draft = &exchange->access;
+    const struct access_notes *notes = &exchange->notes;
     struct bytes method = BYTES_NONE;
     struct bytes path = BYTES_NONE;
     uint32_t used = 0;
@@ -120,11 +120,11 @@ static void write_texts(struct access_record *record, const struct exchange *exc
     fields_find(&exchange->forwarded, FIELD_PATH, &path);
     if (!exchange->engine->access.query)
         path = without_query(path);
-    record->cut = (uint8_t)(draft->authority_cut << ACCESS_AUTHORITY);
+    record->cut = (uint8_t)(notes->authority_cut << ACCESS_AUTHORITY);
     add_text(record, &used, ACCESS_METHOD, method, ACCESS_METHOD_BYTES);
     add_text(record, &used, ACCESS_ROUTE,
              bytes_of(exchange->route_name, exchange->route_name_length), ACCESS_ROUTE_BYTES);
-    add_text(record, &used, ACCESS_AUTHORITY, bytes_of(draft->authority, draft->authority_length),
+    add_text(record, &used, ACCESS_AUTHORITY, bytes_of(notes->authority, notes->authority_length),
              ACCESS_AUTHORITY_BYTES);
     add_text(record, &used, ACCESS_PATH, path, ACCESS_PATH_BYTES);
 }
@@ -150,13 +150,13 @@ static void write_principal(struct access_record *record, const struct principal
 
 static void write_flight(struct access_record *record, const struct exchange *exchange)
 {
-    const struct access_draft *draft = &exchange->access;
+    const struct access_notes *notes = &exchange->notes;
     record->flight = exchange->subscriber.flight;
-    record->detached = draft->detached;
-    record->story = draft->story;
-    record->role = draft->role;
-    record->joined_at_bytes = draft->joined_at_bytes;
-    record->replayed_bytes = draft->replayed_bytes;
+    record->detached = notes->detached;
+    record->story = notes->story;
+    record->role = notes->role;
+    record->joined_at_bytes = notes->joined_at_bytes;
+    record->replayed_bytes = notes->replayed_bytes;
     record->alone = exchange_alone_name(exchange);
 }
 

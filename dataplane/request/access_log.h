@@ -38,7 +38,11 @@ struct access_draft {
     uint64_t bytes_in;
     uint64_t bytes_out;
     uint16_t status; /* 0: no answer has begun */
-    /* Only while records are asked for. */
+    bool noted;      /* records were asked for when it began: there are notes */
+};
+
+/* And while records are asked for. */
+struct access_notes {
     enum access_role role;
     uint64_t joined_at_bytes;
     uint64_t replayed_bytes;
@@ -64,8 +68,8 @@ void access_keep_request(struct exchange *exchange, const struct fields *fields)
 /* It was sent away from its flight and is about to get another, if so. */
 void access_sent_away(struct exchange *exchange);
 
-/* Of an exchange that is about to leave its flight: keep the flight's story. O(1) */
+/* Of an exchange that is noted and about to leave its flight: keep the flight's story. O(1) */
 void access_note(struct exchange *exchange);
 
-/* The exchange ends. Before anything of it is given back. O(bytes of the record) */
+/* One that is noted ends. Before anything of it is given back. O(bytes of the record) */
 void access_write(struct exchange *exchange, const struct access_ending *ending, uint64_t now);

@@ -144,18 +144,16 @@ void exchange_answer_locally(struct exchange *exchange, enum local_answer local,
     exchange_leave(exchange, now);
     exchange_hold_end(exchange);
     exchange->local = local;
-    timer_cancel(exchange->engine->config.wheel, &exchange->deadline);
+    exchange->due_at_ns = CLOCK_NEVER;
     h2_stream_ready(exchange->stream);
 }
 
-/* Flights forward only what has one (flight_response.c). */
-static uint16_t status_of(const struct fields *head)
+/* What only concerns streams, of which there are fewer. */
+static void begin_stream(struct exchange *exchange, const struct fields *head, uint64_t now)
 {
-    struct bytes digits = BYTES_NONE;
-    if (!fields_find(head, FIELD_STATUS, &digits) || digits.length != 3)
-        return 0;
-    return (uint16_t)((digits.data[0] - '0') * 100 + (digits.data[1] - '0') * 10 + digits.data[2] -
-                      '0');
+    cut_begin(&exchange->cut, head, exchange->is_head);
+    keepalive_begin(exchange, now);
+    replay_begin(exchange, now);
 }
 
 static struct h2_supply feed_head(struct exchange *exchange, const struct feed *feed, uint32_t max,
@@ -169,13 +167,12 @@ static struct h2_supply feed_head(struct exchange *exchange, const struct feed *
         exchange_answer_locally(exchange, LOCAL_RESPONSE_SIZE, now);
         return local_supply(exchange, max, now);
     }
-    begin(exchange, status_of(head), now);
+    begin(exchange, fields_status(head), now);
     if (exchange->asks_tunnel && exchange->access.status / 100 == 2)
         exchange_tunnel_opened(exchange, now);
     bool bare = feed->state == FEED_ENDED && feed->body.written_bytes == 0 && !feed->has_trailers;
-    cut_begin(&exchange->cut, head, exchange->is_head);
-    keepalive_begin(exchange, now);
-    replay_begin(exchange, now);
+    if (feed->streams_since_ns != 0)
+        begin_stream(exchange, head, now);
     coalesce_body_drop(&exchange->subscriber.held); /* nobody is sent elsewhere any more */
     return (struct h2_supply){.kind = H2_SUPPLY_HEADERS, .fields = head, .end = bare};
 }

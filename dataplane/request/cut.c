@@ -1,5 +1,7 @@
 #include "dataplane/request/cut.h"
 
+#include "dataplane/h2/content_kind.h"
+
 #define GRPC_PREFIX_BYTES 5
 #define EVENT_END_BYTES   4 /* CR LF CR LF */
 
@@ -13,14 +15,14 @@ static bool is_open(const struct fields *head)
 
 void cut_begin(struct cut *cut, const struct fields *head, bool is_head)
 {
-    struct bytes type = BYTES_NONE;
+    static const enum cut_kind kinds[] = {
+        [CONTENT_OTHER] = CUT_NEVER,
+        [CONTENT_GRPC] = CUT_GRPC,
+        [CONTENT_EVENTS] = CUT_EVENTS,
+    };
     *cut = (struct cut){.kind = CUT_NEVER};
-    if (is_head || !is_open(head) || !fields_find(head, FIELD_CONTENT_TYPE, &type))
-        return;
-    if (bytes_start_with(type, bytes_text("application/grpc")))
-        cut->kind = CUT_GRPC;
-    else if (bytes_start_with(type, bytes_text("text/event-stream")))
-        cut->kind = CUT_EVENTS;
+    if (!is_head && is_open(head))
+        cut->kind = kinds[content_kind_of(head)];
 }
 
 /* A flag byte, then the length, big endian. Returns what is behind them. */

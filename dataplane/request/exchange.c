@@ -138,74 +138,6 @@ static const struct subscriber_ops subscriber_ops = {
     .held_up = subscriber_held_up,
 };
 
-static void break_off(struct exchange *exchange, enum h2_error code, const char *why, uint64_t now)
-{
-    struct h2_stream *stream = exchange->stream;
-    counter_add(&exchange->engine->counters.broken, 1);
-    exchange_end(exchange, &(struct access_ending){ACCESS_RESET, code, why}, now);
-    h2_stream_reset(stream, code);
-}
-
-static void give_up(struct exchange *exchange, enum local_answer answer, uint64_t now)
-{
-    if (exchange->head_sent)
-        break_off(exchange, H2_INTERNAL_ERROR, local_answer_name(answer), now);
-    else
-        exchange_answer_locally(exchange, answer, now);
-}
-
-static void tunnel_silent(struct exchange *exchange, uint64_t now)
-{
-    counter_add(&exchange->engine->counters.tunnels_idle, 1);
-    break_off(exchange, H2_CANCEL, "tunnel-idle", now);
-}
-
-/* When its body has to have gone on. Bytes of it that we keep are not the client's delay. */
-static uint64_t body_due_at(const struct exchange *exchange, uint64_t now)
-{
-    if (exchange->body_ended || exchange->body_timeout_ns == 0)
-        return CLOCK_NEVER;
-    uint64_t since_ns = exchange->body_kept_bytes > 0 ? now : exchange->body_at_ns;
-    return since_ns + exchange->body_timeout_ns;
-}
-
-static uint64_t due_at(const struct exchange *exchange, uint64_t now)
-{
-    if (exchange->tunnel)
-        return exchange->body_at_ns + exchange->tunnel_idle_ns;
-    uint64_t body_at_ns = body_due_at(exchange, now);
-    return body_at_ns < exchange->deadline_ns ? body_at_ns : exchange->deadline_ns;
-}
-
-static void arm(struct exchange *exchange, uint64_t now)
-{
-    timer_arm(exchange->engine->config.wheel, &exchange->deadline, due_at(exchange, now));
-}
-
-void exchange_tunnel_opened(struct exchange *exchange, uint64_t now)
-{
-    exchange->tunnel = true;
-    exchange->body_at_ns = now;
-    h2_stream_tunnel(exchange->stream);
-    arm(exchange, now);
-}
-
-/* The route's time for the whole request is over, or it is time to look at the request's body. */
-static void deadline_passed(struct timer *timer, void *context, uint64_t now)
-{
-    struct exchange *exchange = context;
-    if (due_at(exchange, now) > now) {
-        arm(exchange, now);
-    } else if (exchange->tunnel) {
-        tunnel_silent(exchange, now);
-    } else if (now >= exchange->deadline_ns) {
-        give_up(exchange, LOCAL_TIMEOUT, now);
-    } else {
-        counter_add(&exchange->engine->counters.body_timeouts, 1);
-        give_up(exchange, LOCAL_BODY_TIMEOUT, now);
-    }
-}
-
 /* RFC 9110 9.2.2 */
 static bool method_is_idempotent(struct bytes method)
 {
@@ -224,14 +156,14 @@ static struct exchange *take(struct client *client, struct h2_stream *stream, bo
         counter_add(&engine->counters.exchanges_shed, 1);
         return NULL;
     }
-    *exchange =
-        (struct exchange){.engine = engine, .stream = stream, .has_body = !end, .body_ended = end};
-    pool_prefetch_next(&engine->exchanges);
+    memset(exchange, 0, offsetof(struct exchange, NOT_CLEARED));
+    pool_prefetch_next(&engine->exchanges, offsetof(struct exchange, NOT_CLEARED));
     exchange->subscriber.ops = &subscriber_ops;
-    timer_init(&exchange->deadline, deadline_passed, exchange);
-    exchange_hold_init(exchange);
-    keepalive_init(exchange);
-    replay_init(exchange);
+    exchange->engine = engine;
+    exchange->stream = stream;
+    exchange->has_body = !end;
+    exchange->body_ended = end;
+    exchange->due_at_ns = CLOCK_NEVER;
     account_open(client, exchange);
     h2_stream_set_owner(stream, exchange);
     counter_add(&engine->counters.exchanges, 1);
@@ -327,7 +259,7 @@ static void begin_times(struct exchange *exchange, const struct snapshot_route *
     exchange->keepalive.every_ns = route->event_stream_keepalive_ns;
     exchange->body_timeout_ns = exchange->asks_tunnel ? 0 : route->body_timeout_ns;
     exchange->body_at_ns = now;
-    arm(exchange, now);
+    exchange_watch(exchange, now);
 }
 
 /* Keep what is forwarded, which is in the engine's scratch, and subscribe. */
@@ -486,7 +418,7 @@ void exchange_body(struct exchange *exchange, struct bytes bytes, bool end,
     exchange->body_at_ns = now;
     exchange->body_ended = end;
     if (is_too_large(exchange, trailers)) {
-        give_up(exchange, LOCAL_HEADER_SIZE, now);
+        exchange_give_up(exchange, LOCAL_HEADER_SIZE, now);
         return;
     }
     if (trailers != NULL)
@@ -507,7 +439,8 @@ void exchange_body(struct exchange *exchange, struct bytes bytes, bool end,
 
 void exchange_leave(struct exchange *exchange, uint64_t now)
 {
-    access_note(exchange);
+    if (exchange->access.noted)
+        access_note(exchange);
     coalesce_leave(&exchange->subscriber, now);
 }
 
@@ -515,8 +448,10 @@ void exchange_end(struct exchange *exchange, const struct access_ending *ending,
 {
     struct request_engine *engine = exchange->engine;
     histogram_add(&engine->histograms.duration, (now - exchange->access.began_ns) / CLOCK_US);
-    access_note(exchange);
-    access_write(exchange, ending, now);
+    if (exchange->access.noted) {
+        access_note(exchange);
+        access_write(exchange, ending, now);
+    }
     coalesce_leave(&exchange->subscriber, now);
     account_close(exchange, now);
     keepalive_end(exchange);
@@ -525,7 +460,6 @@ void exchange_end(struct exchange *exchange, const struct access_ending *ending,
     exchange_shadow_end(exchange);
     if (exchange->last_words != NULL)
         segment_drop(exchange->last_words);
-    timer_cancel(engine->config.wheel, &exchange->deadline);
     section_give(&engine->sections, &exchange->forwarded);
     dismiss(exchange);
     pool_give(&engine->exchanges, exchange);

@@ -2,9 +2,11 @@
  * exchange: one request of a client and its answer. Private to dataplane/request.
  *
  * Owner of an exchange: its stream. It holds one subscriber of a flight until the stream ends or
- * the answer becomes a local one. Timers: `deadline` (the route's request_timeout, and while a
- * request body is awaited its body_timeout; of a tunnel its idle_timeout instead), `hold` (until
- * when its body is held).
+ * the answer becomes a local one.
+ *
+ * Times, under one timer of its client (exchange_times.c): the route's request_timeout; while a
+ * request body is awaited its body_timeout; while that is held, until when; of a tunnel its
+ * idle_timeout instead. Timers of its own has who streams: keepalive.h, replay.h.
  */
 #pragma once
 
@@ -29,6 +31,8 @@ struct client {
     struct request_engine *engine;
     struct h2_conn *conn;
     struct account account; /* of what is held for it */
+    struct timer timer;     /* of its exchanges' times, see exchange_times.c */
+    uint64_t wakes_at_ns;   /* when it fires; CLOCK_NEVER: not */
     struct request_peer peer;
     uint64_t address_name; /* as principals know it (C29) */
     uint8_t address_length;
@@ -58,46 +62,54 @@ enum local_answer {
     LOCAL_ANSWERS
 };
 
+/*
+ * What each request uses comes first, and is all that is cleared when an exchange begins: the rest
+ * is filled when it is needed.
+ */
 struct exchange {
     struct subscriber subscriber;
     struct request_engine *engine;
     struct client *client;
-    struct account_entry account;
     struct h2_stream *stream;
-    struct timer deadline;
-    struct fields forwarded;     /* the request as forwarded; kept while it may be sent again */
+    struct account_entry account;
+    struct fields forwarded; /* the request as forwarded; kept while it may be sent again */
+    uint64_t due_at_ns;      /* when exchange_times.c looks at it; CLOCK_NEVER: not any more */
+    uint64_t deadline_ns;
+    uint64_t body_timeout_ns;    /* request body without progress */
+    uint64_t body_at_ns;         /* when it last had some */
+    uint64_t body_kept_bytes;    /* of it that went no further yet: its window is ours to open */
+    uint64_t hold_until_ns;      /* while `holding` */
+    uint64_t tunnel_idle_ns;     /* a tunnel ends when nothing passed either way for so long */
     enum local_answer local;     /* LOCAL_NONE: the answer comes from the feed */
     uint32_t local_at;           /* bytes of a local answer's text that went out */
     enum flight_failure failure; /* with LOCAL_FLIGHT */
     enum key_verdict verdict;    /* why it could share, or not */
     enum priority priority;
     bool head_sent;
-    bool asks_tunnel;           /* extended CONNECT */
-    bool tunnel;                /* it was answered with 2xx (RFC 8441) */
-    uint64_t tunnel_idle_ns;    /* a tunnel ends when nothing passed either way for so long */
-    bool admitted;              /* it counts, see admission.h ... */
-    bool refused;               /* ... or its refusal does */
-    struct cut cut;             /* where its answer may be cut honestly (C11) */
-    struct keepalive keepalive; /* comments in an event stream */
-    struct replay replay;       /* the pace of what was streamed before it came */
-    struct segment *last_words; /* given, and then a reset; NULL: none */
+    bool asks_tunnel; /* extended CONNECT */
+    bool tunnel;      /* it was answered with 2xx (RFC 8441) */
+    bool admitted;    /* it counts, see admission.h ... */
+    bool refused;     /* ... or its refusal does */
     bool has_body;
     bool is_head; /* method HEAD */
     bool idempotent;
     bool body_ended;
-    struct held_body *shadow; /* a copy of its body, only to count (shadow.c); NULL: none */
-    bool holding;             /* its body is being held (hold.c) */
-    struct timer hold;
-    uint32_t keyed_bytes; /* of `forwarded`: what is keyed, without what this hop added */
-    uint16_t keyed_fields;
-    uint16_t route; /* where its route was found */
+    bool holding;               /* its body is being held (hold.c) */
+    uint16_t route;             /* where its route was found */
+    uint16_t keyed_fields;      /* of `forwarded`: what is keyed, without what this hop added ... */
+    uint32_t keyed_bytes;       /* ... in bytes */
+    struct cut cut;             /* where its answer may be cut honestly (C11) */
+    struct replay replay;       /* the pace of what was streamed before it came */
+    struct keepalive keepalive; /* comments in an event stream */
+    struct segment *last_words; /* given, and then a reset; NULL: none */
+    struct held_body *shadow;   /* a copy of its body, only to count (shadow.c); NULL: none */
+    struct access_draft access;
     uint8_t route_name_length;
     char route_name[ROUTE_NAME_MAX];
-    uint64_t deadline_ns;
-    uint64_t body_timeout_ns; /* request body without progress */
-    uint64_t body_at_ns;      /* when it last had some */
-    struct access_draft access;
-    uint64_t body_kept_bytes; /* of it that went no further yet: its window is ours to open */
+#define NOT_CLEARED route_name
+    struct access_notes notes;    /* while access.noted */
+    struct timer keepalive_timer; /* while keepalive.on */
+    struct timer replay_timer;    /* while replay.on */
 };
 
 struct request_engine {
@@ -127,6 +139,19 @@ void exchange_body(struct exchange *exchange, struct bytes bytes, bool end,
                    const struct fields *trailers, uint64_t now);
 void exchange_end(struct exchange *exchange, const struct access_ending *ending, uint64_t now);
 
+/* exchange_times.c */
+
+/* Its time for something has been set, or set anew. It is looked at when the first is over. O(1) */
+void exchange_watch(struct exchange *exchange, uint64_t now);
+
+/* Answer ANSWER, or reset when another answer has begun. */
+void exchange_give_up(struct exchange *exchange, enum local_answer answer, uint64_t now);
+
+void client_timer_init(struct client *client);
+void client_timer_end(struct client *client);
+
+/* exchange.c */
+
 /* Off its flight, if it is on one: what is to be told of it is noted. */
 void exchange_leave(struct exchange *exchange, uint64_t now);
 
@@ -143,18 +168,22 @@ struct exchange_key {
 void exchange_subscribe(struct exchange *exchange, const struct snapshot_route *route,
                         struct exchange_key key, bool more, uint64_t now);
 
-/* hold.c: rule C1. */
-void exchange_hold_init(struct exchange *exchange);
-
-/* Hold its body from here on. False: there is no memory for it, it is not held. */
+/* hold.c: rule C1. Hold its body from here on. False: there is no memory for it, it is not held. */
 bool exchange_hold(struct exchange *exchange, uint64_t now);
 
 /* Some of it. False: it is not held any more, and has a flight or an answer now. */
 bool exchange_hold_body(struct exchange *exchange, struct bytes bytes, bool end,
                         const struct fields *trailers, uint64_t now);
 
+/* Its time is over: a flight of its own, which takes over what is here and streams the rest. */
+void exchange_hold_over(struct exchange *exchange, uint64_t now);
+
 /* No more holding; what is held goes. Harmless when nothing is. */
-void exchange_hold_end(struct exchange *exchange);
+static inline void exchange_hold_end(struct exchange *exchange)
+{
+    exchange->holding = false;
+    coalesce_body_drop(&exchange->subscriber.held);
+}
 
 /* The header section as it was when the verdict was given. */
 struct fields exchange_keyed_section(const struct exchange *exchange);
@@ -163,7 +192,10 @@ struct fields exchange_keyed_section(const struct exchange *exchange);
 void exchange_shadow_begin(struct exchange *exchange);
 void exchange_shadow_body(struct exchange *exchange, struct bytes bytes, bool end,
                           const struct fields *trailers);
-void exchange_shadow_end(struct exchange *exchange);
+static inline void exchange_shadow_end(struct exchange *exchange)
+{
+    coalesce_body_drop(&exchange->shadow);
+}
 
 /* Off its flight, which will not serve it, and onto one of its own. */
 void exchange_resubscribe(struct exchange *exchange, uint64_t now);

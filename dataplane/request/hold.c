@@ -18,17 +18,11 @@ struct fields exchange_keyed_section(const struct exchange *exchange)
     return fields;
 }
 
-static void stop(struct exchange *exchange)
-{
-    timer_cancel(exchange->engine->config.wheel, &exchange->hold);
-    exchange->holding = false;
-}
-
 /* MORE: body or trailers follow by coalesce_request_body(). */
 static void go_on(struct exchange *exchange, struct bytes key, bool more, uint64_t now)
 {
     const struct snapshot_route *route = exchange_route(exchange);
-    stop(exchange);
+    exchange->holding = false;
     if (route == NULL)
         exchange_answer_locally(exchange, LOCAL_NO_ROUTE, now);
     else
@@ -64,9 +58,11 @@ static void complete(struct exchange *exchange, uint64_t now)
     go_on(exchange, key, false, now);
 }
 
-static void held_enough(struct timer *timer, void *context, uint64_t now)
+void exchange_hold_over(struct exchange *exchange, uint64_t now)
 {
-    stream(context, KEY_BODY_BOUND, now);
+    exchange->holding = false;
+    exchange_watch(exchange, now);
+    stream(exchange, KEY_BODY_BOUND, now);
 }
 
 bool exchange_hold(struct exchange *exchange, uint64_t now)
@@ -79,7 +75,8 @@ bool exchange_hold(struct exchange *exchange, uint64_t now)
         exchange->verdict = KEY_BODY_BOUND;
         return false;
     }
-    timer_arm(engine->config.wheel, &exchange->hold, now + HOLD_BODY_NS);
+    exchange->hold_until_ns = now + HOLD_BODY_NS;
+    exchange_watch(exchange, now);
     return true;
 }
 
@@ -100,15 +97,4 @@ bool exchange_hold_body(struct exchange *exchange, struct bytes bytes, bool end,
     }
     stream(exchange, verdict_past_bound(trailers), now);
     return false;
-}
-
-void exchange_hold_end(struct exchange *exchange)
-{
-    stop(exchange);
-    coalesce_body_drop(&exchange->subscriber.held);
-}
-
-void exchange_hold_init(struct exchange *exchange)
-{
-    timer_init(&exchange->hold, held_enough, exchange);
 }

@@ -44,18 +44,15 @@ static void silent_enough(struct timer *timer, void *context, uint64_t now)
     h2_stream_ready(exchange->stream);
 }
 
-void keepalive_init(struct exchange *exchange)
-{
-    timer_init(&exchange->keepalive.timer, silent_enough, exchange);
-}
-
 void keepalive_begin(struct exchange *exchange, uint64_t now)
 {
     struct keepalive *keepalive = &exchange->keepalive;
     if (keepalive->every_ns == 0 || exchange->cut.kind != CUT_EVENTS)
         return;
     keepalive_said(keepalive, now);
-    timer_arm(wheel_of(exchange), &keepalive->timer, now + keepalive->every_ns);
+    keepalive->on = true;
+    timer_init(&exchange->keepalive_timer, silent_enough, exchange);
+    timer_arm(wheel_of(exchange), &exchange->keepalive_timer, now + keepalive->every_ns);
 }
 
 bool keepalive_take(struct exchange *exchange, uint32_t max, struct chunk *out, uint64_t now)
@@ -71,6 +68,9 @@ bool keepalive_take(struct exchange *exchange, uint32_t max, struct chunk *out, 
 
 void keepalive_end(struct exchange *exchange)
 {
-    timer_cancel(wheel_of(exchange), &exchange->keepalive.timer);
+    if (!exchange->keepalive.on)
+        return;
+    timer_cancel(wheel_of(exchange), &exchange->keepalive_timer);
+    exchange->keepalive.on = false;
     exchange->keepalive.due = false;
 }

@@ -8,7 +8,8 @@
  * subscriber has the same events, and comments of its own. Not in an answer whose bytes are counted
  * (content-length) or coded (content-encoding).
  *
- * Timers: `timer`, when the silence has lasted long enough; it looks at said_at_ns when it fires.
+ * Timers: `keepalive_timer`, when the silence has lasted long enough; it looks at said_at_ns when
+ * it fires.
  */
 #pragma once
 
@@ -17,17 +18,16 @@
 
 struct exchange;
 
+/* All zero: not yet, or not in this answer. */
 struct keepalive {
-    struct timer timer;
-    uint64_t every_ns;
+    uint64_t every_ns; /* as the route says; 0: never */
     uint64_t said_at_ns;
+    bool on; /* there is a timer */
     bool due;
 };
 
 /* The comment of an engine, which keeps a reference for ever. */
 void keepalive_comment_init(struct segment *comment);
-
-void keepalive_init(struct exchange *exchange);
 
 /* The answer begins; its `cut` has been told. */
 void keepalive_begin(struct exchange *exchange, uint64_t now);

@@ -8,34 +8,30 @@ static struct timer_wheel *wheel_of(struct exchange *exchange)
     return exchange->engine->config.wheel;
 }
 
-/* What may go until the next step. False: all may, from now on. */
-static bool step(struct exchange *exchange, uint64_t now)
+/* What may go until the next step: all of it from now on, or so much. */
+static void step(struct exchange *exchange, uint64_t now)
 {
     struct replay *replay = &exchange->replay;
     uint64_t next_ns = now + REPLAY_STEP_NS;
     replay->until =
         coalesce_replay_until(exchange->engine->config.coalesce, &exchange->subscriber, next_ns);
-    if (replay->until == UINT64_MAX)
-        return false;
-    timer_arm(wheel_of(exchange), &replay->timer, next_ns);
-    return true;
+    replay->on = replay->until != UINT64_MAX;
+    if (replay->on)
+        timer_arm(wheel_of(exchange), &exchange->replay_timer, next_ns);
 }
 
 static void step_over(struct timer *timer, void *context, uint64_t now)
 {
     struct exchange *exchange = context;
-    (void)step(exchange, now);
+    step(exchange, now);
     h2_stream_ready(exchange->stream);
-}
-
-void replay_init(struct exchange *exchange)
-{
-    timer_init(&exchange->replay.timer, step_over, exchange);
 }
 
 void replay_begin(struct exchange *exchange, uint64_t now)
 {
-    if (step(exchange, now))
+    timer_init(&exchange->replay_timer, step_over, exchange);
+    step(exchange, now);
+    if (exchange->replay.on)
         counter_add(&exchange->engine->counters.replays_paced, 1);
 }
 
@@ -43,6 +39,8 @@ uint32_t replay_room(const struct exchange *exchange, uint32_t max)
 {
     uint64_t position = exchange->subscriber.cursor.position;
     uint64_t until = exchange->replay.until;
+    if (!exchange->replay.on)
+        return max;
     if (until <= position)
         return 0;
     return until - position < max ? (uint32_t)(until - position) : max;
@@ -50,5 +48,7 @@ uint32_t replay_room(const struct exchange *exchange, uint32_t max)
 
 void replay_end(struct exchange *exchange)
 {
-    timer_cancel(wheel_of(exchange), &exchange->replay.timer);
+    if (exchange->replay.on)
+        timer_cancel(wheel_of(exchange), &exchange->replay_timer);
+    exchange->replay.on = false;
 }

@@ -2,7 +2,7 @@
  * replay: the beginning of a stream, for a client that joined it late, at the pace that
  * coalesce_replay_until() allows (C17). Private to dataplane/request.
  *
- * Timers: `timer`, each REPLAY_STEP_NS while the client has not caught up.
+ * Timers: `replay_timer`, each REPLAY_STEP_NS while the client has not caught up.
  */
 #pragma once
 
@@ -13,12 +13,11 @@
 
 struct exchange;
 
+/* All zero: nothing holds it back. */
 struct replay {
-    struct timer timer;
-    uint64_t until; /* position in the body: no further until the next step */
+    bool on;        /* there is a timer */
+    uint64_t until; /* position in the body, while it is on: no further until the next step */
 };
-
-void replay_init(struct exchange *exchange);
 
 /* The answer's head goes to the client. */
 void replay_begin(struct exchange *exchange, uint64_t now);

@@ -65,6 +65,7 @@ static bool on_http1(void *owner, struct bytes line, struct writer *out)
 static void on_closed(void *owner, struct h2_conn *conn, uint64_t now)
 {
     struct client *client = owner;
+    client_timer_end(client);
     list_remove(&client->link);
     pool_give(&client->engine->clients, client);
 }
@@ -145,6 +146,7 @@ static struct client *take_client(struct request_engine *engine, const struct re
         .address_name = coalesce_address_name(engine->config.coalesce, &peer->remote),
     };
     account_init(&client->account);
+    client_timer_init(client);
     ip_address_format(&peer->remote, text);
     request_rules_address(client, bytes_text(text));
     list_push_back(&engine->client_list, &client->link);

@@ -50,8 +50,3 @@ void exchange_shadow_body(struct exchange *exchange, struct bytes bytes, bool en
     look_up(exchange);
     exchange_shadow_end(exchange);
 }
-
-void exchange_shadow_end(struct exchange *exchange)
-{
-    coalesce_body_drop(&exchange->shadow);
-}

@@ -131,6 +131,32 @@ void attempt_init(struct attempt *attempt, struct upstream *upstream,
     list_init(&attempt->link);
 }
 
+/* What is known of the try before. It is idle: it has no connection, and is in no list. */
+static void forget_last(struct attempt *attempt)
+{
+    attempt->failure = ATTEMPT_FAILURES;
+    attempt->began = false;
+    attempt->answered = false;
+    attempt->in_flight = false;
+    attempt->reported = false;
+    attempt->response_ended = false;
+    attempt->until_close = false;
+    attempt->wants_grpc_status = false;
+}
+
+/* With those who wait; at once onto a connection that is open when there are none. */
+static void join_slot(struct attempt *attempt, struct upstream_slot *slot, uint64_t now)
+{
+    struct upstream_conn *conn = slot->waiting_count == 0 ? slot_find_room(slot) : NULL;
+    if (conn != NULL && conn->speaks->takes_at_once) {
+        attempt_attach(attempt, conn, now);
+        return;
+    }
+    list_push_back(&slot->waiting, &attempt->link);
+    slot->waiting_count++;
+    slot_touch(attempt->upstream, attempt->slot);
+}
+
 bool attempt_start(struct attempt *attempt, const struct snapshot_backend *backend, uint64_t now)
 {
     struct upstream *upstream = attempt->upstream;
@@ -140,7 +166,7 @@ bool attempt_start(struct attempt *attempt, const struct snapshot_backend *backe
         counter_add(&upstream->counters.attempts_waiting_full, 1);
         return false;
     }
-    attempt_init(attempt, upstream, attempt->handler);
+    forget_last(attempt);
     attempt->state = ATTEMPT_WAITING;
     attempt->slot = backend->slot;
     attempt->generation = backend->generation;
@@ -148,13 +174,10 @@ bool attempt_start(struct attempt *attempt, const struct snapshot_backend *backe
     upstream->waiting_count++;
     counter_add(&upstream->counters.attempts, 1);
     join_in_flight(attempt);
-    if (!slot->present || slot->generation != backend->generation) {
+    if (slot->present && slot->generation == backend->generation)
+        join_slot(attempt, slot, now);
+    else
         attempt_fail_later(attempt, ATTEMPT_UNREACHABLE); /* of another snapshot */
-        return true;
-    }
-    list_push_back(&slot->waiting, &attempt->link);
-    slot->waiting_count++;
-    slot_touch(upstream, backend->slot);
     return true;
 }
 
@@ -202,6 +225,7 @@ static void wait_again(struct attempt *attempt)
     struct upstream_slot *slot = &attempt->upstream->slots[attempt->slot];
     list_push_front(&slot->waiting, &attempt->link);
     slot->waiting_count++;
+    slot_touch(attempt->upstream, attempt->slot);
 }
 
 void attempt_attach(struct attempt *attempt, struct upstream_conn *conn, uint64_t now)
@@ -254,37 +278,22 @@ void attempts_suspect(struct upstream_conn *conn, enum suspicion why, uint64_t n
 
 /* --- the protocol's side --- */
 
-/* The three digits of :status, which the protocol has validated. */
-static uint32_t status_of(const struct fields *fields)
-{
-    struct bytes value;
-    if (!fields_find(fields, FIELD_STATUS, &value) || value.length != 3)
-        return 0;
-    return (uint32_t)(value.data[0] - '0') * 100 + (uint32_t)(value.data[1] - '0') * 10 +
-           (uint32_t)(value.data[2] - '0');
-}
-
 static bool has_field(const struct fields *fields, enum field_token token)
 {
     struct bytes value;
     return fields_find(fields, token, &value);
 }
 
-static bool is_grpc(const struct fields *fields)
-{
-    struct bytes type;
-    return fields_find(fields, FIELD_CONTENT_TYPE, &type) &&
-           bytes_start_with(type, bytes_text("application/grpc"));
-}
-
 static void answered(struct attempt *attempt, const struct fields *fields, uint64_t now)
 {
     struct backend_load *load = load_of(attempt);
-    uint32_t status = status_of(fields);
+    uint16_t status = fields_status(fields);
     attempt->answered = true;
+    attempt->content = content_kind_of(fields);
     if (load != NULL)
         histogram_add(&load->first_bytes, (now - attempt->started_at_ns) / CLOCK_US);
-    attempt->wants_grpc_status = is_grpc(fields) && !has_field(fields, FIELD_GRPC_STATUS);
+    attempt->wants_grpc_status =
+        attempt->content == CONTENT_GRPC && !has_field(fields, FIELD_GRPC_STATUS);
     if (status == 502 || status == 503 || status == 504)
         report(attempt, BACKEND_BAD_STATUS);
 }

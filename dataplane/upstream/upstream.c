@@ -50,12 +50,6 @@ uint32_t upstream_waiting_count(const struct upstream *upstream)
     return upstream->waiting_count;
 }
 
-struct backend_load *upstream_load(struct upstream *upstream, uint32_t slot, uint32_t generation)
-{
-    struct backend_load *load = &upstream->config.loads->slots[slot];
-    return load->generation == generation ? load : NULL;
-}
-
 void slot_touch(struct upstream *upstream, uint32_t slot)
 {
     if (!list_is_linked(&upstream->slots[slot].touched))
@@ -164,8 +158,7 @@ void upstream_apply(struct upstream *upstream, const struct snapshot *snapshot, 
     region_loads_recount(upstream->config.loads, snapshot);
 }
 
-/* The open connection with the fewest attempts that takes one more, or NULL. */
-static struct upstream_conn *slot_find_room(const struct upstream_slot *slot)
+struct upstream_conn *slot_find_room(const struct upstream_slot *slot)
 {
     struct upstream_conn *best = NULL;
     list_for_each (link, next, &slot->connections) {

@@ -8,13 +8,15 @@
  * exactly one of done(), failed(), attempt_cancel() or a supply() that answers H2_SUPPLY_RESET.
  *
  * Order of calls in a turn: tcp_in(), timer_wheel_advance(), tcp_dispatch(), [above],
- * upstream_tick(), h2_flush(), tcp_out(). Connections are opened and given back, waiting attempts
- * are served and failed() is told for what never became a stream in upstream_tick() only; so
- * callbacks may start and cancel any attempts.
+ * upstream_tick(), h2_flush(), tcp_out(). An attempt for which nobody has to be waited for is open
+ * at once, where the protocol lets it. Connections are opened and given back, waiting attempts are
+ * served and failed() is told for what never became a stream in upstream_tick() only; so callbacks
+ * may start and cancel any attempts.
  */
 #pragma once
 
 #include "dataplane/h1/h1.h"
+#include "dataplane/h2/content_kind.h"
 #include "dataplane/h2/h2.h"
 #include "dataplane/region/backend_load.h"
 #include "dataplane/tcp/tcp.h"
@@ -94,21 +96,22 @@ struct attempt {
     const struct attempt_handler *handler;
     struct upstream *upstream;
     enum attempt_state state;
-    bool began;    /* request bytes went into an established connection */
-    bool answered; /* final response headers arrived */
-    uint32_t slot; /* backend */
+    uint32_t slot;             /* backend */
+    enum content_kind content; /* of the answer, once `answered` */
+    bool began;                /* request bytes went into an established connection */
+    bool answered;             /* final response headers arrived */
     /* Private to upstream. */
-    uint32_t generation; /* of the slot */
+    bool in_flight;      /* counted in the backend's load */
+    bool reported;       /* an outcome has been counted */
+    bool response_ended; /* END_STREAM arrived */
+    bool until_close;    /* HTTP/1.1: the answer ends with its connection (C11) */
+    bool wants_grpc_status;
+    enum attempt_failure failure; /* to be told; ATTEMPT_FAILURES: none */
+    uint32_t generation;          /* of the slot */
     uint64_t started_at_ns;
     struct list link; /* among those waiting, those to be told their failure, or conn's */
     struct upstream_conn *conn;
-    struct h2_stream *stream;     /* HTTP/2 */
-    enum attempt_failure failure; /* to be told; ATTEMPT_FAILURES: none */
-    bool in_flight;               /* counted in the backend's load */
-    bool reported;                /* an outcome has been counted */
-    bool response_ended;          /* END_STREAM arrived */
-    bool until_close;             /* HTTP/1.1: the answer ends with its connection (C11) */
-    bool wants_grpc_status;
+    struct h2_stream *stream; /* HTTP/2 */
 };
 
 struct upstream_config {

@@ -159,6 +159,7 @@ static void cancel(struct upstream_conn *conn, struct h2_stream *stream, uint64_
 
 const struct upstream_ops upstream_h2_ops = {
     .greets = true,
+    .takes_at_once = true,
     .open = speak,
     .event = event,
     .shut_down = shut_down,

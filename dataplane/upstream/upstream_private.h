@@ -78,6 +78,7 @@ enum upstream_conn_cause {
  */
 struct upstream_ops {
     bool greets; /* the backend has the first word: OPENING lasts until upstream_conn_available() */
+    bool takes_at_once; /* request() may be called from within any callback, not only the tick */
     /* Begin to speak on a transport, which is taken over, also on failure. False: no room. */
     bool (*open)(struct upstream_conn *conn, struct transport transport, uint64_t now);
     /* The transport's events (enum tcp_event); the connection may be over afterwards. */
@@ -181,13 +182,24 @@ struct upstream {
 /* --- upstream.c --- */
 
 /* The load entry if it is still about GENERATION of the slot, else NULL. */
-struct backend_load *upstream_load(struct upstream *upstream, uint32_t slot, uint32_t generation);
+static inline struct backend_load *upstream_load(struct upstream *upstream, uint32_t slot,
+                                                 uint32_t generation)
+{
+    struct backend_load *load = &upstream->config.loads->slots[slot];
+    return load->generation == generation ? load : NULL;
+}
 
 /* The next tick serves the slot. Idempotent. */
 void slot_touch(struct upstream *upstream, uint32_t slot);
 
 /* All who wait for the slot will be told WHY by the next tick. O(waiting). */
 void slot_fail_waiting(struct upstream *upstream, uint32_t slot, enum attempt_failure why);
+
+/*
+ * The open connection with the fewest attempts that takes one more, or NULL. O(connections of the
+ * slot)
+ */
+struct upstream_conn *slot_find_room(const struct upstream_slot *slot);
 
 /* Whether a connection, open or coming, is worth waiting for. O(connections of the slot). */
 bool slot_has_hope(const struct upstream_slot *slot);

@@ -177,6 +177,8 @@ static inline void fake_section(struct fake_try *try, enum h2_section section,
     fields_name(&fields, ++sections);
     fake_open(try);
     attempt->answered |= section == H2_SECTION_HEADERS;
+    if (section == H2_SECTION_HEADERS)
+        attempt->content = content_kind_of(&fields);
     try->head_sent |= section == H2_SECTION_HEADERS;
     try->response_ended |= end;
     attempt->handler->headers(attempt, &fields, section, end, now);

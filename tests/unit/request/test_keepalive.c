@@ -38,7 +38,6 @@ static void begin(uint64_t every_ns, const char *type, enum field_token token, c
     if (value != NULL)
         fields_add_token(&head, token, bytes_text(value));
     exchange = (struct exchange){.engine = &engine, .keepalive = {.every_ns = every_ns}};
-    keepalive_init(&exchange);
     cut_begin(&exchange.cut, &head, false);
     keepalive_begin(&exchange, now);
 }

@@ -217,11 +217,25 @@ static void lateness_is_what_the_owner_says(void **state)
     expect_outcomes(0, BACKEND_LOST_MID_BODY, 1);
     memset(world_load(0)->outcomes, 0, sizeof(world_load(0)->outcomes));
     try_init(&try);
-    try_start(&try, 0);
-    attempt_report_late(&try.attempt); /* not begun: it was not the backend */
+    try_start(&try, 1);
+    attempt_report_late(&try.attempt); /* waits for a connection: it was not the backend */
     try_cancel(&try);
     attempt_report_late(&try.attempt);
     expect_outcomes(0, BACKEND_OUTCOMES, 0);
+    expect_outcomes(1, BACKEND_OUTCOMES, 0);
+}
+
+static void an_attempt_is_open_at_once_where_nobody_waits(void **state)
+{
+    struct try first, second;
+    try_open(&first, 0);
+    try_init(&second);
+    try_start(&second, 0);
+    assert_int_equal(second.attempt.state, ATTEMPT_OPEN);
+    assert_ptr_equal(second.attempt.conn, first.attempt.conn);
+    assert_int_equal(upstream_waiting_count(world.upstream), 0);
+    try_cancel(&first);
+    try_cancel(&second);
 }
 
 static void cancelling_works_in_every_state_and_blames_nobody(void **state)
@@ -656,6 +670,7 @@ int main(void)
         world_test(too_large_a_section_is_refused_without_blame),
         world_test(a_request_that_the_backend_would_not_take_is_not_sent),
         world_test(lateness_is_what_the_owner_says),
+        world_test(an_attempt_is_open_at_once_where_nobody_waits),
         world_test(cancelling_works_in_every_state_and_blames_nobody),
         world_test(what_is_over_ignores_its_owner),
         world_test(supply_may_hold_back_or_give_up),
