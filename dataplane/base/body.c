@@ -82,12 +82,9 @@ void body_promise(struct body *body, struct segment_pool *pool, uint64_t until)
     body->room_until += (uint64_t)cost * pool->segment_bytes;
 }
 
-void body_unpromise(struct body *body, struct segment_pool *pool)
+void body_unpromise_segments(struct body *body, struct segment_pool *pool)
 {
     uint32_t count = body->promised;
-    body->promised_until = 0;
-    if (count == 0)
-        return;
     body->promised = 0;
     body->room_until -= (uint64_t)count * pool->segment_bytes;
     segment_unpromise(pool, body->account, count);
@@ -140,11 +137,15 @@ void body_discard(struct body *body, uint64_t position)
         body_drop_first(body);
 }
 
-void body_clear(struct body *body)
+void body_drop_segments(struct body *body)
 {
-    check(body->promised == 0);
     while (body->first != NULL)
         body_drop_first(body);
+}
+
+void body_clear(struct body *body)
+{
+    body_drop(body);
     *body = (struct body){.account = body->account};
 }
 

@@ -52,7 +52,14 @@ size_t body_append(struct body *body, struct segment_pool *pool, struct bytes by
 uint32_t body_promise_cost(const struct body *body, const struct segment_pool *pool,
                            uint64_t until);
 void body_promise(struct body *body, struct segment_pool *pool, uint64_t until);
-void body_unpromise(struct body *body, struct segment_pool *pool);
+void body_unpromise_segments(struct body *body, struct segment_pool *pool);
+
+static inline void body_unpromise(struct body *body, struct segment_pool *pool)
+{
+    body->promised_until = 0;
+    if (body->promised > 0)
+        body_unpromise_segments(body, pool);
+}
 
 /* Append a segment that is filled elsewhere; the body takes over the caller's reference. */
 void body_adopt(struct body *body, struct segment *segment);
@@ -67,6 +74,16 @@ void body_discard(struct body *body, uint64_t position);
 
 /* Let go of everything. The body may be initialised again. */
 void body_clear(struct body *body);
+
+/* The same of one that is not used again. */
+void body_drop_segments(struct body *body);
+
+static inline void body_drop(struct body *body)
+{
+    check(body->promised == 0);
+    if (body->first != NULL)
+        body_drop_segments(body);
+}
 
 /* The cursor at the beginning; the whole prefix must be kept. */
 void body_cursor_init(struct body_cursor *cursor);

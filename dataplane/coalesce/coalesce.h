@@ -222,6 +222,8 @@ struct flight_request {
     const struct snapshot *snapshot;
     uint16_t route;           /* index into snapshot->routes */
     bool has_body;            /* body, or more of it, follows by coalesce_request_body() */
+    bool is_get;              /* the method is GET ... */
+    bool is_head;             /* ... or HEAD */
     bool idempotent;          /* RFC 9110 9.2.2 */
     struct bytes key;         /* coalesce_key(): empty: own flight */
     uint64_t key_hash;        /* coalesce_key_hash() of it; 0: not known */

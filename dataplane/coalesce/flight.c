@@ -6,12 +6,10 @@
 
 static void read_request(struct flight *flight, const struct flight_request *request)
 {
-    struct bytes method = BYTES_NONE;
     struct bytes ignored;
-    fields_find(flight->request, FIELD_METHOD, &method);
-    flight->is_head = bytes_equal_text(method, "HEAD");
+    flight->is_head = request->is_head;
+    flight->is_get = request->is_get || request->is_head;
     flight->tunnel = flight_tunnel_asked(flight);
-    flight->is_get = flight->is_head || bytes_equal_text(method, "GET");
     flight->has_authorization = fields_find(flight->request, FIELD_AUTHORIZATION, &ignored);
     flight->idempotent = request->idempotent;
     flight->replayable = true;
@@ -210,9 +208,11 @@ static void dispose(struct flight *flight, uint64_t now)
     flight_budget_release(flight);
     flight_clear_times(flight);
     flight_forget_sample(flight);
-    flight_request_clear(flight);
+    coalesce_body_drop(&flight->feed.held);
+    body_drop(&flight->request_body);
+    flight_drop_extra(flight, &flight->request_trailers);
     flight_window_end(flight);
-    body_clear(&flight->feed.body);
+    body_drop(&flight->feed.body);
     flight_forget_request(flight);
     flight_drop_extra(flight, &flight->feed.interim);
     section_give(&coalesce->sections, &flight->feed.head);
@@ -380,7 +380,7 @@ void flight_left(struct flight *flight, struct subscriber *subscriber, uint64_t 
     bool led = subscriber->role == SUBSCRIBER_LED;
     flight_hold(flight);
     bool was_last_behind = feed_remove(&flight->feed, subscriber);
-    if (led)
+    if (led && flight->request != NULL)
         flight_keep_request(flight, now);
     if (was_last_behind && is_of_use(flight))
         flight_trim(flight, now);

@@ -323,7 +323,7 @@ static inline void flight_forget_request(struct flight *flight)
     flight->request = NULL;
 }
 
-/* The leader leaves, and its section goes: of a request that lies there. */
+/* The leader leaves, and its section goes: of a request that is still needed, and may lie there. */
 void flight_keep_request(struct flight *flight, uint64_t now);
 
 /* flight_window.c */

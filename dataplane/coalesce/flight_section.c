@@ -32,7 +32,7 @@ void flight_keep_request(struct flight *flight, uint64_t now)
 {
     const struct fields *leaders = flight->request;
     bool goes_on = flight_interest(flight) > 0 || flight->entry != NULL;
-    if (leaders == NULL || leaders == &flight->kept_request)
+    if (leaders == &flight->kept_request)
         return;
     flight->request = NULL;
     if (!goes_on || !flight_is_running(flight))

@@ -25,20 +25,17 @@ bool section_copy(struct section_pools *pools, const struct fields *from, struct
 {
     uint32_t capacity;
     void *room = take_room(pools, from->used, &capacity);
-    *out = (struct fields){0};
-    if (room == NULL)
+    if (room == NULL) {
+        *out = (struct fields){0};
         return false;
-    fields_init(out, room, capacity);
-    if (fields_copy(out, from))
-        return true;
-    section_give(pools, out);
-    return false;
+    }
+    out->data = room;
+    out->capacity = capacity;
+    return fields_copy(out, from); /* there is as much room as it takes */
 }
 
-void section_give(struct section_pools *pools, struct fields *section)
+void section_give_room(struct section_pools *pools, struct fields *section)
 {
-    if (section->data == NULL)
-        return;
     bool small = section->capacity == SECTION_SMALL_BYTES;
     pool_give(small ? &pools->small : &pools->large, section->data);
     *section = (struct fields){0};

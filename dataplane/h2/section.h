@@ -29,7 +29,13 @@ bool section_pools_init(struct section_pools *pools, const char *name, uint32_t 
 bool section_copy(struct section_pools *pools, const struct fields *from, struct fields *out);
 
 /* Give a copy back and empty it; harmless for an empty one. */
-void section_give(struct section_pools *pools, struct fields *section);
+void section_give_room(struct section_pools *pools, struct fields *section);
+
+static inline void section_give(struct section_pools *pools, struct fields *section)
+{
+    if (section->data != NULL)
+        section_give_room(pools, section);
+}
 
 static inline uint32_t section_pools_used(const struct section_pools *pools)
 {

@@ -65,6 +65,8 @@ void exchange_subscribe(struct exchange *exchange, const struct snapshot_route *
         .snapshot = engine->snapshot,
         .route = (uint16_t)(route - engine->snapshot->routes),
         .has_body = more,
+        .is_get = exchange->is_get,
+        .is_head = exchange->is_head,
         .idempotent = exchange->idempotent,
         .key = key.bytes,
         .key_hash = key.hash,
@@ -387,6 +389,7 @@ void exchange_begin(struct client *client, struct h2_stream *stream, const struc
     struct bytes method = BYTES_NONE;
     fields_find(fields, FIELD_METHOD, &method);
     exchange->is_head = bytes_equal_text(method, "HEAD");
+    exchange->is_get = bytes_equal_text(method, "GET");
     access_begin(exchange, fields, now);
     enum local_answer refusal = forward(exchange, client, fields, now);
     if (refusal != LOCAL_NONE) {

@@ -91,6 +91,7 @@ struct exchange {
     bool admitted;    /* it counts, see admission.h ... */
     bool refused;     /* ... or its refusal does */
     bool has_body;
+    bool is_get;  /* method GET */
     bool is_head; /* method HEAD */
     bool idempotent;
     bool body_ended;

@@ -419,6 +419,8 @@ static inline void client_prepare(struct client *client, struct world_worker *wo
         .snapshot = &world->snapshot,
         .route = (uint16_t)route,
         .has_body = has_body,
+        .is_get = strcmp(method, "GET") == 0,
+        .is_head = strcmp(method, "HEAD") == 0,
         .idempotent = strcmp(method, "POST") != 0,
         .key = key,
         .verdict = verdict,
