@@ -16,6 +16,13 @@ void account_open(struct client *client, struct exchange *exchange)
     list_push_back(&client->account.exchanges, &exchange->account.link);
 }
 
+void account_return(struct exchange *exchange, uint64_t now)
+{
+    struct account *account = &exchange->client->account;
+    list_push_back(&account->exchanges, &exchange->account.link);
+    coalesce_pause(&exchange->subscriber, account->paused, now);
+}
+
 /* Whole segments: that is the memory. Most answers have one. */
 static uint64_t held_for(const struct exchange *exchange)
 {

@@ -39,6 +39,9 @@ void account_init(struct account *account);
 /* The exchange begins: nothing is held for it yet. Before it subscribes. */
 void account_open(struct client *client, struct exchange *exchange);
 
+/* One that was taken out of the client's list comes back, paused as the others are by now. */
+void account_return(struct exchange *exchange, uint64_t now);
+
 /* More has come for the exchange, or has been read. O(1); O(streams) when the bound is passed. */
 void account_update(struct exchange *exchange, uint64_t now);
 

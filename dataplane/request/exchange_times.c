@@ -126,7 +126,7 @@ static void fired(struct timer *timer, void *context, uint64_t now)
     wake_at(client, sort_out(client, &over, now));
     for (struct list *link; (link = list_pop_front(&over)) != NULL;) {
         struct exchange *exchange = list_entry(link, struct exchange, account.link);
-        list_push_back(&exchange->client->account.exchanges, link);
+        account_return(exchange, now);
         look(exchange, now);
     }
 }

@@ -166,6 +166,42 @@ static void what_a_paused_client_asks_for_costs_first_windows(void **state)
     assert_true(check_and_close(world));
 }
 
+/*
+ * Many of its requests run out of time at once, and beside them the time of one is looked at whose
+ * body came in time. It goes on as they made room.
+ */
+static void who_goes_on_when_others_run_out_of_time_is_not_paused(void **state)
+{
+    struct client_request *late[STREAMS / 2];
+    struct world *world = open_world(46, 1);
+    struct snapshot_route *routes = world->draft.routes;
+    routes[WORLD_ROUTE_SAFE].request_timeout_ns = 4 * CLOCK_S;
+    routes[WORLD_ROUTE_OWN].body_timeout_ns = 4 * CLOCK_S;
+    world_publish(world);
+    struct client_conn *conn = world_connect_to(world, 0, false);
+    for (uint32_t i = 0; i < STREAMS / 2; i++)
+        late[i] = world_send(
+            world, conn, &(struct client_script){.path = "/safe?size=400000", .holds_credit = true});
+    struct client_request *other =
+        world_send(world, conn,
+                   &(struct client_script){.method = "POST",
+                                           .path = "/own?size=400000",
+                                           .body_bytes = 100,
+                                           .holds_credit = true});
+    world_run_for(world, 3 * CLOCK_S);
+    assert_true(world_counter(world, "request", "held_for_clients") > BOUND);
+    world_run_for(world, 3 * CLOCK_S);
+    for (uint32_t i = 0; i < STREAMS / 2; i++)
+        assert_int_equal(late[i]->outcome, CLIENT_RESET);
+    assert_in_range(world_counter(world, "request", "held_for_clients"), 1, BOUND / 2);
+    uint64_t before = world_counter(world, "coalesce", "windows_held_clients");
+    client_resume(other);
+    assert_true(world_run(world));
+    assert_int_equal(world_counter(world, "coalesce", "windows_held_clients"), before);
+    assert_true(client_is_whole(other, 200, SIZE));
+    assert_true(check_and_close(world));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +210,7 @@ int main(void)
         cmocka_unit_test(the_bound_holds_across_workers),
         cmocka_unit_test(a_stream_that_is_read_goes_on_beside_those_that_are_not),
         cmocka_unit_test(what_a_paused_client_asks_for_costs_first_windows),
+        cmocka_unit_test(who_goes_on_when_others_run_out_of_time_is_not_paused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
