@@ -88,6 +88,7 @@ class Connection:
         self.tasks = {}
         self.retiring = False
         self.request = None
+        self.waiting = b""             # of the answer, to leave with what comes next
 
     # reading
     async def serve(self):
@@ -152,11 +153,19 @@ class Connection:
             yield item[0]
 
     # writing
-    def write_head(self, status, fields):
-        lines = [f"HTTP/1.1 {status} Said So", *(f"{name}: {value}" for name, value in fields)]
-        self.writer.write("\r\n".join([*lines, "", ""]).encode())
+    def write(self, data):
+        """What has waited goes with it."""
+        waiting, self.waiting = self.waiting, b""
+        self.writer.write(waiting + data)
 
-    def begin(self, request, status=200, fields=(), end=False):
+    def write_head(self, status, fields, alone=True):
+        """Not ALONE: it leaves in one write with what is sent next."""
+        lines = [f"HTTP/1.1 {status} Said So", *(f"{name}: {value}" for name, value in fields)]
+        self.waiting += "\r\n".join([*lines, "", ""]).encode()
+        if alone:
+            self.write(b"")
+
+    def begin(self, request, status=200, fields=(), end=False, alone=True):
         extra = [tuple(item.split(":", 1)) for item in request.query.get("h", [])]
         status = request.number("status", status)
         fields = [("x-backend", self.backend.name), *fields, *extra]
@@ -169,7 +178,7 @@ class Connection:
             fields.append(("transfer-encoding", "chunked"))
         if self.retiring:
             fields.append(("connection", "close"))
-        self.write_head(status, fields)
+        self.write_head(status, fields, alone)
         self.over = end
 
     finish = h2_backend.Connection.finish
@@ -178,7 +187,7 @@ class Connection:
         if self.transport.is_closing():
             raise StreamGone
         if data:
-            self.writer.write(b"%x\r\n%s\r\n" % (len(data), data) if self.chunked else data)
+            self.write(b"%x\r\n%s\r\n" % (len(data), data) if self.chunked else data)
         if end:
             self.end_body()
         await self.writer.drain()
@@ -186,7 +195,7 @@ class Connection:
     def end_body(self):
         if self.chunked:
             lines = "".join(f"{name}: {value}\r\n" for name, value in self.trailers)
-            self.writer.write(f"0\r\n{lines}\r\n".encode())
+            self.write(f"0\r\n{lines}\r\n".encode())
         self.over = True
 
     def flush(self):
