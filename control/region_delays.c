@@ -66,6 +66,18 @@ void region_delays_count(struct region_delays *delays, uint64_t now,
         delays->window[i] += first_bytes[i];
 }
 
+void region_delays_fade(struct region_delays *delays, uint64_t now,
+                        const struct config_failover *limits)
+{
+    uint64_t enough = 2 * (uint64_t)limits->worse_samples + HISTOGRAM_BUCKETS; /* rounded down */
+    if (delays->during != REGION_RECOVERING || now < delays->window_since_ns + WINDOW_NS ||
+        count_of(delays->window) < enough)
+        return;
+    delays->window_since_ns = now;
+    for (int i = 0; i < HISTOGRAM_BUCKETS; i++)
+        delays->window[i] /= 2;
+}
+
 bool region_delays_are_longer(const struct region_delays *delays,
                               const struct config_failover *limits)
 {

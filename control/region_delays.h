@@ -4,8 +4,8 @@
  *
  * While a region is UP or DEGRADED each window of delays goes into its baseline; the one that is
  * open when it fails is thrown away. While it is RECOVERING the window is held against the
- * baseline. Delays are known by the power of two above them: longer means surely longer. Without a
- * baseline nothing is said. Plain values.
+ * baseline, and fades as that of region_errors does. Delays are known by the power of two above
+ * them: longer means surely longer. Without a baseline nothing is said. Plain values.
  */
 #pragma once
 
@@ -28,6 +28,10 @@ void region_delays_forget(struct region_delays *delays, uint64_t now);
 void region_delays_count(struct region_delays *delays, uint64_t now,
                          enum region_automatic automatic,
                          const uint64_t first_bytes[HISTOGRAM_BUCKETS]);
+
+/* While RECOVERING: half of the window goes, every 10 s while enough samples stay. */
+void region_delays_fade(struct region_delays *delays, uint64_t now,
+                        const struct config_failover *limits);
 
 /* Enough samples (`worse_samples`) on both sides, and the 99th percentile is surely above. */
 bool region_delays_are_longer(const struct region_delays *delays,

@@ -54,6 +54,17 @@ void region_errors_count(struct region_errors *errors, uint64_t now,
     errors->errors += failed;
 }
 
+void region_errors_fade(struct region_errors *errors, uint64_t now,
+                        const struct config_failover *limits)
+{
+    if (errors->during != REGION_RECOVERING || now < errors->window_since_ns + WINDOW_NS ||
+        errors->requests / 2 < limits->worse_samples)
+        return;
+    errors->window_since_ns = now;
+    errors->requests /= 2;
+    errors->errors /= 2;
+}
+
 bool region_errors_are_worse(const struct region_errors *errors,
                              const struct config_failover *limits)
 {

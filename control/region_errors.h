@@ -3,7 +3,8 @@
  *
  * While a region is UP or DEGRADED each window of requests goes into its baseline; the one that is
  * open when it fails is thrown away. While it is RECOVERING the window is held against the
- * baseline. Without a baseline (this node was started in between) nothing is said. Plain values.
+ * baseline, and fades: a region that cannot be taken out is not for ever what it was when the ramp
+ * began. Without a baseline (this node was started in between) nothing is said. Plain values.
  */
 #pragma once
 
@@ -26,6 +27,10 @@ void region_errors_forget(struct region_errors *errors, uint64_t now);
 /* Requests that have ended, and those of them that failed, while the region was in AUTOMATIC. */
 void region_errors_count(struct region_errors *errors, uint64_t now,
                          enum region_automatic automatic, uint64_t requests, uint64_t failed);
+
+/* While RECOVERING: half of the window goes, every 10 s while enough samples stay. */
+void region_errors_fade(struct region_errors *errors, uint64_t now,
+                        const struct config_failover *limits);
 
 /* Enough samples while RECOVERING, and too many of them failed. */
 bool region_errors_are_worse(const struct region_errors *errors,

@@ -99,6 +99,8 @@ void verdict_update(struct verdict *verdict, uint64_t now, const struct verdict_
                     const struct config_failover *limits)
 {
     verdict->members = *members;
+    region_errors_fade(&verdict->errors, now, limits);
+    region_delays_fade(&verdict->delays, now, limits);
     bool known = members->weight > 0;
     bool hard = is_hard_failure(verdict, now, limits);
     for (int e = 0; e < REGION_EVIDENCES; e++) {

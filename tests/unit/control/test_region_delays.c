@@ -80,6 +80,31 @@ static void a_window_may_be_forgotten_without_its_baseline(void **state)
     assert_true(region_delays_are_longer(&delays, &limits));
 }
 
+/* The region was slow, and was not taken out; then it is quick. */
+static void what_is_long_over_fades(void **state)
+{
+    struct region_delays delays = after_a_failure();
+    count(&delays, 201, REGION_RECOVERING, 20, 2000);
+    for (uint64_t s = 202; s < 302; s++) {
+        count(&delays, s, REGION_RECOVERING, 10, 100);
+        region_delays_fade(&delays, s * CLOCK_S, &limits);
+        if (s < 230)
+            assert_true(region_delays_are_longer(&delays, &limits));
+    }
+    assert_false(region_delays_are_longer(&delays, &limits));
+}
+
+static void what_stays_of_a_window_is_enough(void **state)
+{
+    struct region_delays delays = after_a_failure();
+    for (uint32_t bucket = 16; bucket < HISTOGRAM_BUCKETS; bucket++)
+        count(&delays, 201, REGION_RECOVERING, bucket, 25); /* odd: each loses one by rounding */
+    for (uint64_t s = 202; s < 500; s++) {
+        region_delays_fade(&delays, s * CLOCK_S, &limits);
+        assert_true(region_delays_are_longer(&delays, &limits));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -88,6 +113,8 @@ int main(void)
         cmocka_unit_test(only_a_region_that_recovers_is_judged),
         cmocka_unit_test(without_a_baseline_nothing_is_said),
         cmocka_unit_test(a_window_may_be_forgotten_without_its_baseline),
+        cmocka_unit_test(what_is_long_over_fades),
+        cmocka_unit_test(what_stays_of_a_window_is_enough),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

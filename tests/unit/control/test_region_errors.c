@@ -64,6 +64,43 @@ static void a_window_may_be_forgotten_without_its_baseline(void **state)
     assert_true(region_errors_are_worse(&errors, &limits));
 }
 
+/* The region was worse, and was not taken out; then it is well. */
+static void what_is_long_over_fades(void **state)
+{
+    struct region_errors errors = after_a_failure(10);
+    region_errors_count(&errors, 201 * CLOCK_S, REGION_RECOVERING, 2000, 1000);
+    for (uint64_t s = 202; s < 262; s++) {
+        region_errors_count(&errors, s * CLOCK_S, REGION_RECOVERING, 100, 0);
+        region_errors_fade(&errors, s * CLOCK_S, &limits);
+        if (s < 230)
+            assert_true(region_errors_are_worse(&errors, &limits));
+    }
+    assert_false(region_errors_are_worse(&errors, &limits));
+}
+
+static void what_stays_of_a_window_is_enough(void **state)
+{
+    struct region_errors errors = after_a_failure(10);
+    region_errors_count(&errors, 201 * CLOCK_S, REGION_RECOVERING, 399, 399);
+    for (uint64_t s = 202; s < 500; s++) {
+        region_errors_fade(&errors, s * CLOCK_S, &limits);
+        assert_true(region_errors_are_worse(&errors, &limits));
+    }
+    region_errors_count(&errors, 500 * CLOCK_S, REGION_RECOVERING, 1, 0);
+    region_errors_fade(&errors, 500 * CLOCK_S, &limits);
+    assert_int_equal(errors.requests, 200);
+    assert_true(region_errors_are_worse(&errors, &limits));
+}
+
+static void a_baseline_does_not_fade(void **state)
+{
+    struct region_errors errors;
+    region_errors_init(&errors, 0);
+    region_errors_count(&errors, 0, REGION_UP, 1000, 10);
+    region_errors_fade(&errors, 20 * CLOCK_S, &limits);
+    assert_int_equal(errors.requests, 1000);
+}
+
 static void without_a_baseline_nothing_is_said(void **state)
 {
     struct region_errors errors;
@@ -99,6 +136,9 @@ int main(void)
         cmocka_unit_test(more_than_twice_the_errors_is_worse),
         cmocka_unit_test(only_a_region_that_recovers_is_judged),
         cmocka_unit_test(a_window_may_be_forgotten_without_its_baseline),
+        cmocka_unit_test(what_is_long_over_fades),
+        cmocka_unit_test(what_stays_of_a_window_is_enough),
+        cmocka_unit_test(a_baseline_does_not_fade),
         cmocka_unit_test(without_a_baseline_nothing_is_said),
         cmocka_unit_test(the_window_in_which_it_failed_is_no_part_of_the_baseline),
         cmocka_unit_test(the_baseline_follows_slowly),

@@ -175,6 +175,27 @@ static void what_is_forgotten_holds_from_then_on_only(void **state)
     assert_int_equal(opinion.held_ms[REGION_HARD_FAILURE], REGION_NOT_HELD);
 }
 
+/* A region that came back worse and slower, and that rule S2 kept in, gets well. */
+static void worse_and_slower_end_when_the_region_is_well(void **state)
+{
+    static const uint64_t quick[HISTOGRAM_BUCKETS] = {[10] = 100};
+    static const uint64_t slow[HISTOGRAM_BUCKETS] = {[20] = 100};
+    struct verdict verdict;
+    struct verdict_members members = of_four(4);
+    verdict_init(&verdict, 0);
+    for (uint64_t s = 1; s <= 180; s++) {
+        bool is_ill = s > 60 && s <= 90;
+        enum region_automatic automatic = s > 60 ? REGION_RECOVERING : REGION_UP;
+        verdict_asked(&verdict, s * CLOCK_S, automatic, 100, is_ill ? 50 : 0);
+        verdict_answered(&verdict, s * CLOCK_S, automatic, is_ill ? slow : quick);
+        verdict_update(&verdict, s * CLOCK_S, &members, &limits);
+        if (s != 90 && s != 180)
+            continue;
+        assert_int_equal(verdict.since_ns[REGION_WORSE] != CLOCK_NEVER, is_ill);
+        assert_int_equal(verdict.since_ns[REGION_SLOWER] != CLOCK_NEVER, is_ill);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +207,7 @@ int main(void)
         cmocka_unit_test(one_success_ends_a_hard_failure),
         cmocka_unit_test(sums_do_not_overflow),
         cmocka_unit_test(what_is_forgotten_holds_from_then_on_only),
+        cmocka_unit_test(worse_and_slower_end_when_the_region_is_well),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
