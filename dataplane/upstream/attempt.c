@@ -228,6 +228,23 @@ static void wait_again(struct attempt *attempt)
     slot_touch(attempt->upstream, attempt->slot);
 }
 
+/* The connection takes no more, and nothing was sent on it: the backend is as good as before. */
+static void wait_for_another(struct attempt *attempt, uint64_t now)
+{
+    const struct upstream_slot *slot = &attempt->upstream->slots[attempt->slot];
+    struct upstream_conn *conn = attempt->conn;
+    list_remove(&attempt->link);
+    attempt->state = ATTEMPT_WAITING;
+    attempt->stream = NULL;
+    attempt->conn = NULL;
+    attempt->upstream->waiting_count++;
+    if (slot->present && slot->generation == attempt->generation)
+        wait_again(attempt);
+    else
+        attempt_fail_later(attempt, ATTEMPT_UNREACHABLE);
+    upstream_conn_left(conn, now);
+}
+
 void attempt_attach(struct attempt *attempt, struct upstream_conn *conn, uint64_t now)
 {
     if (!conn->speaks->request(conn, attempt, now)) {
@@ -410,6 +427,11 @@ void attempt_reset(struct attempt *attempt, struct h2_reset reset, uint64_t now)
     bool whole = attempt->response_ended && (reset.by_peer || reset.conn_lost);
     if (whole) { /* RFC 9113 8.1: the rest of the request was not wanted */
         end_done(attempt, now);
+        return;
+    }
+    bool came_too_late = reset.unprocessed && !reset.conn_lost && !attempt->began;
+    if (came_too_late) { /* RFC 9113 6.8 */
+        wait_for_another(attempt, now);
         return;
     }
     if (is_backends_fault(reset))

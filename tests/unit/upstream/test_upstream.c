@@ -188,6 +188,43 @@ static void goaway_tells_who_was_not_processed_and_keeps_the_rest(void **state)
     assert_int_equal(upstream_connection_count(world.upstream), 1);
 }
 
+static void what_was_not_sent_before_goaway_waits_for_another_connection(void **state)
+{
+    struct try sent, late;
+    try_open(&sent, 0);
+    try_init(&late);
+    try_start(&late, 0);
+    assert_int_equal(late.attempt.state, ATTEMPT_OPEN);
+    fake_h2_goaway(world_h2(0), 1, world.now);
+    assert_int_equal(late.attempt.state, ATTEMPT_WAITING);
+    assert_int_equal(late.failed, 0);
+    world_tick();
+    assert_int_equal(fake_tcp.count, 2);
+    world_open(1, 100);
+    world_flush();
+    assert_ptr_equal(late.attempt.stream->conn, world_h2(1));
+    world_answer(&late, "200");
+    world_answer(&sent, "200");
+    assert_int_equal(late.done, 1);
+    assert_int_equal(sent.done, 1);
+    assert_int_equal(world_load(0)->in_flight, 0);
+}
+
+static void what_was_not_sent_before_goaway_of_a_backend_that_left_is_unreachable(void **state)
+{
+    struct try sent, late;
+    try_open(&sent, 0);
+    try_init(&late);
+    try_start(&late, 0);
+    world.snapshot.backend_count = 0;
+    upstream_apply(world.upstream, &world.snapshot, world.now);
+    fake_h2_goaway(world_h2(0), 1, world.now);
+    world_tick();
+    assert_int_equal(late.failed, 1);
+    assert_int_equal(late.why, ATTEMPT_UNREACHABLE);
+    world_answer(&sent, "200");
+}
+
 static void a_backend_that_only_says_goaway_is_not_connected_to_for_ever(void **state)
 {
     struct try try;
@@ -487,6 +524,8 @@ int main(void)
         world_test(the_connection_with_fewest_attempts_is_taken),
         world_test(a_failed_connect_beside_a_working_one_fails_nobody),
         world_test(goaway_tells_who_was_not_processed_and_keeps_the_rest),
+        world_test(what_was_not_sent_before_goaway_waits_for_another_connection),
+        world_test(what_was_not_sent_before_goaway_of_a_backend_that_left_is_unreachable),
         world_test(a_backend_that_only_says_goaway_is_not_connected_to_for_ever),
         world_test(a_lost_connection_is_told_to_each_attempt_once),
         world_test(those_who_wait_survive_the_loss_of_a_connection),
