@@ -62,8 +62,10 @@ enum h2_violation h2_settings_apply(struct h2_conn *conn, uint16_t id, uint32_t 
 enum h2_violation h2_settings_complete(struct h2_conn *conn)
 {
     uint32_t announced = conn->peer.announced_window_bytes;
-    if (conn->unsent_count > 0)
+    if (conn->unsent_count > 0) {
+        h2_stream_return_excess(conn);
         h2_stream_fill_slots(conn);
+    }
     if (announced == conn->peer.initial_window_bytes)
         return H2_VIOLATION_none;
     return h2_flow_initial_window(conn, announced);

@@ -92,6 +92,16 @@ void h2_stream_fill_slots(struct h2_conn *conn)
     }
 }
 
+void h2_stream_return_excess(struct h2_conn *conn)
+{
+    struct h2_reset reset = {.code = H2_REFUSED_STREAM, .by_peer = true, .unprocessed = true};
+    while (conn->stream_count > conn->peer.concurrent_streams && !h2_conn_is_closed(conn) &&
+           !list_is_empty(&conn->unsent)) {
+        counter_add(&conn->h2->counters.streams_unprocessed, 1);
+        h2_stream_lost(list_entry(conn->unsent.previous, struct h2_stream, link), reset);
+    }
+}
+
 /* The last stream has gone. */
 static void rest(struct h2_conn *conn)
 {

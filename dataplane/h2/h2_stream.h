@@ -124,6 +124,12 @@ bool h2_stream_has_slot(const struct h2_conn *conn);
 /* Client role: slots may have become free for streams that wait for one. O(requests not sent). */
 void h2_stream_fill_slots(struct h2_conn *conn);
 
+/*
+ * Client role: requests that are not sent yet and for which SETTINGS have left no place go back to
+ * their owners, the last ones first: what holds the places may last. O(requests not sent).
+ */
+void h2_stream_return_excess(struct h2_conn *conn);
+
 /* RST_STREAM with CODE, unless the peer does not know of it yet; the owner is not told. */
 void h2_stream_abandon(struct h2_stream *stream, enum h2_error code);
 

@@ -378,6 +378,20 @@ bool h2_app_request(struct h2_app *app, const struct h2_plan *plan, uint64_t now
     return true;
 }
 
+void h2_app_ask_again(struct h2_app *app, uint64_t now)
+{
+    for (uint32_t i = 0; i < app->exchange_count && h2_request_room(app->conn) > 0; i++) {
+        struct h2_exchange *exchange = &app->exchanges[i];
+        bool came_back = exchange->outcome == H2_OUTCOME_RESET && exchange->reset.unprocessed &&
+                         !exchange->reset.conn_lost;
+        if (!came_back)
+            continue;
+        exchange->outcome = H2_OUTCOME_OPEN;
+        exchange->stream = h2_request(app->conn, exchange, now);
+        check(exchange->stream != NULL);
+    }
+}
+
 void h2_app_consume(struct h2_app *app, uint32_t percent)
 {
     for (uint32_t i = 0; i < app->exchange_count; i++) {

@@ -80,6 +80,9 @@ uint8_t h2_plan_byte(const struct h2_plan *plan, bool request, uint32_t position
 /* Client: start the next exchange. False: no room now. */
 bool h2_app_request(struct h2_app *app, const struct h2_plan *plan, uint64_t now);
 
+/* What came back unsent (h2_reset.unprocessed) is asked again, as far as there is room. */
+void h2_app_ask_again(struct h2_app *app, uint64_t now);
+
 /* Give credit back for a random part of what was received; UINT32_MAX: all. */
 void h2_app_consume(struct h2_app *app, uint32_t percent);
 

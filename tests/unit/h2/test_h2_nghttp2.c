@@ -435,6 +435,8 @@ static void run_match(uint64_t seed, bool they_are_client)
     open_match(seed, they_are_client);
     for (uint32_t turns = 0; turns < 100000 && ended_count() < EXCHANGES; turns++) {
         turn();
+        if (!they_are_client)
+            h2_app_ask_again(&match.app, match.now);
         start_exchanges(&started);
         if (turns < 1000 && one_in(50))
             submit_settings();
