@@ -228,7 +228,8 @@ static void wait_again(struct attempt *attempt)
     slot_touch(attempt->upstream, attempt->slot);
 }
 
-/* The connection takes no more, and nothing was sent on it: the backend is as good as before. */
+/* The connection takes no more, or is lost, and nothing was sent on it: the backend may be as good as
+ * before, and when it is not the next connect says so. */
 static void wait_for_another(struct attempt *attempt, uint64_t now)
 {
     const struct upstream_slot *slot = &attempt->upstream->slots[attempt->slot];
@@ -429,8 +430,8 @@ void attempt_reset(struct attempt *attempt, struct h2_reset reset, uint64_t now)
         end_done(attempt, now);
         return;
     }
-    bool came_too_late = reset.unprocessed && !reset.conn_lost && !attempt->began;
-    if (came_too_late) { /* RFC 9113 6.8 */
+    bool came_too_late = reset.unprocessed && !attempt->began;
+    if (came_too_late) { /* RFC 9113 5.1.2, 6.8 */
         wait_for_another(attempt, now);
         return;
     }

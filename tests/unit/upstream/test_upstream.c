@@ -225,6 +225,27 @@ static void what_was_not_sent_before_goaway_of_a_backend_that_left_is_unreachabl
     world_answer(&sent, "200");
 }
 
+static void what_was_not_sent_before_its_connection_was_lost_waits_for_another(void **state)
+{
+    struct try sent, late;
+    try_open(&sent, 0);
+    try_init(&late);
+    try_start(&late, 0);
+    assert_int_equal(late.attempt.state, ATTEMPT_OPEN);
+    fake_tcp_tell(world_tcp(0), TCP_EOF, world.now);
+    assert_int_equal(late.attempt.state, ATTEMPT_WAITING);
+    world_tick();
+    assert_int_equal(sent.why, ATTEMPT_CONNECTION_LOST);
+    assert_int_equal(late.failed, 0);
+    assert_int_equal(world_load(0)->outcomes[BACKEND_LOST_EARLY], 1);
+    assert_int_equal(fake_tcp.count, 2);
+    world_open(1, 100);
+    world_flush();
+    world_answer(&late, "200");
+    assert_int_equal(late.done, 1);
+    assert_int_equal(world_load(0)->in_flight, 0);
+}
+
 static void a_backend_that_only_says_goaway_is_not_connected_to_for_ever(void **state)
 {
     struct try try;
@@ -526,6 +547,7 @@ int main(void)
         world_test(goaway_tells_who_was_not_processed_and_keeps_the_rest),
         world_test(what_was_not_sent_before_goaway_waits_for_another_connection),
         world_test(what_was_not_sent_before_goaway_of_a_backend_that_left_is_unreachable),
+        world_test(what_was_not_sent_before_its_connection_was_lost_waits_for_another),
         world_test(a_backend_that_only_says_goaway_is_not_connected_to_for_ever),
         world_test(a_lost_connection_is_told_to_each_attempt_once),
         world_test(those_who_wait_survive_the_loss_of_a_connection),
