@@ -20,7 +20,7 @@ SMALL = ("--connections", 8, "--streams", 32, "--body-bytes", 64)
 BULK = ("--connections", 8, "--streams", 4, "--body-bytes", 1 << 20)
 NEW = ("--connections", 256, "--new-connection", "--body-bytes", 64)
 CORE_SHARE_LEAST = 0.9          # of the worker's core, before figures are called rough
-FLOOD_RATE = 200000
+FLOOD_RATES = (200_000, 1_000_000)  # SYNs a second
 INNOCENT = ("--connections", 1000, "--rate", 2000)
 
 
@@ -149,19 +149,23 @@ def conn(options):
 def flood(options):
     """Requests of innocent clients without and with a flood beside them; what the flood adds is its
     cost."""
-    result = Result("flood", f"{FLOOD_RATE:,} SYNs a second beside {INNOCENT[3]:,} requests on "
-                             f"{INNOCENT[1]:,} connections, over memif")
-    syns = ("--syn-flood", int(FLOOD_RATE * options.seconds), "--syn-rate", FLOOD_RATE,
-            "--syn-sources", "198.18.0.0/15")
-    quiet, loud = [], []
+    result = Result("flood", f"SYNs beside {INNOCENT[3]:,} requests on {INNOCENT[1]:,} connections, "
+                             "over memif")
+    quiet, loud = [], {rate: [] for rate in FLOOD_RATES}
     with new_site() as site:
         for _ in range(options.runs):
             quiet.append(run(site, *INNOCENT, "--duration", options.seconds))
-            loud.append(run(site, *INNOCENT, "--duration", options.seconds, *syns, check=False))
+            for rate, runs in loud.items():
+                syns = ("--syn-flood", int(rate * options.seconds), "--syn-rate", rate,
+                        "--syn-sources", "198.18.0.0/15")
+                runs.append(run(site, *INNOCENT, "--duration", options.seconds, *syns, check=False))
     result.add("no flood", median_of([flood_figures(one, spent, 0) for one, spent in quiet]))
     basis = median_of([spent_each(one, spent) for one, spent in quiet])["busy"]
-    result.add("flood", median_of([flood_figures(one, spent, basis) for one, spent in loud]))
-    note_doubts(result, quiet + loud)
+    for rate, runs in loud.items():
+        result.add(f"{rate:,} asked for",
+                   median_of([flood_figures(one, spent, basis) for one, spent in runs]))
+        quiet += runs
+    note_doubts(result, quiet)
     return result
 
 

@@ -1,6 +1,10 @@
 """Somebody goes away in the middle: it is noticed, honest, and hurts nobody else."""
 from case import all_ok, case, equal, expect
-from edge_site import URL4, wait_until
+from edge_site import URL4, parse_h2load, wait_until
+
+
+def count_of(site, counter):
+    return site.proxy.ctl("stats", counter)["counters"][counter]["sum"]
 
 
 def backends_idle(site):
@@ -77,15 +81,42 @@ def a_refused_stream_is_tried_at_most_twice(site):
     expect(1 <= seen <= 2, f"{seen} attempts at the backends")
 
 
-@case()
-def a_goaway_from_the_backends_costs_nothing(site):
+def load_under_way(site):
     load = site.h2load_in_background("load", "-n", "3000", "-c", "4", "-m", "4", "--rps=250",
                                      URL4 + "/")
     wait_until(lambda: site.counted("/") > 300, 20, "some requests")
+    return load
+
+
+def outcome_of(load):
+    wait_until(lambda: not load.alive(), 40, "h2load to end")
+    return parse_h2load(load.log())
+
+
+@case()
+def a_goaway_from_a_backend_costs_nothing(site):
+    """One after another; what was sent too late goes to another backend."""
+    load = load_under_way(site)
+    for name, backend in site.backends.items():
+        if site.counted("/", [name]) == 0:
+            continue
+        seen = count_of(site, "upstream.connections_goaway")
+        backend.goaway()
+        wait_until(lambda before=seen: count_of(site, "upstream.connections_goaway") > before, 10,
+                   "GOAWAY to arrive")
+    outcome = outcome_of(load)
+    equal((outcome["succeeded"], outcome["failed"]), (3000, 0), outcome["text"])
+
+
+@case()
+def goaways_of_all_backends_at_once_cost_what_met_two_of_them(site):
+    """C14: no third attempt for a request that was sent too late to one backend and then another."""
+    load = load_under_way(site)
     for backend in site.backends.values():
         backend.goaway()
-    wait_until(lambda: not load.alive(), 40, "h2load to end")
-    expect(" 3000 succeeded, 0 failed" in load.log(), load.log())
+    outcome = outcome_of(load)
+    equal(outcome["succeeded"] + outcome["5xx"], 3000, outcome["text"])
+    equal(outcome["5xx"], count_of(site, "coalesce.retries_denied_second"), outcome["text"])
 
 
 @case(needs=("hang",), timeout_s=150)
