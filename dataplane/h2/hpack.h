@@ -130,8 +130,8 @@ void hpack_encoder_limit(struct hpack_encoder *encoder, uint32_t limit_bytes);
  * Encode one whole header block. Never indexed: fields marked never_index and credentials
  * (authorization, proxy-authorization, cookie, set-cookie, api-key, x-api-key). Entered into the
  * table only when they come again soon: :path, content-length, values that change with most
- * messages or clients. Never entered: fields larger than half the table. Without memory for a
- * table, literals are sent. Returns false when OUT is too small; the encoder's table is then out of
+ * messages or clients, and any other value of a name that is in the table. Never entered: fields
+ * larger than half the table. Without memory for a table, literals are sent. Returns false when OUT is too small; the encoder's table is then out of
  * step: close it.
  */
 bool hpack_encode(struct hpack_encoder *encoder, const struct fields *fields, struct writer *out);

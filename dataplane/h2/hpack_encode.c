@@ -231,11 +231,17 @@ static bool is_worth_entering(struct hpack_encoder *encoder, const struct field 
     return rule == TABLE_ENTER || hpack_table_seen(encoder->table, field->hash);
 }
 
-/* A field that is in no table yet, and may become an entry. Its hash is known. */
+/*
+ * A field that is in no table yet, and may become an entry. Its hash is known. One whose name stands
+ * in the table with another value is likely to have another one next time, too: each entry would
+ * change the table, and with it the blocks of all that comes again.
+ */
 static void encode_new(struct hpack_encoder *encoder, const struct field *field,
                        enum table_rule rule, struct writer *out)
 {
     uint32_t name_index = name_index_of(encoder, field);
+    if (name_index > HPACK_STATIC_ENTRIES)
+        rule = TABLE_SKIP;
     if (is_worth_entering(encoder, field, rule) && enter_table(encoder, field))
         write_literal(encoder, out, ENTER_FLAG, ENTER_BITS, name_index, field);
     else
