@@ -88,6 +88,7 @@ static void count_parts(struct h2 *h2)
 {
     counter_set(&h2->counters.header_blocks_in_known, h2->memo.found_in);
     counter_set(&h2->counters.header_blocks_in_alike, h2->memo.found_alike);
+    counter_set(&h2->counters.header_sections_in_known, h2->memo.found_section);
     counter_set(&h2->counters.header_parts_out_known, h2->memo.found_out);
     counter_set(&h2->counters.hpack_tables_taken_back,
                 h2->hpack_tables.taken_back + h2->hpack_own_tables.taken_back);

@@ -12,6 +12,10 @@
  * stands before and behind it is compared as above, and it is decoded. The name is that of the
  * shape.
  *
+ * A request that had to be decoded is looked for by what it says, but for its :path: others may
+ * have said it with another table, or in another block. Its shape's name is for it, too, and what
+ * the judge found out.
+ *
  * The memory is two arrays of places of one size. What comes again lies at the place that its hash
  * says, or at the one beside it. It is kept when it was wanted twice running there, so that blocks
  * that never come again neither cost a copy nor drive out those that do; and of two at whose places
@@ -34,13 +38,14 @@ enum h2_judged {
 };
 
 struct h2_memo_in {
-    uint64_t state;       /* of the decoder; 0: nothing is here */
-    uint32_t latest;      /* the hash of what was wanted here last and was not here */
-    uint32_t block_bytes; /* at block */
-    uint32_t front_bytes; /* of them before the own field of a shape */
-    enum field_token own; /* which it is; FIELD_OTHER: this is no shape */
-    bool found;           /* since something else was wanted here */
-    struct fields fields; /* lies in `section` */
+    uint64_t state;          /* of the decoder; 0: nothing is here */
+    uint32_t latest;         /* the hash of the block that was wanted here last and was not here */
+    uint32_t latest_section; /* and of the section */
+    uint32_t block_bytes;    /* at block */
+    uint32_t front_bytes;    /* of them before the own field of a shape */
+    enum field_token own;    /* which it is; FIELD_OTHER: this is no shape */
+    bool found;              /* since something else was wanted here */
+    struct fields fields;    /* lies in `section` */
     enum h2_judged judged;
     struct h2_message message; /* what the judge found out; of a shape, without its own value */
     uint8_t block[H2_MEMO_BLOCK_BYTES];
@@ -73,6 +78,7 @@ struct h2_memo {
     uint64_t names;             /* given to sections so far */
     uint64_t found_in;          /* blocks that were not decoded again */
     uint64_t found_alike;       /* blocks of which only one field was */
+    uint64_t found_section;     /* blocks that were, and say what others had said */
     uint64_t found_out;         /* parts of sections that were not encoded again */
 };
 

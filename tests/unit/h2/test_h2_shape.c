@@ -215,6 +215,7 @@ static void messages_that_differ_in_one_field_are_what_they_would_be(void **stat
 {
     play(64);
     assert_true(twice.memo.found_alike > SEEDS * BLOCKS / 4);
+    assert_true(twice.memo.found_section > SEEDS * BLOCKS / 16);
     assert_true(twice.memo.found_out > SEEDS * BLOCKS / 4);
 }
 
@@ -247,6 +248,37 @@ static void which_field_is_missing_where_is_part_of_a_shape(void **state)
     assert_true(memo.found_alike >= 3);
     assert_true(names[0] != 0 && names[1] != 0 && names[2] != 0);
     assert_true(names[0] != names[1] && names[1] != names[2] && names[2] != names[0]);
+}
+
+/* Of another connection, as another block, with a table that changes each time. */
+static void sections_are_known_by_what_they_say(void **state)
+{
+    static const char *const blocks[] = {"82 86 41 01 61 04 02 2f", "82 86 be 44 02 2f"};
+    struct h2_memo memo = {0};
+    uint64_t name = 0;
+    assert_true(h2_memo_init(&memo, 64, -1));
+    for (int connection = 0; connection < 2; connection++) {
+        struct hpack_decoder decoder;
+        hpack_decoder_init(&decoder, &fixture_tables);
+        for (int i = 0; i < 6; i++) {
+            uint8_t block[16];
+            struct h2_memo_in *kept;
+            struct fields fields;
+            struct bytes begin = fixture_hex(blocks[i > 0], block, sizeof(block) - 1);
+            if (i > 1) /* what was entered last is the path */
+                block[2] = (uint8_t)(0xbe + i - 1);
+            block[begin.length] = (uint8_t)('a' + i);
+            fields_init(&fields, with_text, sizeof(with_text));
+            struct bytes whole = bytes_of(block, begin.length + 1);
+            assert_int_equal(h2_memo_decode(&memo, &decoder, whole, &fields, &kept), 0);
+            bool known = connection > 0 || i > 0;
+            assert_int_equal(kept != NULL && fields.name != 0 && fields.own_unnamed, known);
+            assert_true(name == 0 || fields.name == name);
+            name = fields.name;
+        }
+        hpack_decoder_close(&decoder);
+    }
+    assert_int_equal(memo.found_section, 10);
 }
 
 /* --- on a connection --- */
@@ -342,7 +374,7 @@ static uint64_t outcome_of(uint32_t seed, enum h2_role role, uint32_t places,
     uint64_t alike = COUNT(header_blocks_in_alike);
     struct h2_counters counters = *h2_counters(lab.h2);
     counters.header_blocks_in_alike = counters.header_blocks_in_known = 0;
-    counters.header_parts_out_known = 0;
+    counters.header_sections_in_known = counters.header_parts_out_known = 0;
     assert_true(sizeof(counters) <= sizeof(outcome->counters));
     memcpy(outcome->counters, &counters, sizeof(counters));
     outcome->owner = lab.owner;
@@ -383,6 +415,7 @@ int main(void)
         cmocka_unit_test(messages_that_differ_in_one_field_are_what_they_would_be),
         cmocka_unit_test(shapes_that_share_a_place_are_not_each_others),
         cmocka_unit_test(which_field_is_missing_where_is_part_of_a_shape),
+        cmocka_unit_test(sections_are_known_by_what_they_say),
     };
     const struct CMUnitTest connected[] = {
         cmocka_unit_test(verdicts_and_counters_of_requests_are_those_of_a_full_look),
