@@ -228,8 +228,10 @@ static void wait_again(struct attempt *attempt)
     slot_touch(attempt->upstream, attempt->slot);
 }
 
-/* The connection takes no more, or is lost, and nothing was sent on it: the backend may be as good as
- * before, and when it is not the next connect says so. */
+/*
+ * The connection takes no more, or is lost, and nothing was sent on it: the backend may be as good
+ * as before, and when it is not the next connect says so.
+ */
 static void wait_for_another(struct attempt *attempt, uint64_t now)
 {
     const struct upstream_slot *slot = &attempt->upstream->slots[attempt->slot];
