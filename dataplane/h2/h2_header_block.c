@@ -195,7 +195,10 @@ static enum h2_violation judge(struct section *section, enum h2_judged as,
     return H2_VIOLATION_none;
 }
 
-/* A list that is too large goes on as `overflow`: its stream is refused by the owner. */
+/*
+ * A list that is too large goes on as `overflow`, without a name, which others of its shape have
+ * that are not: its stream is refused by the owner.
+ */
 static bool list_fits(struct section *section, const struct h2_message *message)
 {
     struct h2 *h2 = section->conn->h2;
@@ -205,9 +208,11 @@ static bool list_fits(struct section *section, const struct h2_message *message)
         counter_add(&h2->counters.header_fields_too_many, 1);
         section->fields.overflow = true;
     }
-    if (section->fields.overflow)
-        counter_add(&h2->counters.header_lists_too_large, 1);
-    return !section->fields.overflow;
+    if (!section->fields.overflow)
+        return true;
+    section->fields.name = 0;
+    counter_add(&h2->counters.header_lists_too_large, 1);
+    return false;
 }
 
 static void tell_headers(struct section *section, struct h2_stream *stream, enum h2_section kind)

@@ -34,6 +34,7 @@ static void on_headers(void *owner, struct h2_stream *stream, const struct field
     lab.owner.headers += section == H2_SECTION_HEADERS;
     lab.owner.trailers += section == H2_SECTION_TRAILERS;
     lab.owner.overflows += fields->overflow;
+    lab.owner.overflows_named += fields->overflow && fields->name != 0;
     if (lab.owner.closes_at_once) {
         if (h2_stream_owner(stream) == NULL)
             remember(stream);

@@ -35,6 +35,7 @@ struct lab_owner {
     bool changes_mind; /* client role: supply() of a body ends the request and asks anew, once */
     uint32_t headers;
     uint32_t overflows;
+    uint32_t overflows_named; /* of them: with a name that others have, too */
     uint32_t trailers;
     uint32_t resets;
     uint32_t unprocessed; /* of resets */

@@ -409,6 +409,25 @@ static void verdicts_and_counters_of_answers_are_those_of_a_full_look(void **sta
     compare_outcomes(H2_CLIENT);
 }
 
+/* Its shape is known, and is that of messages that are not too large. */
+static void what_its_own_field_makes_too_large_has_no_name(void **state)
+{
+    struct h2_config config = lab_config();
+    config.memo_places = 64;
+    config.header_list_bytes = 200;
+    open_with(H2_SERVER, &config);
+    lab_script("HEADERS/5/1 82 86 01 01 61 04 02 2f 61; HEADERS/5/3 82 86 01 01 61 04 02 2f 62");
+    lab_script("HEADERS/5/5 82 86 01 01 61 04 02 2f 63");
+    assert_int_equal(COUNT(header_blocks_in_alike), 1);
+    assert_int_equal(lab.owner.overflows, 0);
+    lab_script("HEADERS/5/7 82 86 01 01 61 04 28 2f61616161616161616161616161616161616161 "
+               "6161616161616161616161616161616161616161");
+    assert_int_equal(COUNT(header_blocks_in_alike), 2);
+    assert_int_equal(lab.owner.overflows, 1);
+    assert_int_equal(lab.owner.overflows_named, 0);
+    lab_close();
+}
+
 int main(void)
 {
     const struct CMUnitTest bare[] = {
@@ -420,6 +439,7 @@ int main(void)
     const struct CMUnitTest connected[] = {
         cmocka_unit_test(verdicts_and_counters_of_requests_are_those_of_a_full_look),
         cmocka_unit_test(verdicts_and_counters_of_answers_are_those_of_a_full_look),
+        cmocka_unit_test(what_its_own_field_makes_too_large_has_no_name),
     };
     int failed = cmocka_run_group_tests(bare, fixture_setup, fixture_teardown);
     return failed + cmocka_run_group_tests(connected, NULL, NULL);
