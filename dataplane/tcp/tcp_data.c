@@ -106,6 +106,37 @@ static void join_ahead(struct tcp_conn *conn)
     ack_now(conn);
 }
 
+static void append(struct tcp_conn *conn, struct tcp_segment *seg)
+{
+    tcp_rx_append(&conn->rx, seg->packet, seg->seq, &conn->tcp->held);
+    seg->packet = NULL;
+    conn->rcv_nxt += seg->length;
+}
+
+static void note_size(struct tcp_conn *conn, const struct tcp_segment *seg)
+{
+    if (seg->length > conn->rcv_mss)
+        conn->rcv_mss = (uint16_t)seg->length;
+}
+
+bool tcp_data_append(struct tcp_conn *conn, struct tcp_segment *seg)
+{
+    const struct tcp *tcp = conn->tcp;
+    if (conn->flags & (TCP_CONN_SEND_SHUT | TCP_CONN_FIN_SEEN) ||
+        tcp->held >= tcp->config.reassembly_max)
+        return false;
+    note_size(conn, seg);
+    append(conn, seg);
+    return true;
+}
+
+void tcp_data_appended(struct tcp_conn *conn, uint32_t bytes)
+{
+    ack_later(conn);
+    counter_add(&conn->tcp->counters.bytes_in, bytes);
+    tcp_conn_event(conn, TCP_READABLE);
+}
+
 static void in_order(struct tcp_conn *conn, struct tcp_segment *seg)
 {
     struct tcp *tcp = conn->tcp;
@@ -121,13 +152,9 @@ static void in_order(struct tcp_conn *conn, struct tcp_segment *seg)
         return;
     }
     uint32_t before = conn->rcv_nxt;
-    tcp_rx_append(&conn->rx, seg->packet, seg->seq, &tcp->held);
-    seg->packet = NULL;
-    conn->rcv_nxt += seg->length;
-    ack_later(conn);
+    append(conn, seg);
     join_ahead(conn);
-    counter_add(&tcp->counters.bytes_in, conn->rcv_nxt - before);
-    tcp_conn_event(conn, TCP_READABLE);
+    tcp_data_appended(conn, conn->rcv_nxt - before);
 }
 
 /* RFC 5681 4.2: each segment ahead of a gap is answered at once, so that the peer can count. */
@@ -265,8 +292,7 @@ bool tcp_data_in(struct tcp_conn *conn, struct tcp_segment *seg, uint64_t now)
         ack_now(conn); /* a FIN, or data before it, again */
         return true;
     }
-    if (seg->length > conn->rcv_mss)
-        conn->rcv_mss = (uint16_t)seg->length;
+    note_size(conn, seg);
     cut_to_window(conn, seg);
     note_fin(conn, seg);
     if (seg->length > 0) {

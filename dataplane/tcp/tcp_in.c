@@ -283,28 +283,58 @@ static bool is_ordinary(const struct tcp_conn *conn, const struct tcp_segment *s
            has_right_timestamp;
 }
 
+/* Payload, and nothing that is new besides. */
+static bool brings_only_data(const struct tcp_conn *conn, const struct tcp_segment *seg)
+{
+    return seg->length > 0 && seg->ack == conn->snd_una &&
+           (uint32_t)seg->window << conn->snd_wscale == conn->snd_wnd;
+}
+
 /* What the RFC's steps come to for such a segment. */
 static void ordinary_in(struct tcp_conn *conn, struct tcp_segment *seg, uint64_t now)
 {
     tcp_count(conn->tcp, segments_in_fast);
     heard(conn, now);
     remember_timestamp(conn, seg);
-    bool says_nothing = seg->length > 0 && seg->ack == conn->snd_una &&
-                        (uint32_t)seg->window << conn->snd_wscale == conn->snd_wnd;
-    if (!says_nothing)
+    if (!brings_only_data(conn, seg))
         tcp_ack_in(conn, seg, now);
     if (seg->length > 0)
         (void)tcp_data_in(conn, seg, now);
 }
 
-static void conn_in(struct tcp_conn *conn, struct tcp_segment *seg, uint64_t now)
+/*
+ * Segments behind one that was ordinary, of the same connection and burst: what those of them come
+ * to that are ordinary and bring only data is done once. The peer was heard of, and no timestamp
+ * is taken from behind last_ack_sent. How many they were, of COUNT.
+ */
+static uint16_t run_in(struct tcp_conn *conn, struct tcp_segment *segments, uint16_t count)
 {
-    if (is_ordinary(conn, seg))
-        ordinary_in(conn, seg, now);
-    else if (conn->state == TCP_STATE_SYN_SENT)
-        syn_sent_in(conn, seg, now);
+    uint32_t before = conn->rcv_nxt;
+    uint16_t taken = 0;
+    for (struct tcp_segment *seg = segments; taken < count; taken++, seg++)
+        if (!seg->is_of_same || !is_ordinary(conn, seg) || !brings_only_data(conn, seg) ||
+            !tcp_data_append(conn, seg))
+            break;
+    if (taken == 0)
+        return 0;
+    counter_add(&conn->tcp->counters.segments_in_fast, taken);
+    tcp_data_appended(conn, conn->rcv_nxt - before);
+    return taken;
+}
+
+/* The first of COUNT segments, and those behind it that are taken with it. How many they were. */
+static uint16_t conn_in(struct tcp_conn *conn, struct tcp_segment *segments, uint16_t count,
+                        uint64_t now)
+{
+    if (is_ordinary(conn, segments)) {
+        ordinary_in(conn, segments, now); /* the connection is still there */
+        return (uint16_t)(1 + run_in(conn, segments + 1, (uint16_t)(count - 1)));
+    }
+    if (conn->state == TCP_STATE_SYN_SENT)
+        syn_sent_in(conn, segments, now);
     else
-        synchronized_in(conn, seg, now);
+        synchronized_in(conn, segments, now);
+    return 1;
 }
 
 /* No TCP begins and ends at once. Where an ACK is missing, the steps of the states say so. */
@@ -313,27 +343,41 @@ static bool flags_make_sense(uint8_t flags)
     return (flags & TCP_SYN) == 0 || (flags & (TCP_FIN | TCP_RST)) == 0;
 }
 
-static void segment_in(struct tcp *tcp, struct tcp_segment *seg, uint64_t now)
+/* As conn_in(), when whose the first is has yet to be found out. */
+static uint16_t segments_in(struct tcp *tcp, struct tcp_segment *segments, uint16_t count,
+                            uint64_t now)
 {
+    struct tcp_segment *seg = segments;
     if (!flags_make_sense(seg->flags)) {
         tcp_count(tcp, segment_bad_flags);
-        return;
+        return 1;
     }
     tcp_reference ref = tcp_table_find(&tcp->table, seg->hash, &seg->tuple);
     if (ref == TCP_REFERENCE_NONE) {
         struct tcp_conn *conn = tcp_listen_in(tcp, seg, NULL, now);
-        if (conn != NULL)
-            conn_in(conn, seg, now);
-        return;
+        return conn != NULL ? conn_in(conn, segments, count, now) : 1;
     }
     uint32_t index = tcp_reference_index(ref);
-    if (!tcp_reference_is_time_wait(ref)) {
-        conn_in(pool_at(&tcp->conns, index), seg, now);
-        return;
-    }
+    if (!tcp_reference_is_time_wait(ref))
+        return conn_in(pool_at(&tcp->conns, index), segments, count, now);
     uint32_t least_iss;
     if (tcp_time_wait_in(tcp, index, seg, &least_iss, now))
         (void)tcp_listen_in(tcp, seg, &least_iss, now); /* a SYN: no cookie comes back */
+    return 1;
+}
+
+/* Whose it is: BEFORE's connection, or (NULL: there is none before) to be looked up. */
+static void note_connection(struct tcp *tcp, struct tcp_segment *seg,
+                            const struct tcp_segment *before)
+{
+    seg->is_of_same =
+        before != NULL && memcmp(&seg->tuple, &before->tuple, sizeof(seg->tuple)) == 0;
+    if (seg->is_of_same) {
+        seg->hash = before->hash;
+        return;
+    }
+    seg->hash = tcp_table_hash(&tcp->table, &seg->tuple);
+    tcp_table_prefetch_slot(&tcp->table, seg->hash);
 }
 
 static void burst_in(struct tcp *tcp, struct rte_mbuf **packets, uint16_t count, uint64_t now)
@@ -346,18 +390,20 @@ static void burst_in(struct tcp *tcp, struct rte_mbuf **packets, uint16_t count,
             tcp_icmp_in(tcp, packets[i], now);
             rte_pktmbuf_free(packets[i]);
         } else if (tcp_segment_read(tcp, packets[i], seg)) {
-            tcp_table_prefetch_slot(&tcp->table, seg->hash);
+            note_connection(tcp, seg, good > 0 ? seg - 1 : NULL);
             good++;
         } else {
             rte_pktmbuf_free(packets[i]);
         }
     }
     for (uint16_t i = 0; i < good; i++)
-        tcp_table_prefetch_object(&tcp->table, segments[i].hash);
-    for (uint16_t i = 0; i < good; i++) {
-        segment_in(tcp, &segments[i], now);
-        if (segments[i].packet != NULL)
-            rte_pktmbuf_free(segments[i].packet);
+        if (!segments[i].is_of_same)
+            tcp_table_prefetch_object(&tcp->table, segments[i].hash);
+    for (uint16_t i = 0; i < good;) {
+        uint16_t first = i;
+        i = (uint16_t)(i + segments_in(tcp, &segments[i], (uint16_t)(good - i), now));
+        if (segments[first].packet != NULL) /* those behind it are taken over */
+            rte_pktmbuf_free(segments[first].packet);
     }
 }
 

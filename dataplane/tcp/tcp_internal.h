@@ -213,6 +213,7 @@ struct tcp_segment {
     uint16_t window; /* as it stands in the header */
     uint8_t flags;
     uint8_t header_bytes; /* of TCP, in front of the packet's data */
+    bool is_of_same;      /* of the connection of the segment before it, in its burst */
     struct tcp_options options;
 };
 
@@ -451,6 +452,7 @@ bool tcp_cookie_check(struct tcp *tcp, const struct tcp_segment *seg, struct tcp
 void tcp_cookie_timestamps(struct tcp_conn *conn, const struct tcp_segment *seg, uint64_t now);
 
 /* tcp_segment.c */
+/* All but `hash` and `is_of_same`. False: dropped, for a reason that is counted; not freed. */
 bool tcp_segment_read(struct tcp *tcp, struct rte_mbuf *packet, struct tcp_segment *seg);
 
 /* tcp_icmp.c */
@@ -481,6 +483,14 @@ void tcp_connect_init(struct tcp *tcp);
 /* tcp_data.c */
 /* Payload and FIN of an acceptable segment. False: the connection has gone to TIME_WAIT. */
 bool tcp_data_in(struct tcp_conn *conn, struct tcp_segment *seg, uint64_t now);
+/*
+ * The same for a segment in a run: ESTABLISHED, in order, inside of the window, with payload and
+ * without FIN, nothing ahead of a gap. tcp_data_appended() has to follow before anything else is
+ * done with the connection. False: it is not as simple, nothing has happened.
+ */
+bool tcp_data_append(struct tcp_conn *conn, struct tcp_segment *seg);
+/* BYTES in all were appended: they are to be acknowledged, and read. */
+void tcp_data_appended(struct tcp_conn *conn, uint32_t bytes);
 /* Report a range that arrived twice (RFC 2883). */
 void tcp_data_duplicate(struct tcp_conn *conn, uint32_t start, uint32_t end);
 /* Whether received mbufs are so many that windows must shrink. */

@@ -74,7 +74,6 @@ bool tcp_segment_read(struct tcp *tcp, struct rte_mbuf *packet, struct tcp_segme
     seg->length = tcp_bytes - header_bytes;
     seg->packet = packet;
     seg->header_bytes = (uint8_t)header_bytes;
-    seg->hash = tcp_table_hash(&tcp->table, &seg->tuple);
     packet->data_off = (uint16_t)(packet->data_off + before + header_bytes);
     packet->data_len = (uint16_t)seg->length;
     packet->pkt_len = seg->length;

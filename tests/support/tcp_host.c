@@ -45,13 +45,20 @@ void tcp_host_open(struct tcp_host *host)
     check(segment_pool_init(&host->segments, "test segments", 512, SEGMENT_BYTES, -1));
 }
 
+static void give(struct tcp_host *host, struct rte_mbuf **packets, uint16_t count, uint64_t now)
+{
+    uint16_t most = host->burst_max > 0 ? host->burst_max : NET_BURST;
+    for (uint16_t at = 0; at < count; at = (uint16_t)(at + most))
+        tcp_in(host->tcp, packets + at, count - at < most ? (uint16_t)(count - at) : most, now);
+}
+
 void tcp_host_receive(struct tcp_host *host, uint64_t now)
 {
     struct net_arrivals arrivals;
     for (int burst = 0; burst < 4; burst++) {
         net_host_receive(&host->base, now, &arrivals);
         check(arrivals.foreign_count == 0);
-        tcp_in(host->tcp, arrivals.own, arrivals.own_count, now);
+        give(host, arrivals.own, arrivals.own_count, now);
     }
     while (timer_wheel_advance(&host->base.wheel, now, 1000) == 1000)
         ;

@@ -12,6 +12,7 @@ struct tcp_host {
     struct tcp *tcp;
     struct tcp_config config;
     struct segment_pool segments; /* what streams send from */
+    uint16_t burst_max;           /* packets that TCP is given at once; 0: all that came */
 };
 
 /* A configuration that fits small tests; change it before tcp_host_open(). */
