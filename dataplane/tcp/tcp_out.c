@@ -282,6 +282,7 @@ void tcp_out_back(struct tcp *tcp, const struct tcp_bare *bare, struct tcp_segme
     struct departure departure = {.seq = bare->seq, .flags = bare->flags};
     uint32_t header_bytes =
         write_header(header, bare->tuple, &departure, bare->ack, bare->window, &bare->options);
+    check(header_bytes <= sizeof(header));
     struct rte_mbuf *packet = seg->packet;
     seg->packet = NULL;
     (void)rte_pktmbuf_prepend(packet,
