@@ -66,6 +66,8 @@ enum h2_violation h2_settings_complete(struct h2_conn *conn)
         h2_stream_return_excess(conn);
         h2_stream_fill_slots(conn);
     }
+    if (h2_request_room(conn) == 0)
+        conn->room_was_told = false; /* available() when there is some again */
     if (announced == conn->peer.initial_window_bytes)
         return H2_VIOLATION_none;
     return h2_flow_initial_window(conn, announced);

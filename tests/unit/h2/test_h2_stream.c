@@ -74,6 +74,9 @@ static void request_room_follows_the_server(void **state)
     assert_int_equal(h2_request_room(lab.owner.conn), 1);
     lab_script("SETTINGS/0/0 000300000000");
     assert_int_equal(h2_request_room(lab.owner.conn), 0);
+    assert_int_equal(lab.owner.available, told + 1);
+    lab_script("SETTINGS/0/0 000300000005");
+    assert_int_equal(lab.owner.available, told + 2);
     lab_close();
 }
 
