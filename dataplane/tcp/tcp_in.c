@@ -303,9 +303,9 @@ static void ordinary_in(struct tcp_conn *conn, struct tcp_segment *seg, uint64_t
 }
 
 /*
- * Segments behind one that was ordinary, of the same connection and burst: what those of them come
- * to that are ordinary and bring only data is done once. The peer was heard of, and no timestamp
- * is taken from behind last_ack_sent. How many they were, of COUNT.
+ * Segments behind one that was ordinary and had data, of the same connection and burst: what those
+ * of them come to that are ordinary and bring only data is done once. The peer was heard of, and no
+ * timestamp is taken from behind last_ack_sent. How many they were, of COUNT.
  */
 static uint16_t run_in(struct tcp_conn *conn, struct tcp_segment *segments, uint16_t count)
 {
@@ -328,7 +328,8 @@ static uint16_t conn_in(struct tcp_conn *conn, struct tcp_segment *segments, uin
 {
     if (is_ordinary(conn, segments)) {
         ordinary_in(conn, segments, now); /* the connection is still there */
-        return (uint16_t)(1 + run_in(conn, segments + 1, (uint16_t)(count - 1)));
+        uint16_t behind = segments->length > 0 ? (uint16_t)(count - 1) : 0;
+        return (uint16_t)(1 + run_in(conn, segments + 1, behind));
     }
     if (conn->state == TCP_STATE_SYN_SENT)
         syn_sent_in(conn, segments, now);

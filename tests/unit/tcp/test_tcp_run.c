@@ -71,6 +71,8 @@ static void send_one(struct random *random)
     struct script_segment segment = script_make(&script, TCP_ACK);
     uint32_t length =
         one_in(random, 4) ? random_below(random, 600) : 1400 + random_below(random, 48);
+    if (one_in(random, 6))
+        length = 0;
     script_fill(&segment, segment.seq - script.peer_first, length);
     script.ts_value += one_in(random, 4);
     if (one_in(random, 12)) {
