@@ -423,6 +423,8 @@ void tcp_limit_receive(struct tcp_conn *conn, uint32_t bytes)
 /* A window that was nearly shut and is worth announcing again goes out by itself. */
 static void reopen_window(struct tcp_conn *conn)
 {
+    if (conn->flags & TCP_CONN_ACK_NOW)
+        return; /* what goes then says it */
     uint32_t whole = conn->tcp->config.receive_window_bytes >> conn->receive_shift;
     uint32_t step = 2u * conn->rcv_mss < whole / 2 ? 2u * conn->rcv_mss : whole / 2;
     uint32_t promised = seq_gt(conn->rcv_adv, conn->rcv_nxt) ? conn->rcv_adv - conn->rcv_nxt : 0;
