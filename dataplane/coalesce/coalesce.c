@@ -442,9 +442,13 @@ static bool section_for(const struct subscriber *subscriber, const struct fields
     return !into->overflow;
 }
 
+/* Those who share an answer get the very same: it is found as a whole, not around its own field. */
 bool coalesce_head(const struct subscriber *subscriber, struct fields *into)
 {
-    return section_for(subscriber, &subscriber->feed->head, into);
+    bool fits = section_for(subscriber, &subscriber->feed->head, into);
+    if (subscriber->role == SUBSCRIBER_JOINED && into->own_unnamed)
+        fields_name(into, 0);
+    return fits;
 }
 
 bool coalesce_interim(const struct subscriber *subscriber, struct fields *into)

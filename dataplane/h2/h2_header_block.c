@@ -153,14 +153,18 @@ static const uint8_t *own_field(const struct section *section)
 
 /*
  * Of a path all that matters beside its length is that it is one: `*` is judged with the method
- * (RFC 9110 7.1).
+ * (RFC 9110 7.1). Of others it is their form.
  */
-static bool own_is_good(enum field_token token, struct bytes value, struct h2_message *message)
+static bool own_is_good(const uint8_t *at, struct h2_message *message)
 {
-    message->list_bytes += value.length;
-    if (token == FIELD_CONTENT_LENGTH)
-        return h2_message_length(value, &message->content_length);
-    return field_form_of(token, BYTES_NONE, value) == FORM_GOOD && value.data[0] == '/';
+    struct field_head head;
+    struct field own;
+    field_read(at, &head, &own);
+    message->list_bytes += own.value.length;
+    if (own.token == FIELD_CONTENT_LENGTH)
+        return h2_message_length(own.value, &message->content_length);
+    return field_form_of(own.token, own.name, own.value) == FORM_GOOD &&
+           (own.token != FIELD_PATH || own.value.data[0] == '/');
 }
 
 /* Whether it has been found out of the block, or of its shape, and what is its own is good. */
@@ -171,7 +175,7 @@ static bool is_judged(const struct section *section, enum h2_judged as, struct h
     if (kept == NULL || kept->judged != as)
         return false;
     *message = kept->message;
-    return own == NULL || own_is_good(field_token_at(own), field_value(own), message);
+    return own == NULL || own_is_good(own, message);
 }
 
 /*

@@ -44,13 +44,9 @@ struct wanted {
     struct bytes rest;  /* what stands behind that */
     uint64_t state;     /* of the decoder, or STATE_OF_NONE */
     uint32_t hash;
-    struct hpack_own own; /* token FIELD_OTHER: the whole block is wanted */
+    bool is_shape;
+    struct hpack_own own; /* of a shape */
 };
-
-static inline bool is_shape(const struct wanted *wanted)
-{
-    return wanted->own.token != FIELD_OTHER;
-}
 
 static void want_block(struct wanted *wanted, uint64_t state, struct bytes block)
 {
@@ -59,15 +55,15 @@ static void want_block(struct wanted *wanted, uint64_t state, struct bytes block
     wanted->state = state;
     wanted->hash = hash_of_block(state, block);
     wanted->own.token = FIELD_OTHER;
+    wanted->is_shape = false;
 }
 
-/* Its token is FIELD_OTHER when no field of the block may be another. */
+/* It is no shape when no field of the block may be another. */
 static void want_shape(struct wanted *wanted, uint64_t state, struct bytes block)
 {
-    if (!hpack_find_own(block, &wanted->own)) {
-        wanted->own.token = FIELD_OTHER;
+    wanted->is_shape = hpack_find_own(block, &wanted->own);
+    if (!wanted->is_shape)
         return;
-    }
     wanted->front = bytes_first(block, wanted->own.at);
     wanted->rest = bytes_after(block, wanted->own.end);
     wanted->state = state;
@@ -92,6 +88,7 @@ static bool want_section(struct wanted *wanted, const struct fields *section)
     wanted->state = STATE_OF_NONE;
     wanted->hash = h2_memo_sample(h2_memo_sample(STATE_OF_NONE, wanted->front), wanted->rest);
     wanted->own = (struct hpack_own){.token = FIELD_PATH, .position = position};
+    wanted->is_shape = true;
     return true;
 }
 
@@ -99,8 +96,9 @@ static inline bool is_wanted(const struct h2_memo_in *in, const struct wanted *w
 {
     struct bytes front = wanted->front, rest = wanted->rest;
     const uint8_t *kept = wanted->state == STATE_OF_NONE ? in->section : in->block;
-    return in->state == wanted->state && in->own == wanted->own.token &&
-           in->front_bytes == front.length && in->block_bytes == front.length + rest.length &&
+    return in->state == wanted->state && in->is_shape == wanted->is_shape &&
+           in->sought == wanted->own.token && in->front_bytes == front.length &&
+           in->block_bytes == front.length + rest.length &&
            equal_short(kept, front.data, front.length) &&
            equal_short(kept + front.length, rest.data, rest.length);
 }
@@ -108,9 +106,10 @@ static inline bool is_wanted(const struct h2_memo_in *in, const struct wanted *w
 /* Two shapes need not miss the same field, nor at the same place. */
 static bool is_section(const struct h2_memo_in *a, const struct h2_memo_in *b)
 {
-    return a->own == b->own &&
-           (a->own == FIELD_OTHER ||
-            a->fields.part_ends[PART_FRONT] == b->fields.part_ends[PART_FRONT]) &&
+    struct bytes name = bytes_of(a->own_name, a->own_name_bytes);
+    return a->is_shape == b->is_shape && a->own == b->own &&
+           bytes_equal(name, bytes_of(b->own_name, b->own_name_bytes)) &&
+           (!a->is_shape || a->fields.part_ends[PART_FRONT] == b->fields.part_ends[PART_FRONT]) &&
            bytes_equal(bytes_of(a->section, a->fields.used), bytes_of(b->section, b->fields.used));
 }
 
@@ -129,16 +128,26 @@ static uint64_t name_of(struct h2_memo *memo, const struct h2_memo_in *in)
     return given->name;
 }
 
-/* Where the field at POSITION stands. */
-static void note_own(struct fields *fields, uint32_t position)
+/* The field at POSITION, and where it stands. */
+static struct field note_own(struct fields *fields, uint32_t position)
 {
     uint32_t at = 0;
-    struct field field;
+    struct field field = {.token = FIELD_OTHER};
     for (; position > 0; position--)
         (void)fields_next(fields, &at, &field);
     fields->part_ends[PART_FRONT] = at;
     (void)fields_next(fields, &at, &field);
     fields->part_ends[PART_OWN] = at;
+    return field;
+}
+
+static void keep_own(struct h2_memo_in *in, const struct field *own)
+{
+    struct bytes name = own->token == FIELD_OTHER ? own->name : BYTES_NONE;
+    in->own = own->token;
+    in->own_name_bytes = (uint8_t)name.length;
+    if (name.length > 0)
+        memcpy(in->own_name, name.data, name.length);
 }
 
 /* What it is found by, where that is not the section itself. */
@@ -156,23 +165,26 @@ static void keep_section(struct h2_memo *memo, struct h2_memo_in *in, const stru
 {
     in->state = wanted->state;
     in->judged = H2_JUDGED_NOT;
-    in->own = wanted->own.token;
+    in->sought = wanted->own.token;
+    in->is_shape = wanted->is_shape;
+    keep_own(in, &(struct field){.token = FIELD_OTHER});
     in->front_bytes = (uint32_t)wanted->front.length;
     in->block_bytes = in->front_bytes + (uint32_t)wanted->rest.length;
     keep_block(in, wanted);
     fields_init(&in->fields, in->section, sizeof(in->section));
-    if (is_shape(wanted)) {
-        note_own(section, wanted->own.position);
+    if (wanted->is_shape) {
+        struct field own = note_own(section, wanted->own.position);
+        keep_own(in, &own);
         (void)fields_copy_shape(&in->fields, section);
     } else {
         (void)fields_copy(&in->fields, section);
     }
-    in->fields.own_unnamed = is_shape(wanted);
+    in->fields.own_unnamed = wanted->is_shape;
     in->fields.name = 0; /* not that which SECTION may have had */
     in->fields.name = name_of(memo, in);
     in->fields.named_bytes = in->fields.used;
     fields_name(section, in->fields.name);
-    section->own_unnamed = is_shape(wanted);
+    section->own_unnamed = wanted->is_shape;
 }
 
 /* NULL: it is not there. */
@@ -235,7 +247,8 @@ static bool find_alike(struct h2_memo *memo, const struct wanted *shape, struct 
     struct h2_memo_in *in = find_in(memo, shape);
     if (in == NULL)
         return false;
-    if (!fields_front_of(out, &in->fields) || !hpack_append_own(&shape->own, out) ||
+    struct bytes name = bytes_of(in->own_name, in->own_name_bytes);
+    if (!fields_front_of(out, &in->fields) || !hpack_append_own(&shape->own, in->own, name, out) ||
         !fields_rest_of(out, &in->fields) || fields_left(out) < FIELD_NAME_MAX) {
         fields_init(out, out->data, out->capacity);
         return false;
@@ -254,6 +267,18 @@ static void want(struct h2_memo *memo, const struct wanted *wanted, struct field
         return;
     keep_section(memo, in, wanted, section);
     *kept = in;
+}
+
+/* Whether the section without its own field is judged whatever that says, but for itself. */
+static bool may_differ(const struct wanted *shape, const struct fields *section)
+{
+    struct field own = {.token = FIELD_OTHER};
+    uint32_t at = 0;
+    if (shape->own.token != FIELD_OTHER)
+        return true;
+    for (uint32_t i = 0; i <= shape->own.position; i++)
+        (void)fields_next(section, &at, &own);
+    return h2_message_is_ordinary(&own) && own.name.length <= H2_MEMO_OWN_NAME_BYTES;
 }
 
 /* A section that was decoded in full, if its shape is known from another block or table. */
@@ -285,7 +310,7 @@ enum hpack_result h2_memo_decode(struct h2_memo *memo, struct hpack_decoder *dec
     if (find_block(memo, &whole, out, kept))
         return HPACK_OK;
     want_shape(&shape, whole.state, block);
-    if (is_shape(&shape) && find_alike(memo, &shape, out, kept)) {
+    if (shape.is_shape && find_alike(memo, &shape, out, kept)) {
         want(memo, &whole, out, kept);
         return HPACK_OK;
     }
@@ -294,7 +319,7 @@ enum hpack_result h2_memo_decode(struct h2_memo *memo, struct hpack_decoder *dec
         return result;
     if (decoder->state == whole.state)
         want(memo, &whole, out, kept);
-    if (*kept == NULL && decoder->state == whole.state && is_shape(&shape))
+    if (*kept == NULL && decoder->state == whole.state && shape.is_shape && may_differ(&shape, out))
         want(memo, &shape, out, kept);
     if (*kept == NULL)
         find_section(memo, out, kept);

@@ -7,10 +7,10 @@
  * connection's table ever has, and found by their bytes: what is found is equal, not only likely
  * to be.
  *
- * Of messages that differ in one field alone, :path or content-length, the rest is remembered, as a
- * shape (fields.h): the block without that field, where it is a literal and changes no table. What
- * stands before and behind it is compared as above, and it is decoded. The name is that of the
- * shape.
+ * Of messages that differ in one field alone, :path or content-length or any that has no meaning of
+ * its own for HTTP/2, the rest is remembered, as a shape (fields.h): the block without that field,
+ * where it is a literal and changes no table. What stands before and behind it is compared as
+ * above, and it is decoded. The name is that of the shape.
  *
  * A request that had to be decoded is looked for by what it says, but for its :path: others may
  * have said it with another table, or in another block. Its shape's name is for it, too, and what
@@ -29,6 +29,9 @@
 #define H2_MEMO_SECTION_BYTES 1536 /* larger ones are not kept */
 #define H2_MEMO_BLOCK_BYTES   384
 
+/* A field with a longer name, of which we know nothing, is not taken out of a shape. */
+#define H2_MEMO_OWN_NAME_BYTES 32
+
 /* As what a section was judged, well. */
 enum h2_judged {
     H2_JUDGED_NOT,
@@ -43,9 +46,13 @@ struct h2_memo_in {
     uint32_t latest_section; /* and of the section */
     uint32_t block_bytes;    /* at block */
     uint32_t front_bytes;    /* of them before the own field of a shape */
-    enum field_token own;    /* which it is; FIELD_OTHER: this is no shape */
-    bool found;              /* since something else was wanted here */
-    struct fields fields;    /* lies in `section` */
+    enum field_token sought; /* how a block's own field is sought, see hpack_own */
+    enum field_token own;    /* which it is ... */
+    uint8_t own_name_bytes;  /* ... and its name, when that is FIELD_OTHER */
+    uint8_t own_name[H2_MEMO_OWN_NAME_BYTES];
+    bool is_shape;
+    bool found;           /* since something else was wanted here */
+    struct fields fields; /* lies in `section` */
     enum h2_judged judged;
     struct h2_message message; /* what the judge found out; of a shape, without its own value */
     uint8_t block[H2_MEMO_BLOCK_BYTES];

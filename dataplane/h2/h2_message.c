@@ -112,6 +112,11 @@ static bool is_pseudo(const struct field *field)
     return field->name.length > 0 && field->name.data[0] == ':';
 }
 
+bool h2_message_is_ordinary(const struct field *field)
+{
+    return !is_pseudo(field) && name_classes[field->token] == NAME_ORDINARY;
+}
+
 static enum h2_violation scan_field(struct scan *scan, const struct field *field,
                                     enum name_class wanted)
 {

@@ -14,6 +14,9 @@ struct h2_message {
 /* A content-length (RFC 9110 8.6). False: it is none. */
 bool h2_message_length(struct bytes value, uint64_t *out);
 
+/* No rule but that of its form is for the field, whatever it says. */
+bool h2_message_is_ordinary(const struct field *field);
+
 /* CONNECT_PROTOCOL: we have announced SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441 3). */
 enum h2_violation h2_message_request(const struct fields *fields, bool connect_protocol,
                                      struct h2_message *out);

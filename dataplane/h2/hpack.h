@@ -96,13 +96,13 @@ struct hpack_string {
 
 /*
  * The field of a block that is the likeliest to be another next time, if all others come again: its
- * content-length, or if it has none its :path; where that is a literal that is entered into no
- * table (RFC 7541 6.2.2, 6.2.3), and so is every other.
+ * content-length, or if it has none its :path, or else the first literal; where that is a literal
+ * that is entered into no table (RFC 7541 6.2.2, 6.2.3), and so is every other.
  */
 struct hpack_own {
-    uint32_t at, end;  /* in the block */
-    uint32_t position; /* fields before it */
-    enum field_token token;
+    uint32_t at, end;       /* in the block; of other than these two the value, not the name */
+    uint32_t position;      /* fields before it */
+    enum field_token token; /* FIELD_OTHER: neither of the two */
     bool never_index;
     struct hpack_string value; /* in the block */
 };
@@ -110,8 +110,12 @@ struct hpack_own {
 /* False: there is none, or the block is wrong. O(fields) */
 bool hpack_find_own(struct bytes block, struct hpack_own *out);
 
-/* Decode it, behind what OUT has. False: it is wrong, or does not fit, and OUT may be too. */
-bool hpack_append_own(const struct hpack_own *own, struct fields *out);
+/*
+ * Decode it as the field TOKEN, with NAME when that is FIELD_OTHER, behind what OUT has. False: it
+ * is wrong, or does not fit, and OUT may be too.
+ */
+bool hpack_append_own(const struct hpack_own *own, enum field_token token, struct bytes name,
+                      struct fields *out);
 
 /* `plain` may be set afterwards. */
 void hpack_encoder_init(struct hpack_encoder *encoder, struct hpack_tables *tables);
@@ -131,7 +135,7 @@ void hpack_encoder_limit(struct hpack_encoder *encoder, uint32_t limit_bytes);
  * (authorization, proxy-authorization, cookie, set-cookie, api-key, x-api-key). Entered into the
  * table only when they come again soon: :path, content-length, values that change with most
  * messages or clients, and any other value of a name that is in the table. Never entered: fields
- * larger than half the table. Without memory for a table, literals are sent. Returns false when OUT is too small; the encoder's table is then out of
- * step: close it.
+ * larger than half the table. Without memory for a table, literals are sent. Returns false when OUT
+ * is too small; the encoder's table is then out of step: close it.
  */
 bool hpack_encode(struct hpack_encoder *encoder, const struct fields *fields, struct writer *out);

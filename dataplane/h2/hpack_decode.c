@@ -304,74 +304,84 @@ enum hpack_result hpack_decode(struct hpack_decoder *decoder, struct bytes block
     return result;
 }
 
-/* One that is entered into no table: the index of its name, 0: in full. False: it is wrong. */
-static bool read_passing(struct reader *in, uint32_t *name_index, struct hpack_string *value)
+/* One that is entered into no table: whose name it has, where that is said by an index of the
+ * static table; and where its value begins. False: it is wrong. */
+static bool read_passing(struct reader *in, enum field_token *token, const uint8_t **value_at,
+                         struct hpack_string *value)
 {
-    if (read_integer(in, 4, name_index) != HPACK_OK)
+    uint32_t index;
+    if (read_integer(in, 4, &index) != HPACK_OK)
         return false;
-    if (*name_index == 0 && read_coded(in, value) != HPACK_OK)
+    if (index == 0 && read_coded(in, value) != HPACK_OK)
         return false;
+    *token = index <= HPACK_STATIC_ENTRIES ? (enum field_token)hpack_static_table[index].head.token
+                                           : FIELD_OTHER;
+    *value_at = in->at;
     return read_coded(in, value) == HPACK_OK;
 }
 
-static enum field_token static_token(uint32_t index)
+/* How likely it is to be another one next time. */
+static uint32_t likelihood(enum field_token token)
 {
-    return index <= HPACK_STATIC_ENTRIES ? (enum field_token)hpack_static_table[index].head.token
-                                         : FIELD_OTHER;
-}
-
-/* The first of its kind, and content-length rather than :path. */
-static bool is_likelier(enum field_token token, enum field_token than)
-{
-    return token == FIELD_CONTENT_LENGTH ? than != FIELD_CONTENT_LENGTH
-                                         : token == FIELD_PATH && than == FIELD_OTHER;
+    if (token == FIELD_CONTENT_LENGTH || token == FIELD_PATH)
+        return token == FIELD_PATH ? 2 : 3;
+    return token == FIELD_OTHER || token > FIELD_PROTOCOL ? 1 : 0; /* other pseudo-header fields */
 }
 
 bool hpack_find_own(struct bytes block, struct hpack_own *out)
 {
     struct reader in = reader_over(block);
-    struct hpack_string value;
-    uint32_t index;
-    out->token = FIELD_OTHER;
+    uint32_t best = 0;
     for (uint32_t position = 0; reader_left(&in) > 0; position++) {
         const uint8_t *at = in.at;
+        struct hpack_string value;
+        enum field_token token;
+        const uint8_t *value_at;
+        uint32_t index;
         if (*at >= 0x80) {
             if (read_integer(&in, 7, &index) != HPACK_OK)
                 return false;
             continue;
         }
-        if (*at >= 0x20 || !read_passing(&in, &index, &value))
+        if (*at >= 0x20 || !read_passing(&in, &token, &value_at, &value))
             return false;
-        if (is_likelier(static_token(index), out->token))
-            *out = (struct hpack_own){
-                .at = (uint32_t)(at - block.data),
-                .end = (uint32_t)(in.at - block.data),
-                .position = position,
-                .token = static_token(index),
-                .never_index = *at >= 0x10,
-                .value = value,
-            };
+        if (likelihood(token) <= best)
+            continue;
+        best = likelihood(token);
+        *out = (struct hpack_own){
+            .at = (uint32_t)((best > 1 ? at : value_at) - block.data),
+            .end = (uint32_t)(in.at - block.data),
+            .position = position,
+            .token = best > 1 ? token : FIELD_OTHER,
+            .never_index = *at >= 0x10,
+            .value = value,
+        };
     }
-    return out->token != FIELD_OTHER;
+    return best > 0;
 }
 
-bool hpack_append_own(const struct hpack_own *own, struct fields *out)
+bool hpack_append_own(const struct hpack_own *own, enum field_token token, struct bytes name,
+                      struct fields *out)
 {
     struct field_head head = {
-        .token = (uint8_t)own->token,
+        .token = (uint8_t)token,
         .never_index = own->never_index,
+        .name_bytes = (uint32_t)name.length,
         .value_bytes = (uint32_t)own->value.coded.length,
     };
     if (own->value.huffman) {
         struct writer room = fields_room(out);
+        writer_bytes(&room, name);
         const uint8_t *start = room.at;
         if (!hpack_huffman_decode(own->value.coded, &room) || room.failed)
             return false;
         head.value_bytes = (uint32_t)(room.at - start);
-        return fields_append(out, &head) != NULL; /* the text is there already */
+        return fields_append(out, &head) != NULL; /* the texts are there already */
     }
     uint8_t *place = fields_append(out, &head);
-    if (place != NULL)
-        copy_short(place, own->value.coded.data, head.value_bytes);
-    return place != NULL;
+    if (place == NULL)
+        return false;
+    copy_short(place, name.data, name.length);
+    copy_short(place + name.length, own->value.coded.data, head.value_bytes);
+    return true;
 }

@@ -294,7 +294,8 @@ static enum local_answer carry_out(struct exchange *exchange, const struct clien
 
 /*
  * What the plan is for. What a certificate says is in no header section: such requests are alike
- * for nobody else. Nor are those whose own path leads nowhere, or is none.
+ * for nobody else. Nor are those whose own path leads nowhere, or is none, and those whose own
+ * field is another one, which may have rules.
  */
 static struct plan_of plan_for(const struct exchange *exchange, const struct client *client,
                                const struct fields *fields)
@@ -309,8 +310,10 @@ static struct plan_of plan_for(const struct exchange *exchange, const struct cli
         return of;
     const struct snapshot_route *route = NULL;
     of.own = fields->data + fields->part_ends[PART_FRONT];
-    if (field_token_at(of.own) != FIELD_PATH)
+    if (field_token_at(of.own) == FIELD_CONTENT_LENGTH)
         return of;
+    if (field_token_at(of.own) != FIELD_PATH)
+        return (struct plan_of){0};
     of.path = field_value(of.own);
     if (of.path.data[0] == '/')
         route = request_rules_route(snapshot, fields, of.path);

@@ -1,6 +1,7 @@
 /*
- * Shapes: messages that differ in nothing but their path, or content-length. With a memory for them
- * and without, the same traffic gives the same sections, blocks, verdicts and counters.
+ * Shapes: messages that differ in nothing but their path, content-length, or another field. With a
+ * memory for them and without, the same traffic gives the same sections, blocks, verdicts and
+ * counters.
  */
 #include "dataplane/h2/h2_memo.h"
 #include "tests/support/hpack_oracle.h"
@@ -47,7 +48,9 @@ static void deal(struct dealt *shape)
     shape->front = shape->fields.used;
     for (uint32_t k = random_below(&twice.random, 5); k > 0; k--)
         fixture_add_random(&twice.random, &shape->fields);
-    shape->own = random_below(&twice.random, 2) == 0 ? FIELD_PATH : FIELD_CONTENT_LENGTH;
+    static const enum field_token owns[] = {FIELD_PATH, FIELD_CONTENT_LENGTH, FIELD_OTHER,
+                                            FIELD_X_REQUEST_ID};
+    shape->own = owns[random_below(&twice.random, array_count(owns))];
     shape->name = random_below(&twice.random, 3) == 0 ? 0 : 1ULL << 63 | ++twice.given;
 }
 
@@ -65,6 +68,7 @@ static struct fields message_of(const struct dealt *shape)
     struct fields sent;
     struct field own = {
         .token = shape->own,
+        .name = bytes_text("x-own"),
         .never_index = random_below(&twice.random, 8) == 0,
         .value = fixture_text(&twice.random, own_text,
                               random_below(&twice.random, 3) == 0 ? 1 : sizeof(own_text)),
@@ -314,6 +318,12 @@ static const char *const lengths[] = {
     "0f0d 02 2030",
     "",
 };
+static const char *const others[] = {
+    "00 01 79 01 30",   "00 01 79 02 3132", "00 01 79 81 63",   "00 01 79 03 612062",
+    "10 01 79 01 31",   "00 01 79 00",      "00 01 79 01 0a",   "00 01 79 02 2061",
+    "00 01 79 82 60ff", "00 01 59 01 31",   "00 02 7465 01 31", "00 02 3a79 01 31",
+    "0f2b 01 62",       "0f17 01 62",       "0f2b 01 0d",
+};
 static const char *const rests[] = {"",
                                     "0f0d 01 35",
                                     "0f2b 01 61",
@@ -343,9 +353,15 @@ static void messages(uint32_t seed, enum h2_role role)
 {
     struct random random;
     random_seed(&random, seed);
-    bool lengthy = role == H2_CLIENT || random_below(&random, 2) == 0;
-    const char *const *own = lengthy ? lengths : paths;
-    uint32_t own_count = lengthy ? array_count(lengths) : array_count(paths);
+    static const struct {
+        const char *const *texts;
+        uint32_t count;
+    } owns[] = {{lengths, array_count(lengths)},
+                {others, array_count(others)},
+                {paths, array_count(paths)}};
+    uint32_t which = random_below(&random, role == H2_CLIENT ? 2 : 3);
+    const char *const *own = owns[which].texts;
+    uint32_t own_count = owns[which].count;
     const char *front = role == H2_CLIENT ? any_of(&random, heads, array_count(heads))
                                           : any_of(&random, fronts, array_count(fronts));
     const char *rest = any_of(&random, rests, array_count(rests));
