@@ -290,6 +290,7 @@ static void sections_are_known_by_what_they_say(void **state)
 static const char *const fronts[] = {"82 86 01 01 61",    "83 87 01 01 61",
                                      "01 01 61 82 87",    "82 86",
                                      "82 86 84 01 01 61", "83 86 04 02 2f 61 01 01 61"};
+static const char *const whole_front = "82 86 84 01 01 61";
 static const char *const heads[] = {"88", "8d", "08 03 313033", "08 03 323034", "8e", ""};
 static const char *const paths[] = {
     "04 02 2f 61",
@@ -323,6 +324,13 @@ static const char *const others[] = {
     "10 01 79 01 31",   "00 01 79 00",      "00 01 79 01 0a",   "00 01 79 02 2061",
     "00 01 79 82 60ff", "00 01 59 01 31",   "00 02 7465 01 31", "00 02 3a79 01 31",
     "0f2b 01 62",       "0f17 01 62",       "0f2b 01 0d",
+};
+/* A field with a rule: all of them are good by themselves, and the last is not :authority's. */
+static const char *const hosts[] = {
+    "00 04 686f 7374 01 61",
+    "00 04 686f 7374 01 41",
+    "00 04 686f 7374 04 613a 3830",
+    "00 04 686f 7374 01 62",
 };
 static const char *const rests[] = {"",
                                     "0f0d 01 35",
@@ -358,12 +366,16 @@ static void messages(uint32_t seed, enum h2_role role)
         uint32_t count;
     } owns[] = {{lengths, array_count(lengths)},
                 {others, array_count(others)},
+                {hosts, array_count(hosts)},
                 {paths, array_count(paths)}};
-    uint32_t which = random_below(&random, role == H2_CLIENT ? 2 : 3);
+    uint32_t which = random_below(&random, role == H2_CLIENT ? 3 : 4);
     const char *const *own = owns[which].texts;
     uint32_t own_count = owns[which].count;
     const char *front = role == H2_CLIENT ? any_of(&random, heads, array_count(heads))
                                           : any_of(&random, fronts, array_count(fronts));
+    bool has_path = role == H2_CLIENT || own == paths || random_below(&random, 4) == 0;
+    if (!has_path)
+        front = whole_front;
     const char *rest = any_of(&random, rests, array_count(rests));
     uint32_t likely = random_below(&random, 4) > 0 ? 4 : own_count;
     if (role == H2_CLIENT)
