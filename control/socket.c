@@ -129,8 +129,9 @@ static bool is_paused(const struct client *client)
 /* The end of the first whole line, or NULL. */
 static char *find_line_end(struct client *client)
 {
-    char *end =
-        memchr(client->input + client->searched, '\n', client->input_end - client->searched);
+    char *end = NULL;
+    if (client->searched < client->input_end) /* else there may be no input at all */
+        end = memchr(client->input + client->searched, '\n', client->input_end - client->searched);
     client->searched = end != NULL ? (size_t)(end - client->input) : client->input_end;
     return end;
 }
